@@ -1,0 +1,16 @@
+/* An error message that names the culprit. Fallible functions return -errno and, where a number is
+ * not enough, fill a struct error owned by the caller. Any thread; no allocation.
+ */
+#ifndef EARSHOT_BASE_ERROR_H
+#define EARSHOT_BASE_ERROR_H
+
+struct error {
+    char message[256]; /* NUL-terminated, truncated when too long */
+};
+
+/* Formats the message and returns code unchanged, so that `return error_set(e, -EINVAL, ...)` reads
+ * well. e may be NULL. */
+__attribute__((format(printf, 3, 4))) int error_set(struct error *e, int code, const char *format,
+                                                    ...);
+
+#endif

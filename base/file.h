@@ -1,0 +1,22 @@
+/* Whole files: mapped read-only, or replaced atomically (write to a temporary, fsync, rename). */
+#ifndef EARSHOT_BASE_FILE_H
+#define EARSHOT_BASE_FILE_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+struct file_map {
+    const unsigned char *data; /* [size], read-only, unmapped by file_unmap */
+    size_t size;               /* bytes */
+};
+
+/* Maps a regular file. Returns 0 or -errno with a message that names the path. An empty file maps
+ * to size 0. */
+int file_map(struct file_map *map, const char *path, struct error *error);
+void file_unmap(struct file_map *map);
+
+/* Readers see the old content or the new, never a part; on failure the old file stays. */
+int file_replace(const char *path, const void *data, size_t size, struct error *error);
+
+#endif

@@ -1,0 +1,50 @@
+/* Turns speech probabilities (one a 10 ms frame) into utterances: begin, end, maximum length.
+ * Pure logic over frame counts; the caller keeps the samples (pre-roll). One thread at a time.
+ */
+#ifndef EARSHOT_DSP_ENDPOINT_H
+#define EARSHOT_DSP_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct endpoint_config {
+    float begin_threshold; /* probability that opens an utterance */
+    float end_threshold;   /* probability under which a frame counts as silence */
+    int begin_ms;          /* speech needed to open */
+    int end_ms;            /* silence that closes */
+    int preroll_ms;        /* audio from before the opening that belongs to the utterance */
+    int tail_ms;           /* audio kept after the last speech frame (<= end_ms) */
+    int max_ms;            /* longest utterance; past 3/4 of it the shortest pause closes it */
+};
+
+enum endpoint_event {
+    ENDPOINT_NONE,
+    ENDPOINT_BEGIN, /* the utterance began at frame begin_frame */
+    ENDPOINT_END,   /* the utterance ended at frame end_frame (exclusive) */
+};
+
+struct endpoint {
+    struct endpoint_config config;
+    int64_t frame;       /* frames seen */
+    int64_t begin_frame; /* of the current or last utterance */
+    int64_t end_frame;   /* of the last utterance, exclusive */
+    bool open;
+    bool held;         /* push-to-talk: the VAD may not close it */
+    int speech_frames; /* evidence so far, closed state */
+    int silence_frames;
+};
+
+struct endpoint_config endpoint_config_default(void);
+void endpoint_init(struct endpoint *e, const struct endpoint_config *config);
+
+/* One frame's probability. Returns at most one event. */
+enum endpoint_event endpoint_push(struct endpoint *e, float probability);
+
+/* Push-to-talk: opens now (ENDPOINT_BEGIN, or NONE when already open; then it is held). */
+enum endpoint_event endpoint_hold(struct endpoint *e);
+
+/* Closes whatever is open now (ENDPOINT_END or NONE). */
+enum endpoint_event endpoint_finish(struct endpoint *e);
+
+#endif

@@ -1,0 +1,30 @@
+/* Conv1D compression and a small MLP between encoder and backbone, streaming:
+ * Conv1d(E -> H, k, s, p) -> Linear(H, H) -> ReLU -> Linear(H, D). k = 0 in the file: no
+ * convolution. Row j is written as soon as its inputs are there; the right padding counts only at
+ * flush. One thread at a time; after create nothing is allocated.
+ */
+#ifndef EARSHOT_MODEL_ADAPTER_H
+#define EARSHOT_MODEL_ADAPTER_H
+
+#include "base/error.h"
+#include "kernels/backend.h"
+#include "model/gguf.h"
+
+#include <stddef.h>
+
+struct adapter;
+
+/* max_rows: the most rows a push takes. Reads earshot.adapter.* and adapter.* tensors. */
+int adapter_create(struct adapter **out, const struct gguf *g, struct backend *be,
+                   size_t encoder_dim, size_t max_rows, struct error *error);
+void adapter_destroy(struct adapter *a);
+void adapter_reset(struct adapter *a);
+size_t adapter_dim(const struct adapter *a);
+
+/* rows [count, encoder_dim] -> out [returned, dim]; both backend memory. out holds at least
+ * adapter_rows_bound(a, count) rows. */
+size_t adapter_push(struct adapter *a, const float *rows, size_t count, float *out);
+size_t adapter_flush(struct adapter *a, float *out);
+size_t adapter_rows_bound(const struct adapter *a, size_t count);
+
+#endif

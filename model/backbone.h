@@ -1,0 +1,35 @@
+/* RWKV-7. Equations and the paper's letters are explained at the top of backbone.c.
+ * T rows at once and one at a time are one call. After create nothing is allocated.
+ * One thread at a time.
+ */
+#ifndef EARSHOT_MODEL_BACKBONE_H
+#define EARSHOT_MODEL_BACKBONE_H
+
+#include "base/error.h"
+#include "kernels/backend.h"
+#include "model/gguf.h"
+#include "model/state.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct backbone;
+
+/* max_rows: the most rows one internal pass takes; longer calls are cut into passes. */
+int backbone_create(struct backbone **out, const struct gguf *g, struct backend *be,
+                    size_t max_rows, struct error *error);
+void backbone_destroy(struct backbone *b);
+
+const struct state_shape *backbone_state_shape(const struct backbone *b);
+size_t backbone_dim(const struct backbone *b);
+size_t backbone_vocab(const struct backbone *b);
+
+/* Takes rows [count, dim] (backend memory, in the place of embeddings: ln0 is applied here) into
+ * the state. logits: backend memory [vocab] for the last row, or NULL. */
+void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, size_t count,
+                        float *logits);
+/* The same for token ids (host). */
+void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *ids, size_t count,
+                          float *logits);
+
+#endif

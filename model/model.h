@@ -1,0 +1,47 @@
+/* A whole model file, loaded: encoder, adapter, backbone, tokenizer, prompts. Either all of it or
+ * an error that names the culprit. Owned and used by one thread at a time.
+ */
+#ifndef EARSHOT_MODEL_MODEL_H
+#define EARSHOT_MODEL_MODEL_H
+
+#include "base/error.h"
+#include "kernels/backend.h"
+#include "model/adapter.h"
+#include "model/backbone.h"
+#include "model/encoder.h"
+#include "model/gguf.h"
+#include "model/sampler.h"
+#include "model/state.h"
+#include "model/tokenizer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    MODEL_PROMPT_MAX = 64,       /* ids of one prompt */
+    MODEL_INPUT_MAX = 100,       /* mel frames (or 10 ms pieces of PCM) a push takes: one second */
+};
+
+struct prompt {
+    uint32_t ids[MODEL_PROMPT_MAX];
+    size_t count; /* 0: the model has no such prompt */
+};
+
+struct model {
+    struct gguf *gguf;
+    struct backend *backend; /* not owned */
+    struct encoder *encoder; /* NULL: a text-only model */
+    struct adapter *adapter; /* NULL with encoder */
+    struct backbone *backbone;
+    struct tokenizer *tokenizer;
+    struct prompt audio_begin, caption, reply, text_begin;
+    struct sampler sampler;
+    bool carry;           /* the state goes on from utterance to utterance */
+    uint64_t fingerprint; /* of metadata and tensor table: which model a saved state belongs to */
+    char name[64];        /* general.name */
+};
+
+int model_load(struct model **out, const char *path, struct backend *be, struct error *error);
+void model_destroy(struct model *m);
+
+#endif
