@@ -1,0 +1,38 @@
+/* What the recogniser tells: fixed-size messages that can be queued between threads.
+ * Every utterance has a 64-bit id. BEGIN and COMPLETED come exactly once, updates only between
+ * them; text never changes after COMPLETED; an utterance that is dropped ends with CANCELLED.
+ */
+#ifndef EARSHOT_PIPELINE_EVENT_H
+#define EARSHOT_PIPELINE_EVENT_H
+
+#include <stdint.h>
+
+enum {
+    EVENT_TEXT_MAX = 4096, /* bytes with the NUL */
+};
+
+enum event_type {
+    EVENT_UTTERANCE_STARTED,
+    EVENT_UTTERANCE_UPDATED,   /* text so far; may still change behind stable_bytes */
+    EVENT_UTTERANCE_COMPLETED, /* the caption, final */
+    EVENT_UTTERANCE_CANCELLED,
+    EVENT_REPLY_UPDATED,   /* the reply so far, only grows */
+    EVENT_REPLY_COMPLETED, /* final; cut where it was cancelled */
+};
+
+struct event {
+    enum event_type type;
+    uint64_t id;
+    uint32_t seq;          /* of updates of this utterance or reply, from 1 */
+    uint32_t stable_bytes; /* leading bytes on which the last two updates agree, at a word's end */
+    int64_t start_us, end_us; /* place in the audio since the source began; end 0: not yet */
+    uint32_t compute_us;   /* COMPLETED: from the end of the audio to this text, computation only */
+    uint32_t size;         /* bytes of text without the NUL */
+    char text[EVENT_TEXT_MAX];
+};
+
+/* Called with each event, on the thread that drives the pipeline; the event is valid until the
+ * call returns. */
+typedef void event_sink(void *user, const struct event *event);
+
+#endif

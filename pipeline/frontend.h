@@ -1,0 +1,55 @@
+/* 16 kHz samples in, utterances out: log-mel, voice activity, endpointing, pre-roll and tail.
+ * Single-threaded, without an operating system; allocates at create only. Any split of the samples
+ * gives the same utterances, to the sample.
+ */
+#ifndef EARSHOT_PIPELINE_FRONTEND_H
+#define EARSHOT_PIPELINE_FRONTEND_H
+
+#include "dsp/endpoint.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    FRONTEND_RATE_HZ = 16000,
+    FRONTEND_BLOCK = 1600, /* the most samples a piece of audio has */
+};
+
+enum frontend_piece_type {
+    FRONTEND_BEGIN, /* an utterance begins */
+    FRONTEND_AUDIO, /* samples of it, in order */
+    FRONTEND_END,   /* it is over */
+    FRONTEND_DROP,  /* it is cancelled */
+};
+
+struct frontend_piece {
+    enum frontend_piece_type type;
+    int64_t time_us; /* place in the stream: of the begin, of the end, of the first sample */
+    const float *samples; /* AUDIO: [count], valid until the sink returns */
+    size_t count;         /* 1..FRONTEND_BLOCK */
+};
+
+typedef void frontend_sink(void *user, const struct frontend_piece *piece);
+
+struct frontend;
+
+/* config NULL: endpoint_config_default(). 0, -EINVAL or -ENOMEM. */
+int frontend_create(struct frontend **out, const struct endpoint_config *config,
+                    frontend_sink *sink, void *user);
+void frontend_destroy(struct frontend *f);
+
+void frontend_push(struct frontend *f, const float *samples, size_t count);
+
+void frontend_hold(struct frontend *f);   /* push-to-talk: an utterance begins now, if none is open */
+void frontend_finish(struct frontend *f); /* the open utterance ends now; also at the stream's end */
+void frontend_cancel(struct frontend *f); /* the open utterance is dropped */
+/* Audio is missing here (overrun, another device): the open utterance ends, the detector starts
+ * afresh, time goes on by lost samples. */
+void frontend_gap(struct frontend *f, uint64_t lost_samples);
+
+bool frontend_is_open(const struct frontend *f);
+float frontend_rms_db(const struct frontend *f);
+int64_t frontend_time_us(const struct frontend *f);
+
+#endif

@@ -1,0 +1,62 @@
+/* One hearing: utterance samples -> encoder -> adapter -> backbone state -> text. The state is
+ * forked for every partial result, for the caption and for the reply. Single-threaded, without an
+ * operating system but a clock; allocates at create only. Any split of the samples gives the same
+ * rows, state and final text.
+ */
+#ifndef EARSHOT_PIPELINE_RECOGNISER_H
+#define EARSHOT_PIPELINE_RECOGNISER_H
+
+#include "model/model.h"
+#include "pipeline/event.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct recogniser_config {
+    int partial_ms; /* of speech between partial results, >= 240; 0: none */
+    bool reply;     /* assistant mode: a reply after each caption */
+    event_sink *sink;
+    bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */
+    void *user;                    /* of sink and cancelled */
+};
+
+struct recogniser;
+
+/* The model must have an encoder for anything but recogniser_ask. 0 or -errno. */
+int recogniser_create(struct recogniser **out, struct model *model,
+                      const struct recogniser_config *config, struct error *error);
+void recogniser_destroy(struct recogniser *r);
+
+/* Takes effect at the next utterance. */
+void recogniser_set_reply(struct recogniser *r, bool reply);
+
+/* An utterance: begin, push as often as wanted, then end (caption, reply) or cancel.
+ * time_us: place in the source's audio. */
+void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us);
+void recogniser_push(struct recogniser *r, const float *samples, size_t count);
+void recogniser_end(struct recogniser *r, int64_t time_us);
+void recogniser_cancel(struct recogniser *r);
+
+/* The reply to a text, into reply [capacity] (NUL-terminated); its length, or -ENOTSUP when the
+ * model has no reply prompt, -ECANCELED. */
+int recogniser_ask(struct recogniser *r, const char *text, size_t size, char *reply,
+                   size_t capacity);
+
+/* Forgets the conversation. */
+void recogniser_reset(struct recogniser *r);
+/* The conversation between utterances as a file (model/state.h). */
+int recogniser_save(const struct recogniser *r, const char *path, struct error *error);
+int recogniser_load(struct recogniser *r, const char *path, struct error *error);
+
+struct recogniser_stats {
+    uint64_t samples;      /* heard */
+    uint64_t rows;         /* of the encoder */
+    uint64_t tokens;       /* decoded, partial results included */
+    uint64_t encode_us;    /* mel, encoder, adapter and backbone */
+    uint64_t decode_us;    /* all texts */
+};
+
+struct recogniser_stats recogniser_stats(const struct recogniser *r);
+
+#endif
