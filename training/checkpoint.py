@@ -1,0 +1,100 @@
+"""Checkpoints and the things every training phase shares: where data lives, pausing, restarting, schedules."""
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from training.model import AdapterConfig, BackboneConfig, Earshot, EncoderConfig
+
+
+def data_root():
+    return Path(os.environ.get("EARSHOT_DATA", Path.home() / ".cache" / "earshot-training"))
+
+
+def read_vocab(path=None):
+    """vocab.json -> list of bytes, one per token id."""
+    path = path or data_root() / "vocab.json"
+    return [bytes.fromhex(token) for token in json.loads(Path(path).read_text())["tokens"]]
+
+
+def configs(encoder=None, adapter=None, backbone=None):
+    """The configuration dictionary that checkpoints and files carry."""
+    parts = {"encoder": encoder or EncoderConfig(), "adapter": adapter or AdapterConfig()}
+    parts["backbone"] = backbone or BackboneConfig(vocab=len(read_vocab()))
+    return {name: asdict(part) for name, part in parts.items()}
+
+
+def build(config):
+    """config of configs() -> a new Earshot."""
+    return Earshot(
+        EncoderConfig(**config["encoder"]), AdapterConfig(**config["adapter"]), BackboneConfig(**config["backbone"])
+    )
+
+
+def save(path, **content):
+    """Write a checkpoint so that a crash leaves the old one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    torch.save(content, temporary)
+    temporary.replace(path)
+
+
+def load(path):
+    return torch.load(path, map_location="cpu", weights_only=False)
+
+
+def wait_while_paused():
+    """Sleep while the file named by EARSHOT_PAUSE_FILE exists; returns the seconds slept."""
+    began, pause = time.time(), os.environ.get("EARSHOT_PAUSE_FILE")
+    while pause and os.path.exists(pause):
+        time.sleep(1)
+    return time.time() - began
+
+
+class Clock:
+    """Training time in seconds, kept over restarts and pauses."""
+
+    def __init__(self, spent=0.0):
+        self.spent, self.last = spent, time.time()
+
+    def tick(self):
+        self.last += wait_while_paused()
+        now = time.time()
+        self.spent, self.last = self.spent + now - self.last, now
+        return self.spent
+
+
+def rate(step, progress, peak, warmup=500, flat=0.3, floor=0.01):
+    """Learning rate: linear warm-up in steps, flat, then a cosine to floor * peak as progress goes from `flat` to 1."""
+    if progress > flat:
+        fall = min((progress - flat) / (1 - flat), 1.0)
+        peak *= floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * fall))
+    return peak * min(1.0, (step + 1) / warmup)
+
+
+def optimiser(groups, peak, weight_decay=0.01):
+    """AdamW over [(module, share of the learning rate)], decay on matrices only."""
+    made = []
+    for module, share in groups:
+        for decays in (True, False):
+            params = [p for p in module.parameters() if p.requires_grad and (p.ndim >= 2) == decays]
+            made.append({"params": params, "share": share, "weight_decay": weight_decay if decays else 0.0})
+    return torch.optim.AdamW(made, lr=peak, betas=(0.9, 0.98), eps=1e-8, fused=True)
+
+
+def take_step(optimizer, lr, clip=1.0):
+    """Clip, step unless a gradient is not finite, clear -> the gradient norm."""
+    params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = float(torch.nn.utils.clip_grad_norm_(params, clip))
+    if math.isfinite(norm):
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group["share"]
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm
