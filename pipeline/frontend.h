@@ -25,7 +25,7 @@ enum frontend_piece_type {
 
 struct frontend_piece {
     enum frontend_piece_type type;
-    int64_t time_us; /* place in the stream: of the begin, of the end, of the first sample */
+    int64_t time_us;      /* place in the stream: of the begin, of the end, of the first sample */
     const float *samples; /* AUDIO: [count], valid until the sink returns */
     size_t count;         /* 1..FRONTEND_BLOCK */
 };
@@ -41,8 +41,9 @@ void frontend_destroy(struct frontend *f);
 
 void frontend_push(struct frontend *f, const float *samples, size_t count);
 
-void frontend_hold(struct frontend *f);   /* push-to-talk: an utterance begins now, if none is open */
-void frontend_finish(struct frontend *f); /* the open utterance ends now; also at the stream's end */
+void frontend_hold(struct frontend *f); /* push-to-talk: an utterance begins now, if none is open */
+void frontend_finish(
+    struct frontend *f); /* the open utterance ends now; also at the stream's end */
 void frontend_cancel(struct frontend *f); /* the open utterance is dropped */
 /* Audio is missing here (overrun, another device): the open utterance ends, the detector starts
  * afresh, time goes on by lost samples. */

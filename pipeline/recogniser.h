@@ -50,11 +50,11 @@ int recogniser_save(const struct recogniser *r, const char *path, struct error *
 int recogniser_load(struct recogniser *r, const char *path, struct error *error);
 
 struct recogniser_stats {
-    uint64_t samples;      /* heard */
-    uint64_t rows;         /* of the encoder */
-    uint64_t tokens;       /* decoded, partial results included */
-    uint64_t encode_us;    /* mel, encoder, adapter and backbone */
-    uint64_t decode_us;    /* all texts */
+    uint64_t samples;   /* heard */
+    uint64_t rows;      /* of the encoder */
+    uint64_t tokens;    /* decoded, partial results included */
+    uint64_t encode_us; /* mel, encoder, adapter and backbone */
+    uint64_t decode_us; /* all texts */
 };
 
 struct recogniser_stats recogniser_stats(const struct recogniser *r);

@@ -1,0 +1,11 @@
+/* The offline commands. Each gets its own arguments (argv[0] is the command) and returns an exit
+ * code: 0 done, 1 something failed, 2 usage. */
+#ifndef EARSHOT_CLI_COMMAND_H
+#define EARSHOT_CLI_COMMAND_H
+
+int command_transcribe(int argc, char **argv);
+int command_dump(int argc, char **argv);
+int command_model(int argc, char **argv);
+int command_bench(int argc, char **argv);
+
+#endif

@@ -1,0 +1,49 @@
+/* earshot: the client of the daemon, and the offline tools. */
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/offline.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"transcribe", command_transcribe, "FILE...        the words in sound files, a line each"},
+    {"dump", command_dump, "--stage S ...  what a stage computed, as .npy"},
+    {"model", command_model, "info FILE      what is in a model file"},
+    {"bench", command_bench, "[FILE]         how fast this machine runs the model"},
+};
+
+static void usage(FILE *to)
+{
+    fprintf(to, "earshot " EARSHOT_VERSION ": local speech to text\n\n"
+                "Offline, in this process (-h after a command tells its options):\n");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        fprintf(to, "  earshot %-11s %s\n", commands[i].name, commands[i].help);
+    fprintf(to, "\nWith the daemon, earshotd, over D-Bus:\n");
+    client_usage(to);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (!strcmp(name, "-h") || !strcmp(name, "--help") || !strcmp(name, "help")) {
+        usage(stdout);
+        return EXIT_DONE;
+    }
+    if (!strcmp(name, "--version")) {
+        puts("earshot " EARSHOT_VERSION);
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (!strcmp(name, commands[i].name))
+            return commands[i].run(argc - 1, argv + 1);
+    return client_command(argc - 1, argv + 1);
+}

@@ -1,0 +1,108 @@
+/* earshot model info: what is in a model file: metadata, prompts, tensors with types and sizes. */
+#include "cli/command.h"
+#include "cli/offline.h"
+#include "model/gguf.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static void print_array(const struct gguf *g, const char *key)
+{
+    const void *data;
+    size_t count;
+    struct error ignored;
+    if (gguf_get_array(g, key, GGUF_U32, &data, &count, &ignored)) {
+        printf("array");
+        return;
+    }
+    printf("[");
+    for (size_t i = 0; i < count && i < 16; i++) {
+        uint32_t id;
+        memcpy(&id, (const char *)data + i * sizeof(id), sizeof(id));
+        printf("%s%u", i ? " " : "", id);
+    }
+    printf(count > 16 ? " ...] %zu in all" : "]", count);
+}
+
+static void print_value(const struct gguf *g, const char *key, enum gguf_type type)
+{
+    struct error ignored;
+    uint32_t u;
+    float f;
+    bool b;
+    struct gguf_string s;
+    if (type == GGUF_ARRAY)
+        print_array(g, key);
+    else if (!gguf_get_u32(g, key, &u, &ignored))
+        printf("%u", u);
+    else if (!gguf_get_f32(g, key, &f, &ignored))
+        printf("%g", (double)f);
+    else if (!gguf_get_bool(g, key, &b, &ignored))
+        printf("%s", b ? "true" : "false");
+    else if (!gguf_get_string(g, key, &s, &ignored))
+        printf("%.*s", (int)(s.size < 200 ? s.size : 200), s.data);
+    else
+        printf("(type %d)", (int)type);
+}
+
+static void print_metadata(const struct gguf *g)
+{
+    for (size_t i = 0; i < gguf_key_count(g); i++) {
+        enum gguf_type type;
+        struct gguf_string key = gguf_key_at(g, i, &type);
+        char name[256];
+        snprintf(name, sizeof(name), "%.*s", (int)key.size, key.data);
+        printf("%-36s ", name);
+        print_value(g, name, type);
+        putchar('\n');
+    }
+}
+
+struct total {
+    size_t tensors;
+    double parameters, bytes;
+};
+
+static void print_tensor(const struct gguf_tensor *t, struct total *total)
+{
+    char shape[96];
+    int at = 0;
+    for (uint32_t d = t->dims; d-- > 0;)
+        at += snprintf(shape + at, sizeof(shape) - (size_t)at, "%s%llu", at ? ", " : "[",
+                       (unsigned long long)t->size[d]);
+    const char *type = t->readable ? tensor_type_name(t->tensor.type) : NULL;
+    size_t bytes =
+        t->readable ? t->tensor.rows * tensor_row_bytes(t->tensor.type, t->tensor.cols) : 0;
+    printf("%-44.*s %-18s] %-5s %10zu bytes\n", (int)t->name.size, t->name.data, shape,
+           type ? type : "?", bytes);
+    total->tensors++;
+    total->parameters += (double)t->tensor.rows * (double)t->tensor.cols;
+    total->bytes += (double)bytes;
+}
+
+static int model_info(const char *path)
+{
+    struct error error;
+    struct gguf *g;
+    if (gguf_open(&g, path, &error))
+        return offline_fail("model info", &error);
+    print_metadata(g);
+    putchar('\n');
+    struct total total = {0};
+    for (size_t i = 0; i < gguf_tensor_count(g); i++)
+        print_tensor(gguf_tensor_at(g, i), &total);
+    printf("\n%zu tensors, %.2f M parameters, %.2f MB\n", total.tensors, total.parameters / 1e6,
+           total.bytes / 1e6);
+    gguf_close(g);
+    return EXIT_DONE;
+}
+
+int command_model(int argc, char **argv)
+{
+    if (argc == 3 && !strcmp(argv[1], "info"))
+        return model_info(argv[2]);
+    int help = argc == 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    fprintf(help ? stdout : stderr, "earshot model info FILE\n");
+    return help ? EXIT_DONE : EXIT_USAGE;
+}

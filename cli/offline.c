@@ -1,0 +1,115 @@
+#include "cli/offline.h"
+
+#include "base/paths.h"
+#include "base/sound.h"
+#include "dsp/resample.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    READ_FRAMES = 4096,
+    PATH_BYTES = 4096,
+};
+
+int offline_open(struct offline *o, const struct offline_options *options, struct error *error)
+{
+    char found[PATH_BYTES];
+    const char *path = options->model;
+    *o = (struct offline){0};
+    if (options->backend && strcmp(options->backend, "auto") && strcmp(options->backend, "cpu"))
+        return error_set(error, -ENOTSUP, "backend %s: this program has cpu only",
+                         options->backend);
+    if (!path && paths_default_model(found, sizeof(found)))
+        return error_set(error, -ENOENT, "no model: name one with -m, or put it at %s", found);
+    int code = backend_cpu_create(&o->backend, options->threads);
+    if (code)
+        return error_set(error, code, "the cpu backend does not start: %s", strerror(-code));
+    code = model_load(&o->model, path ? path : found, o->backend, error);
+    if (code)
+        offline_close(o);
+    return code;
+}
+
+void offline_close(struct offline *o)
+{
+    model_destroy(o->model);
+    if (o->backend)
+        o->backend->ops->destroy(o->backend);
+    *o = (struct offline){0};
+}
+
+static int read_all(struct sound *s, struct resample *r, const char *path, offline_samples *each,
+                    void *user, struct error *error)
+{
+    float *in = calloc((size_t)READ_FRAMES * (size_t)sound_channels(s), sizeof(float));
+    float *out = calloc(resample_bound(r, READ_FRAMES), sizeof(float));
+    int code = 0;
+    int64_t frames = 0;
+    if (!in || !out) {
+        code = error_set(error, -ENOMEM, "%s: out of memory", path);
+        goto done;
+    }
+    while ((frames = sound_read(s, in, READ_FRAMES)) > 0) {
+        size_t count = resample_push(r, in, (size_t)frames, out);
+        if (count)
+            each(user, out, count);
+    }
+    size_t count = resample_flush(r, out);
+    if (count)
+        each(user, out, count);
+    if (frames < 0)
+        code = error_set(error, (int)frames, "%s: the file is damaged", path);
+done:
+    free(in);
+    free(out);
+    return code;
+}
+
+int offline_read(const char *path, offline_samples *each, void *user, struct error *error)
+{
+    struct sound *s = NULL;
+    struct resample *r = NULL;
+    int code = sound_open(&s, path, error);
+    if (code)
+        return code;
+    code = resample_create(&r, sound_rate_hz(s), sound_channels(s));
+    if (code)
+        error_set(error, code, "%s: %d Hz with %d channels is not supported", path,
+                  sound_rate_hz(s), sound_channels(s));
+    else
+        code = read_all(s, r, path, each, user, error);
+    resample_destroy(r);
+    sound_close(s);
+    return code;
+}
+
+int offline_fail(const char *command, const struct error *error)
+{
+    fprintf(stderr, "earshot %s: %s\n", command, error->message);
+    return EXIT_FAILED;
+}
+
+int offline_option(struct offline_options *o, int option, const char *value)
+{
+    char *end;
+    switch (option) {
+    case 'm':
+        o->model = value;
+        return 1;
+    case 'b':
+        o->backend = value;
+        return 1;
+    case 't':
+        o->threads = (int)strtol(value, &end, 10);
+        if (*end || o->threads < 1 || o->threads > 256) {
+            fprintf(stderr, "earshot: --threads %s: not a number from 1 to 256\n", value);
+            return -EINVAL;
+        }
+        return 1;
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,134 @@
+#include "pipeline/features.h"
+
+#include "dsp/logmel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+struct features {
+    struct model *model;
+    struct logmel *mel;  /* NULL for encoders that take samples */
+    float *frames;       /* host [logmel_bound(FEATURES_BLOCK), bins] */
+    float *encoder_rows; /* backend memory, room for a push and the end */
+    float *adapter_rows; /* backend memory, room for a push and the end */
+};
+
+static int create_mel(struct features *f, size_t bins, struct error *error)
+{
+    int code = logmel_create(&f->mel, (int)bins);
+    if (code)
+        return error_set(error, code, "no log-mel with %zu bins", bins);
+    f->frames = calloc(logmel_bound(FEATURES_BLOCK) * bins, sizeof(float));
+    return f->frames ? 0 : error_set(error, -ENOMEM, "no memory for log-mel frames");
+}
+
+static int create_rows(struct features *f, size_t input, struct error *error)
+{
+    struct model *m = f->model;
+    const struct encoder_info *info = &m->encoder->info;
+    const struct backend_ops *op = m->backend->ops;
+    if (input > info->max_input)
+        return error_set(error, -EINVAL, "the encoder takes %zu inputs at once, not %zu",
+                         info->max_input, input);
+    size_t rows = 2 * encoder_rows_bound(m->encoder, input);
+    f->encoder_rows = op->alloc(m->backend, rows * info->dim);
+    f->adapter_rows =
+        op->alloc(m->backend, 2 * adapter_rows_bound(m->adapter, rows) * adapter_dim(m->adapter));
+    if (!f->encoder_rows || !f->adapter_rows)
+        return error_set(error, -ENOMEM, "no memory for encoder rows");
+    return 0;
+}
+
+int features_create(struct features **out, struct model *model, struct error *error)
+{
+    assert(model->encoder && model->adapter);
+    const struct encoder_info *info = &model->encoder->info;
+    struct features *f = calloc(1, sizeof(*f));
+    if (!f)
+        return error_set(error, -ENOMEM, "no memory for features");
+    f->model = model;
+    size_t input = FEATURES_BLOCK;
+    int code = 0;
+    if (info->input == ENCODER_INPUT_LOG_MEL) {
+        code = create_mel(f, info->input_dim, error);
+        input = logmel_bound(FEATURES_BLOCK);
+    }
+    if (!code)
+        code = create_rows(f, input, error);
+    if (code) {
+        features_destroy(f);
+        return code;
+    }
+    features_begin(f);
+    *out = f;
+    return 0;
+}
+
+void features_destroy(struct features *f)
+{
+    if (!f)
+        return;
+    struct backend *be = f->model->backend;
+    logmel_destroy(f->mel);
+    be->ops->free(be, f->encoder_rows);
+    be->ops->free(be, f->adapter_rows);
+    free(f->frames);
+    free(f);
+}
+
+void features_begin(struct features *f)
+{
+    struct encoder *e = f->model->encoder;
+    if (f->mel)
+        logmel_reset(f->mel);
+    e->ops->reset(e);
+    adapter_reset(f->model->adapter);
+}
+
+/* input: samples or frames. */
+static void encode(struct features *f, const float *input, size_t count, struct features_rows *out)
+{
+    struct encoder *e = f->model->encoder;
+    out->encoder = f->encoder_rows;
+    out->adapter = f->adapter_rows;
+    if (count)
+        out->encoder_count = e->ops->push(e, input, count, f->encoder_rows);
+    if (out->encoder_count)
+        out->adapter_count =
+            adapter_push(f->model->adapter, f->encoder_rows, out->encoder_count, f->adapter_rows);
+}
+
+void features_push(struct features *f, const float *samples, size_t count,
+                   struct features_rows *out)
+{
+    assert(count <= FEATURES_BLOCK);
+    *out = (struct features_rows){0};
+    if (!f->mel) {
+        encode(f, samples, count, out);
+        return;
+    }
+    out->mel = f->frames;
+    out->mel_count = logmel_push(f->mel, samples, count, f->frames);
+    encode(f, f->frames, out->mel_count, out);
+}
+
+void features_end(struct features *f, struct features_rows *out)
+{
+    struct encoder *e = f->model->encoder;
+    struct adapter *a = f->model->adapter;
+    *out = (struct features_rows){0};
+    if (f->mel) {
+        out->mel = f->frames;
+        out->mel_count = logmel_flush(f->mel, f->frames);
+    }
+    encode(f, f->frames, out->mel_count, out);
+
+    float *rows = f->encoder_rows + out->encoder_count * e->info.dim;
+    size_t count = e->ops->flush(e, rows);
+    float *adapted = f->adapter_rows + out->adapter_count * adapter_dim(a);
+    size_t more = count ? adapter_push(a, rows, count, adapted) : 0;
+    out->encoder_count += count;
+    out->adapter_count += more;
+    out->adapter_count += adapter_flush(a, adapted + more * adapter_dim(a));
+}

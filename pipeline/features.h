@@ -1,0 +1,38 @@
+/* Utterance samples -> log-mel -> encoder -> adapter: the rows that go into the backbone, with
+ * every stage between to be looked at. Any split of the samples gives the same rows.
+ * Single-threaded; allocates at create only.
+ */
+#ifndef EARSHOT_PIPELINE_FEATURES_H
+#define EARSHOT_PIPELINE_FEATURES_H
+
+#include "model/model.h"
+
+#include <stddef.h>
+
+enum {
+    FEATURES_RATE_HZ = 16000,
+    FEATURES_BLOCK = 1600, /* the most samples a push takes */
+};
+
+/* What one call computed; valid until the next. */
+struct features_rows {
+    const float *mel; /* host [mel_count, bins]; none for encoders that take samples */
+    size_t mel_count;
+    const float *encoder; /* backend memory [encoder_count, encoder dim] */
+    size_t encoder_count;
+    const float *adapter; /* backend memory [adapter_count, backbone dim] */
+    size_t adapter_count;
+};
+
+struct features;
+
+/* The model must have an encoder, and outlive the result. 0 or -errno. */
+int features_create(struct features **out, struct model *model, struct error *error);
+void features_destroy(struct features *f);
+
+void features_begin(struct features *f); /* a new utterance */
+void features_push(struct features *f, const float *samples, size_t count,
+                   struct features_rows *out);
+void features_end(struct features *f, struct features_rows *out);
+
+#endif

@@ -1,0 +1,347 @@
+/* Utterance samples -> text.
+ *
+ *     samples ─► log-mel ─► encoder ─► adapter ─► hearing (state)
+ *                                                    ├─ fork + caption prompt ─► partial results
+ *                                                    ├─ fork + caption prompt ─► caption
+ *                                                    └─ fork + reply prompt   ─► reply
+ *
+ * `conversation` is the state between utterances: empty, or, for models that carry it on, what the
+ * last turn left behind. `hearing` begins as a copy of it.
+ */
+#include "pipeline/recogniser.h"
+
+#include "pipeline/features.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    PARTIAL_MIN_MS = 240,
+    ASK_TOKENS_MAX = 1024,
+};
+
+struct recogniser {
+    struct model *model;
+    struct recogniser_config config;
+    struct features *features; /* NULL: a text-only model */
+    struct state *conversation;
+    struct state *hearing;
+    struct state *fork;
+    float *logits;        /* backend memory [vocab] */
+    uint32_t *ask_ids;    /* [ASK_TOKENS_MAX] */
+    uint64_t rows;        /* adapter rows of this utterance */
+    int64_t heard;        /* samples of this utterance */
+    int64_t next_partial; /* sample count at which the next partial result is due */
+    bool open;
+    struct text text;              /* over event.text */
+    struct event event;            /* the one being made */
+    char previous[EVENT_TEXT_MAX]; /* the last partial text */
+    struct recogniser_stats stats;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+int recogniser_create(struct recogniser **out, struct model *model,
+                      const struct recogniser_config *config, struct error *error)
+{
+    if (config->partial_ms != 0 && config->partial_ms < PARTIAL_MIN_MS)
+        return error_set(error, -EINVAL, "partial_ms is %d, less than %d", config->partial_ms,
+                         PARTIAL_MIN_MS);
+    struct recogniser *r = calloc(1, sizeof(*r));
+    if (!r)
+        return error_set(error, -ENOMEM, "no memory for a recogniser");
+    r->model = model;
+    r->config = *config;
+    struct backend *be = model->backend;
+    const struct state_shape *shape = backbone_state_shape(model->backbone);
+    int code = -ENOMEM;
+    r->logits = be->ops->alloc(be, backbone_vocab(model->backbone));
+    r->ask_ids = calloc(ASK_TOKENS_MAX, sizeof(*r->ask_ids));
+    if (!r->logits || !r->ask_ids || state_create(&r->conversation, be, shape) ||
+        state_create(&r->hearing, be, shape) || state_create(&r->fork, be, shape)) {
+        error_set(error, code, "no memory for the states");
+        goto fail;
+    }
+    code = model->encoder ? features_create(&r->features, model, error) : 0;
+    if (code)
+        goto fail;
+    text_init(&r->text, r->event.text, sizeof(r->event.text));
+    *out = r;
+    return 0;
+fail:
+    recogniser_destroy(r);
+    return code;
+}
+
+void recogniser_destroy(struct recogniser *r)
+{
+    if (!r)
+        return;
+    struct backend *be = r->model->backend;
+    features_destroy(r->features);
+    state_destroy(r->conversation);
+    state_destroy(r->hearing);
+    state_destroy(r->fork);
+    be->ops->free(be, r->logits);
+    free(r->ask_ids);
+    free(r);
+}
+
+void recogniser_set_reply(struct recogniser *r, bool reply)
+{
+    r->config.reply = reply;
+}
+
+static bool is_cancelled(const struct recogniser *r)
+{
+    return r->config.cancelled && r->config.cancelled(r->config.user);
+}
+
+static void emit(struct recogniser *r, enum event_type type)
+{
+    struct event *e = &r->event;
+    e->type = type;
+    e->size = (uint32_t)r->text.size;
+    if (r->config.sink)
+        r->config.sink(r->config.user, e);
+}
+
+/* Greedy text after prompt from the fork, into r->text. on_token is called after each token that
+ * changed the text, or is NULL. Returns false when cancelled. */
+static bool decode(struct recogniser *r, const struct prompt *prompt,
+                   void (*on_token)(struct recogniser *r))
+{
+    const struct model *m = r->model;
+    size_t vocab = backbone_vocab(m->backbone);
+    uint64_t begin = now_us();
+    bool whole = true;
+    text_clear(&r->text);
+    backbone_push_tokens(m->backbone, r->fork, prompt->ids, prompt->count, r->logits);
+    for (size_t i = 0; i < m->sampler.max_tokens; i++) {
+        if (is_cancelled(r)) {
+            whole = false;
+            break;
+        }
+        uint32_t id = sampler_next(&m->sampler, m->backend, r->logits, vocab);
+        r->stats.tokens++;
+        backbone_push_tokens(m->backbone, r->fork, &id, 1, r->logits);
+        if (sampler_stops(&m->sampler, id))
+            break;
+        size_t size, before = r->text.size;
+        const char *bytes = tokenizer_bytes(m->tokenizer, id, &size);
+        text_append(&r->text, bytes, size);
+        if (on_token && r->text.size != before)
+            on_token(r);
+    }
+    text_trim(&r->text);
+    r->stats.decode_us += now_us() - begin;
+    return whole;
+}
+
+/* Models of the public checkpoints have one prompt, which gives the words. */
+static const struct prompt *caption_prompt(const struct model *m)
+{
+    return m->caption.count ? &m->caption : &m->reply;
+}
+
+/* The leading bytes on which two texts agree, cut back to the end of a word. */
+static uint32_t agreed_bytes(const char *a, const char *b)
+{
+    size_t i = 0;
+    while (a[i] && a[i] == b[i])
+        i++;
+    if (!a[i] && !b[i])
+        return (uint32_t)i;
+    if ((!a[i] || a[i] == ' ') && (!b[i] || b[i] == ' '))
+        return (uint32_t)i;
+    while (i > 0 && a[i - 1] != ' ')
+        i--;
+    return (uint32_t)(i > 0 ? i - 1 : 0);
+}
+
+static void partial(struct recogniser *r)
+{
+    struct event *e = &r->event;
+    state_copy(r->fork, r->hearing);
+    if (!decode(r, caption_prompt(r->model), NULL) || strcmp(e->text, r->previous) == 0)
+        return;
+    e->stable_bytes = agreed_bytes(e->text, r->previous);
+    memcpy(r->previous, e->text, r->text.size + 1);
+    e->seq++;
+    emit(r, EVENT_UTTERANCE_UPDATED);
+}
+
+static void take_rows(struct recogniser *r, const struct features_rows *rows)
+{
+    if (rows->adapter_count)
+        backbone_push_rows(r->model->backbone, r->hearing, rows->adapter, rows->adapter_count,
+                           NULL);
+    r->rows += rows->adapter_count;
+    r->stats.rows += rows->encoder_count;
+}
+
+/* At most FEATURES_BLOCK samples. */
+static void hear(struct recogniser *r, const float *samples, size_t count)
+{
+    struct features_rows rows;
+    uint64_t begin = now_us();
+    features_push(r->features, samples, count, &rows);
+    take_rows(r, &rows);
+    r->heard += (int64_t)count;
+    r->stats.samples += count;
+    r->stats.encode_us += now_us() - begin;
+}
+
+static void hear_end(struct recogniser *r)
+{
+    struct features_rows rows;
+    uint64_t begin = now_us();
+    features_end(r->features, &rows);
+    take_rows(r, &rows);
+    r->stats.encode_us += now_us() - begin;
+}
+
+static int64_t partial_step(const struct recogniser *r)
+{
+    return (int64_t)r->config.partial_ms * FEATURES_RATE_HZ / 1000;
+}
+
+void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us)
+{
+    struct model *m = r->model;
+    assert(r->features);
+    recogniser_cancel(r);
+    r->event = (struct event){.id = id, .start_us = time_us};
+    r->previous[0] = '\0';
+    text_clear(&r->text);
+    r->rows = 0;
+    r->heard = 0;
+    r->next_partial = partial_step(r);
+    r->open = true;
+    features_begin(r->features);
+    state_copy(r->hearing, r->conversation);
+    if (m->audio_begin.count)
+        backbone_push_tokens(m->backbone, r->hearing, m->audio_begin.ids, m->audio_begin.count,
+                             NULL);
+    emit(r, EVENT_UTTERANCE_STARTED);
+}
+
+void recogniser_push(struct recogniser *r, const float *samples, size_t count)
+{
+    if (!r->open)
+        return;
+    while (count > 0) {
+        size_t n = count < FEATURES_BLOCK ? count : FEATURES_BLOCK;
+        bool due = partial_step(r) > 0 && (int64_t)n >= r->next_partial - r->heard;
+        if (due)
+            n = (size_t)(r->next_partial - r->heard);
+        hear(r, samples, n);
+        samples += n;
+        count -= n;
+        if (due) {
+            partial(r);
+            r->next_partial += partial_step(r);
+        }
+    }
+}
+
+static void reply_token(struct recogniser *r)
+{
+    r->event.seq++;
+    emit(r, EVENT_REPLY_UPDATED);
+}
+
+/* The reply to the utterance that has just been captioned. */
+static void reply(struct recogniser *r)
+{
+    uint64_t begin = now_us();
+    state_copy(r->fork, r->hearing);
+    r->event.seq = 0;
+    r->event.stable_bytes = 0;
+    decode(r, &r->model->reply, reply_token);
+    r->event.compute_us = (uint32_t)(now_us() - begin);
+    emit(r, EVENT_REPLY_COMPLETED);
+}
+
+void recogniser_end(struct recogniser *r, int64_t time_us)
+{
+    if (!r->open)
+        return;
+    uint64_t begin = now_us();
+    struct event *e = &r->event;
+    hear_end(r);
+    state_copy(r->fork, r->hearing);
+    text_clear(&r->text);
+    bool whole = r->rows == 0 || decode(r, caption_prompt(r->model), NULL);
+    r->open = false;
+    e->end_us = time_us;
+    e->stable_bytes = (uint32_t)r->text.size;
+    e->compute_us = (uint32_t)(now_us() - begin);
+    emit(r, whole ? EVENT_UTTERANCE_COMPLETED : EVENT_UTTERANCE_CANCELLED);
+    if (whole && r->text.size && r->config.reply && r->model->reply.count &&
+        r->model->caption.count)
+        reply(r);
+    if (whole && r->model->carry)
+        state_copy(r->conversation, r->fork);
+}
+
+void recogniser_cancel(struct recogniser *r)
+{
+    if (!r->open)
+        return;
+    r->open = false;
+    text_clear(&r->text);
+    emit(r, EVENT_UTTERANCE_CANCELLED);
+}
+
+int recogniser_ask(struct recogniser *r, const char *text, size_t size, char *out, size_t capacity)
+{
+    struct model *m = r->model;
+    if (!m->reply.count)
+        return -ENOTSUP;
+    size_t count = tokenizer_encode(m->tokenizer, text, size, r->ask_ids, ASK_TOKENS_MAX);
+    if (count > ASK_TOKENS_MAX)
+        return -E2BIG;
+    state_copy(r->fork, r->conversation);
+    if (m->text_begin.count)
+        backbone_push_tokens(m->backbone, r->fork, m->text_begin.ids, m->text_begin.count, NULL);
+    if (count)
+        backbone_push_tokens(m->backbone, r->fork, r->ask_ids, count, NULL);
+    if (!decode(r, &m->reply, NULL))
+        return -ECANCELED;
+    if (m->carry)
+        state_copy(r->conversation, r->fork);
+    if (r->text.size + 1 > capacity)
+        return -E2BIG;
+    memcpy(out, r->text.data, r->text.size + 1);
+    return (int)r->text.size;
+}
+
+void recogniser_reset(struct recogniser *r)
+{
+    state_reset(r->conversation);
+}
+
+int recogniser_save(const struct recogniser *r, const char *path, struct error *error)
+{
+    return state_save(r->conversation, r->model->fingerprint, path, error);
+}
+
+int recogniser_load(struct recogniser *r, const char *path, struct error *error)
+{
+    return state_load(r->conversation, r->model->fingerprint, path, error);
+}
+
+struct recogniser_stats recogniser_stats(const struct recogniser *r)
+{
+    return r->stats;
+}
