@@ -1,10 +1,8 @@
 /* earshot bench: how fast this machine runs the model. Every figure is the median of several runs
  * on data made here; a sound file, if one is named, gives the figures for real speech. */
-#include "base/file.h"
 #include "cli/command.h"
 #include "cli/offline.h"
 #include "pipeline/features.h"
-#include "pipeline/frontend.h"
 #include "pipeline/recogniser.h"
 
 #include <getopt.h>
@@ -173,20 +171,7 @@ static void on_event(void *user, const struct event *e)
 static void on_piece(void *user, const struct frontend_piece *piece)
 {
     struct bench *b = user;
-    switch (piece->type) {
-    case FRONTEND_BEGIN:
-        recogniser_begin(b->recogniser, b->next_id++, piece->time_us);
-        break;
-    case FRONTEND_AUDIO:
-        recogniser_push(b->recogniser, piece->samples, piece->count);
-        break;
-    case FRONTEND_END:
-        recogniser_end(b->recogniser, piece->time_us);
-        break;
-    case FRONTEND_DROP:
-        recogniser_cancel(b->recogniser);
-        break;
-    }
+    recogniser_take(b->recogniser, piece, &b->next_id);
 }
 
 static void on_samples(void *user, const float *samples, size_t count)

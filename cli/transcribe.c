@@ -1,7 +1,6 @@
 /* earshot transcribe: sound files through the whole pipeline, as fast as it goes. */
 #include "cli/command.h"
 #include "cli/offline.h"
-#include "pipeline/frontend.h"
 #include "pipeline/recogniser.h"
 
 #include <cjson/cJSON.h>
@@ -73,20 +72,7 @@ static void on_event(void *user, const struct event *e)
 static void on_piece(void *user, const struct frontend_piece *piece)
 {
     struct transcript *t = user;
-    switch (piece->type) {
-    case FRONTEND_BEGIN:
-        recogniser_begin(t->recogniser, t->next_id++, piece->time_us);
-        break;
-    case FRONTEND_AUDIO:
-        recogniser_push(t->recogniser, piece->samples, piece->count);
-        break;
-    case FRONTEND_END:
-        recogniser_end(t->recogniser, piece->time_us);
-        break;
-    case FRONTEND_DROP:
-        recogniser_cancel(t->recogniser);
-        break;
-    }
+    recogniser_take(t->recogniser, piece, &t->next_id);
 }
 
 static void on_samples(void *user, const float *samples, size_t count)

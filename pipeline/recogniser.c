@@ -303,6 +303,24 @@ void recogniser_cancel(struct recogniser *r)
     emit(r, EVENT_UTTERANCE_CANCELLED);
 }
 
+void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id)
+{
+    switch (piece->type) {
+    case FRONTEND_BEGIN:
+        recogniser_begin(r, (*next_id)++, piece->time_us);
+        break;
+    case FRONTEND_AUDIO:
+        recogniser_push(r, piece->samples, piece->count);
+        break;
+    case FRONTEND_END:
+        recogniser_end(r, piece->time_us);
+        break;
+    case FRONTEND_DROP:
+        recogniser_cancel(r);
+        break;
+    }
+}
+
 int recogniser_ask(struct recogniser *r, const char *text, size_t size, char *out, size_t capacity)
 {
     struct model *m = r->model;

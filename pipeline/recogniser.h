@@ -8,6 +8,7 @@
 
 #include "model/model.h"
 #include "pipeline/event.h"
+#include "pipeline/frontend.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +38,10 @@ void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us);
 void recogniser_push(struct recogniser *r, const float *samples, size_t count);
 void recogniser_end(struct recogniser *r, int64_t time_us);
 void recogniser_cancel(struct recogniser *r);
+
+/* One of those four, as a piece of the front end asks for; an utterance that begins takes the id
+ * *next_id, which is then increased. */
+void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id);
 
 /* The reply to a text, into reply [capacity] (NUL-terminated); its length, or -ENOTSUP when the
  * model has no reply prompt, -ECANCELED. */
