@@ -19,12 +19,12 @@ enum encoder_input {
 
 struct encoder_info {
     enum encoder_input input;
-    size_t input_dim;        /* 1, or mel bins */
-    size_t rows_per_second;  /* 50 */
-    size_t dim;              /* of a row */
-    size_t lookahead_ms;     /* how far a row reaches into the future */
-    bool exact;              /* pushed in pieces = pushed at once */
-    size_t max_input;        /* the most input items a push may take */
+    size_t input_dim;       /* 1, or mel bins */
+    size_t rows_per_second; /* 50 */
+    size_t dim;             /* of a row */
+    size_t lookahead_ms;    /* how far a row reaches into the future */
+    bool exact;             /* pushed in pieces = pushed at once */
+    size_t max_input;       /* the most input items a push may take */
 };
 
 struct encoder;

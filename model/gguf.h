@@ -13,19 +13,19 @@
 #include <stdint.h>
 
 enum gguf_type { /* the numbers of the format */
-    GGUF_U8 = 0,
-    GGUF_I8 = 1,
-    GGUF_U16 = 2,
-    GGUF_I16 = 3,
-    GGUF_U32 = 4,
-    GGUF_I32 = 5,
-    GGUF_F32 = 6,
-    GGUF_BOOL = 7,
-    GGUF_STRING = 8,
-    GGUF_ARRAY = 9,
-    GGUF_U64 = 10,
-    GGUF_I64 = 11,
-    GGUF_F64 = 12,
+                 GGUF_U8 = 0,
+                 GGUF_I8 = 1,
+                 GGUF_U16 = 2,
+                 GGUF_I16 = 3,
+                 GGUF_U32 = 4,
+                 GGUF_I32 = 5,
+                 GGUF_F32 = 6,
+                 GGUF_BOOL = 7,
+                 GGUF_STRING = 8,
+                 GGUF_ARRAY = 9,
+                 GGUF_U64 = 10,
+                 GGUF_I64 = 11,
+                 GGUF_F64 = 12,
 };
 
 struct gguf;
@@ -37,18 +37,22 @@ struct gguf_string {
 
 struct gguf_tensor {
     struct gguf_string name;
-    uint32_t dims;    /* 1..4 */
-    uint64_t size[4]; /* innermost first, unused ones 1 */
+    uint32_t dims;        /* 1..4 */
+    uint64_t size[4];     /* innermost first, unused ones 1 */
     struct tensor tensor; /* rows = product of the outer dimensions, cols = size[0] */
-    bool readable;    /* false: a type Earshot doesn't read (tensor.data is still its place) */
-    uint32_t type;    /* the file's number */
+    bool readable;        /* false: a type Earshot doesn't read (tensor.data is still its place) */
+    uint32_t type;        /* the file's number */
 };
 
 /* 0 or -errno, the message names the path and the culprit (key, tensor, offset). */
 int gguf_open(struct gguf **out, const char *path, struct error *error);
-/* The same over memory that outlives the result (fuzzing, tests). */
+/* The same over memory that outlives the result (fuzzing, tests), aligned as malloc's. */
 int gguf_open_memory(struct gguf **out, const void *data, size_t size, struct error *error);
 void gguf_close(struct gguf *g);
+
+const char *gguf_path(const struct gguf *g);     /* for messages, shortened at the front */
+uint64_t gguf_fingerprint(const struct gguf *g); /* of all metadata, shapes and some weights */
+const char *gguf_type_name(enum gguf_type type); /* "u32" ... */
 
 size_t gguf_tensor_count(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t index);

@@ -18,8 +18,8 @@
 #include <stdint.h>
 
 enum {
-    MODEL_PROMPT_MAX = 64,       /* ids of one prompt */
-    MODEL_INPUT_MAX = 100,       /* mel frames (or 10 ms pieces of PCM) a push takes: one second */
+    MODEL_PROMPT_MAX = 64, /* ids of one prompt */
+    MODEL_INPUT_MAX = 100, /* mel frames (or 10 ms pieces of PCM) a push takes: one second */
 };
 
 struct prompt {
@@ -41,6 +41,8 @@ struct model {
     char name[64];        /* general.name */
 };
 
+/* 0 or -errno: -ENOTSUP for a format or an encoder that this version doesn't know, -EINVAL for a
+ * file that contradicts itself, and what reading a file can give. */
 int model_load(struct model **out, const char *path, struct backend *be, struct error *error);
 void model_destroy(struct model *m);
 

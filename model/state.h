@@ -24,17 +24,20 @@ struct state {
     uint64_t rows;    /* rows and tokens taken in since the last reset */
 };
 
+/* Empty. 0 or -ENOMEM. */
 int state_create(struct state **out, struct backend *be, const struct state_shape *shape);
 void state_destroy(struct state *s);
 void state_reset(struct state *s);
 void state_copy(struct state *dst, const struct state *src); /* same backend and shape */
 
-/* File: magic "EARSHOTS", version, fingerprint of the model, shape, rows, floats, checksum.
+/* File: magic "EARSHOTS", version, fingerprint of the model, shape, rows, checksum (FNV-1a, 64
+ * bits), floats; the layout is in state.c.
  * save is atomic. load checks everything before it touches s; the message names the path and what
  * is wrong (magic, version, model, shape, size, checksum). */
 int state_save(const struct state *s, uint64_t fingerprint, const char *path, struct error *error);
 int state_load(struct state *s, uint64_t fingerprint, const char *path, struct error *error);
-/* The same in memory, for fuzzing and streams: bytes needed, encode, decode. */
+/* The same in memory, for fuzzing and streams: bytes needed, encode, decode. Memory is aligned for
+ * floats. */
 size_t state_bytes(const struct state *s);
 void state_encode(const struct state *s, uint64_t fingerprint, void *out);
 int state_decode(struct state *s, uint64_t fingerprint, const void *data, size_t size,

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +14,7 @@ struct tokenizer;
 
 /* bytes: all tokens' bytes concatenated, [bytes_size], must outlive the tokenizer;
  * lengths [count], unaligned little-endian u32. Every byte must be a token, so that any text can
- * be encoded. 0, -EINVAL or -ENOMEM. */
+ * be encoded; where two ids have the same bytes the lower one is used.  0, -EINVAL or -ENOMEM. */
 int tokenizer_create(struct tokenizer **out, const void *bytes, size_t bytes_size,
                      const void *lengths, size_t count, struct error *error);
 void tokenizer_destroy(struct tokenizer *t);
@@ -27,13 +28,14 @@ size_t tokenizer_encode(const struct tokenizer *t, const char *text, size_t size
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *size);
 
 /* Text under construction: bytes go in, only whole valid UTF-8 sequences count; an invalid byte
- * becomes U+FFFD; an unfinished sequence at the end waits. */
+ * (and a NUL, which ends no text) becomes U+FFFD; an unfinished sequence at the end waits. */
 struct text {
     char *data; /* [capacity], NUL-terminated, owned by the caller */
     size_t capacity;
     size_t size;           /* bytes of valid UTF-8, without the NUL */
     unsigned char tail[4]; /* an unfinished sequence */
     size_t tail_size;
+    bool full; /* something was dropped, and so will be what follows */
 };
 
 void text_init(struct text *x, char *buffer, size_t capacity);

@@ -1,0 +1,398 @@
+/* The `stream` encoder: Whisper's shape, but causal, so that rows come out as frames go in and any
+ * split of the audio gives the same rows. E = dim, K = conv_kernel, W = window.
+ *
+ *     x = (mel - mean) scale                                     100 frames/s
+ *     x = gelu(conv1(x))      k 3, s 1, two zero rows before
+ *     x = gelu(conv2(x))      k 3, s 2, one zero row before      50 rows/s
+ *     per block:
+ *       n = ln1(x)    q, k, v = Wq n, Wk n, Wv n;  q, k = rope(q, k)
+ *       x = x + Wo attention(q, k, v)                            a row sees W - 1 rows before it
+ *       n = ln2(x)    h = glu(Wi n);  h = silu(depthwise(h))     a row sees K - 1 rows before it
+ *       x = x + Wc h
+ *       n = ln3(x)    x = x + W2 gelu(W0 n)
+ *     x = ln_post(x)
+ *
+ * What a later row needs (frames, conv1 rows, keys, values, h) waits in a history each.
+ */
+#include "model/bind.h"
+#include "model/encoder.h"
+#include "model/history.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    STREAM_FRAMES_MAX = 100, /* a push */
+    STREAM_ROWS_MAX = STREAM_FRAMES_MAX / 2,
+    STREAM_LOOKAHEAD_MS = 10, /* conv2's row ends one frame after the one it stands on */
+    STREAM_CONV = 3,          /* kernel of conv1 and conv2 */
+    STREAM_WINDOW_MAX = 4096,
+    STREAM_DIM_MAX = 1 << 14,
+};
+
+static const float stream_eps = 1e-5f;
+
+struct stream_config {
+    size_t dim, layers, heads, ffn, window, conv_kernel, mel_bins;
+    float rope_base;
+};
+
+struct stream_block {
+    float *ln1_w, *ln1_b, *ln2_w, *ln2_b, *ln3_w, *ln3_b; /* [E] */
+    struct weight *q, *k, *v, *out;                       /* [E, E] */
+    float *q_b, *v_b, *out_b;                             /* [E] */
+    struct weight *conv_in;                               /* [2E, E] */
+    float *conv_in_b;                                     /* [2E] */
+    float *dw_w, *dw_b;                                   /* [K, E], [E] */
+    struct weight *conv_out;                              /* [E, E] */
+    float *conv_out_b;                                    /* [E] */
+    struct weight *ffn0, *ffn2;                           /* [F, E], [E, F] */
+    float *ffn0_b, *ffn2_b;                               /* [F], [E] */
+    struct history keys, values, gated;                   /* rows of [E] */
+};
+
+struct stream {
+    struct encoder base;
+    struct backend *be;
+    struct stream_config config;
+    struct bind bind;
+    float *mean, *scale;           /* [mel_bins] */
+    struct weight *conv1, *conv2;  /* [E, 3 mel_bins], [E, 3 E] */
+    float *conv1_b, *conv2_b;      /* [E] */
+    float *ln_post_w, *ln_post_b;  /* [E] */
+    struct stream_block *blocks;   /* [layers], owned */
+    struct history frames, halves; /* rows of [mel_bins] and of [E], 100 a second */
+    uint64_t position;             /* of the next row, since the utterance began */
+    float *mel;                    /* [STREAM_FRAMES_MAX, mel_bins] as it was pushed */
+    float *norm, *query, *mixed;   /* [STREAM_ROWS_MAX, E] */
+    float *wide;                   /* [STREAM_ROWS_MAX, max(2E, F)] */
+};
+
+static int read_config(struct stream *s, struct error *error)
+{
+    struct stream_config *c = &s->config;
+    const struct bind *b = &s->bind;
+    const struct {
+        const char *key;
+        size_t most;
+        size_t *value;
+    } keys[] = {
+        {"earshot.encoder.dim", STREAM_DIM_MAX, &c->dim},
+        {"earshot.encoder.layers", gguf_tensor_count(b->gguf), &c->layers},
+        {"earshot.encoder.heads", STREAM_DIM_MAX, &c->heads},
+        {"earshot.encoder.ffn", 4 * STREAM_DIM_MAX, &c->ffn},
+        {"earshot.encoder.window", STREAM_WINDOW_MAX, &c->window},
+        {"earshot.encoder.conv_kernel", STREAM_WINDOW_MAX, &c->conv_kernel},
+        {"earshot.encoder.mel_bins", STREAM_DIM_MAX, &c->mel_bins},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        int r = bind_u32(b, keys[i].key, 1, keys[i].most, keys[i].value, error);
+        if (r < 0) {
+            return r;
+        }
+    }
+    if (c->dim % c->heads != 0 || c->dim / c->heads % 2 != 0) {
+        return error_set(error, -EINVAL,
+                         "%s: earshot.encoder.heads %zu: heads of dim %zu are not "
+                         "whole and even",
+                         gguf_path(b->gguf), c->heads, c->dim);
+    }
+    int r = gguf_get_f32(b->gguf, "earshot.encoder.rope_base", &c->rope_base, error);
+    if (r < 0) {
+        return r == -ENOENT ? -EINVAL : r;
+    }
+    if (!isfinite(c->rope_base) || c->rope_base < 1.0f) {
+        return error_set(error, -EINVAL, "%s: earshot.encoder.rope_base is %g", gguf_path(b->gguf),
+                         (double)c->rope_base);
+    }
+    return 0;
+}
+
+static int bind_stem(struct stream *s, struct error *error)
+{
+    size_t dim = s->config.dim;
+    size_t bins = s->config.mel_bins;
+    const struct bind_entry entries[] = {
+        {"norm.mean", {bins}, .vector = &s->mean},
+        {"norm.scale", {bins}, .vector = &s->scale},
+        {"conv1.weight", {dim, STREAM_CONV, bins}, .matrix = &s->conv1},
+        {"conv1.bias", {dim}, .vector = &s->conv1_b},
+        {"conv2.weight", {dim, STREAM_CONV, dim}, .matrix = &s->conv2},
+        {"conv2.bias", {dim}, .vector = &s->conv2_b},
+        {"ln_post.weight", {dim}, .vector = &s->ln_post_w},
+        {"ln_post.bias", {dim}, .vector = &s->ln_post_b},
+    };
+    return bind_tensors(&s->bind, "encoder.", entries, sizeof(entries) / sizeof(entries[0]), error);
+}
+
+static int bind_block(struct stream *s, size_t layer, struct error *error)
+{
+    struct stream_block *b = &s->blocks[layer];
+    size_t dim = s->config.dim;
+    size_t ffn = s->config.ffn;
+    const struct bind_entry entries[] = {
+        {"ln1.weight", {dim}, .vector = &b->ln1_w},
+        {"ln1.bias", {dim}, .vector = &b->ln1_b},
+        {"ln2.weight", {dim}, .vector = &b->ln2_w},
+        {"ln2.bias", {dim}, .vector = &b->ln2_b},
+        {"ln3.weight", {dim}, .vector = &b->ln3_w},
+        {"ln3.bias", {dim}, .vector = &b->ln3_b},
+        {"attn.q.weight", {dim, dim}, .matrix = &b->q},
+        {"attn.q.bias", {dim}, .vector = &b->q_b},
+        {"attn.k.weight", {dim, dim}, .matrix = &b->k},
+        {"attn.v.weight", {dim, dim}, .matrix = &b->v},
+        {"attn.v.bias", {dim}, .vector = &b->v_b},
+        {"attn.out.weight", {dim, dim}, .matrix = &b->out},
+        {"attn.out.bias", {dim}, .vector = &b->out_b},
+        {"conv.in.weight", {2 * dim, dim}, .matrix = &b->conv_in},
+        {"conv.in.bias", {2 * dim}, .vector = &b->conv_in_b},
+        {"conv.dw.weight", {s->config.conv_kernel, dim}, .vector = &b->dw_w},
+        {"conv.dw.bias", {dim}, .vector = &b->dw_b},
+        {"conv.out.weight", {dim, dim}, .matrix = &b->conv_out},
+        {"conv.out.bias", {dim}, .vector = &b->conv_out_b},
+        {"ffn.0.weight", {ffn, dim}, .matrix = &b->ffn0},
+        {"ffn.0.bias", {ffn}, .vector = &b->ffn0_b},
+        {"ffn.2.weight", {dim, ffn}, .matrix = &b->ffn2},
+        {"ffn.2.bias", {dim}, .vector = &b->ffn2_b},
+    };
+    char prefix[48];
+    snprintf(prefix, sizeof(prefix), "encoder.blocks.%zu.", layer);
+    return bind_tensors(&s->bind, prefix, entries, sizeof(entries) / sizeof(entries[0]), error);
+}
+
+static int make_block_histories(struct stream *s, struct stream_block *b, struct error *error)
+{
+    size_t dim = s->config.dim;
+    size_t window = s->config.window - 1;
+    int r = history_init(&b->keys, &s->bind, window, STREAM_ROWS_MAX, dim, error);
+    if (r == 0) {
+        r = history_init(&b->values, &s->bind, window, STREAM_ROWS_MAX, dim, error);
+    }
+    if (r == 0) {
+        r = history_init(&b->gated, &s->bind, s->config.conv_kernel - 1, STREAM_ROWS_MAX, dim,
+                         error);
+    }
+    return r;
+}
+
+static int make_buffers(struct stream *s, struct error *error)
+{
+    size_t dim = s->config.dim;
+    size_t bins = s->config.mel_bins;
+    size_t wide = s->config.ffn > 2 * dim ? s->config.ffn : 2 * dim;
+    const struct {
+        float **out;
+        size_t rows, dim;
+    } buffers[] = {
+        {&s->mel, STREAM_FRAMES_MAX, bins}, {&s->norm, STREAM_ROWS_MAX, dim},
+        {&s->query, STREAM_ROWS_MAX, dim},  {&s->mixed, STREAM_ROWS_MAX, dim},
+        {&s->wide, STREAM_ROWS_MAX, wide},
+    };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        r = bind_alloc(&s->bind, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
+    }
+    if (r == 0) {
+        r = history_init(&s->frames, &s->bind, STREAM_CONV - 1, STREAM_FRAMES_MAX, bins, error);
+    }
+    if (r == 0) {
+        r = history_init(&s->halves, &s->bind, STREAM_CONV - 1, STREAM_FRAMES_MAX, dim, error);
+    }
+    for (size_t i = 0; r == 0 && i < s->config.layers; i++) {
+        r = make_block_histories(s, &s->blocks[i], error);
+    }
+    if (r == 0 && s->be->ops->reserve(s->be, STREAM_FRAMES_MAX) < 0) {
+        r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(s->bind.gguf));
+    }
+    return r;
+}
+
+static int bind_all(struct stream *s, struct error *error)
+{
+    int r = read_config(s, error);
+    if (r == 0) {
+        r = bind_stem(s, error);
+    }
+    if (r < 0) {
+        return r;
+    }
+    s->blocks = calloc(s->config.layers, sizeof(s->blocks[0]));
+    if (!s->blocks) {
+        return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(s->bind.gguf));
+    }
+    for (size_t i = 0; r == 0 && i < s->config.layers; i++) {
+        r = bind_block(s, i, error);
+    }
+    return r < 0 ? r : make_buffers(s, error);
+}
+
+static void stream_reset(struct encoder *e)
+{
+    struct stream *s = (struct stream *)e;
+    s->position = 0;
+    history_reset(&s->frames, s->be, STREAM_CONV - 1);
+    history_reset(&s->halves, s->be, 1);
+    for (size_t i = 0; i < s->config.layers; i++) {
+        struct stream_block *b = &s->blocks[i];
+        history_reset(&b->keys, s->be, 0);
+        history_reset(&b->values, s->be, 0);
+        history_reset(&b->gated, s->be, s->config.conv_kernel - 1);
+    }
+}
+
+static void stream_destroy(struct encoder *e)
+{
+    struct stream *s = (struct stream *)e;
+    bind_finish(&s->bind);
+    free(s->blocks);
+    free(s);
+}
+
+static int stream_create(struct encoder **out, const struct gguf *g, struct backend *be,
+                         struct error *error)
+{
+    struct stream *s = calloc(1, sizeof(*s));
+    if (!s) {
+        return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(g));
+    }
+    s->base.ops = &encoder_stream_ops;
+    s->be = be;
+    bind_init(&s->bind, g, be);
+    int r = bind_all(s, error);
+    if (r < 0) {
+        stream_destroy(&s->base);
+        return r;
+    }
+    s->base.info = (struct encoder_info){
+        .input = ENCODER_INPUT_LOG_MEL,
+        .input_dim = s->config.mel_bins,
+        .rows_per_second = 50,
+        .dim = s->config.dim,
+        .lookahead_ms = STREAM_LOOKAHEAD_MS,
+        .exact = true,
+        .max_input = STREAM_FRAMES_MAX,
+    };
+    stream_reset(&s->base);
+    *out = &s->base;
+    return 0;
+}
+
+/* Frames to rows at half the rate; returns how many. */
+static size_t stem(struct stream *s, const float *mel, size_t count, float *x)
+{
+    const struct backend_ops *op = s->be->ops;
+    size_t bins = s->config.mel_bins;
+    size_t dim = s->config.dim;
+
+    op->upload(s->be, s->mel, mel, count * bins);
+    float *frames = history_append(&s->frames, s->be, count);
+    op->affine(s->be, frames, s->mel, count, bins, s->mean, s->scale);
+    float *halves = history_append(&s->halves, s->be, count);
+    op->linear(s->be, halves, history_first(&s->frames), bins, count, s->conv1, s->conv1_b,
+               ACTIVATION_GELU);
+    history_keep(&s->frames, STREAM_CONV - 1);
+
+    size_t rows = (history_rows(&s->halves) - 1) / 2;
+    if (rows > 0) {
+        op->linear(s->be, x, history_first(&s->halves), 2 * dim, rows, s->conv2, s->conv2_b,
+                   ACTIVATION_GELU);
+        history_drop(&s->halves, 2 * rows);
+    }
+    return rows;
+}
+
+static void attend(struct stream *s, struct stream_block *b, float *x, size_t rows)
+{
+    const struct backend_ops *op = s->be->ops;
+    size_t dim = s->config.dim;
+    size_t heads = s->config.heads;
+    size_t head_dim = dim / heads;
+
+    op->layer_norm(s->be, s->norm, x, rows, dim, b->ln1_w, b->ln1_b, stream_eps);
+    float *keys = history_append(&b->keys, s->be, rows);
+    float *values = history_append(&b->values, s->be, rows);
+    op->linear(s->be, s->query, s->norm, dim, rows, b->q, b->q_b, ACTIVATION_NONE);
+    op->linear(s->be, keys, s->norm, dim, rows, b->k, NULL, ACTIVATION_NONE);
+    op->linear(s->be, values, s->norm, dim, rows, b->v, b->v_b, ACTIVATION_NONE);
+    op->rope(s->be, s->query, rows, heads, head_dim, s->position, s->config.rope_base);
+    op->rope(s->be, keys, rows, heads, head_dim, s->position, s->config.rope_base);
+    op->attention(s->be, &(struct attention){
+                             .rows = rows,
+                             .history = history_rows(&b->keys) - rows,
+                             .heads = heads,
+                             .head_dim = head_dim,
+                             .window = s->config.window,
+                             .q = s->query,
+                             .k = history_first(&b->keys),
+                             .v = history_first(&b->values),
+                             .y = s->mixed,
+                             .scale = 1.0f / sqrtf((float)head_dim),
+                         });
+    history_keep(&b->keys, s->config.window - 1);
+    history_keep(&b->values, s->config.window - 1);
+    op->linear_add(s->be, x, s->mixed, rows, b->out, b->out_b);
+}
+
+static void convolve(struct stream *s, struct stream_block *b, float *x, size_t rows)
+{
+    const struct backend_ops *op = s->be->ops;
+    size_t dim = s->config.dim;
+
+    op->layer_norm(s->be, s->norm, x, rows, dim, b->ln2_w, b->ln2_b, stream_eps);
+    op->linear(s->be, s->wide, s->norm, dim, rows, b->conv_in, b->conv_in_b, ACTIVATION_NONE);
+    float *gated = history_append(&b->gated, s->be, rows);
+    op->glu(s->be, gated, s->wide, rows, dim);
+    op->conv_depthwise(s->be, s->mixed, history_first(&b->gated), rows, dim, b->dw_w, b->dw_b,
+                       s->config.conv_kernel, ACTIVATION_SILU);
+    history_keep(&b->gated, s->config.conv_kernel - 1);
+    op->linear_add(s->be, x, s->mixed, rows, b->conv_out, b->conv_out_b);
+}
+
+static void feed_forward(struct stream *s, const struct stream_block *b, float *x, size_t rows)
+{
+    const struct backend_ops *op = s->be->ops;
+    size_t dim = s->config.dim;
+
+    op->layer_norm(s->be, s->norm, x, rows, dim, b->ln3_w, b->ln3_b, stream_eps);
+    op->linear(s->be, s->wide, s->norm, dim, rows, b->ffn0, b->ffn0_b, ACTIVATION_GELU);
+    op->linear_add(s->be, x, s->wide, rows, b->ffn2, b->ffn2_b);
+}
+
+static size_t stream_push(struct encoder *e, const float *input, size_t count, float *rows)
+{
+    struct stream *s = (struct stream *)e;
+    assert(count <= STREAM_FRAMES_MAX);
+    size_t made = count > 0 ? stem(s, input, count, rows) : 0;
+    if (made == 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < s->config.layers; i++) {
+        attend(s, &s->blocks[i], rows, made);
+        convolve(s, &s->blocks[i], rows, made);
+        feed_forward(s, &s->blocks[i], rows, made);
+    }
+    s->be->ops->layer_norm(s->be, rows, rows, made, s->config.dim, s->ln_post_w, s->ln_post_b,
+                           stream_eps);
+    s->position += made;
+    return made;
+}
+
+/* No row waits for a future; a last odd frame makes none. */
+static size_t stream_flush(struct encoder *e, float *rows)
+{
+    (void)e;
+    (void)rows;
+    return 0;
+}
+
+const struct encoder_ops encoder_stream_ops = {
+    .type = "stream",
+    .create = stream_create,
+    .destroy = stream_destroy,
+    .reset = stream_reset,
+    .push = stream_push,
+    .flush = stream_flush,
+};

@@ -1,0 +1,238 @@
+#include "model/model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MODEL_FORMAT_VERSION = 1,
+    MODEL_PASS_ROWS = 64, /* of the backbone: enough to share a weight's way through the cache */
+    MODEL_TOKENS_DEFAULT = 200,
+    MODEL_TOKENS_MAX = 1 << 16,
+};
+
+static bool string_is(struct gguf_string s, const char *text)
+{
+    return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
+}
+
+/* A key that must be there: its lack is the file's fault. */
+static int required(int r)
+{
+    return r == -ENOENT ? -EINVAL : r;
+}
+
+static int check_format(const struct gguf *g, struct error *error)
+{
+    struct gguf_string architecture;
+    uint32_t version = 0;
+    int r = gguf_get_string(g, "general.architecture", &architecture, error);
+    if (r < 0) {
+        return required(r);
+    }
+    if (!string_is(architecture, "earshot")) {
+        return error_set(error, -ENOTSUP, "%s: general.architecture is \"%.*s\", not \"earshot\"",
+                         gguf_path(g), architecture.size < 40 ? (int)architecture.size : 40,
+                         architecture.data);
+    }
+    r = gguf_get_u32(g, "earshot.format_version", &version, error);
+    if (r < 0) {
+        return required(r);
+    }
+    if (version != MODEL_FORMAT_VERSION) {
+        return error_set(error, -ENOTSUP, "%s: earshot.format_version %u, only %d is read",
+                         gguf_path(g), version, MODEL_FORMAT_VERSION);
+    }
+    return 0;
+}
+
+static void read_name(struct model *m)
+{
+    struct gguf_string name = {"", 0};
+    if (gguf_get_string(m->gguf, "general.name", &name, NULL) < 0 || name.size == 0) {
+        name = (struct gguf_string){"unnamed", strlen("unnamed")};
+    }
+    struct text text;
+    text_init(&text, m->name, sizeof(m->name));
+    text_append(&text, name.data, name.size);
+}
+
+static int make_tokenizer(struct model *m, struct error *error)
+{
+    const void *bytes = NULL;
+    const void *lengths = NULL;
+    size_t bytes_size = 0;
+    size_t count = 0;
+    int r = gguf_get_array(m->gguf, "earshot.vocab.bytes", GGUF_U8, &bytes, &bytes_size, error);
+    if (r == 0) {
+        r = gguf_get_array(m->gguf, "earshot.vocab.lengths", GGUF_U32, &lengths, &count, error);
+    }
+    if (r < 0) {
+        return required(r);
+    }
+    struct error cause;
+    r = tokenizer_create(&m->tokenizer, bytes, bytes_size, lengths, count, &cause);
+    if (r < 0) {
+        return error_set(error, r, "%s: %.120s", gguf_path(m->gguf), cause.message);
+    }
+    if (count > backbone_vocab(m->backbone)) {
+        return error_set(error, -EINVAL,
+                         "%s: %zu tokens in earshot.vocab.lengths, %zu rows in "
+                         "backbone.emb.weight",
+                         gguf_path(m->gguf), count, backbone_vocab(m->backbone));
+    }
+    return 0;
+}
+
+/* A list of token ids; an absent one is empty. */
+static int read_ids(const struct model *m, const char *key, uint32_t *ids, size_t most,
+                    size_t *count, struct error *error)
+{
+    const void *data = NULL;
+    size_t found = 0;
+    int r = gguf_get_array(m->gguf, key, GGUF_U32, &data, &found, error);
+    if (r < 0) {
+        return r == -ENOENT ? 0 : r;
+    }
+    if (found > most) {
+        return error_set(error, -EINVAL, "%s: %s has %zu ids, at most %zu are taken",
+                         gguf_path(m->gguf), key, found, most);
+    }
+    if (found > 0) {
+        memcpy(ids, data, found * sizeof(ids[0]));
+    }
+    for (size_t i = 0; i < found; i++) {
+        if (ids[i] >= backbone_vocab(m->backbone)) {
+            return error_set(error, -EINVAL, "%s: %s names token %u of %zu", gguf_path(m->gguf),
+                             key, ids[i], backbone_vocab(m->backbone));
+        }
+    }
+    *count = found;
+    return 0;
+}
+
+static int read_prompts(struct model *m, struct error *error)
+{
+    struct sampler *s = &m->sampler;
+    const struct {
+        const char *key;
+        uint32_t *ids;
+        size_t most;
+        size_t *count;
+    } lists[] = {
+        {"earshot.prompt.audio_begin", m->audio_begin.ids, MODEL_PROMPT_MAX, &m->audio_begin.count},
+        {"earshot.prompt.caption", m->caption.ids, MODEL_PROMPT_MAX, &m->caption.count},
+        {"earshot.prompt.reply", m->reply.ids, MODEL_PROMPT_MAX, &m->reply.count},
+        {"earshot.prompt.text_begin", m->text_begin.ids, MODEL_PROMPT_MAX, &m->text_begin.count},
+        {"earshot.decode.stop", s->stop, SAMPLER_LIST_MAX, &s->stop_count},
+        {"earshot.decode.ban", s->ban, SAMPLER_LIST_MAX, &s->ban_count},
+    };
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        int r = read_ids(m, lists[i].key, lists[i].ids, lists[i].most, lists[i].count, error);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int read_decoding(struct model *m, struct error *error)
+{
+    uint32_t max_tokens = MODEL_TOKENS_DEFAULT;
+    int r = gguf_get_u32(m->gguf, "earshot.decode.max_tokens", &max_tokens, error);
+    if (r < 0 && r != -ENOENT) {
+        return r;
+    }
+    if (max_tokens == 0 || max_tokens > MODEL_TOKENS_MAX) {
+        return error_set(error, -EINVAL, "%s: earshot.decode.max_tokens is %u (1 to %d)",
+                         gguf_path(m->gguf), max_tokens, MODEL_TOKENS_MAX);
+    }
+    m->sampler.max_tokens = max_tokens;
+    r = gguf_get_bool(m->gguf, "earshot.conversation.carry", &m->carry, error);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int make_hearing(struct model *m, struct error *error)
+{
+    struct gguf_string type;
+    int r = gguf_get_string(m->gguf, "earshot.encoder.type", &type, error);
+    if (r < 0) {
+        return required(r);
+    }
+    if (string_is(type, "none")) {
+        return 0;
+    }
+    r = encoder_create(&m->encoder, m->gguf, m->backend, error);
+    if (r < 0) {
+        return r;
+    }
+    const struct encoder_info *info = &m->encoder->info;
+    r = adapter_create(&m->adapter, m->gguf, m->backend, info->dim,
+                       encoder_rows_bound(m->encoder, info->max_input), error);
+    if (r == 0 && adapter_dim(m->adapter) != backbone_dim(m->backbone)) {
+        return error_set(error, -EINVAL,
+                         "%s: adapter.proj.2.weight makes rows of %zu, the "
+                         "backbone takes %zu",
+                         gguf_path(m->gguf), adapter_dim(m->adapter), backbone_dim(m->backbone));
+    }
+    return r;
+}
+
+static int load(struct model *m, const char *path, struct error *error)
+{
+    int r = gguf_open(&m->gguf, path, error);
+    if (r == 0) {
+        r = check_format(m->gguf, error);
+    }
+    if (r == 0) {
+        r = backbone_create(&m->backbone, m->gguf, m->backend, MODEL_PASS_ROWS, error);
+    }
+    if (r == 0) {
+        r = make_hearing(m, error);
+    }
+    if (r == 0) {
+        r = make_tokenizer(m, error);
+    }
+    if (r == 0) {
+        r = read_prompts(m, error);
+    }
+    if (r == 0) {
+        r = read_decoding(m, error);
+    }
+    if (r < 0) {
+        return r;
+    }
+    read_name(m);
+    m->fingerprint = gguf_fingerprint(m->gguf);
+    return m->backend->ops->status(m->backend, error);
+}
+
+int model_load(struct model **out, const char *path, struct backend *be, struct error *error)
+{
+    *out = NULL;
+    struct model *m = calloc(1, sizeof(*m));
+    if (!m) {
+        return error_set(error, -ENOMEM, "%s: out of memory", path);
+    }
+    m->backend = be;
+    int r = load(m, path, error);
+    if (r < 0) {
+        model_destroy(m);
+        return r;
+    }
+    *out = m;
+    return 0;
+}
+
+void model_destroy(struct model *m)
+{
+    if (!m) {
+        return;
+    }
+    tokenizer_destroy(m->tokenizer);
+    adapter_destroy(m->adapter);
+    encoder_destroy(m->encoder);
+    backbone_destroy(m->backbone);
+    gguf_close(m->gguf);
+    free(m);
+}
