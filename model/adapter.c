@@ -5,7 +5,7 @@
 #include "model/adapter.h"
 
 #include "model/bind.h"
-#include "model/history.h"
+#include "model/past.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ struct adapter {
     float *conv_b;                  /* [H] */
     struct weight *proj0, *proj2;   /* [H, H] (or [H, E]), [D, H] */
     float *proj0_b, *proj2_b;       /* [H], [D] */
-    struct history rows;            /* of [E]: those that windows to come will see */
+    struct past rows;               /* of [E]: those that windows to come will see */
     bool heard;                     /* a row since the reset */
     float *mixed, *wide;            /* [adapter_rows_bound, H] */
 };
@@ -89,7 +89,7 @@ static int make_buffers(struct adapter *a, struct error *error)
 {
     size_t add = a->max_rows > a->padding ? a->max_rows : a->padding;
     size_t bound = adapter_rows_bound(a, a->max_rows);
-    int r = history_init(&a->rows, &a->bind, a->kernel, add, a->input, error);
+    int r = past_init(&a->rows, &a->bind, a->kernel, add, a->input, error);
     if (r == 0) {
         r = bind_alloc(&a->bind, &a->mixed, bound, a->hidden, error);
     }
@@ -148,7 +148,7 @@ void adapter_destroy(struct adapter *a)
 
 void adapter_reset(struct adapter *a)
 {
-    history_reset(&a->rows, a->be, a->padding);
+    past_reset(&a->rows, a->be, a->padding);
     a->heard = false;
 }
 
@@ -169,13 +169,13 @@ size_t adapter_rows_bound(const struct adapter *a, size_t count)
 static size_t advance(struct adapter *a, float *out)
 {
     const struct backend_ops *op = a->be->ops;
-    size_t there = history_rows(&a->rows);
+    size_t there = past_rows(&a->rows);
     if (there < a->kernel) {
         return 0;
     }
     size_t rows = (there - a->kernel) / a->stride + 1;
     size_t stride = a->stride * a->input;
-    const float *windows = history_first(&a->rows);
+    const float *windows = past_first(&a->rows);
     const float *mixed = windows;
     size_t mixed_stride = stride;
     if (a->conv) {
@@ -185,7 +185,7 @@ static size_t advance(struct adapter *a, float *out)
     }
     op->linear(a->be, a->wide, mixed, mixed_stride, rows, a->proj0, a->proj0_b, ACTIVATION_RELU);
     op->linear(a->be, out, a->wide, a->hidden, rows, a->proj2, a->proj2_b, ACTIVATION_NONE);
-    history_drop(&a->rows, rows * a->stride);
+    past_drop(&a->rows, rows * a->stride);
     return rows;
 }
 
@@ -196,7 +196,7 @@ size_t adapter_push(struct adapter *a, const float *rows, size_t count, float *o
         return 0;
     }
     a->heard = true;
-    float *place = history_append(&a->rows, a->be, count);
+    float *place = past_append(&a->rows, a->be, count);
     a->be->ops->copy(a->be, place, rows, count * a->input);
     return advance(a, out);
 }
@@ -206,7 +206,7 @@ size_t adapter_flush(struct adapter *a, float *out)
     if (!a->heard || a->padding == 0) {
         return 0;
     }
-    float *place = history_append(&a->rows, a->be, a->padding);
+    float *place = past_append(&a->rows, a->be, a->padding);
     a->be->ops->zero(a->be, place, a->padding * a->input);
     return advance(a, out);
 }

@@ -16,7 +16,7 @@
  */
 #include "model/bind.h"
 #include "model/encoder.h"
-#include "model/history.h"
+#include "model/past.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ struct stream_block {
     float *conv_out_b;                                    /* [E] */
     struct weight *ffn0, *ffn2;                           /* [F, E], [E, F] */
     float *ffn0_b, *ffn2_b;                               /* [F], [E] */
-    struct history keys, values, gated;                   /* rows of [E] */
+    struct past keys, values, gated;                      /* rows of [E] */
 };
 
 struct stream {
@@ -59,16 +59,16 @@ struct stream {
     struct backend *be;
     struct stream_config config;
     struct bind bind;
-    float *mean, *scale;           /* [mel_bins] */
-    struct weight *conv1, *conv2;  /* [E, 3 mel_bins], [E, 3 E] */
-    float *conv1_b, *conv2_b;      /* [E] */
-    float *ln_post_w, *ln_post_b;  /* [E] */
-    struct stream_block *blocks;   /* [layers], owned */
-    struct history frames, halves; /* rows of [mel_bins] and of [E], 100 a second */
-    uint64_t position;             /* of the next row, since the utterance began */
-    float *mel;                    /* [STREAM_FRAMES_MAX, mel_bins] as it was pushed */
-    float *norm, *query, *mixed;   /* [STREAM_ROWS_MAX, E] */
-    float *wide;                   /* [STREAM_ROWS_MAX, max(2E, F)] */
+    float *mean, *scale;          /* [mel_bins] */
+    struct weight *conv1, *conv2; /* [E, 3 mel_bins], [E, 3 E] */
+    float *conv1_b, *conv2_b;     /* [E] */
+    float *ln_post_w, *ln_post_b; /* [E] */
+    struct stream_block *blocks;  /* [layers], owned */
+    struct past frames, halves;   /* rows of [mel_bins] and of [E], 100 a second */
+    uint64_t position;            /* of the next row, since the utterance began */
+    float *mel;                   /* [STREAM_FRAMES_MAX, mel_bins] as it was pushed */
+    float *norm, *query, *mixed;  /* [STREAM_ROWS_MAX, E] */
+    float *wide;                  /* [STREAM_ROWS_MAX, max(2E, F)] */
 };
 
 static int read_config(struct stream *s, struct error *error)
@@ -163,17 +163,16 @@ static int bind_block(struct stream *s, size_t layer, struct error *error)
     return bind_tensors(&s->bind, prefix, entries, sizeof(entries) / sizeof(entries[0]), error);
 }
 
-static int make_block_histories(struct stream *s, struct stream_block *b, struct error *error)
+static int make_block_pasts(struct stream *s, struct stream_block *b, struct error *error)
 {
     size_t dim = s->config.dim;
     size_t window = s->config.window - 1;
-    int r = history_init(&b->keys, &s->bind, window, STREAM_ROWS_MAX, dim, error);
+    int r = past_init(&b->keys, &s->bind, window, STREAM_ROWS_MAX, dim, error);
     if (r == 0) {
-        r = history_init(&b->values, &s->bind, window, STREAM_ROWS_MAX, dim, error);
+        r = past_init(&b->values, &s->bind, window, STREAM_ROWS_MAX, dim, error);
     }
     if (r == 0) {
-        r = history_init(&b->gated, &s->bind, s->config.conv_kernel - 1, STREAM_ROWS_MAX, dim,
-                         error);
+        r = past_init(&b->gated, &s->bind, s->config.conv_kernel - 1, STREAM_ROWS_MAX, dim, error);
     }
     return r;
 }
@@ -196,13 +195,13 @@ static int make_buffers(struct stream *s, struct error *error)
         r = bind_alloc(&s->bind, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
     }
     if (r == 0) {
-        r = history_init(&s->frames, &s->bind, STREAM_CONV - 1, STREAM_FRAMES_MAX, bins, error);
+        r = past_init(&s->frames, &s->bind, STREAM_CONV - 1, STREAM_FRAMES_MAX, bins, error);
     }
     if (r == 0) {
-        r = history_init(&s->halves, &s->bind, STREAM_CONV - 1, STREAM_FRAMES_MAX, dim, error);
+        r = past_init(&s->halves, &s->bind, STREAM_CONV - 1, STREAM_FRAMES_MAX, dim, error);
     }
     for (size_t i = 0; r == 0 && i < s->config.layers; i++) {
-        r = make_block_histories(s, &s->blocks[i], error);
+        r = make_block_pasts(s, &s->blocks[i], error);
     }
     if (r == 0 && s->be->ops->reserve(s->be, STREAM_FRAMES_MAX) < 0) {
         r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(s->bind.gguf));
@@ -233,13 +232,13 @@ static void stream_reset(struct encoder *e)
 {
     struct stream *s = (struct stream *)e;
     s->position = 0;
-    history_reset(&s->frames, s->be, STREAM_CONV - 1);
-    history_reset(&s->halves, s->be, 1);
+    past_reset(&s->frames, s->be, STREAM_CONV - 1);
+    past_reset(&s->halves, s->be, 1);
     for (size_t i = 0; i < s->config.layers; i++) {
         struct stream_block *b = &s->blocks[i];
-        history_reset(&b->keys, s->be, 0);
-        history_reset(&b->values, s->be, 0);
-        history_reset(&b->gated, s->be, s->config.conv_kernel - 1);
+        past_reset(&b->keys, s->be, 0);
+        past_reset(&b->values, s->be, 0);
+        past_reset(&b->gated, s->be, s->config.conv_kernel - 1);
     }
 }
 
@@ -288,18 +287,18 @@ static size_t stem(struct stream *s, const float *mel, size_t count, float *x)
     size_t dim = s->config.dim;
 
     op->upload(s->be, s->mel, mel, count * bins);
-    float *frames = history_append(&s->frames, s->be, count);
+    float *frames = past_append(&s->frames, s->be, count);
     op->affine(s->be, frames, s->mel, count, bins, s->mean, s->scale);
-    float *halves = history_append(&s->halves, s->be, count);
-    op->linear(s->be, halves, history_first(&s->frames), bins, count, s->conv1, s->conv1_b,
+    float *halves = past_append(&s->halves, s->be, count);
+    op->linear(s->be, halves, past_first(&s->frames), bins, count, s->conv1, s->conv1_b,
                ACTIVATION_GELU);
-    history_keep(&s->frames, STREAM_CONV - 1);
+    past_keep(&s->frames, STREAM_CONV - 1);
 
-    size_t rows = (history_rows(&s->halves) - 1) / 2;
+    size_t rows = (past_rows(&s->halves) - 1) / 2;
     if (rows > 0) {
-        op->linear(s->be, x, history_first(&s->halves), 2 * dim, rows, s->conv2, s->conv2_b,
+        op->linear(s->be, x, past_first(&s->halves), 2 * dim, rows, s->conv2, s->conv2_b,
                    ACTIVATION_GELU);
-        history_drop(&s->halves, 2 * rows);
+        past_drop(&s->halves, 2 * rows);
     }
     return rows;
 }
@@ -312,8 +311,8 @@ static void attend(struct stream *s, struct stream_block *b, float *x, size_t ro
     size_t head_dim = dim / heads;
 
     op->layer_norm(s->be, s->norm, x, rows, dim, b->ln1_w, b->ln1_b, stream_eps);
-    float *keys = history_append(&b->keys, s->be, rows);
-    float *values = history_append(&b->values, s->be, rows);
+    float *keys = past_append(&b->keys, s->be, rows);
+    float *values = past_append(&b->values, s->be, rows);
     op->linear(s->be, s->query, s->norm, dim, rows, b->q, b->q_b, ACTIVATION_NONE);
     op->linear(s->be, keys, s->norm, dim, rows, b->k, NULL, ACTIVATION_NONE);
     op->linear(s->be, values, s->norm, dim, rows, b->v, b->v_b, ACTIVATION_NONE);
@@ -321,18 +320,18 @@ static void attend(struct stream *s, struct stream_block *b, float *x, size_t ro
     op->rope(s->be, keys, rows, heads, head_dim, s->position, s->config.rope_base);
     op->attention(s->be, &(struct attention){
                              .rows = rows,
-                             .history = history_rows(&b->keys) - rows,
+                             .history = past_rows(&b->keys) - rows,
                              .heads = heads,
                              .head_dim = head_dim,
                              .window = s->config.window,
                              .q = s->query,
-                             .k = history_first(&b->keys),
-                             .v = history_first(&b->values),
+                             .k = past_first(&b->keys),
+                             .v = past_first(&b->values),
                              .y = s->mixed,
                              .scale = 1.0f / sqrtf((float)head_dim),
                          });
-    history_keep(&b->keys, s->config.window - 1);
-    history_keep(&b->values, s->config.window - 1);
+    past_keep(&b->keys, s->config.window - 1);
+    past_keep(&b->values, s->config.window - 1);
     op->linear_add(s->be, x, s->mixed, rows, b->out, b->out_b);
 }
 
@@ -343,11 +342,11 @@ static void convolve(struct stream *s, struct stream_block *b, float *x, size_t 
 
     op->layer_norm(s->be, s->norm, x, rows, dim, b->ln2_w, b->ln2_b, stream_eps);
     op->linear(s->be, s->wide, s->norm, dim, rows, b->conv_in, b->conv_in_b, ACTIVATION_NONE);
-    float *gated = history_append(&b->gated, s->be, rows);
+    float *gated = past_append(&b->gated, s->be, rows);
     op->glu(s->be, gated, s->wide, rows, dim);
-    op->conv_depthwise(s->be, s->mixed, history_first(&b->gated), rows, dim, b->dw_w, b->dw_b,
+    op->conv_depthwise(s->be, s->mixed, past_first(&b->gated), rows, dim, b->dw_w, b->dw_b,
                        s->config.conv_kernel, ACTIVATION_SILU);
-    history_keep(&b->gated, s->config.conv_kernel - 1);
+    past_keep(&b->gated, s->config.conv_kernel - 1);
     op->linear_add(s->be, x, s->mixed, rows, b->conv_out, b->conv_out_b);
 }
 

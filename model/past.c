@@ -1,0 +1,58 @@
+#include "model/past.h"
+
+#include <assert.h>
+
+int past_init(struct past *h, struct bind *b, size_t keep, size_t add, size_t dim,
+              struct error *error)
+{
+    /* Twice what must stay, so that moving costs no more than writing once did. */
+    *h = (struct past){.dim = dim, .capacity = 2 * keep + add};
+    return bind_alloc(b, &h->data, h->capacity, dim, error);
+}
+
+void past_reset(struct past *h, struct backend *be, size_t zero_rows)
+{
+    assert(zero_rows <= h->capacity);
+    h->first = 0;
+    h->end = zero_rows;
+    if (zero_rows > 0) {
+        be->ops->zero(be, h->data, zero_rows * h->dim);
+    }
+}
+
+float *past_append(struct past *h, struct backend *be, size_t rows)
+{
+    if (rows > h->capacity - h->end) {
+        size_t kept = past_rows(h);
+        be->ops->move(be, h->data, past_first(h), kept * h->dim);
+        h->first = 0;
+        h->end = kept;
+    }
+    assert(rows <= h->capacity - h->end);
+    float *place = h->data + h->end * h->dim;
+    h->end += rows;
+    return place;
+}
+
+float *past_first(const struct past *h)
+{
+    return h->data + h->first * h->dim;
+}
+
+size_t past_rows(const struct past *h)
+{
+    return h->end - h->first;
+}
+
+void past_drop(struct past *h, size_t rows)
+{
+    assert(rows <= past_rows(h));
+    h->first += rows;
+}
+
+void past_keep(struct past *h, size_t rows)
+{
+    if (past_rows(h) > rows) {
+        h->first = h->end - rows;
+    }
+}
