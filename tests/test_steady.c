@@ -1,0 +1,137 @@
+/* Steady state allocates nothing, and memory stays flat over an hour of audio fed fast.
+ * Linked with malloc, calloc, realloc and posix_memalign wrapped, to count them. */
+#include "pipeline/frontend.h"
+#include "pipeline/recogniser.h"
+#include "tests/support/speech.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+enum {
+    HOUR_SAMPLES = 3600 * 16000,
+};
+
+static atomic_long allocations; /* any thread adds */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+int __real_posix_memalign(void **out, size_t alignment, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_realloc(p, size);
+}
+
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_posix_memalign(out, alignment, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_aligned_alloc(alignment, size);
+}
+
+struct chain {
+    struct recogniser *recogniser;
+    uint64_t next_id;
+    size_t completed;
+};
+
+static void on_event(void *user, const struct event *e)
+{
+    struct chain *c = user;
+    c->completed += e->type == EVENT_UTTERANCE_COMPLETED;
+}
+
+static void on_piece(void *user, const struct frontend_piece *piece)
+{
+    struct chain *c = user;
+    recogniser_take(c->recogniser, piece, &c->next_id);
+}
+
+static long resident_kb(void)
+{
+    long pages = 0, ignored;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld", &ignored, &pages), 2);
+    fclose(f);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void an_hour_allocates_nothing_and_stays_flat(void **state)
+{
+    (void)state;
+    struct backend *be;
+    struct model *m;
+    struct frontend *f;
+    struct error error;
+    struct chain c = {.next_id = 1};
+    size_t count;
+    float *x = speech_load(&count);
+    assert_int_equal(backend_cpu_create(&be, 0), 0);
+    if (model_load(&m, "tests/golden/tiny.gguf", be, &error))
+        fail_msg("%s", error.message);
+    m->sampler.max_tokens = 8;
+    struct recogniser_config config = {
+        .partial_ms = 240, .reply = true, .sink = on_event, .user = &c};
+    assert_int_equal(recogniser_create(&c.recogniser, m, &config, &error), 0);
+    assert_int_equal(frontend_create(&f, NULL, on_piece, &c), 0);
+
+    frontend_push(f, x, count);
+    assert_true(c.completed > 0);
+    long before = resident_kb();
+    long calls = atomic_load(&allocations);
+    for (size_t fed = 0; fed < HOUR_SAMPLES; fed += count)
+        frontend_push(f, x, count);
+    long made = atomic_load(&allocations) - calls;
+    long grown = resident_kb() - before;
+    printf("%zu utterances in an hour: %ld allocations, resident memory %+ld kB\n", c.completed,
+           made, grown);
+    assert_int_equal(made, 0);
+    assert_true(grown < 1024);
+
+    frontend_destroy(f);
+    recogniser_destroy(c.recogniser);
+    model_destroy(m);
+    be->ops->destroy(be);
+    free(x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_hour_allocates_nothing_and_stays_flat),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
