@@ -13,8 +13,8 @@ struct queue;
 int queue_create(struct queue **out, size_t message_size, size_t capacity);
 void queue_destroy(struct queue *queue);
 
-bool queue_push(struct queue *queue, const void *message); /* producer; false: full */
-bool queue_pop(struct queue *queue, void *message);        /* consumer; false: empty */
+bool queue_push(struct queue *queue, const void *message);       /* producer; false: full */
+bool queue_pop(struct queue *queue, void *message);              /* consumer; false: empty */
 bool queue_has_room(const struct queue *queue, size_t messages); /* producer */
 
 #endif

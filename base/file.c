@@ -1,0 +1,110 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int map_open_file(struct file_map *map, int fd, const char *path, struct error *error)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return error_set(error, -errno, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return error_set(error, -EINVAL, "%s: not a regular file", path);
+    if (st.st_size == 0)
+        return 0;
+    void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+        return error_set(error, -errno, "%s: cannot map: %s", path, strerror(errno));
+    map->data = data;
+    map->size = (size_t)st.st_size;
+    return 0;
+}
+
+int file_map(struct file_map *map, const char *path, struct error *error)
+{
+    *map = (struct file_map){0};
+    /* O_NONBLOCK: a named pipe without a writer must not hold the caller. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return error_set(error, -errno, "%s: %s", path, strerror(errno));
+    int result = map_open_file(map, fd, path, error);
+    close(fd);
+    return result;
+}
+
+void file_unmap(struct file_map *map)
+{
+    if (map->data != NULL)
+        munmap((void *)map->data, map->size);
+    *map = (struct file_map){0};
+}
+
+/* 0 or -errno. */
+static int write_all(int fd, const unsigned char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Writes, syncs and closes fd, whatever happens. */
+static int fill_and_close(int fd, const void *data, size_t size)
+{
+    int result = write_all(fd, data, size);
+    if (result == 0 && fsync(fd) != 0)
+        result = -errno;
+    if (close(fd) != 0 && result == 0)
+        result = -errno;
+    return result;
+}
+
+/* The rename is only safe from a power cut once the folder is on the disk. */
+static int sync_folder_of(const char *path)
+{
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof(copy), "%s", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int result = fsync(fd) == 0 ? 0 : -errno;
+    close(fd);
+    return result;
+}
+
+int file_replace(const char *path, const void *data, size_t size, struct error *error)
+{
+    char temporary[PATH_MAX];
+    int length = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
+    if (length < 0 || (size_t)length >= sizeof(temporary))
+        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return error_set(error, -errno, "%s: cannot create %s: %s", path, temporary,
+                         strerror(errno));
+    int result = fill_and_close(fd, data, size);
+    if (result == 0 && rename(temporary, path) != 0)
+        result = -errno;
+    if (result != 0) {
+        unlink(temporary);
+        return error_set(error, result, "%s: cannot write: %s", path, strerror(-result));
+    }
+    result = sync_folder_of(path);
+    if (result != 0)
+        return error_set(error, result, "%s: cannot sync its folder: %s", path, strerror(-result));
+    return 0;
+}
