@@ -1,0 +1,172 @@
+/* x [80] a frame of log-mel, m the running level:
+ *
+ *     m  <- m + (mean(x) - m) / VAD_LEVEL_FRAMES       m starts as the first frame's mean
+ *     a  = relu(W [z(t-2) z(t-1) z(t)] + b)             z = x - m, so that a gain cancels
+ *     h1 = GRU1(a, h1)    h2 = GRU2(h1, h2)
+ *     p  = 1 / (1 + exp(-(v h2 + c)))
+ *
+ *     GRU(x, h):  [ir iz in] = Wi x + bi     [hr hz hn] = Wh h + bh
+ *                 r = sigmoid(ir + hr)   z = sigmoid(iz + hz)   n = tanh(in + r hn)
+ *                 h <- (1 - z) n + z h
+ *
+ * training/vad.py trains it and writes vad_model.c: int8 weights [out, in] with a scale a row. They
+ * become float [in, out] at create, so that a product runs along the outputs and the compiler makes
+ * vectors of it. Some 30 k multiplications a frame.
+ */
+#include "dsp/vad.h"
+
+#include "dsp/vad_model.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CONV_INPUTS = VAD_CONTEXT * VAD_BINS,
+    GATES = 3,
+    GRU_MAX = VAD_GRU1 > VAD_GRU2 ? VAD_GRU1 : VAD_GRU2,
+};
+
+struct vad {
+    float conv[CONV_INPUTS][VAD_CONV];
+    float gru1_input[VAD_CONV][GATES * VAD_GRU1];
+    float gru1_state[VAD_GRU1][GATES * VAD_GRU1];
+    float gru2_input[VAD_GRU1][GATES * VAD_GRU2];
+    float gru2_state[VAD_GRU2][GATES * VAD_GRU2];
+    float out[VAD_GRU2];
+
+    /* What moves. */
+    bool heard;                 /* a frame since reset */
+    float level;                /* m */
+    float context[CONV_INPUTS]; /* [VAD_CONTEXT, VAD_BINS], the newest frame last */
+    float h1[VAD_GRU1];
+    float h2[VAD_GRU2];
+};
+
+/* weights [outputs, inputs] -> matrix [inputs, outputs] */
+static void expand(float *matrix, const signed char *weights, const float *scales, size_t outputs,
+                   size_t inputs)
+{
+    for (size_t o = 0; o < outputs; o++) {
+        for (size_t i = 0; i < inputs; i++)
+            matrix[i * outputs + o] = (float)weights[o * inputs + i] * scales[o];
+    }
+}
+
+int vad_create(struct vad **out)
+{
+    struct vad *v = calloc(1, sizeof(*v));
+    *out = v;
+    if (v == NULL)
+        return -ENOMEM;
+    expand(&v->conv[0][0], vad_model_conv, vad_model_conv_scale, VAD_CONV, CONV_INPUTS);
+    expand(&v->gru1_input[0][0], vad_model_gru1_input, vad_model_gru1_input_scale, GATES * VAD_GRU1,
+           VAD_CONV);
+    expand(&v->gru1_state[0][0], vad_model_gru1_state, vad_model_gru1_state_scale, GATES * VAD_GRU1,
+           VAD_GRU1);
+    expand(&v->gru2_input[0][0], vad_model_gru2_input, vad_model_gru2_input_scale, GATES * VAD_GRU2,
+           VAD_GRU1);
+    expand(&v->gru2_state[0][0], vad_model_gru2_state, vad_model_gru2_state_scale, GATES * VAD_GRU2,
+           VAD_GRU2);
+    expand(v->out, vad_model_out, vad_model_out_scale, 1, VAD_GRU2);
+    return 0;
+}
+
+void vad_destroy(struct vad *v)
+{
+    free(v);
+}
+
+void vad_reset(struct vad *v)
+{
+    v->heard = false;
+    v->level = 0.0f;
+    memset(v->context, 0, sizeof(v->context));
+    memset(v->h1, 0, sizeof(v->h1));
+    memset(v->h2, 0, sizeof(v->h2));
+}
+
+/* y [outputs] = bias + matrix^T x, matrix [inputs, outputs] */
+static void affine(float *restrict y, const float *restrict matrix, const float *bias,
+                   const float *x, size_t outputs, size_t inputs)
+{
+    memcpy(y, bias, outputs * sizeof(float));
+    for (size_t i = 0; i < inputs; i++) {
+        const float *row = matrix + i * outputs;
+        for (size_t o = 0; o < outputs; o++)
+            y[o] += x[i] * row[o];
+    }
+}
+
+static float sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
+
+/* h [size] <- GRU(x, h), from the two products [GATES, size] */
+static void gate(float *h, const float *from_input, const float *from_state, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        float r = sigmoid(from_input[i] + from_state[i]);
+        float z = sigmoid(from_input[size + i] + from_state[size + i]);
+        float n = tanhf(from_input[2 * size + i] + r * from_state[2 * size + i]);
+        h[i] = (1.0f - z) * n + z * h[i];
+    }
+}
+
+/* Appends z to the context. */
+static void take_frame(struct vad *v, const float *frame)
+{
+    float *z = v->context + CONV_INPUTS - VAD_BINS;
+    memmove(v->context, v->context + VAD_BINS, (CONV_INPUTS - VAD_BINS) * sizeof(float));
+    float mean = 0.0f;
+    for (int i = 0; i < VAD_BINS; i++) {
+        /* A frame that no sound can have must not stay in the state: -1.5 is digital silence. */
+        z[i] = fminf(fmaxf(frame[i], -1.5f), 4.0f);
+        mean += z[i];
+    }
+    mean /= (float)VAD_BINS;
+    if (!v->heard)
+        v->level = mean;
+    v->heard = true;
+    v->level += (mean - v->level) / (float)VAD_LEVEL_FRAMES;
+    for (int i = 0; i < VAD_BINS; i++)
+        z[i] -= v->level;
+}
+
+static float detect(struct vad *v, const float *frame)
+{
+    float a[VAD_CONV];
+    float from_input[GATES * GRU_MAX];
+    float from_state[GATES * GRU_MAX];
+
+    take_frame(v, frame);
+    affine(a, &v->conv[0][0], vad_model_conv_bias, v->context, VAD_CONV, CONV_INPUTS);
+    for (int i = 0; i < VAD_CONV; i++)
+        a[i] = fmaxf(a[i], 0.0f);
+
+    affine(from_input, &v->gru1_input[0][0], vad_model_gru1_input_bias, a, GATES * VAD_GRU1,
+           VAD_CONV);
+    affine(from_state, &v->gru1_state[0][0], vad_model_gru1_state_bias, v->h1, GATES * VAD_GRU1,
+           VAD_GRU1);
+    gate(v->h1, from_input, from_state, VAD_GRU1);
+
+    affine(from_input, &v->gru2_input[0][0], vad_model_gru2_input_bias, v->h1, GATES * VAD_GRU2,
+           VAD_GRU1);
+    affine(from_state, &v->gru2_state[0][0], vad_model_gru2_state_bias, v->h2, GATES * VAD_GRU2,
+           VAD_GRU2);
+    gate(v->h2, from_input, from_state, VAD_GRU2);
+
+    float logit = vad_model_out_bias[0];
+    for (int i = 0; i < VAD_GRU2; i++)
+        logit += v->out[i] * v->h2[i];
+    return sigmoid(logit);
+}
+
+void vad_push(struct vad *v, const float *frames, size_t count, float *probability)
+{
+    for (size_t t = 0; t < count; t++)
+        probability[t] = detect(v, frames + t * VAD_BINS);
+}
