@@ -36,9 +36,9 @@ enum activation {
  * docs/model.md. All rows [rows, dim]; vectors [dim]; head size 64 divides dim. */
 struct rwkv7_mix {
     size_t rows, dim, head_size;
-    float *k;           /* in: Wk x.  out: k (1 + (a - 1) k_a) */
-    float *v;           /* in: Wv x.  out: v + (v_first - v) sigmoid(v0 + v_lora), if v_lora */
-    float *v_first;     /* out when v_lora is NULL (layer 0): a copy of v;  in otherwise */
+    float *k;       /* in: Wk x.  out: k (1 + (a - 1) k_a) */
+    float *v;       /* in: Wv x.  out: v + (v_first - v) sigmoid(v0 + v_lora), if v_lora */
+    float *v_first; /* out when v_lora is NULL (layer 0): a copy of v;  in otherwise */
     const float *v_lora;
     const float *w_lora; /* in: tanh(x_w w1) w2 */
     const float *a_lora; /* in: (x_a a1) a2 */
@@ -62,10 +62,10 @@ struct attention {
     size_t rows;    /* queries: the last `rows` of history + rows positions */
     size_t history; /* key/value rows before the first query */
     size_t heads, head_dim;
-    size_t window;     /* a row sees itself and window - 1 rows before it */
-    const float *q;    /* [rows, heads * head_dim] */
+    size_t window;      /* a row sees itself and window - 1 rows before it */
+    const float *q;     /* [rows, heads * head_dim] */
     const float *k, *v; /* [history + rows, heads * head_dim] */
-    float *y;          /* [rows, heads * head_dim] */
+    float *y;           /* [rows, heads * head_dim] */
     float scale;
 };
 

@@ -15,6 +15,8 @@ enum tensor_type {
     TENSOR_BF16 = 30,
 };
 
+#define TENSOR_BLOCK 32 /* values in a block of a quantised type */
+
 /* A matrix as it lies in the file: row-major [rows, cols], rows are contiguous. */
 struct tensor {
     enum tensor_type type;

@@ -1,0 +1,91 @@
+/* Sliding-window attention. A query's positions are taken in blocks of BLOCK, oldest first, with
+ * the softmax's maximum, sum and value kept as running quantities: m' = max(m, block);  y = y e^(m
+ * - m') + sum_p e^(s_p - m') v_p;  z likewise so that nothing but the block's scores is stored, and
+ * the order depends on the window alone.
+ */
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/vmath.h"
+
+#include <assert.h>
+#include <math.h>
+
+#define BLOCK 16
+#define HEAD_MAX 256
+#define HEAD_VECTORS (HEAD_MAX / VL)
+
+SIMD float dot(const float *a, const float *b, size_t count)
+{
+    vf sum = vf_set1(0.0f);
+
+    for (size_t i = 0; i < count; i += VL)
+        sum += vf_load_n(a + i, count - i) * vf_load_n(b + i, count - i);
+    return vf_sum(sum);
+}
+
+/* One query of one head over positions first .. last. */
+SIMD void attend(const struct attention *a, size_t row, size_t head, size_t first, size_t last,
+                 size_t head_dim)
+{
+    size_t stride = a->heads * head_dim;
+    const float *q = a->q + row * stride + head * head_dim;
+    const float *k = a->k + head * head_dim;
+    const float *v = a->v + head * head_dim;
+    float *y = a->y + row * stride + head * head_dim;
+    vf sum[HEAD_VECTORS];
+    float m = -INFINITY, z = 0.0f;
+
+    for (size_t i = 0; i * VL < head_dim; i++)
+        sum[i] = vf_set1(0.0f);
+    for (size_t p = first; p <= last; p += BLOCK) {
+        size_t count = last - p + 1 < BLOCK ? last - p + 1 : BLOCK;
+        float e[BLOCK], before = m, keep;
+
+        for (size_t j = 0; j < count; j++) {
+            e[j] = dot(q, k + (p + j) * stride, head_dim) * a->scale;
+            m = e[j] > m ? e[j] : m;
+        }
+        for (size_t j = count; j < BLOCK; j++)
+            e[j] = m;
+        for (size_t j = 0; j < BLOCK; j += VL)
+            vf_store(e + j, vf_exp(vf_load(e + j) - m));
+        keep = p == first ? 0.0f : vf_exp(vf_set1(before - m))[0];
+        z *= keep;
+        for (size_t i = 0; i * VL < head_dim; i++)
+            sum[i] *= keep;
+        for (size_t j = 0; j < count; j++) {
+            z += e[j];
+            for (size_t i = 0; i * VL < head_dim; i++)
+                sum[i] += vf_load_n(v + (p + j) * stride + i * VL, head_dim - i * VL) * e[j];
+        }
+    }
+    for (size_t i = 0; i * VL < head_dim; i++)
+        vf_store_n(y + i * VL, sum[i] / z, head_dim - i * VL);
+}
+
+static void attention_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct attention *a = context;
+
+    (void)thread;
+    for (size_t item = begin; item < end; item++) {
+        size_t head = item / a->rows, row = item % a->rows;
+        size_t last = a->history + row;
+        size_t first = last + 1 > a->window ? last + 1 - a->window : 0;
+
+        if (a->head_dim == 64)
+            attend(a, row, head, first, last, 64);
+        else
+            attend(a, row, head, first, last, a->head_dim);
+    }
+}
+
+void cpu_attention(struct backend *be, const struct attention *a)
+{
+    struct attention copy = *a;
+    size_t positions = a->history + a->rows;
+
+    assert(a->head_dim <= HEAD_MAX && a->window > 0);
+    cpu_split(be, a->heads * a->rows,
+              (positions < a->window ? positions : a->window) * a->head_dim * 2, attention_part,
+              &copy);
+}

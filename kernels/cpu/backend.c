@@ -1,0 +1,178 @@
+/* The CPU backend: memory, weights, scratch and threads. The operations are in the other files,
+ * built once for each instruction set; EARSHOT_ISA=scalar|avx2|avx512 forces one, for tests.
+ */
+#include "kernels/cpu/cpu.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define THREADS_DEFAULT_MAX 8
+#define THREADS_MAX 256
+#define WORTH 60000 /* multiplications that pay for waking a thread: some microseconds */
+#define TASKS_PER_THREAD 4
+
+int backend_cpu_create(struct backend **out, int threads)
+{
+    struct cpu_backend *cpu;
+    int ret;
+
+    if (threads < 0 || threads > THREADS_MAX)
+        return -EINVAL;
+    if (threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+        threads = cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX : (int)cores;
+    }
+    cpu = calloc(1, sizeof(*cpu));
+    if (!cpu)
+        return -ENOMEM;
+    ret = -EINVAL;
+    cpu->base.ops = cpu_choose(getenv("EARSHOT_ISA"));
+    if (!cpu->base.ops)
+        goto fail;
+    ret = pool_create(&cpu->pool, (size_t)threads);
+    if (ret)
+        goto fail;
+    *out = &cpu->base;
+    return 0;
+fail:
+    cpu_destroy(&cpu->base);
+    return ret == -EINVAL ? -EINVAL : -ENOMEM;
+}
+
+static void scratch_free(struct cpu_backend *cpu)
+{
+    free(cpu->rows);
+    free(cpu->panels);
+    free(cpu->sums);
+    cpu->rows = cpu->panels = cpu->sums = NULL;
+    cpu->scratch_widest = 0;
+}
+
+void cpu_destroy(struct backend *be)
+{
+    struct cpu_backend *cpu = (struct cpu_backend *)be;
+
+    if (!cpu)
+        return;
+    pool_destroy(cpu->pool);
+    scratch_free(cpu);
+    free(cpu);
+}
+
+int cpu_status(const struct backend *be, struct error *error)
+{
+    (void)be;
+    (void)error;
+    return 0;
+}
+
+float *cpu_alloc(struct backend *be, size_t count)
+{
+    void *p;
+
+    (void)be;
+    if (count > SIZE_MAX / 2 / sizeof(float))
+        return NULL;
+    if (posix_memalign(&p, 64, count ? count * sizeof(float) : 64))
+        return NULL;
+    memset(p, 0, count * sizeof(float));
+    return p;
+}
+
+void cpu_free(struct backend *be, float *p)
+{
+    (void)be;
+    free(p);
+}
+
+void cpu_copy(struct backend *be, float *dst, const float *src, size_t count)
+{
+    (void)be;
+    if (count)
+        memcpy(dst, src, count * sizeof(float));
+}
+
+void cpu_move(struct backend *be, float *dst, const float *src, size_t count)
+{
+    (void)be;
+    if (count)
+        memmove(dst, src, count * sizeof(float));
+}
+
+void cpu_zero(struct backend *be, float *dst, size_t count)
+{
+    (void)be;
+    if (count)
+        memset(dst, 0, count * sizeof(float));
+}
+
+int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t)
+{
+    struct cpu_backend *cpu = (struct cpu_backend *)be;
+    int ret = weight_pack(out, t);
+
+    if (ret == 0 && t->cols > cpu->widest)
+        cpu->widest = t->cols;
+    return ret;
+}
+
+void cpu_weight_destroy(struct backend *be, struct weight *w)
+{
+    (void)be;
+    weight_free(w);
+}
+
+/* Longer calls are cut into LINEAR_ROWS, so rows does not matter. */
+int cpu_reserve(struct backend *be, size_t rows)
+{
+    struct cpu_backend *cpu = (struct cpu_backend *)be;
+    size_t threads = pool_threads(cpu->pool);
+    size_t blocks = (cpu->widest + LINEAR_INPUTS - 1) / LINEAR_INPUTS;
+
+    (void)rows;
+    if (cpu->widest <= cpu->scratch_widest)
+        return 0;
+    scratch_free(cpu);
+    cpu->rows = cpu_alloc(be, blocks * LINEAR_ROWS * LINEAR_STRIDE);
+    cpu->panels = cpu_alloc(be, threads * LINEAR_PANELS * LINEAR_INPUTS * PANEL);
+    cpu->sums = cpu_alloc(be, threads * LINEAR_ROWS * LINEAR_PANELS * PANEL);
+    if (!cpu->rows || !cpu->panels || !cpu->sums) {
+        scratch_free(cpu);
+        return -ENOMEM;
+    }
+    cpu->scratch_widest = cpu->widest;
+    return 0;
+}
+
+struct split {
+    size_t items, tasks;
+    cpu_part *part;
+    void *context;
+};
+
+static void split_task(void *context, size_t task, size_t thread)
+{
+    const struct split *s = context;
+
+    s->part(s->context, s->items * task / s->tasks, s->items * (task + 1) / s->tasks, thread);
+}
+
+void cpu_split(struct backend *be, size_t items, size_t cost, cpu_part *part, void *context)
+{
+    struct cpu_backend *cpu = (struct cpu_backend *)be;
+    size_t threads = pool_threads(cpu->pool);
+    struct split s = {.items = items, .part = part, .context = context};
+
+    if (items == 0)
+        return;
+    if (threads == 1 || items == 1 || items * cost < WORTH) {
+        part(context, 0, items, 0);
+        return;
+    }
+    s.tasks = threads * TASKS_PER_THREAD < items ? threads * TASKS_PER_THREAD : items;
+    pool_run(cpu->pool, s.tasks, split_task, &s);
+}

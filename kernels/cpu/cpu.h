@@ -1,0 +1,74 @@
+/* What the files of the CPU backend share. A weight is packed in panels of 16 outputs, so that an
+ * output is a lane of a vector and is summed over the inputs in their order, however many rows
+ * there are and whoever computes them: a row's result never depends on the other rows of a call.
+ */
+#ifndef EARSHOT_KERNELS_CPU_CPU_H
+#define EARSHOT_KERNELS_CPU_CPU_H
+
+#include "kernels/backend.h"
+#include "kernels/cpu/pool.h"
+
+#define PANEL 16             /* outputs of a panel */
+#define SEGMENT TENSOR_BLOCK /* inputs of a segment */
+#define LINEAR_ROWS 96       /* rows that share one unpacking of a panel */
+#define LINEAR_INPUTS 512    /* inputs of a panel unpacked at a time */
+#define LINEAR_STRIDE 528    /* of their rows: not a power of two, which the cache dislikes */
+#define LINEAR_PANELS 2      /* the most panels one thread unpacks together */
+
+/* A panel is a row of segments. A segment holds 32 inputs (the last one of an unquantised type
+ * maybe fewer):
+ *   F32, F16, BF16   value[inputs][16]
+ *   Q8_0             fp16 d[16]; int8 q[32][16]
+ *   Q4_0             fp16 d[16]; uint8 q[16][16], low nibble: input 2 j, high: 2 j + 1
+ * Outputs past the last are zero. */
+struct weight {
+    enum tensor_type type;
+    size_t out, in;
+    size_t panels;
+    size_t panel_bytes;
+    uint8_t *data; /* [panels, panel_bytes], owned */
+};
+
+struct cpu_backend {
+    struct backend base;
+    struct pool *pool;
+    size_t widest; /* inputs of the widest weight */
+
+    /* Scratch of linear. */
+    size_t scratch_widest; /* what it was made for */
+    float *rows;           /* [ceil(widest / LINEAR_INPUTS), LINEAR_ROWS, LINEAR_STRIDE] */
+    float *panels;         /* [threads, LINEAR_PANELS, LINEAR_INPUTS, 16] */
+    float *sums;           /* [threads, LINEAR_ROWS, LINEAR_PANELS * 16] */
+};
+
+size_t weight_segment_bytes(enum tensor_type type);
+int weight_pack(struct weight **out, const struct tensor *t);
+void weight_free(struct weight *w);
+void weight_row(const struct weight *w, size_t row, float *out); /* exact, scalar */
+
+/* Calls part for ranges of 0 .. items - 1, on several threads if it is worth it. cost: of an item,
+ * in multiplications or so. */
+typedef void cpu_part(void *context, size_t begin, size_t end, size_t thread);
+void cpu_split(struct backend *be, size_t items, size_t cost, cpu_part *part, void *context);
+
+/* The table for this machine; wanted: "scalar", "avx2", "avx512" or NULL for the best. NULL if the
+ * machine lacks it. */
+const struct backend_ops *cpu_choose(const char *wanted);
+
+/* The part of the table that is the same for every instruction set. */
+void cpu_destroy(struct backend *be);
+int cpu_status(const struct backend *be, struct error *error);
+float *cpu_alloc(struct backend *be, size_t count);
+void cpu_free(struct backend *be, float *p);
+void cpu_copy(struct backend *be, float *dst, const float *src, size_t count);
+void cpu_move(struct backend *be, float *dst, const float *src, size_t count);
+void cpu_zero(struct backend *be, float *dst, size_t count);
+int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t);
+void cpu_weight_destroy(struct backend *be, struct weight *w);
+int cpu_reserve(struct backend *be, size_t rows);
+void cpu_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
+               const struct weight *w);
+
+extern const struct backend_ops cpu_ops_scalar, cpu_ops_avx2, cpu_ops_avx512;
+
+#endif

@@ -1,0 +1,116 @@
+/* Operations of one element or one column at a time. */
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/vmath.h"
+
+struct columns {
+    float *y;
+    const float *x;
+    size_t dim;
+    const float *shift, *scale;
+};
+
+static void affine_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct columns *c = context;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++) {
+        float *y = c->y + r * c->dim;
+        const float *x = c->x + r * c->dim;
+
+        for (size_t i = 0; i < c->dim; i++)
+            y[i] = (x[i] - c->shift[i]) * c->scale[i];
+    }
+}
+
+void cpu_affine(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
+                const float *shift, const float *scale)
+{
+    struct columns c = {.y = y, .x = x, .dim = dim, .shift = shift, .scale = scale};
+
+    cpu_split(be, rows, dim, affine_part, &c);
+}
+
+static void add_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct columns *c = context;
+
+    (void)thread;
+    for (size_t i = begin; i < end; i++)
+        c->y[i] += c->x[i];
+}
+
+void cpu_add(struct backend *be, float *y, const float *x, size_t count)
+{
+    struct columns c = {.y = y, .x = x};
+
+    cpu_split(be, count, 1, add_part, &c);
+}
+
+static void glu_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct columns *c = context;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++) {
+        const float *x = c->x + r * 2 * c->dim;
+
+        for (size_t i = 0; i < c->dim; i += VL) {
+            size_t n = c->dim - i;
+            vf gate = vf_sigmoid(vf_load_n(x + c->dim + i, n));
+
+            vf_store_n(c->y + r * c->dim + i, vf_load_n(x + i, n) * gate, n);
+        }
+    }
+}
+
+void cpu_glu(struct backend *be, float *y, const float *x, size_t rows, size_t dim)
+{
+    struct columns c = {.y = y, .x = x, .dim = dim};
+
+    cpu_split(be, rows, dim * 8, glu_part, &c);
+}
+
+struct shift {
+    float *y;
+    const float *x, *prev, *mu;
+    size_t rows, dim;
+};
+
+static void shift_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct shift *s = context;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++) {
+        const float *x = s->x + r * s->dim;
+        const float *before = r % s->rows ? x - s->dim : s->prev + r / s->rows * s->dim;
+        float *y = s->y + r * s->dim;
+
+        for (size_t i = 0; i < s->dim; i += VL) {
+            size_t n = s->dim - i;
+            vf now = vf_load_n(x + i, n);
+
+            vf_store_n(y + i, (vf_load_n(before + i, n) - now) * vf_load_n(s->mu + i, n) + now, n);
+        }
+    }
+}
+
+void cpu_shift_lerp(struct backend *be, float *y, const float *x, const float *prev,
+                    const float *mu, size_t streams, size_t rows, size_t dim)
+{
+    struct shift s = {.y = y, .x = x, .prev = prev, .mu = mu, .rows = rows, .dim = dim};
+
+    cpu_split(be, streams * rows, dim * 2, shift_part, &s);
+}
+
+uint32_t cpu_argmax(struct backend *be, const float *x, size_t count)
+{
+    size_t best = 0;
+
+    (void)be;
+    for (size_t i = 1; i < count; i++)
+        if (x[i] > x[best])
+            best = i;
+    return (uint32_t)best;
+}

@@ -1,0 +1,51 @@
+/* The operations that are built once for each instruction set. Their names get the set's name as an
+ * ending, so that the builds can live in one program: cpu_linear is cpu_linear_avx2 in one of them.
+ */
+#ifndef EARSHOT_KERNELS_CPU_ISA_H
+#define EARSHOT_KERNELS_CPU_ISA_H
+
+#include "kernels/cpu/cpu.h"
+
+#define CPU_PASTE(name, isa) name##_##isa
+#define CPU_NAME(name, isa) CPU_PASTE(name, isa)
+#define cpu_ops CPU_NAME(cpu_ops, CPU_ISA)
+#define cpu_linear CPU_NAME(cpu_linear, CPU_ISA)
+#define cpu_linear_add CPU_NAME(cpu_linear_add, CPU_ISA)
+#define cpu_layer_norm CPU_NAME(cpu_layer_norm, CPU_ISA)
+#define cpu_affine CPU_NAME(cpu_affine, CPU_ISA)
+#define cpu_add CPU_NAME(cpu_add, CPU_ISA)
+#define cpu_glu CPU_NAME(cpu_glu, CPU_ISA)
+#define cpu_conv_depthwise CPU_NAME(cpu_conv_depthwise, CPU_ISA)
+#define cpu_rope CPU_NAME(cpu_rope, CPU_ISA)
+#define cpu_attention CPU_NAME(cpu_attention, CPU_ISA)
+#define cpu_shift_lerp CPU_NAME(cpu_shift_lerp, CPU_ISA)
+#define cpu_rwkv7_mix CPU_NAME(cpu_rwkv7_mix, CPU_ISA)
+#define cpu_wkv7 CPU_NAME(cpu_wkv7, CPU_ISA)
+#define cpu_rwkv7_out CPU_NAME(cpu_rwkv7_out, CPU_ISA)
+#define cpu_argmax CPU_NAME(cpu_argmax, CPU_ISA)
+
+void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, size_t rows,
+                const struct weight *w, const float *bias, enum activation act);
+void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
+                    const struct weight *w, const float *bias);
+void cpu_layer_norm(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
+                    const float *w, const float *b, float eps);
+void cpu_affine(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
+                const float *shift, const float *scale);
+void cpu_add(struct backend *be, float *y, const float *x, size_t count);
+void cpu_glu(struct backend *be, float *y, const float *x, size_t rows, size_t dim);
+void cpu_conv_depthwise(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
+                        const float *w, const float *b, size_t kernel, enum activation act);
+void cpu_rope(struct backend *be, float *x, size_t rows, size_t heads, size_t head_dim,
+              uint64_t position, float base);
+void cpu_attention(struct backend *be, const struct attention *a);
+void cpu_shift_lerp(struct backend *be, float *y, const float *x, const float *prev,
+                    const float *mu, size_t streams, size_t rows, size_t dim);
+void cpu_rwkv7_mix(struct backend *be, const struct rwkv7_mix *m);
+void cpu_wkv7(struct backend *be, float *y, float *state, const float *r, const float *w,
+              const float *k, const float *v, const float *kk, const float *a, size_t streams,
+              size_t rows, size_t heads, size_t head_size);
+void cpu_rwkv7_out(struct backend *be, const struct rwkv7_out *o);
+uint32_t cpu_argmax(struct backend *be, const float *x, size_t count);
+
+#endif

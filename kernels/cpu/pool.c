@@ -1,0 +1,198 @@
+/* All that the threads agree on is one 64-bit word: {generation, number of tasks, next task}. Who
+ * moves it on by one owns that task, and the job cannot end before the task has; so what the job is
+ * (task, context) may be read after the claim and needs no lock. A thread that comes late finds
+ * nothing left and holds nobody up.
+ */
+#include "kernels/cpu/pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#define SPINS 400 /* 5 to 20 microseconds, by the processor's pause */
+#define FIELD 20  /* bits of a task's number */
+
+struct worker {
+    struct pool *pool;
+    size_t index; /* 1 .. threads - 1 */
+    pthread_t thread;
+};
+
+struct pool {
+    size_t threads;
+    size_t started; /* workers that run */
+    struct worker *workers;
+
+    /* The caller writes these between jobs. */
+    pool_task *task;
+    void *context;
+    uint64_t generation;
+
+    _Atomic uint64_t claims; /* caller: a new job; anyone: the next task */
+    _Atomic size_t done;     /* caller: 0; who did a task: + 1 */
+    _Atomic size_t sleepers; /* workers, under the lock */
+    _Atomic bool waiting;    /* caller */
+    _Atomic bool stop;       /* caller */
+    pthread_mutex_t lock;    /* for sleeping only */
+    pthread_cond_t work, finished;
+};
+
+#if defined(__x86_64__)
+static void relax(void)
+{
+    __builtin_ia32_pause();
+}
+#else
+static void relax(void)
+{
+}
+#endif
+
+static bool has_work(uint64_t claims)
+{
+    uint64_t mask = ((uint64_t)1 << FIELD) - 1;
+
+    return (claims & mask) < (claims >> FIELD & mask);
+}
+
+/* Does tasks until none is left to claim. */
+static void work(struct pool *p, size_t thread)
+{
+    uint64_t claims = atomic_load(&p->claims);
+
+    while (has_work(claims)) {
+        if (!atomic_compare_exchange_weak(&p->claims, &claims, claims + 1))
+            continue;
+        p->task(p->context, claims & (((uint64_t)1 << FIELD) - 1), thread);
+        atomic_fetch_add(&p->done, 1);
+        if (atomic_load(&p->waiting)) {
+            pthread_mutex_lock(&p->lock);
+            pthread_cond_signal(&p->finished);
+            pthread_mutex_unlock(&p->lock);
+        }
+        claims = atomic_load(&p->claims);
+    }
+}
+
+static bool idle(struct pool *p)
+{
+    return !has_work(atomic_load(&p->claims)) && !atomic_load(&p->stop);
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *w = argument;
+    struct pool *p = w->pool;
+
+    while (!atomic_load(&p->stop)) {
+        for (int i = 0; i < SPINS && idle(p); i++)
+            relax();
+        if (idle(p)) {
+            pthread_mutex_lock(&p->lock);
+            atomic_fetch_add(&p->sleepers, 1);
+            while (idle(p))
+                pthread_cond_wait(&p->work, &p->lock);
+            atomic_fetch_sub(&p->sleepers, 1);
+            pthread_mutex_unlock(&p->lock);
+        }
+        work(p, w->index);
+    }
+    return NULL;
+}
+
+int pool_create(struct pool **out, size_t threads)
+{
+    struct pool *p;
+    int ret = -ENOMEM;
+
+    if (threads == 0)
+        return -EINVAL;
+    p = calloc(1, sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->work, NULL);
+    pthread_cond_init(&p->finished, NULL);
+    p->threads = threads;
+    p->workers = calloc(threads, sizeof(*p->workers));
+    if (!p->workers)
+        goto fail;
+    while (p->started < threads - 1) {
+        struct worker *w = &p->workers[p->started];
+
+        w->pool = p;
+        w->index = p->started + 1;
+        ret = -pthread_create(&w->thread, NULL, worker_main, w);
+        if (ret)
+            goto fail;
+        p->started++;
+    }
+    *out = p;
+    return 0;
+fail:
+    pool_destroy(p);
+    return ret;
+}
+
+void pool_destroy(struct pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    atomic_store(&p->stop, true);
+    pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+    for (size_t i = 0; i < p->started; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    pthread_cond_destroy(&p->finished);
+    pthread_cond_destroy(&p->work);
+    pthread_mutex_destroy(&p->lock);
+    free(p->workers);
+    free(p);
+}
+
+size_t pool_threads(const struct pool *p)
+{
+    return p->threads;
+}
+
+static void wait_for(struct pool *p, size_t count)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(&p->done) == count)
+            return;
+        relax();
+    }
+    pthread_mutex_lock(&p->lock);
+    atomic_store(&p->waiting, true);
+    while (atomic_load(&p->done) < count)
+        pthread_cond_wait(&p->finished, &p->lock);
+    atomic_store(&p->waiting, false);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_run(struct pool *p, size_t count, pool_task *task, void *context)
+{
+    assert(count <= POOL_TASKS_MAX);
+    if (p->threads == 1 || count <= 1) {
+        for (size_t i = 0; i < count; i++)
+            task(context, i, 0);
+        return;
+    }
+    p->task = task;
+    p->context = context;
+    p->generation++;
+    atomic_store(&p->done, 0);
+    atomic_store(&p->claims, p->generation << (2 * FIELD) | (uint64_t)count << FIELD);
+    if (atomic_load(&p->sleepers) > 0) {
+        pthread_mutex_lock(&p->lock);
+        pthread_cond_broadcast(&p->work);
+        pthread_mutex_unlock(&p->lock);
+    }
+    work(p, 0);
+    wait_for(p, count);
+}

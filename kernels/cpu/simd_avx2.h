@@ -1,0 +1,55 @@
+/* simd.h for AVX2, FMA, F16C: 8 floats. */
+#ifndef EARSHOT_KERNELS_CPU_SIMD_AVX2_H
+#define EARSHOT_KERNELS_CPU_SIMD_AVX2_H
+
+#include <immintrin.h>
+
+#define VL 8
+#define LINEAR_TILE_ROWS 6 /* 12 sums, 2 weights, 1 input of 16 registers */
+#define LINEAR_TILE_PANELS 1
+#define LINEAR_DIRECT_ROWS 2
+#define LINEAR_DIRECT_PANELS 2
+
+typedef float vf __attribute__((vector_size(32)));
+typedef int32_t vi __attribute__((vector_size(32)));
+
+SIMD vf vf_set1(float x)
+{
+    return (vf)_mm256_set1_ps(x);
+}
+
+SIMD float vf_sum(vf v)
+{
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+
+SIMD vf vf_load_half(const uint8_t *p)
+{
+    return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
+}
+
+SIMD vf vf_load_bfloat(const uint8_t *p)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p));
+
+    return (vf)_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+SIMD vf vf_load_int8(const uint8_t *p)
+{
+    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p)));
+}
+
+/* Nibbles of VL bytes: the low ones with shift 0, the high ones with shift 4. */
+SIMD vf vf_load_nibbles(const uint8_t *p, int shift)
+{
+    __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+
+    wide = _mm256_and_si256(_mm256_srli_epi32(wide, shift), _mm256_set1_epi32(15));
+    return (vf)_mm256_cvtepi32_ps(wide);
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* simd.h for AVX-512 F, BW, DQ, VL: 16 floats. */
+#ifndef EARSHOT_KERNELS_CPU_SIMD_AVX512_H
+#define EARSHOT_KERNELS_CPU_SIMD_AVX512_H
+
+#include <immintrin.h>
+
+#define VL 16
+#define LINEAR_TILE_ROWS 12 /* 24 sums, 2 weights, 1 input of 32 registers */
+#define LINEAR_TILE_PANELS 2
+#define LINEAR_DIRECT_ROWS 2
+#define LINEAR_DIRECT_PANELS 4
+
+typedef float vf __attribute__((vector_size(64)));
+typedef int32_t vi __attribute__((vector_size(64)));
+
+SIMD vf vf_set1(float x)
+{
+    return (vf)_mm512_set1_ps(x);
+}
+
+SIMD float vf_sum(vf v)
+{
+    __m256 a =
+        _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+
+SIMD vf vf_load_half(const uint8_t *p)
+{
+    return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+}
+
+SIMD vf vf_load_bfloat(const uint8_t *p)
+{
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p));
+
+    return (vf)_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+SIMD vf vf_load_int8(const uint8_t *p)
+{
+    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)));
+}
+
+/* Nibbles of VL bytes: the low ones with shift 0, the high ones with shift 4. */
+SIMD vf vf_load_nibbles(const uint8_t *p, int shift)
+{
+    __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
+
+    wide = _mm512_and_si512(_mm512_srli_epi32(wide, (unsigned)shift), _mm512_set1_epi32(15));
+    return (vf)_mm512_cvtepi32_ps(wide);
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* simd.h for any processor: 4 floats, and lane by lane where the extension has no word for it. */
+#ifndef EARSHOT_KERNELS_CPU_SIMD_GENERIC_H
+#define EARSHOT_KERNELS_CPU_SIMD_GENERIC_H
+
+#include "kernels/half.h"
+
+#define VL 4
+#define LINEAR_TILE_ROWS 3 /* 12 sums */
+#define LINEAR_TILE_PANELS 1
+#define LINEAR_DIRECT_ROWS 2
+#define LINEAR_DIRECT_PANELS 1
+
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vi __attribute__((vector_size(16)));
+
+SIMD vf vf_set1(float x)
+{
+    return (vf){x, x, x, x};
+}
+
+SIMD float vf_sum(vf v)
+{
+    return (v[0] + v[2]) + (v[1] + v[3]);
+}
+
+SIMD uint16_t load_half(const uint8_t *p)
+{
+    uint16_t u;
+
+    memcpy(&u, p, sizeof(u));
+    return u;
+}
+
+SIMD vf vf_load_half(const uint8_t *p)
+{
+    return (vf){half_to_float(load_half(p)), half_to_float(load_half(p + 2)),
+                half_to_float(load_half(p + 4)), half_to_float(load_half(p + 6))};
+}
+
+SIMD vf vf_load_bfloat(const uint8_t *p)
+{
+    return (vf){bfloat_to_float(load_half(p)), bfloat_to_float(load_half(p + 2)),
+                bfloat_to_float(load_half(p + 4)), bfloat_to_float(load_half(p + 6))};
+}
+
+SIMD vf vf_load_int8(const uint8_t *p)
+{
+    return (vf){(int8_t)p[0], (int8_t)p[1], (int8_t)p[2], (int8_t)p[3]};
+}
+
+/* Nibbles of VL bytes: the low ones with shift 0, the high ones with shift 4. */
+SIMD vf vf_load_nibbles(const uint8_t *p, int shift)
+{
+    return (vf){(float)(p[0] >> shift & 15), (float)(p[1] >> shift & 15),
+                (float)(p[2] >> shift & 15), (float)(p[3] >> shift & 15)};
+}
+
+#endif

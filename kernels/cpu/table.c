@@ -1,0 +1,36 @@
+/* The table of one instruction set. */
+#include "kernels/cpu/isa.h"
+
+#define STRING(x) #x
+#define NAME_OF(isa) "cpu-" STRING(isa)
+
+const struct backend_ops cpu_ops = {
+    .name = NAME_OF(CPU_ISA),
+    .destroy = cpu_destroy,
+    .status = cpu_status,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .copy = cpu_copy,
+    .move = cpu_move,
+    .zero = cpu_zero,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .weight_create = cpu_weight_create,
+    .weight_destroy = cpu_weight_destroy,
+    .reserve = cpu_reserve,
+    .linear = cpu_linear,
+    .linear_add = cpu_linear_add,
+    .layer_norm = cpu_layer_norm,
+    .affine = cpu_affine,
+    .add = cpu_add,
+    .glu = cpu_glu,
+    .conv_depthwise = cpu_conv_depthwise,
+    .rope = cpu_rope,
+    .attention = cpu_attention,
+    .embed = cpu_embed,
+    .shift_lerp = cpu_shift_lerp,
+    .rwkv7_mix = cpu_rwkv7_mix,
+    .wkv7 = cpu_wkv7,
+    .rwkv7_out = cpu_rwkv7_out,
+    .argmax = cpu_argmax,
+};

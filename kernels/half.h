@@ -1,0 +1,34 @@
+/* Sixteen-bit floats, bit by bit: exact, scalar, for conversion outside the hot loops. */
+#ifndef EARSHOT_KERNELS_HALF_H
+#define EARSHOT_KERNELS_HALF_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline float float_from_bits(uint32_t bits)
+{
+    float f;
+
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+static inline float half_to_float(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16;
+    uint32_t exponent = h >> 10 & 31;
+    uint32_t mantissa = h & 1023;
+
+    if (exponent == 31) /* infinity, NaN */
+        return float_from_bits(sign | 0x7f800000 | mantissa << 13);
+    if (exponent > 0)
+        return float_from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
+    return (sign ? -1.0f : 1.0f) * (float)mantissa * 0x1p-24f; /* subnormal, zero */
+}
+
+static inline float bfloat_to_float(uint16_t h)
+{
+    return float_from_bits((uint32_t)h << 16);
+}
+
+#endif

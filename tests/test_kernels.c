@@ -1,0 +1,506 @@
+/* The CPU backend against the obvious scalar C, in double: every instruction set that this machine
+ * has, odd sizes, outputs poisoned with NaN before each call. A row's result must be the same bits
+ * whatever number of rows and threads computes it.
+ */
+#include "kernels/backend.h"
+#include "kernels/half.h"
+#include "kernels/tensor.h"
+
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* clang-format off: needs what is above */
+#include <cmocka.h>
+/* clang-format on */
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+static const char *const isas[] = {"scalar", "avx2", "avx512"};
+static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0,
+                                         TENSOR_Q4_0};
+
+/* One way to compute: a backend that is the first of its instruction set, or must equal it. */
+typedef void backend_test(struct backend *be);
+
+static void on_every_backend(backend_test *test)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(isas); i++) {
+        struct backend *be;
+
+        setenv("EARSHOT_ISA", isas[i], 1);
+        if (backend_cpu_create(&be, 2) != 0) {
+            printf("%s: not on this machine\n", isas[i]);
+            continue;
+        }
+        printf("%s:\n", be->ops->name);
+        test(be);
+        assert_int_equal(be->ops->status(be, NULL), 0);
+        be->ops->destroy(be);
+    }
+    unsetenv("EARSHOT_ISA");
+}
+
+static uint64_t seed = 1;
+
+static uint32_t next_random(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33);
+}
+
+/* Uniform in [-1, 1). */
+static float uniform(void)
+{
+    return (float)((double)next_random() / 0x1p30 - 1.0);
+}
+
+static float *random_floats(struct backend *be, size_t count, float scale, float shift)
+{
+    float *p = be->ops->alloc(be, count);
+
+    assert_non_null(p);
+    assert_int_equal((uintptr_t)p % 64, 0);
+    for (size_t i = 0; i < count; i++)
+        p[i] = uniform() * scale + shift;
+    return p;
+}
+
+static void poison(float *p, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        p[i] = NAN;
+}
+
+static float *poisoned(struct backend *be, size_t count)
+{
+    float *p = be->ops->alloc(be, count);
+
+    assert_non_null(p);
+    poison(p, count);
+    return p;
+}
+
+/* The largest |got - want| / (1 + |want|) must not pass the limit. */
+static double check_close(const char *what, const float *got, const double *want, size_t count,
+                          double limit)
+{
+    double worst = 0.0;
+
+    for (size_t i = 0; i < count; i++) {
+        double error = fabs((double)got[i] - want[i]) / (1.0 + fabs(want[i]));
+
+        if (!(error <= limit))
+            fail_msg("%s: [%zu] is %g, not %g", what, i, (double)got[i], want[i]);
+        worst = error > worst ? error : worst;
+    }
+    return worst;
+}
+
+static void report(const char *what, double worst)
+{
+    printf("  %-40s max error %.2g\n", what, worst);
+}
+
+static void check_same(const char *what, const float *got, const float *want, size_t count)
+{
+    if (memcmp(got, want, count * sizeof(float)) == 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(got + i, want + i, sizeof(float)) != 0)
+            fail_msg("%s: [%zu] is %.9g, not %.9g", what, i, (double)got[i], (double)want[i]);
+}
+
+/* A matrix of random bytes that are sane numbers of the type. */
+static struct tensor random_tensor(enum tensor_type type, size_t rows, size_t cols)
+{
+    size_t bytes = tensor_row_bytes(type, cols) * rows;
+    uint8_t *p = malloc(bytes);
+    struct tensor t = {type, rows, cols, p};
+
+    assert_non_null(p);
+    assert_true(bytes > 0);
+    for (size_t i = 0; i < bytes; i++)
+        p[i] = (uint8_t)next_random();
+    for (size_t i = 0; i < rows * cols; i++) {
+        float f = uniform();
+        uint32_t bits;
+        uint16_t half;
+
+        memcpy(&bits, &f, sizeof(bits));
+        switch (type) {
+        case TENSOR_F32:
+            memcpy(p + 4 * i, &f, sizeof(f));
+            break;
+        case TENSOR_F16: /* exponent 1 .. 14, some subnormals */
+            half = (uint16_t)((next_random() & 0x83ff) | (next_random() % 15) << 10);
+            memcpy(p + 2 * i, &half, sizeof(half));
+            break;
+        case TENSOR_BF16:
+            half = (uint16_t)(bits >> 16);
+            memcpy(p + 2 * i, &half, sizeof(half));
+            break;
+        case TENSOR_Q8_0:
+        case TENSOR_Q4_0: /* the scale is the first two bytes of every block */
+            half = (uint16_t)((next_random() & 0x3ff) | 7 << 10);
+            if (type == TENSOR_Q4_0)
+                half = (uint16_t)(half + (4 << 10));
+            if (i % TENSOR_BLOCK == 0)
+                memcpy(p + i / TENSOR_BLOCK * (type == TENSOR_Q8_0 ? 34 : 18), &half, sizeof(half));
+            break;
+        }
+    }
+    return t;
+}
+
+static double activate(double x, enum activation act)
+{
+    switch (act) {
+    case ACTIVATION_NONE:
+        return x;
+    case ACTIVATION_GELU:
+        return x * 0.5 * erfc(-x / sqrt(2.0));
+    case ACTIVATION_RELU:
+        return x > 0 ? x : 0;
+    case ACTIVATION_RELU_SQUARED:
+        return x > 0 ? x * x : 0;
+    case ACTIVATION_SILU:
+        return x / (1 + exp(-x));
+    case ACTIVATION_TANH:
+        return tanh(x);
+    case ACTIVATION_SIGMOID:
+        return 1 / (1 + exp(-x));
+    }
+    return NAN;
+}
+
+/* ---- tensor.h ---- */
+
+static void test_tensor_values(void **state)
+{
+    float f32[] = {1.5f, -2.0f};
+    uint16_t f16[] = {0x3c00, 0xc000, 0x0001, 0x7c00, 0x83ff};
+    uint16_t bf16[] = {0x3f80, 0xc040};
+    uint8_t q8[34] = {0x00, 0x38, 1, 0xff, 0x80};          /* d = 0.5 */
+    uint8_t q4[18] = {0x00, 0x3c, 0x0f, 0x80, 0x88, 0x88}; /* d = 1 */
+    float out[32];
+
+    (void)state;
+    tensor_row_to_float(&(struct tensor){TENSOR_F32, 2, 1, f32}, 1, out);
+    assert_true(out[0] == -2.0f);
+    tensor_row_to_float(&(struct tensor){TENSOR_F16, 1, 5, f16}, 0, out);
+    assert_true(out[0] == 1.0f && out[1] == -2.0f && out[2] == 0x1p-24f && isinf(out[3]));
+    assert_true(out[4] == -1023 * 0x1p-24f);
+    tensor_row_to_float(&(struct tensor){TENSOR_BF16, 1, 2, bf16}, 0, out);
+    assert_true(out[0] == 1.0f && out[1] == -3.0f);
+    tensor_row_to_float(&(struct tensor){TENSOR_Q8_0, 1, 32, q8}, 0, out);
+    assert_true(out[0] == 0.5f && out[1] == -0.5f && out[2] == -64.0f && out[3] == 0.0f);
+    tensor_row_to_float(&(struct tensor){TENSOR_Q4_0, 1, 32, q4}, 0, out);
+    assert_true(out[0] == 7.0f && out[16] == -8.0f && out[1] == -8.0f && out[17] == 0.0f);
+}
+
+static void test_tensor_bad_shapes_have_no_size(void **state)
+{
+    (void)state;
+    assert_int_equal(tensor_row_bytes(TENSOR_Q8_0, 64), 68);
+    assert_int_equal(tensor_row_bytes(TENSOR_Q4_0, 64), 36);
+    assert_int_equal(tensor_row_bytes(TENSOR_Q4_0, 33), 0);
+    assert_int_equal(tensor_row_bytes((enum tensor_type)7, 32), 0);
+    assert_int_equal(tensor_row_bytes(TENSOR_F32, SIZE_MAX / 2), 0);
+    assert_null(tensor_type_name((enum tensor_type)7));
+    assert_string_equal(tensor_type_name(TENSOR_Q8_0), "Q8_0");
+}
+
+/* ---- linear ---- */
+
+struct linear_case {
+    size_t out, in;
+};
+
+static const struct linear_case linear_cases[] = {
+    {1, 32}, {5, 64}, {16, 32}, {33, 96}, {100, 544}, {192, 192}, {70, 1056},
+};
+
+/* want[rows, out] = act(x W^T + b), the weights through tensor_row_to_float. */
+static void linear_slow(double *want, const float *x, size_t x_stride, size_t rows,
+                        const struct tensor *t, const float *bias, enum activation act)
+{
+    float *w = malloc(t->cols * sizeof(float));
+
+    assert_non_null(w);
+    for (size_t o = 0; o < t->rows; o++) {
+        tensor_row_to_float(t, o, w);
+        for (size_t r = 0; r < rows; r++) {
+            double s = bias ? (double)bias[o] : 0.0;
+
+            for (size_t i = 0; i < t->cols; i++)
+                s += (double)x[r * x_stride + i] * (double)w[i];
+            want[r * t->rows + o] = activate(s, act);
+        }
+    }
+    free(w);
+}
+
+static double try_linear(struct backend *be, const struct tensor *t, size_t rows, size_t x_stride,
+                         bool with_bias, enum activation act)
+{
+    float *x = random_floats(be, rows * x_stride + t->cols, 1.0f, 0.0f);
+    float *bias = with_bias ? random_floats(be, t->rows, 1.0f, 0.0f) : NULL;
+    float *y = poisoned(be, rows * t->rows + 1);
+    double *want = malloc(rows * t->rows * sizeof(double));
+    struct weight *w;
+    double worst;
+
+    assert_int_equal(be->ops->weight_create(be, &w, t), 0);
+    assert_int_equal(be->ops->reserve(be, rows), 0);
+    be->ops->linear(be, y, x, x_stride, rows, w, bias, act);
+    linear_slow(want, x, x_stride, rows, t, bias, act);
+    /* sums of `in` terms up to 1, one after the other */
+    worst = check_close(tensor_type_name(t->type), y, want, rows * t->rows,
+                        2e-6 + 4e-8 * (double)t->cols);
+    assert_true(isnan(y[rows * t->rows])); /* nothing past the end */
+    be->ops->weight_destroy(be, w);
+    be->ops->free(be, x);
+    be->ops->free(be, y);
+    be->ops->free(be, bias);
+    free(want);
+    return worst;
+}
+
+static void linear_matches(struct backend *be)
+{
+    static const size_t counts[] = {1, 2, 3, 7, 12, 13, 100};
+
+    for (size_t n = 0; n < ARRAY_SIZE(types); n++) {
+        double worst = 0.0;
+
+        for (size_t c = 0; c < ARRAY_SIZE(linear_cases); c++) {
+            struct tensor t = random_tensor(types[n], linear_cases[c].out, linear_cases[c].in);
+
+            for (size_t r = 0; r < ARRAY_SIZE(counts); r++)
+                worst = fmax(worst, try_linear(be, &t, counts[r], t.cols, r & 1, ACTIVATION_NONE));
+            worst = fmax(worst, try_linear(be, &t, 5, t.cols / 2, true, ACTIVATION_NONE));
+            worst = fmax(worst, try_linear(be, &t, 1, t.cols, true, ACTIVATION_GELU));
+            worst = fmax(worst, try_linear(be, &t, 9, t.cols + 3, true, ACTIVATION_SILU));
+            free((void *)t.data);
+        }
+        report(tensor_type_name(types[n]), worst);
+    }
+}
+
+static void test_linear_matches_scalar(void **state)
+{
+    (void)state;
+    on_every_backend(linear_matches);
+}
+
+static void linear_odd_inputs(struct backend *be)
+{
+    static const enum tensor_type plain[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16};
+    static const size_t ins[] = {1, 3, 31, 33, 240, 517};
+
+    for (size_t n = 0; n < ARRAY_SIZE(plain); n++)
+        for (size_t i = 0; i < ARRAY_SIZE(ins); i++) {
+            struct tensor t = random_tensor(plain[n], 19, ins[i]);
+
+            try_linear(be, &t, 1, ins[i], true, ACTIVATION_NONE);
+            try_linear(be, &t, 2, ins[i], false, ACTIVATION_RELU);
+            try_linear(be, &t, 40, ins[i], true, ACTIVATION_TANH);
+            free((void *)t.data);
+        }
+}
+
+static void test_linear_takes_odd_inputs(void **state)
+{
+    (void)state;
+    on_every_backend(linear_odd_inputs);
+}
+
+/* All rows at once, and in calls of 1, 2, 3, 7 and 64 rows, with 1, 2 and 3 threads. */
+static void linear_splits(const struct tensor *t, struct backend *be, const float *x, size_t rows,
+                          const float *bias, float *y)
+{
+    static const size_t counts[] = {1, 2, 3, 7, 64};
+    size_t total = rows * t->rows;
+    float *once = malloc(total * sizeof(float));
+    struct weight *w;
+
+    assert_non_null(once);
+    assert_int_equal(be->ops->weight_create(be, &w, t), 0);
+    assert_int_equal(be->ops->reserve(be, rows), 0);
+    poison(once, total);
+    be->ops->linear(be, once, x, t->cols, rows, w, bias, ACTIVATION_SILU);
+    if (isnan(y[0]))
+        memcpy(y, once, total * sizeof(float));
+    check_same("threads", once, y, total);
+    for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
+        poison(once, total);
+        for (size_t r = 0; r < rows; r += counts[c]) {
+            size_t count = rows - r < counts[c] ? rows - r : counts[c];
+
+            be->ops->linear(be, once + r * t->rows, x + r * t->cols, t->cols, count, w, bias,
+                            ACTIVATION_SILU);
+        }
+        check_same("rows", once, y, total);
+        be->ops->zero(be, once, total);
+        for (size_t r = 0; r < rows; r += counts[c])
+            be->ops->linear_add(be, once + r * t->rows, x + r * t->cols,
+                                rows - r < counts[c] ? rows - r : counts[c], w, bias);
+        for (size_t i = 0; i < total; i++)
+            assert_true(fabs(activate((double)once[i], ACTIVATION_SILU) - (double)y[i]) <
+                        1e-5 * (1.0 + fabs((double)y[i])));
+    }
+    be->ops->weight_destroy(be, w);
+    free(once);
+}
+
+static void test_linear_rows_do_not_depend_on_rows_or_threads(void **state)
+{
+    enum { ROWS = 130, OUT = 200, IN = 672 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(isas); i++) {
+        setenv("EARSHOT_ISA", isas[i], 1);
+        for (size_t n = 0; n < ARRAY_SIZE(types); n++) {
+            struct tensor t = random_tensor(types[n], OUT, IN);
+            float *x = malloc(ROWS * IN * sizeof(float));
+            float *y = malloc(ROWS * OUT * sizeof(float));
+            float bias[OUT];
+
+            for (size_t j = 0; j < ROWS * IN; j++)
+                x[j] = uniform();
+            for (size_t j = 0; j < OUT; j++)
+                bias[j] = uniform();
+            poison(y, ROWS * OUT);
+            for (int threads = 1; threads <= 3; threads++) {
+                struct backend *be;
+
+                if (backend_cpu_create(&be, threads) != 0)
+                    break;
+                linear_splits(&t, be, x, ROWS, bias, y);
+                be->ops->destroy(be);
+            }
+            free(x);
+            free(y);
+            free((void *)t.data);
+        }
+    }
+    unsetenv("EARSHOT_ISA");
+}
+
+static void linear_activations(struct backend *be)
+{
+    static const char *const names[] = {"none", "gelu", "relu",   "relu^2",
+                                        "silu", "tanh", "sigmoid"};
+    enum { COUNT = 6001 };
+    float one = 1.0f;
+    struct tensor t = {TENSOR_F32, 1, 1, &one};
+    float *x = be->ops->alloc(be, COUNT), *y = be->ops->alloc(be, COUNT);
+    double want[COUNT];
+    struct weight *w;
+
+    for (size_t i = 0; i < COUNT; i++)
+        x[i] = ((float)i - 3000.0f) / (i % 2 ? 100.0f : 1000.0f);
+    assert_int_equal(be->ops->weight_create(be, &w, &t), 0);
+    assert_int_equal(be->ops->reserve(be, COUNT), 0);
+    for (int act = ACTIVATION_NONE; act <= ACTIVATION_SIGMOID; act++) {
+        double relative = 0.0;
+
+        poison(y, COUNT);
+        be->ops->linear(be, y, x, 1, COUNT, w, NULL, (enum activation)act);
+        for (size_t i = 0; i < COUNT; i++) {
+            want[i] = activate((double)x[i], (enum activation)act);
+            if (want[i] != 0.0)
+                relative = fmax(relative, fabs((double)y[i] / want[i] - 1.0));
+        }
+        report(names[act], check_close(names[act], y, want, COUNT, 1e-6));
+        if (act != ACTIVATION_GELU)
+            assert_true(relative < 1e-6);
+    }
+    x[0] = NAN;
+    x[1] = INFINITY;
+    x[2] = -INFINITY;
+    be->ops->linear(be, y, x, 1, 3, w, NULL, ACTIVATION_SIGMOID);
+    assert_true(isnan(y[0]) && y[1] == 1.0f && y[2] >= 0.0f && y[2] < 1e-37f);
+    be->ops->linear(be, y, x, 1, 3, w, NULL, ACTIVATION_TANH);
+    assert_true(isnan(y[0]) && y[1] == 1.0f && y[2] == -1.0f);
+    be->ops->weight_destroy(be, w);
+    be->ops->free(be, x);
+    be->ops->free(be, y);
+}
+
+static void test_activations(void **state)
+{
+    (void)state;
+    on_every_backend(linear_activations);
+}
+
+static void test_bad_weights_are_refused(void **state)
+{
+    float f[64] = {0};
+    struct backend *be;
+    struct weight *w;
+
+    (void)state;
+    assert_int_equal(backend_cpu_create(&be, -1), -EINVAL);
+    assert_int_equal(backend_cpu_create(&be, 0), 0);
+    assert_int_equal(be->ops->weight_create(be, &w, &(struct tensor){TENSOR_Q8_0, 1, 33, f}),
+                     -EINVAL);
+    assert_int_equal(
+        be->ops->weight_create(be, &w, &(struct tensor){(enum tensor_type)9, 1, 32, f}), -EINVAL);
+    assert_int_equal(
+        be->ops->weight_create(be, &w, &(struct tensor){TENSOR_F32, SIZE_MAX / 8, 8, f}), -EINVAL);
+    assert_null(be->ops->alloc(be, SIZE_MAX / 2));
+    be->ops->destroy(be);
+}
+
+static void embed_is_exact(struct backend *be)
+{
+    static const uint32_t ids[] = {0, 16, 15, 36, 36};
+
+    for (size_t n = 0; n < ARRAY_SIZE(types); n++) {
+        struct tensor t = random_tensor(types[n], 37, 64);
+        float *y = poisoned(be, ARRAY_SIZE(ids) * 64);
+        float want[64];
+        struct weight *w;
+
+        assert_int_equal(be->ops->weight_create(be, &w, &t), 0);
+        be->ops->embed(be, y, ids, ARRAY_SIZE(ids), w);
+        for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+            tensor_row_to_float(&t, ids[i], want);
+            check_same("embed", y + i * 64, want, 64);
+        }
+        be->ops->weight_destroy(be, w);
+        be->ops->free(be, y);
+        free((void *)t.data);
+    }
+}
+
+static void test_embed_is_exact(void **state)
+{
+    (void)state;
+    on_every_backend(embed_is_exact);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tensor_values),
+        cmocka_unit_test(test_tensor_bad_shapes_have_no_size),
+        cmocka_unit_test(test_linear_matches_scalar),
+        cmocka_unit_test(test_linear_takes_odd_inputs),
+        cmocka_unit_test(test_linear_rows_do_not_depend_on_rows_or_threads),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_bad_weights_are_refused),
+        cmocka_unit_test(test_embed_is_exact),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
