@@ -27,7 +27,7 @@ class Sentence(NamedTuple):
 
 def normalise(text):
     """Lower case, apostrophes kept inside words only, every other mark gone; "" if a character outside a-z ' is left."""
-    text = text.lower().replace("\u2019", "'").replace("-", " ")
+    text = re.sub("[\u2018\u2019]", "'", text.lower()).replace("-", " ")
     text = re.sub(r"(?<![a-z])'|'(?![a-z])", " ", text)
     text = re.sub(r"[.,;:!?\"()\[\]\u201c\u201d]", " ", text)
     text = " ".join(text.split())

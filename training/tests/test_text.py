@@ -1,0 +1,126 @@
+"""The grammar, the replies, numbers in words and the vocabulary."""
+
+import random
+import re
+import unittest
+
+from training.text import generate, normalise, reply_for
+from training.vocab import Vocab, build_vocab
+from training.words import CONTROL, DIGITS, WAKE, cardinal, ordinal, parse_cardinal
+
+
+class Grammar(unittest.TestCase):
+    def setUp(self):
+        rng = random.Random(11)
+        self.sentences = [generate(rng) for _ in range(20000)]
+
+    def test_spoken_words_stay_in_the_alphabet(self):
+        for sentence in self.sentences:
+            self.assertEqual(normalise(sentence.words), sentence.words)
+
+    def test_every_section_occurs(self):
+        self.assertEqual({sentence.section for sentence in self.sentences}, set(range(1, 8)))
+
+    def test_requests_have_replies_and_other_talk_has_none(self):
+        for words, reply, section in self.sentences:
+            if section in (4, 5, 6):
+                self.assertTrue(reply, words)
+            if section in (3, 7):
+                self.assertEqual(reply, "", words)
+
+    def test_replies_are_written_sentences(self):
+        for words, reply, _ in self.sentences:
+            self.assertRegex(reply, r"^$|^[A-Z].*[a-z][.?!]$", words)
+            self.assertNotRegex(reply, r"\.\.|  |\bplease\b", words)
+
+    def test_same_seed_gives_same_sentences(self):
+        rng = random.Random(11)
+        self.assertEqual(self.sentences[:500], [generate(rng) for _ in range(500)])
+
+
+class Replies(unittest.TestCase):
+    def test_known_requests(self):
+        for words, reply in {
+            "set a timer for five minutes": "Timer set for five minutes.",
+            "set an alarm for seven forty five p m": "Alarm set for seven forty-five p.m.",
+            "can i have a large latte with soy milk": "A large latte with soy milk, coming up.",
+            "what is seven times eight": "Seven times eight is fifty-six.",
+            "what is ten minus twenty one": "Ten minus twenty-one is minus eleven.",
+            "what is one divided by eight": "One divided by eight is about zero point one two.",
+            "what is one divided by zero": "I can't divide by zero.",
+            "what is the weather like in new york": "Here is the weather for New York.",
+            "what time is it": "Here is the time.",
+            "remind me to take my medicine at noon": "I will remind you to take your medicine at noon.",
+            "hey computer turn off the kitchen lights please": "Turning off the kitchen lights.",
+            "could you open the browser": "Opening browser.",
+            "can you hear me": "Yes, I can hear you.",
+            "add a dozen eggs to my shopping list": "A dozen eggs added to your shopping list.",
+        }.items():
+            self.assertEqual(reply_for(words), reply)
+
+    def test_wake_phrases_answer_and_near_words_do_not(self):
+        for phrase in WAKE:
+            self.assertEqual(reply_for(phrase), "Yes?")
+        for words in ("commuter", "computing", "java's", "hey chatterbox", "the computer was slow"):
+            self.assertEqual(reply_for(words), "")
+
+    def test_control_words_are_confirmed_and_digits_are_not(self):
+        for word in CONTROL:
+            self.assertTrue(reply_for(word), word)
+        for word in DIGITS:
+            self.assertEqual(reply_for(word), "")
+
+
+class Numbers(unittest.TestCase):
+    def test_cardinals_parse_back(self):
+        for n in [*range(1200), 1999, 2000, 10010, 99999, 100000, 123456, 999999]:
+            self.assertEqual(parse_cardinal(cardinal(n).split()), n)
+            self.assertEqual(parse_cardinal(cardinal(n, conjunction=" and ").split()), n)
+
+    def test_what_is_no_number_is_refused(self):
+        for words in ("", "two five", "twenty thirty", "hundred", "five thousand two thousand", "the cat", "twenty twelve"):
+            self.assertIsNone(parse_cardinal(words.split()), words)
+
+    def test_ordinals(self):
+        self.assertEqual([ordinal(n) for n in (1, 12, 20, 23, 31)],
+                         ["first", "twelfth", "twentieth", "twenty third", "thirty first"])
+
+
+class Normalising(unittest.TestCase):
+    def test_marks_go_and_inner_apostrophes_stay(self):
+        self.assertEqual(normalise("Don't \u2018stop\u2019, well-known -- 'Tis; (one)"), "don't stop well known tis one")
+
+    def test_text_with_other_characters_is_refused(self):
+        self.assertEqual(normalise("in 1908 it was"), "")
+
+
+class Vocabulary(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.vocab = Vocab(build_vocab(["the old man walked along the river and the other men waited"] * 3))
+
+    def test_fixed_ids(self):
+        tokens = self.vocab.tokens
+        self.assertEqual(tokens[0], b"")
+        self.assertEqual(tokens[1:257], [bytes([i]) for i in range(256)])
+        self.assertEqual(tokens[257:260], [b"\x16Caption:", b"\x16Reply:", b"\x16Text:"])
+        self.assertEqual(len(set(tokens)), len(tokens))
+
+    def test_texts_come_back(self):
+        rng = random.Random(5)
+        for _ in range(2000):
+            words, reply, _ = generate(rng)
+            for text in (" " + words, " " + reply, words.upper()):
+                self.assertEqual(self.vocab.decode(self.vocab.encode(text)), text)
+
+    def test_frequent_words_are_one_token(self):
+        for word in (" computer", " timer", " seven", " a", " z", " cappuccino"):
+            self.assertEqual(len(self.vocab.encode(word)), 1, word)
+
+    def test_longest_match_wins(self):
+        for text in (" set a timer for twenty minutes", " unmute"):
+            self.assertEqual(len(self.vocab.encode(text)), len(re.findall(" ", text)))
+
+
+if __name__ == "__main__":
+    unittest.main()
