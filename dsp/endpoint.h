@@ -13,9 +13,9 @@ struct endpoint_config {
     float end_threshold;   /* probability under which a frame counts as silence */
     int begin_ms;          /* speech needed to open */
     int end_ms;            /* silence that closes */
-    int preroll_ms;        /* audio from before the opening that belongs to the utterance */
+    int preroll_ms;        /* audio before BEGIN that belongs to it; never into the one before */
     int tail_ms;           /* audio kept after the last speech frame (<= end_ms) */
-    int max_ms;            /* longest utterance; past 3/4 of it the shortest pause closes it */
+    int max_ms;            /* longest utterance, held or not; past 3/4 of it a short pause closes */
 };
 
 enum endpoint_event {

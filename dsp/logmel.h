@@ -1,7 +1,8 @@
 /* Whisper's log-mel recipe, streaming: 16 kHz, n_fft 400 (periodic Hann), hop 160, centred with
  * reflect padding, power spectrum, Slaney mel filters 0..8 kHz, log10(max(x, 1e-10)), (x + 4) / 4.
  * Without the window-wide maximum clamp, which a stream cannot know. Frames = floor(samples / 160).
- * Any split of the samples gives bit-identical frames. One thread at a time; allocates at create.
+ * An utterance under 160 samples has no frame; up to 200 it is mirrored again and again (numpy.pad).
+ * Any split gives bit-identical frames. One thread at a time; allocates at create.
  */
 #ifndef EARSHOT_DSP_LOGMEL_H
 #define EARSHOT_DSP_LOGMEL_H
@@ -23,7 +24,8 @@ void logmel_reset(struct logmel *m); /* a new utterance */
  * returns how many. */
 size_t logmel_push(struct logmel *m, const float *samples, size_t count, float *frames);
 
-/* The last frames of an utterance, which reach into the right padding (bound: logmel_bound(0)). */
+/* The last frames of an utterance, which reach into the right padding (bound: logmel_bound(0)).
+ * Resets. */
 size_t logmel_flush(struct logmel *m, float *frames);
 size_t logmel_bound(size_t samples); /* frames */
 

@@ -21,7 +21,7 @@ void resample_reset(struct resample *r);
  * writes at most resample_bound(r, frames) samples to out and returns how many. */
 size_t resample_push(struct resample *r, const float *samples, size_t frames, float *out);
 
-/* The samples still inside, at the end of the stream (bound: resample_bound(r, 0)). */
+/* The samples still inside, at the end of the stream (bound: resample_bound(r, 0)). Resets. */
 size_t resample_flush(struct resample *r, float *out);
 size_t resample_bound(const struct resample *r, size_t frames);
 
