@@ -2,121 +2,15 @@
  * has, odd sizes, outputs poisoned with NaN before each call. A row's result must be the same bits
  * whatever number of rows and threads computes it.
  */
-#include "kernels/backend.h"
 #include "kernels/half.h"
 #include "kernels/tensor.h"
+#include "tests/support/backends.h"
 
 #include <errno.h>
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-/* clang-format off: needs what is above */
-#include <cmocka.h>
-/* clang-format on */
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
-static const char *const isas[] = {"scalar", "avx2", "avx512"};
 static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0,
                                          TENSOR_Q4_0};
-
-/* One way to compute: a backend that is the first of its instruction set, or must equal it. */
-typedef void backend_test(struct backend *be);
-
-static void on_every_backend(backend_test *test)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(isas); i++) {
-        struct backend *be;
-
-        setenv("EARSHOT_ISA", isas[i], 1);
-        if (backend_cpu_create(&be, 2) != 0) {
-            printf("%s: not on this machine\n", isas[i]);
-            continue;
-        }
-        printf("%s:\n", be->ops->name);
-        test(be);
-        assert_int_equal(be->ops->status(be, NULL), 0);
-        be->ops->destroy(be);
-    }
-    unsetenv("EARSHOT_ISA");
-}
-
-static uint64_t seed = 1;
-
-static uint32_t next_random(void)
-{
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(seed >> 33);
-}
-
-/* Uniform in [-1, 1). */
-static float uniform(void)
-{
-    return (float)((double)next_random() / 0x1p30 - 1.0);
-}
-
-static float *random_floats(struct backend *be, size_t count, float scale, float shift)
-{
-    float *p = be->ops->alloc(be, count);
-
-    assert_non_null(p);
-    assert_int_equal((uintptr_t)p % 64, 0);
-    for (size_t i = 0; i < count; i++)
-        p[i] = uniform() * scale + shift;
-    return p;
-}
-
-static void poison(float *p, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        p[i] = NAN;
-}
-
-static float *poisoned(struct backend *be, size_t count)
-{
-    float *p = be->ops->alloc(be, count);
-
-    assert_non_null(p);
-    poison(p, count);
-    return p;
-}
-
-/* The largest |got - want| / (1 + |want|) must not pass the limit. */
-static double check_close(const char *what, const float *got, const double *want, size_t count,
-                          double limit)
-{
-    double worst = 0.0;
-
-    for (size_t i = 0; i < count; i++) {
-        double error = fabs((double)got[i] - want[i]) / (1.0 + fabs(want[i]));
-
-        if (!(error <= limit))
-            fail_msg("%s: [%zu] is %g, not %g", what, i, (double)got[i], want[i]);
-        worst = error > worst ? error : worst;
-    }
-    return worst;
-}
-
-static void report(const char *what, double worst)
-{
-    printf("  %-40s max error %.2g\n", what, worst);
-}
-
-static void check_same(const char *what, const float *got, const float *want, size_t count)
-{
-    if (memcmp(got, want, count * sizeof(float)) == 0)
-        return;
-    for (size_t i = 0; i < count; i++)
-        if (memcmp(got + i, want + i, sizeof(float)) != 0)
-            fail_msg("%s: [%zu] is %.9g, not %.9g", what, i, (double)got[i], (double)want[i]);
-}
 
 /* A matrix of random bytes that are sane numbers of the type. */
 static struct tensor random_tensor(enum tensor_type type, size_t rows, size_t cols)
@@ -158,27 +52,6 @@ static struct tensor random_tensor(enum tensor_type type, size_t rows, size_t co
         }
     }
     return t;
-}
-
-static double activate(double x, enum activation act)
-{
-    switch (act) {
-    case ACTIVATION_NONE:
-        return x;
-    case ACTIVATION_GELU:
-        return x * 0.5 * erfc(-x / sqrt(2.0));
-    case ACTIVATION_RELU:
-        return x > 0 ? x : 0;
-    case ACTIVATION_RELU_SQUARED:
-        return x > 0 ? x * x : 0;
-    case ACTIVATION_SILU:
-        return x / (1 + exp(-x));
-    case ACTIVATION_TANH:
-        return tanh(x);
-    case ACTIVATION_SIGMOID:
-        return 1 / (1 + exp(-x));
-    }
-    return NAN;
 }
 
 /* ---- tensor.h ---- */

@@ -1,0 +1,355 @@
+/* The row operations of a backend, all but linear and the recurrence, against scalar C in double,
+ * and one row at a time against all at once, bit for bit.
+ */
+#include "tests/support/backends.h"
+
+static const size_t dims[] = {1, 16, 33, 192, 250};
+
+static void layer_norm(struct backend *be)
+{
+    static const size_t counts[] = {1, 3, 300};
+    double worst = 0.0;
+
+    for (size_t n = 0; n < ARRAY_SIZE(dims) * ARRAY_SIZE(counts); n++) {
+        size_t dim = dims[n % ARRAY_SIZE(dims)], rows = counts[n / ARRAY_SIZE(dims)];
+        float *x = random_floats(be, rows * dim, 3.0f, 5.0f);
+        float *w = random_floats(be, dim, 1.0f, 1.0f), *b = random_floats(be, dim, 1.0f, 0.0f);
+        float *y = poisoned(be, rows * dim), *one = poisoned(be, dim);
+        double *want = malloc(rows * dim * sizeof(double));
+
+        be->ops->layer_norm(be, y, x, rows, dim, w, b, 1e-5f);
+        for (size_t r = 0; r < rows; r++) {
+            double mean = 0.0, var = 0.0;
+
+            for (size_t i = 0; i < dim; i++)
+                mean += (double)x[r * dim + i] / (double)dim;
+            for (size_t i = 0; i < dim; i++)
+                var += pow((double)x[r * dim + i] - mean, 2.0) / (double)dim;
+            for (size_t i = 0; i < dim; i++)
+                want[r * dim + i] =
+                    ((double)x[r * dim + i] - mean) / sqrt(var + 1e-5) * (double)w[i] +
+                    (double)b[i];
+            be->ops->layer_norm(be, one, x + r * dim, 1, dim, w, b, 1e-5f);
+            check_same("layer_norm row", one, y + r * dim, dim);
+        }
+        worst = fmax(worst, check_close("layer_norm", y, want, rows * dim, 5e-6));
+        be->ops->layer_norm(be, x, x, rows, dim, w, b, 1e-5f);
+        check_same("layer_norm in place", x, y, rows * dim);
+        be->ops->free(be, x);
+        be->ops->free(be, y);
+        be->ops->free(be, w);
+        be->ops->free(be, b);
+        be->ops->free(be, one);
+        free(want);
+    }
+    report("layer_norm", worst);
+}
+
+static void elementwise(struct backend *be)
+{
+    static const size_t counts[] = {1, 7, 700};
+
+    for (size_t n = 0; n < ARRAY_SIZE(dims) * ARRAY_SIZE(counts); n++) {
+        size_t dim = dims[n % ARRAY_SIZE(dims)], rows = counts[n / ARRAY_SIZE(dims)];
+        float *x = random_floats(be, rows * dim * 2, 4.0f, 0.0f);
+        float *shift = random_floats(be, dim, 1.0f, 0.0f), *scale = random_floats(be, dim, 1, 0);
+        float *y = poisoned(be, rows * dim), *one = poisoned(be, dim);
+        double *want = malloc(rows * dim * sizeof(double));
+
+        be->ops->affine(be, y, x, rows, dim, shift, scale);
+        for (size_t i = 0; i < rows * dim; i++)
+            want[i] = ((double)x[i] - (double)shift[i % dim]) * (double)scale[i % dim];
+        check_close("affine", y, want, rows * dim, 1e-6);
+
+        be->ops->add(be, y, x, rows * dim);
+        for (size_t i = 0; i < rows * dim; i++)
+            want[i] += (double)x[i];
+        check_close("add", y, want, rows * dim, 2e-6);
+
+        poison(y, rows * dim);
+        be->ops->glu(be, y, x, rows, dim);
+        for (size_t i = 0; i < rows * dim; i++) {
+            const float *row = x + i / dim * 2 * dim;
+
+            want[i] = (double)row[i % dim] / (1.0 + exp(-(double)row[dim + i % dim]));
+        }
+        check_close("glu", y, want, rows * dim, 1e-6);
+        be->ops->glu(be, one, x + (rows - 1) * 2 * dim, 1, dim);
+        check_same("glu row", one, y + (rows - 1) * dim, dim);
+        be->ops->free(be, x);
+        be->ops->free(be, y);
+        be->ops->free(be, one);
+        be->ops->free(be, shift);
+        be->ops->free(be, scale);
+        free(want);
+    }
+}
+
+static void conv_depthwise(struct backend *be)
+{
+    static const size_t kernels[] = {1, 3, 9};
+    double worst = 0.0;
+
+    for (size_t n = 0; n < ARRAY_SIZE(dims) * ARRAY_SIZE(kernels); n++) {
+        size_t dim = dims[n % ARRAY_SIZE(dims)], kernel = kernels[n / ARRAY_SIZE(dims)], rows = 90;
+        float *x = random_floats(be, (rows + kernel - 1) * dim, 1.0f, 0.0f);
+        float *w = random_floats(be, kernel * dim, 1.0f, 0.0f), *b = random_floats(be, dim, 1, 0);
+        float *y = poisoned(be, rows * dim), *one = poisoned(be, dim);
+        double *want = malloc(rows * dim * sizeof(double));
+
+        be->ops->conv_depthwise(be, y, x, rows, dim, w, b, kernel, ACTIVATION_SILU);
+        for (size_t i = 0; i < rows * dim; i++) {
+            double s = (double)b[i % dim];
+
+            for (size_t j = 0; j < kernel; j++)
+                s += (double)w[j * dim + i % dim] * (double)x[i + j * dim];
+            want[i] = activate(s, ACTIVATION_SILU);
+        }
+        worst = fmax(worst, check_close("conv_depthwise", y, want, rows * dim, 2e-6));
+        for (size_t r = 0; r < rows; r++) {
+            be->ops->conv_depthwise(be, one, x + r * dim, 1, dim, w, b, kernel, ACTIVATION_SILU);
+            check_same("conv_depthwise row", one, y + r * dim, dim);
+        }
+        be->ops->free(be, x);
+        be->ops->free(be, y);
+        be->ops->free(be, one);
+        be->ops->free(be, w);
+        be->ops->free(be, b);
+        free(want);
+    }
+    report("conv_depthwise", worst);
+}
+
+static void rope(struct backend *be)
+{
+    static const size_t heads[] = {1, 3};
+    static const size_t sizes[] = {2, 10, 64, 96};
+    static const uint64_t positions[] = {0, 5, 1800000};
+    double worst = 0.0;
+
+    for (size_t n = 0; n < 2 * 4 * 3; n++) {
+        size_t h = heads[n % 2], size = sizes[n / 2 % 4], rows = 65, dim = h * size,
+               half = size / 2;
+        uint64_t position = positions[n / 8];
+        float *x = random_floats(be, rows * dim, 1.0f, 0.0f), *y = poisoned(be, rows * dim);
+        double *want = malloc(rows * dim * sizeof(double));
+
+        be->ops->copy(be, y, x, rows * dim);
+        be->ops->rope(be, y, rows, h, size, position, 10000.0f);
+        for (size_t i = 0; i < rows * dim; i++) {
+            size_t at = i % size, pair = at % half;
+            double angle =
+                (double)(position + i / dim) * pow(10000.0, -2.0 * (double)pair / (double)size);
+            double other = (double)(at < half ? x[i + half] : x[i - half]);
+
+            want[i] = (double)x[i] * cos(angle) + (at < half ? -1.0 : 1.0) * other * sin(angle);
+        }
+        worst = fmax(worst, check_close("rope", y, want, rows * dim, 1e-6));
+        for (size_t r = 0; r < rows; r++)
+            be->ops->rope(be, x + r * dim, 1, h, size, position + r, 10000.0f);
+        check_same("rope row", x, y, rows * dim);
+        be->ops->free(be, x);
+        be->ops->free(be, y);
+        free(want);
+    }
+    report("rope", worst);
+}
+
+static void attention_slow(double *want, const struct attention *a)
+{
+    size_t dim = a->heads * a->head_dim;
+    double *e = malloc((a->history + a->rows) * sizeof(double));
+
+    for (size_t n = 0; n < a->rows * a->heads; n++) {
+        size_t row = n / a->heads, at = n % a->heads * a->head_dim, last = a->history + row;
+        size_t first = last + 1 > a->window ? last + 1 - a->window : 0;
+        double m = -INFINITY, z = 0.0;
+
+        for (size_t p = first; p <= last; p++) {
+            e[p] = 0.0;
+            for (size_t i = 0; i < a->head_dim; i++)
+                e[p] += (double)a->q[row * dim + at + i] * (double)a->k[p * dim + at + i];
+            e[p] *= (double)a->scale;
+            m = fmax(m, e[p]);
+        }
+        for (size_t p = first; p <= last; p++)
+            z += e[p] = exp(e[p] - m);
+        for (size_t i = 0; i < a->head_dim; i++) {
+            want[row * dim + at + i] = 0.0;
+            for (size_t p = first; p <= last; p++)
+                want[row * dim + at + i] += e[p] / z * (double)a->v[p * dim + at + i];
+        }
+    }
+    free(e);
+}
+
+static double try_attention(struct backend *be, size_t rows, size_t history, size_t heads,
+                            size_t head_dim, size_t window)
+{
+    size_t dim = heads * head_dim, positions = history + rows;
+    float *q = random_floats(be, rows * dim, 4.0f, 0.0f), *y = poisoned(be, rows * dim);
+    float *k = random_floats(be, positions * dim, 4.0f, 0.0f), *one = poisoned(be, dim);
+    float *v = random_floats(be, positions * dim, 1.0f, 0.0f);
+    double *want = malloc(rows * dim * sizeof(double)), worst;
+    struct attention a = {rows, history, heads, head_dim, window, q, k, v, y, 0.125f};
+
+    be->ops->attention(be, &a);
+    attention_slow(want, &a);
+    worst = check_close("attention", y, want, rows * dim, 2e-5);
+    for (size_t r = 0; r < rows; r++) {
+        /* Only what the row may see is given, as a streaming caller would. */
+        size_t seen = history + r + 1 < window ? history + r + 1 : window;
+        size_t first = history + r + 1 - seen;
+        struct attention b = {1,           seen - 1,        heads,           head_dim, window,
+                              q + r * dim, k + first * dim, v + first * dim, one,      0.125f};
+
+        poison(one, dim);
+        be->ops->attention(be, &b);
+        check_same("attention row", one, y + r * dim, dim);
+    }
+    be->ops->free(be, q);
+    be->ops->free(be, k);
+    be->ops->free(be, v);
+    be->ops->free(be, y);
+    be->ops->free(be, one);
+    free(want);
+    return worst;
+}
+
+static void attention(struct backend *be)
+{
+    double worst = 0.0;
+
+    worst = fmax(worst, try_attention(be, 1, 0, 1, 8, 1));
+    worst = fmax(worst, try_attention(be, 5, 0, 2, 20, 3));
+    worst = fmax(worst, try_attention(be, 40, 0, 3, 64, 16));
+    worst = fmax(worst, try_attention(be, 33, 70, 3, 64, 64));
+    worst = fmax(worst, try_attention(be, 90, 200, 2, 48, 100));
+    worst = fmax(worst, try_attention(be, 60, 10, 1, 65, 1000));
+    report("attention", worst);
+}
+
+static void shift_lerp(struct backend *be)
+{
+    static const size_t streams[] = {1, 3}, counts[] = {1, 5, 200};
+
+    for (size_t n = 0; n < ARRAY_SIZE(dims) * 6; n++) {
+        size_t dim = dims[n % ARRAY_SIZE(dims)];
+        size_t b = streams[n / ARRAY_SIZE(dims) % 2], rows = counts[n / ARRAY_SIZE(dims) / 2];
+        float *x = random_floats(be, b * rows * dim, 1.0f, 0.0f), *y = poisoned(be, b * rows * dim);
+        float *prev = random_floats(be, b * dim, 1.0f, 0.0f), *mu = random_floats(be, dim, 1, 0);
+        float *one = poisoned(be, dim);
+        double *want = malloc(b * rows * dim * sizeof(double));
+
+        be->ops->shift_lerp(be, y, x, prev, mu, b, rows, dim);
+        for (size_t i = 0; i < b * rows * dim; i++) {
+            size_t stream = i / dim / rows;
+            double before = (double)(i / dim % rows ? x[i - dim] : prev[stream * dim + i % dim]);
+
+            want[i] = (double)x[i] + (before - (double)x[i]) * (double)mu[i % dim];
+        }
+        check_close("shift_lerp", y, want, b * rows * dim, 1e-6);
+        be->ops->shift_lerp(be, one, x + dim * (rows - 1), rows > 1 ? x + dim * (rows - 2) : prev,
+                            mu, 1, 1, dim);
+        check_same("shift_lerp row", one, y + dim * (rows - 1), dim);
+        be->ops->free(be, x);
+        be->ops->free(be, y);
+        be->ops->free(be, prev);
+        be->ops->free(be, mu);
+        be->ops->free(be, one);
+        free(want);
+    }
+}
+
+static void argmax(struct backend *be)
+{
+    float *x = random_floats(be, 1001, 1.0f, 0.0f);
+
+    for (size_t i = 0; i < 1001; i++) {
+        x[i] += 3.0f;
+        assert_int_equal(be->ops->argmax(be, x, 1001), i);
+        x[1000] = i < 1000 ? x[i] : x[1000];
+        assert_int_equal(be->ops->argmax(be, x, 1001), i); /* the lowest on a tie */
+        x[i] = x[1000] = -1.0f;
+    }
+    assert_int_equal(be->ops->argmax(be, x, 1), 0);
+    be->ops->free(be, x);
+}
+
+static void memory(struct backend *be)
+{
+    float host[5] = {1, 2, 3, 4, 5}, back[5];
+    float *p = be->ops->alloc(be, 5), *q = be->ops->alloc(be, 0);
+
+    assert_non_null(q);
+    for (size_t i = 0; i < 5; i++)
+        assert_true(p[i] == 0.0f);
+    be->ops->upload(be, p, host, 5);
+    be->ops->move(be, p + 1, p, 4);
+    be->ops->zero(be, p, 1);
+    be->ops->download(be, back, p, 5);
+    assert_true(back[0] == 0.0f && back[1] == 1.0f && back[4] == 4.0f);
+    be->ops->free(be, p);
+    be->ops->free(be, q);
+    be->ops->free(be, NULL);
+}
+
+static void test_layer_norm(void **state)
+{
+    (void)state;
+    on_every_backend(layer_norm);
+}
+
+static void test_elementwise(void **state)
+{
+    (void)state;
+    on_every_backend(elementwise);
+}
+
+static void test_conv_depthwise(void **state)
+{
+    (void)state;
+    on_every_backend(conv_depthwise);
+}
+
+static void test_rope(void **state)
+{
+    (void)state;
+    on_every_backend(rope);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    on_every_backend(attention);
+}
+
+static void test_shift_lerp(void **state)
+{
+    (void)state;
+    on_every_backend(shift_lerp);
+}
+
+static void test_argmax(void **state)
+{
+    (void)state;
+    on_every_backend(argmax);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    on_every_backend(memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layer_norm),     cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_conv_depthwise), cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attention),      cmocka_unit_test(test_shift_lerp),
+        cmocka_unit_test(test_argmax),         cmocka_unit_test(test_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
