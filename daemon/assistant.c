@@ -1,0 +1,339 @@
+#include "daemon/assistant.h"
+
+#include "base/log.h"
+#include "daemon/assistant_private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+const char *assistant_state_name(enum assistant_state state)
+{
+    static const char *const names[] = {"unknown",  "loading", "idle",  "hearing",
+                                        "thinking", "muted",   "failed"};
+    return (size_t)state < sizeof names / sizeof *names ? names[state] : names[0];
+}
+
+static enum assistant_state current_state(const struct assistant *a)
+{
+    if (a->failed)
+        return ASSISTANT_FAILED;
+    if (!a->loaded)
+        return ASSISTANT_LOADING;
+    if (a->busy)
+        return ASSISTANT_THINKING;
+    if (a->muted)
+        return ASSISTANT_MUTED;
+    if (a->hearing)
+        return ASSISTANT_HEARING;
+    return a->source == ENGINE_SOURCE_MISSING ? ASSISTANT_FAILED : ASSISTANT_IDLE;
+}
+
+void assistant_update_state(struct assistant *a)
+{
+    enum assistant_state state = current_state(a);
+    if (state == a->state)
+        return;
+    a->state = state;
+    sd_notifyf(0, "STATUS=%s", assistant_state_name(state));
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "State");
+}
+
+void assistant_append_entry(DBusMessageIter *dictionary, const char *key, int type,
+                            const char *signature, const void *value)
+{
+    DBusMessageIter entry, variant;
+    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
+    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, signature, &variant);
+    dbus_message_iter_append_basic(&variant, type, value);
+    dbus_message_iter_close_container(&entry, &variant);
+    dbus_message_iter_close_container(dictionary, &entry);
+}
+
+static DBusMessage *new_signal(const char *member, DBusMessageIter *out)
+{
+    DBusMessage *m = dbus_message_new_signal(ASSISTANT_PATH, ASSISTANT_INTERFACE, member);
+    if (m)
+        dbus_message_iter_init_append(m, out);
+    return m;
+}
+
+static void append_details(DBusMessageIter *out, const struct event *e, bool timed, bool cancelled)
+{
+    DBusMessageIter dictionary;
+    double compute_ms = e->compute_us / 1000.0;
+    dbus_bool_t yes = TRUE;
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
+    if (timed)
+        assistant_append_entry(&dictionary, "start_us", DBUS_TYPE_INT64, "x", &e->start_us);
+    if (timed && e->type != EVENT_UTTERANCE_STARTED)
+        assistant_append_entry(&dictionary, "end_us", DBUS_TYPE_INT64, "x", &e->end_us);
+    if (e->type != EVENT_UTTERANCE_STARTED)
+        assistant_append_entry(&dictionary, "compute_ms", DBUS_TYPE_DOUBLE, "d", &compute_ms);
+    if (cancelled)
+        assistant_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
+    dbus_message_iter_close_container(out, &dictionary);
+}
+
+static void signal_started(struct assistant *a, const struct event *e)
+{
+    DBusMessageIter out;
+    DBusMessage *m = new_signal("UtteranceStarted", &out);
+    if (m) {
+        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
+        append_details(&out, e, true, false);
+    }
+    bus_send(a->bus, m);
+}
+
+static void signal_update(struct assistant *a, const struct event *e)
+{
+    bool utterance = e->type == EVENT_UTTERANCE_UPDATED;
+    DBusMessageIter out;
+    DBusMessage *m = new_signal(utterance ? "UtteranceUpdated" : "ReplyUpdated", &out);
+    if (m) {
+        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
+        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT32, &e->seq);
+        if (utterance)
+            dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT32, &e->stable_bytes);
+        bus_append_text(&out, e->text);
+    }
+    bus_send(a->bus, m);
+}
+
+static void signal_completed(struct assistant *a, const struct event *e, const char *member,
+                             bool cancelled)
+{
+    DBusMessageIter out;
+    DBusMessage *m = new_signal(member, &out);
+    if (m) {
+        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
+        bus_append_text(&out, cancelled ? "" : e->text);
+        append_details(&out, e, e->type != EVENT_REPLY_COMPLETED, cancelled);
+    }
+    bus_send(a->bus, m);
+}
+
+static void update_due(void *user)
+{
+    struct update *u = user;
+    if (!u->waits)
+        return;
+    u->waits = false;
+    signal_update(u->assistant, &u->event);
+    loop_arm(u->timer, ASSISTANT_UPDATE_MS);
+}
+
+/* Sends at once when the last is long enough ago; else keeps the newest for when it will be. */
+static void offer_update(struct update *u, const struct event *e)
+{
+    u->event = *e;
+    u->waits = true;
+    if (!loop_is_armed(u->timer))
+        update_due(u);
+}
+
+static void take_event(struct assistant *a, const struct event *e)
+{
+    switch (e->type) {
+    case EVENT_UTTERANCE_STARTED:
+        a->hearing = true;
+        signal_started(a, e);
+        return;
+    case EVENT_UTTERANCE_UPDATED:
+        offer_update(&a->utterance_update, e);
+        return;
+    case EVENT_UTTERANCE_COMPLETED:
+    case EVENT_UTTERANCE_CANCELLED:
+        a->hearing = false;
+        a->utterance_update.waits = false;
+        if (e->type == EVENT_UTTERANCE_COMPLETED && *e->text &&
+            history_add(a->history, e->id, e->start_us, e->end_us, e->text))
+            log_error("out of memory: an utterance is not in the history");
+        signal_completed(a, e, "UtteranceCompleted", e->type == EVENT_UTTERANCE_CANCELLED);
+        return;
+    case EVENT_REPLY_UPDATED:
+        offer_update(&a->reply_update, e);
+        return;
+    case EVENT_REPLY_COMPLETED:
+        a->reply_update.waits = false;
+        history_set_reply(a->history, e->id, e->text);
+        signal_completed(a, e, "ReplyCompleted", false);
+        return;
+    }
+}
+
+static void take_loaded(struct assistant *a, const struct engine_message *m)
+{
+    a->loaded = true;
+    a->can_reply = m->value;
+    snprintf(a->model, sizeof a->model, "%.63s", m->event.text);
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "Model");
+    if (a->assistant_mode && !a->can_reply) {
+        log_warning("the model has no replies: the mode is captions");
+        a->assistant_mode = false;
+        interface_changed(&a->object, ASSISTANT_INTERFACE, "Mode");
+    }
+}
+
+static void take_source(struct assistant *a, const struct engine_message *m)
+{
+    const char *device = m->value == ENGINE_SOURCE_OPEN ? m->event.text : "";
+    a->source = (enum engine_source)m->value;
+    if (strcmp(a->device, device) == 0)
+        return;
+    snprintf(a->device, sizeof a->device, "%s", device);
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "Device");
+}
+
+static void take_lost(struct assistant *a, uint64_t samples)
+{
+    DBusMessageIter out;
+    DBusMessage *m = new_signal("AudioLost", &out);
+    if (m)
+        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &samples);
+    bus_send(a->bus, m);
+}
+
+static void take_result(struct assistant *a, const struct engine_message *m)
+{
+    for (size_t i = 0; i < ASSISTANT_PENDING; i++) {
+        struct pending *p = &a->pending[i];
+        if (!p->call || p->request.number != m->number)
+            continue;
+        DBusMessage *reply = assistant_reply(a, p, m);
+        if (!dbus_message_get_no_reply(p->call))
+            bus_send(a->bus, reply);
+        else if (reply)
+            dbus_message_unref(reply);
+        dbus_message_unref(p->call);
+        p->call = NULL;
+        return;
+    }
+}
+
+static void take_message(struct assistant *a, const struct engine_message *m)
+{
+    switch (m->type) {
+    case ENGINE_LOADED:
+        take_loaded(a, m);
+        break;
+    case ENGINE_FAILED:
+        log_error("%s", m->event.text);
+        a->failed = true;
+        assistant_update_state(a);
+        loop_stop(a->loop, 1);
+        break;
+    case ENGINE_EVENT:
+        take_event(a, &m->event);
+        break;
+    case ENGINE_BUSY:
+        a->busy = m->value;
+        break;
+    case ENGINE_RESULT:
+        take_result(a, m);
+        break;
+    case ENGINE_SOURCE:
+        take_source(a, m);
+        break;
+    case ENGINE_LOST:
+        take_lost(a, (uint64_t)m->value);
+        break;
+    case ENGINE_STOPPED:
+        loop_stop(a->loop, 0);
+        break;
+    }
+    assistant_update_state(a);
+}
+
+static void engine_ready(void *user, short events)
+{
+    (void)events;
+    struct assistant *a = user;
+    uint64_t count;
+    ssize_t n = read(engine_fd(a->engine), &count, sizeof count);
+    (void)n;
+    while (engine_poll(a->engine, &a->message))
+        take_message(a, &a->message);
+}
+
+DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
+                               const struct engine_request *request)
+{
+    struct pending *p = NULL;
+    for (size_t i = 0; i < ASSISTANT_PENDING && !p; i++)
+        if (!a->pending[i].call)
+            p = &a->pending[i];
+    if (!p)
+        return assistant_error(call, "Busy", "too many calls wait");
+    p->request = *request;
+    p->request.number = ++a->last_number;
+    if (engine_request(a->engine, &p->request))
+        return assistant_error(call, "Busy", "too many calls wait");
+    p->call = dbus_message_ref(call);
+    return NULL;
+}
+
+static int update_init(struct update *u, struct assistant *a)
+{
+    u->assistant = a;
+    u->timer = loop_add_timer(a->loop, update_due, u);
+    return u->timer ? 0 : -ENOMEM;
+}
+
+int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
+                     const struct config *config, struct error *error)
+{
+    struct assistant *a = calloc(1, sizeof *a);
+    if (!a)
+        return error_set(error, -ENOMEM, "out of memory");
+    a->loop = loop;
+    a->bus = bus;
+    a->state = ASSISTANT_LOADING;
+    a->muted = config->muted;
+    a->assistant_mode = strcmp(config->mode, "assistant") == 0;
+    a->object = (struct interface_object){bus, ASSISTANT_PATH, assistant_interfaces, a};
+    int rc = history_create(&a->history, (size_t)config->history);
+    if (!rc)
+        rc = update_init(&a->utterance_update, a);
+    if (!rc)
+        rc = update_init(&a->reply_update, a);
+    if (!rc)
+        rc = interface_export(&a->object);
+    if (rc) {
+        error_set(error, rc, "the D-Bus object: %s", strerror(-rc));
+        assistant_destroy(a);
+        return rc;
+    }
+    *out = a;
+    return 0;
+}
+
+void assistant_destroy(struct assistant *a)
+{
+    if (!a)
+        return;
+    for (size_t i = 0; i < ASSISTANT_PENDING; i++) {
+        if (!a->pending[i].call)
+            continue;
+        bus_send(a->bus, assistant_error(a->pending[i].call, "Failed", "the daemon ends"));
+        dbus_message_unref(a->pending[i].call);
+    }
+    interface_unexport(&a->object);
+    loop_remove_fd(a->engine_fd);
+    loop_remove_timer(a->utterance_update.timer);
+    loop_remove_timer(a->reply_update.timer);
+    history_destroy(a->history);
+    free(a);
+}
+
+int assistant_attach(struct assistant *a, struct engine *engine)
+{
+    a->engine = engine;
+    a->engine_fd = loop_add_fd(a->loop, engine_fd(engine), POLLIN, engine_ready, a);
+    return a->engine_fd ? 0 : -ENOMEM;
+}

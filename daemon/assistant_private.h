@@ -1,0 +1,64 @@
+/* Shared by assistant.c (messages of the engine) and assistant_calls.c (calls of clients). */
+#ifndef EARSHOT_DAEMON_ASSISTANT_PRIVATE_H
+#define EARSHOT_DAEMON_ASSISTANT_PRIVATE_H
+
+#include "daemon/assistant.h"
+#include "daemon/history.h"
+#include "daemon/interface.h"
+
+enum {
+    ASSISTANT_PENDING = 64,    /* calls that wait for the engine */
+    ASSISTANT_UPDATE_MS = 100, /* between two updates of one kind */
+};
+
+#define ERROR_PREFIX "org.earshot.Earshot1.Error."
+
+struct pending {
+    DBusMessage *call; /* NULL: free */
+    struct engine_request request;
+};
+
+/* The last update of a kind, held back until its time has come. */
+struct update {
+    struct assistant *assistant;
+    struct loop_timer *timer;
+    bool waits;
+    struct event event;
+};
+
+struct assistant {
+    struct loop *loop;
+    struct bus *bus;
+    struct engine *engine;
+    struct loop_fd *engine_fd;
+    struct interface_object object;
+    struct history *history;
+    struct pending pending[ASSISTANT_PENDING];
+    uint64_t last_number;
+    struct update utterance_update, reply_update;
+
+    enum assistant_state state; /* as last announced */
+    bool loaded, failed, can_reply, hearing, busy, muted, assistant_mode;
+    enum engine_source source;
+    char device[EVENT_TEXT_MAX];
+    char model[64];
+    struct engine_message message; /* scratch */
+};
+
+extern const struct interface *const assistant_interfaces[];
+
+/* Passes the request on; its result answers the call. The error reply when it cannot be. */
+DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
+                               const struct engine_request *request);
+
+/* A reply once the engine has done a request of the call. */
+DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
+                             const struct engine_message *result);
+
+DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text);
+
+void assistant_update_state(struct assistant *a);
+void assistant_append_entry(DBusMessageIter *dictionary, const char *key, int type,
+                            const char *signature, const void *value);
+
+#endif

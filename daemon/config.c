@@ -1,0 +1,321 @@
+/* Reads earshot.conf over inih. A row of the table says where a key's value goes and what it may
+ * be. */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum config_type {
+    CONFIG_TEXT,
+    CONFIG_CHOICE,
+    CONFIG_BOOL,
+    CONFIG_INT,
+    CONFIG_FLOAT,
+};
+
+struct config_key {
+    const char *section, *name;
+    enum config_type type;
+    size_t offset;       /* in struct config */
+    double min, max;     /* INT and FLOAT */
+    const char *choices; /* CHOICE: words between spaces */
+    const char *help;    /* lines */
+};
+
+#define FIELD(name) offsetof(struct config, name)
+
+static const struct config_key keys[] = {
+    {"model", "path", CONFIG_TEXT, FIELD(model),
+     .help = "The model file. Empty: $EARSHOT_MODEL, "
+             "else the installed default model."},
+    {"model", "backend", CONFIG_CHOICE, FIELD(backend), .choices = "auto cpu",
+     .help = "Where the model computes."},
+    {"model", "threads", CONFIG_INT, FIELD(threads), 0, 256,
+     .help = "Threads of the cpu backend. 0: one per core, at most 8."},
+    {"audio", "source", CONFIG_TEXT, FIELD(source),
+     .help =
+         "portaudio: pipewire, pulse or default, else any microphone.\n"
+         "portaudio:NAME: exactly this device, see `earshot devices`.\n"
+         "file:PATH: a sound file at its own speed; file:PATH:fast: as fast as it can be heard."},
+    {"audio", "muted", CONFIG_BOOL, FIELD(muted),
+     .help = "Start muted: the device stays closed until unmuted."},
+    {"audio", "buffer_ms", CONFIG_INT, FIELD(buffer_ms), 500, 60000,
+     .help = "Captured audio that can wait while the engine is busy; more is lost and announced."},
+    {"speech", "begin_threshold", CONFIG_FLOAT, FIELD(endpoint.begin_threshold), 0.01, 1.0,
+     .help = "Probability of speech that opens an utterance."},
+    {"speech", "end_threshold", CONFIG_FLOAT, FIELD(endpoint.end_threshold), 0.0, 0.99,
+     .help = "Probability of speech under which there is silence."},
+    {"speech", "begin_ms", CONFIG_INT, FIELD(endpoint.begin_ms), 10, 2000,
+     .help = "Speech that opens an utterance."},
+    {"speech", "end_ms", CONFIG_INT, FIELD(endpoint.end_ms), 50, 10000,
+     .help = "Silence that closes it."},
+    {"speech", "preroll_ms", CONFIG_INT, FIELD(endpoint.preroll_ms), 0, 2000,
+     .help = "Audio from before the opening that belongs to it."},
+    {"speech", "tail_ms", CONFIG_INT, FIELD(endpoint.tail_ms), 0, 10000,
+     .help = "Audio kept after the last speech; not above end_ms."},
+    {"speech", "max_ms", CONFIG_INT, FIELD(endpoint.max_ms), 1000, 120000,
+     .help = "The longest utterance."},
+    {"text", "mode", CONFIG_CHOICE, FIELD(mode), .choices = "captions assistant",
+     .help = "captions: what was said. assistant: a reply after it, if the model has replies."},
+    {"text", "partials", CONFIG_BOOL, FIELD(partials), .help = "Text while somebody speaks."},
+    {"text", "partial_ms", CONFIG_INT, FIELD(partial_ms), 240, 10000,
+     .help = "Speech between two such texts."},
+    {"text", "history", CONFIG_INT, FIELD(history), 1, 100000,
+     .help = "Completed utterances that GetTranscript can give; in memory only."},
+    {"log", "level", CONFIG_CHOICE, FIELD(log), .choices = "error warning info debug",
+     .help = "The log never holds what was said."},
+};
+
+enum {
+    KEYS = sizeof keys / sizeof *keys,
+};
+
+void config_init(struct config *c)
+{
+    *c = (struct config){
+        .backend = "auto",
+        .source = "portaudio",
+        .buffer_ms = 4000,
+        .mode = "captions",
+        .partials = true,
+        .partial_ms = 480,
+        .history = 1000,
+        .endpoint = endpoint_config_default(),
+        .log = "info",
+    };
+}
+
+static const struct config_key *find_key(const char *section, const char *name)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t length = strlen(value);
+    for (const char *p = choices; *p;) {
+        size_t word = strcspn(p, " ");
+        if (word == length && strncmp(p, value, length) == 0)
+            return true;
+        p += word + (p[word] == ' ');
+    }
+    return false;
+}
+
+static bool parse_bool(const char *value, bool *out)
+{
+    *out = is_choice("yes true on 1", value);
+    return *out || is_choice("no false off 0", value);
+}
+
+static bool parse_number(const struct config_key *k, const char *value, double *out)
+{
+    char *end;
+    errno = 0;
+    *out = k->type == CONFIG_INT ? (double)strtol(value, &end, 10) : strtod(value, &end);
+    return end != value && !*end && errno == 0 && *out >= k->min && *out <= k->max;
+}
+
+int config_set(struct config *c, const char *section, const char *key, const char *value,
+               struct error *error)
+{
+    const struct config_key *k = find_key(section, key);
+    if (!k)
+        return error_set(error, -EINVAL, "unknown key \"%s\" in [%s]", key, section);
+    char *field = (char *)c + k->offset;
+    double number;
+
+    switch (k->type) {
+    case CONFIG_TEXT:
+        if (strlen(value) >= CONFIG_TEXT_MAX)
+            return error_set(error, -EINVAL, "[%s] %s is too long", section, key);
+        strcpy(field, value);
+        return 0;
+    case CONFIG_CHOICE:
+        if (!*value || !is_choice(k->choices, value))
+            return error_set(error, -EINVAL, "[%s] %s = \"%s\" is not one of: %s", section, key,
+                             value, k->choices);
+        strcpy(field, value);
+        return 0;
+    case CONFIG_BOOL:
+        if (!parse_bool(value, (bool *)field))
+            return error_set(error, -EINVAL, "[%s] %s = \"%s\" is neither yes nor no", section, key,
+                             value);
+        return 0;
+    case CONFIG_INT:
+    case CONFIG_FLOAT:
+        if (!parse_number(k, value, &number))
+            return error_set(error, -EINVAL, "[%s] %s = \"%s\" is not a number from %g to %g",
+                             section, key, value, k->min, k->max);
+        if (k->type == CONFIG_INT)
+            *(int *)(void *)field = (int)number;
+        else
+            *(float *)(void *)field = (float)number;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+struct reading {
+    struct config *config;
+    FILE *file;
+    int line;
+    int failed_line;
+    struct error first; /* the first thing that is wrong */
+};
+
+static void reading_fail(struct reading *r, const char *what)
+{
+    if (r->failed_line)
+        return;
+    r->failed_line = r->line;
+    error_set(&r->first, -EINVAL, "%s", what);
+}
+
+/* inih cuts long lines in two and takes indented lines for the value above: both are refused here.
+ */
+static char *read_line(char *line, int size, void *stream)
+{
+    struct reading *r = stream;
+    if (!fgets(line, size, r->file))
+        return NULL;
+    r->line++;
+    size_t length = strlen(line);
+    if (length && line[length - 1] != '\n' && !feof(r->file)) {
+        reading_fail(r, "the line is too long");
+        return NULL;
+    }
+    if ((*line == ' ' || *line == '\t') && line[strspn(line, " \t\r\n")]) {
+        reading_fail(r, "the line is indented");
+        return NULL;
+    }
+    return line;
+}
+
+static int take_pair(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *r = user;
+    struct error error;
+    if (config_set(r->config, section, name, value, &error) == 0)
+        return 1;
+    reading_fail(r, error.message);
+    return 0;
+}
+
+static int check_whole(const struct config *c, const char *path, struct error *error)
+{
+    if (c->endpoint.tail_ms > c->endpoint.end_ms)
+        return error_set(error, -EINVAL, "%s: [speech] tail_ms = %d is above end_ms = %d", path,
+                         c->endpoint.tail_ms, c->endpoint.end_ms);
+    if (c->endpoint.max_ms <= c->endpoint.end_ms)
+        return error_set(error, -EINVAL, "%s: [speech] max_ms = %d is not above end_ms = %d", path,
+                         c->endpoint.max_ms, c->endpoint.end_ms);
+    if (c->endpoint.end_threshold > c->endpoint.begin_threshold)
+        return error_set(error, -EINVAL,
+                         "%s: [speech] end_threshold = %g is above begin_threshold = %g", path,
+                         (double)c->endpoint.end_threshold, (double)c->endpoint.begin_threshold);
+    return 0;
+}
+
+int config_read(struct config *c, const char *path, struct error *error)
+{
+    struct reading r = {.config = c, .file = fopen(path, "re")};
+    if (!r.file)
+        return error_set(error, -errno, "%s: %s", path, strerror(errno));
+
+    int line = ini_parse_stream(read_line, &r, take_pair, &r);
+    bool unreadable = ferror(r.file);
+    fclose(r.file);
+    if (unreadable || line < 0)
+        return error_set(error, -EIO, "%s: cannot be read", path);
+    if (r.failed_line && (!line || r.failed_line <= line))
+        return error_set(error, -EINVAL, "%s:%d: %s", path, r.failed_line, r.first.message);
+    if (line > 0)
+        return error_set(error, -EINVAL, "%s:%d: neither [section] nor key = value", path, line);
+    return check_whole(c, path, error);
+}
+
+static void print_value(const struct config *c, const struct config_key *k, FILE *out)
+{
+    const char *field = (const char *)c + k->offset;
+    switch (k->type) {
+    case CONFIG_TEXT:
+    case CONFIG_CHOICE:
+        fprintf(out, "%s%s", *field ? " " : "", field);
+        break;
+    case CONFIG_BOOL:
+        fputs(*(const bool *)field ? " yes" : " no", out);
+        break;
+    case CONFIG_INT:
+        fprintf(out, " %d", *(const int *)(const void *)field);
+        break;
+    case CONFIG_FLOAT:
+        fprintf(out, " %g", (double)*(const float *)(const void *)field);
+        break;
+    }
+}
+
+static void print_help(const struct config_key *k, FILE *out)
+{
+    for (const char *p = k->help; *p;) {
+        int length = (int)strcspn(p, "\n");
+        fprintf(out, "# %.*s\n", length, p);
+        p += length + (p[length] == '\n');
+    }
+    if (k->choices)
+        fprintf(out, "# One of: %s\n", k->choices);
+    if (k->type == CONFIG_INT || k->type == CONFIG_FLOAT)
+        fprintf(out, "# From %g to %g.\n", k->min, k->max);
+}
+
+static void print_keys(const struct config *c, bool defaults, FILE *out)
+{
+    const char *section = "";
+    for (size_t i = 0; i < KEYS; i++) {
+        if (strcmp(section, keys[i].section) != 0) {
+            section = keys[i].section;
+            fprintf(out, "%s[%s]\n", i ? "\n" : "", section);
+        }
+        if (defaults)
+            print_help(&keys[i], out);
+        fprintf(out, "%s%s =", defaults ? "#" : "", keys[i].name);
+        print_value(c, &keys[i], out);
+        fputc('\n', out);
+    }
+}
+
+void config_print_defaults(FILE *out)
+{
+    struct config c;
+    config_init(&c);
+    fputs(
+        "# Earshot's settings: every key there is, with its default. A line is at most 198 bytes.\n"
+        "# Read from --config FILE, else ~/.config/earshot/earshot.conf, else\n"
+        "# /etc/earshot/earshot.conf; the command line wins over it.\n\n",
+        out);
+    print_keys(&c, true, out);
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+    print_keys(c, false, out);
+}
+
+enum log_level config_log_level(const struct config *c)
+{
+    switch (c->log[0]) {
+    case 'e':
+        return LOG_LEVEL_ERROR;
+    case 'w':
+        return LOG_LEVEL_WARNING;
+    case 'd':
+        return LOG_LEVEL_DEBUG;
+    }
+    return LOG_LEVEL_INFO;
+}

@@ -1,0 +1,55 @@
+/* The configuration file (INI). One table of keys drives reading, checking and the printed
+ * defaults; config/earshot.conf is what config_print_defaults prints. Main thread.
+ */
+#ifndef EARSHOT_DAEMON_CONFIG_H
+#define EARSHOT_DAEMON_CONFIG_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "dsp/endpoint.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum {
+    CONFIG_TEXT_MAX = 512, /* bytes of a text value with the NUL */
+    CONFIG_WORD_MAX = 16,  /* bytes of a choice with the NUL */
+};
+
+struct config {
+    char model[CONFIG_TEXT_MAX]; /* path; empty: places_model() finds one */
+    char backend[CONFIG_WORD_MAX];
+    int threads; /* of the CPU backend; 0: one per core, at most 8 */
+
+    char source[CONFIG_TEXT_MAX]; /* as sources.h reads it */
+    bool muted;
+    int buffer_ms; /* of captured audio that waits for a busy engine */
+
+    char mode[CONFIG_WORD_MAX]; /* "captions" or "assistant" */
+    bool partials;
+    int partial_ms;
+    int history; /* completed utterances kept in memory */
+    struct endpoint_config endpoint;
+
+    char log[CONFIG_WORD_MAX];
+};
+
+void config_init(struct config *c);
+
+/* Overwrites what the file sets. Returns 0, or -errno with a message that names file, line, key
+ * and value; c is then half overwritten. */
+int config_read(struct config *c, const char *path, struct error *error);
+
+/* One value by its "section.key", as if it stood in a file. 0 or -EINVAL. */
+int config_set(struct config *c, const char *section, const char *key, const char *value,
+               struct error *error);
+
+/* Every key with its meaning, range and default, commented out. */
+void config_print_defaults(FILE *out);
+
+/* Every key with the value it has in c, nothing commented out. */
+void config_print(const struct config *c, FILE *out);
+
+enum log_level config_log_level(const struct config *c);
+
+#endif

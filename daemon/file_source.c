@@ -1,0 +1,111 @@
+/* The place in the file outlives stop: a file that was muted goes on where it was. */
+#include "daemon/file_source.h"
+
+#include "base/sound.h"
+#include "daemon/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct file_source {
+    struct source source;
+    struct sound *sound;
+    bool fast;
+    int64_t start_us;   /* clock at the last start */
+    int64_t start_read; /* frames read before it */
+    int64_t read;       /* frames read */
+};
+
+static struct file_source *cast(struct source *s)
+{
+    return (struct file_source *)(void *)s;
+}
+
+static int start(struct source *s, struct error *error)
+{
+    (void)error;
+    struct file_source *f = cast(s);
+    f->start_us = clock_monotonic_us();
+    f->start_read = f->read;
+    return 0;
+}
+
+static long read_frames(struct source *s, float *samples, size_t frames)
+{
+    struct file_source *f = cast(s);
+    if (!f->fast) {
+        int64_t due = f->start_read + (clock_monotonic_us() - f->start_us) * s->rate_hz / 1000000;
+        int64_t ready = due - f->read;
+        if (ready <= 0)
+            return 0;
+        if ((int64_t)frames > ready)
+            frames = (size_t)ready;
+    }
+    int64_t n = sound_read(f->sound, samples, frames);
+    if (n <= 0)
+        return -ENODATA;
+    f->read += n;
+    return (long)n;
+}
+
+static uint64_t lost(struct source *s)
+{
+    (void)s;
+    return 0;
+}
+
+static void stop(struct source *s)
+{
+    (void)s;
+}
+
+static void destroy(struct source *s)
+{
+    struct file_source *f = cast(s);
+    sound_close(f->sound);
+    free(f);
+}
+
+static const struct source_ops file_ops = {start, read_frames, lost, stop, destroy};
+
+static int open_file(struct file_source *f, const char *path, struct error *error)
+{
+    int rc = sound_open(&f->sound, path, error);
+    if (rc)
+        return rc;
+    f->source.rate_hz = sound_rate_hz(f->sound);
+    f->source.channels = sound_channels(f->sound);
+    if (f->source.rate_hz < 4000 || f->source.rate_hz > 384000)
+        return error_set(error, -EINVAL, "%s: a rate of %d Hz", path, f->source.rate_hz);
+    if (f->source.channels < 1 || f->source.channels > SOURCE_CHANNELS_MAX)
+        return error_set(error, -EINVAL, "%s: %d channels", path, f->source.channels);
+    return 0;
+}
+
+int file_source_create(struct source **out, const char *spec, struct error *error)
+{
+    static const char suffix[] = ":fast";
+    size_t length = strlen(spec), cut = sizeof suffix - 1;
+    struct file_source *f = calloc(1, sizeof *f);
+    char *path = strdup(spec);
+    int rc = f && path ? 0 : error_set(error, -ENOMEM, "out of memory");
+    if (rc)
+        goto out;
+
+    f->source.ops = &file_ops;
+    f->fast = length > cut && strcmp(spec + length - cut, suffix) == 0;
+    if (f->fast)
+        path[length - cut] = '\0';
+    f->source.wait_ms = f->fast ? 0 : 20;
+    snprintf(f->source.name, sizeof f->source.name, "file:%s", path);
+    rc = open_file(f, path, error);
+out:
+    free(path);
+    if (rc && f)
+        destroy(&f->source);
+    else if (!rc)
+        *out = &f->source;
+    return rc;
+}

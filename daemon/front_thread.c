@@ -1,0 +1,366 @@
+/* The front-end thread: keeps a source open, resamples, finds utterances and passes them on.
+ *
+ *   closed ──start──► open ──end of file──► ended
+ *     ▲  │              │
+ *     │  └─failed: wait 0.5 s, 1 s, ... 10 s
+ *     └──mute, lost, another device
+ */
+#include "base/log.h"
+#include "daemon/clock.h"
+#include "daemon/engine_private.h"
+#include "dsp/resample.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RETRY_FIRST_MS = 500,
+    RETRY_LAST_MS = 10000,
+    IDLE_MS = 1000, /* the longest sleep; a heartbeat each */
+};
+
+struct front {
+    struct engine *engine;
+    struct frontend *frontend;
+    struct source *source;
+    struct resample *resample; /* while open */
+    float *in;                 /* [chunk, channels], while open */
+    float *out;                /* [resample_bound(chunk)], while open */
+    size_t chunk;              /* frames a read takes: 20 ms */
+    bool open, ended, muted;
+    bool told_missing; /* the log has it */
+    int retry_ms;
+    int64_t retry_us; /* when to try again */
+
+    uint64_t id;           /* of the last utterance */
+    uint64_t samples_lost; /* to be told */
+    struct piece piece;    /* scratch */
+    struct engine_message message;
+};
+
+static void push_piece(struct front *f)
+{
+    struct engine *e = f->engine;
+    while (!queue_push(e->pieces, &f->piece)) {
+        if (atomic_load(&e->aborted) || atomic_load(&e->gone))
+            return;
+        engine_beat(&e->front_beats);
+        engine_nap();
+    }
+    engine_wake(e->inference_wake);
+}
+
+/* Unique over restarts, increasing: the clock, or one more than the last. */
+static uint64_t next_id(uint64_t last)
+{
+    uint64_t now = (uint64_t)clock_real_us();
+    return now > last ? now : last + 1;
+}
+
+static void take_piece(void *user, const struct frontend_piece *p)
+{
+    struct front *f = user;
+    struct piece *piece = &f->piece;
+    switch (p->type) {
+    case FRONTEND_BEGIN:
+        piece->type = PIECE_BEGIN;
+        piece->stamp = (uint32_t)atomic_load(&f->engine->stamp);
+        f->id = next_id(f->id);
+        break;
+    case FRONTEND_AUDIO:
+        piece->type = PIECE_AUDIO;
+        break;
+    case FRONTEND_END:
+        piece->type = PIECE_END;
+        break;
+    case FRONTEND_DROP:
+        piece->type = PIECE_DROP;
+        break;
+    }
+    piece->id = f->id;
+    piece->time_us = p->time_us;
+    piece->count = p->type == FRONTEND_AUDIO ? p->count : 0;
+    if (piece->count)
+        memcpy(piece->samples, p->samples, piece->count * sizeof *piece->samples);
+    push_piece(f);
+}
+
+int front_create(struct front **out, struct engine *e, struct error *error)
+{
+    struct front *f = calloc(1, sizeof *f);
+    if (!f)
+        return error_set(error, -ENOMEM, "out of memory");
+    f->engine = e;
+    f->muted = e->config.muted;
+    f->retry_ms = RETRY_FIRST_MS;
+    int rc = source_create(&f->source, e->config.source, e->config.buffer_ms, error);
+    if (rc)
+        goto fail;
+    rc = frontend_create(&f->frontend, &e->config.endpoint, take_piece, f);
+    if (rc) {
+        error_set(error, rc, "[speech]: %s", strerror(-rc));
+        goto fail;
+    }
+    *out = f;
+    return 0;
+fail:
+    front_destroy(f);
+    return rc;
+}
+
+static void free_buffers(struct front *f)
+{
+    resample_destroy(f->resample);
+    free(f->in);
+    free(f->out);
+    f->resample = NULL;
+    f->in = f->out = NULL;
+}
+
+void front_destroy(struct front *f)
+{
+    if (!f)
+        return;
+    free_buffers(f);
+    source_destroy(f->source);
+    frontend_destroy(f->frontend);
+    free(f);
+}
+
+static struct engine_message *message(struct front *f, enum engine_message_type type, int64_t value)
+{
+    f->message.type = type;
+    f->message.value = value;
+    f->message.number = 0;
+    f->message.event.text[0] = '\0';
+    return &f->message;
+}
+
+static void send(struct front *f)
+{
+    engine_send(f->engine, f->engine->front_messages, &f->message);
+}
+
+static void tell_source(struct front *f, enum engine_source state, const char *text)
+{
+    struct engine_message *m = message(f, ENGINE_SOURCE, state);
+    snprintf(m->event.text, sizeof m->event.text, "%s", text);
+    send(f);
+}
+
+static int make_buffers(struct front *f)
+{
+    struct source *s = f->source;
+    f->chunk = (size_t)s->rate_hz / 50;
+    int rc = resample_create(&f->resample, s->rate_hz, s->channels);
+    if (rc)
+        return rc;
+    f->in = calloc(f->chunk * (size_t)s->channels, sizeof *f->in);
+    f->out = calloc(resample_bound(f->resample, f->chunk) + resample_bound(f->resample, 0),
+                    sizeof *f->out);
+    return f->in && f->out ? 0 : -ENOMEM;
+}
+
+static void close_source(struct front *f)
+{
+    if (!f->open)
+        return;
+    f->source->ops->stop(f->source);
+    free_buffers(f);
+    f->open = false;
+    frontend_finish(f->frontend);
+    frontend_gap(f->frontend, 0);
+}
+
+static void retry_later(struct front *f, const struct error *error)
+{
+    if (!f->told_missing)
+        log_warning("%s; trying again every %d s at most", error->message, RETRY_LAST_MS / 1000);
+    f->told_missing = true;
+    f->retry_us = clock_monotonic_us() + (int64_t)f->retry_ms * 1000;
+    f->retry_ms = f->retry_ms * 2 < RETRY_LAST_MS ? f->retry_ms * 2 : RETRY_LAST_MS;
+    tell_source(f, ENGINE_SOURCE_MISSING, error->message);
+}
+
+static void open_source(struct front *f)
+{
+    struct error error;
+    int rc = f->source->ops->start(f->source, &error);
+    if (!rc && (rc = make_buffers(f)) != 0) {
+        f->source->ops->stop(f->source);
+        free_buffers(f);
+        error_set(&error, rc, "%s: %s", f->source->name, strerror(-rc));
+    }
+    if (rc) {
+        retry_later(f, &error);
+        return;
+    }
+    f->open = true;
+    f->told_missing = false;
+    log_info("listening to %s, %d Hz, %d channels", f->source->name, f->source->rate_hz,
+             f->source->channels);
+    tell_source(f, ENGINE_SOURCE_OPEN, f->source->name);
+}
+
+static void lose_source(struct front *f)
+{
+    struct error error;
+    error_set(&error, -EIO, "%s was lost", f->source->name);
+    close_source(f);
+    retry_later(f, &error);
+}
+
+static void end_source(struct front *f)
+{
+    size_t n = resample_flush(f->resample, f->out);
+    frontend_push(f->frontend, f->out, n);
+    frontend_finish(f->frontend);
+    f->ended = true;
+    log_info("%s is over", f->source->name);
+}
+
+/* What the source lost lies behind everything that it still has. */
+static void tell_lost(struct front *f)
+{
+    uint64_t frames = f->source->ops->lost(f->source);
+    if (!frames)
+        return;
+    uint64_t samples = frames * FRONTEND_RATE_HZ / (uint64_t)f->source->rate_hz;
+    frontend_gap(f->frontend, samples);
+    log_warning("%llu ms of audio were lost", (unsigned long long)(samples / 16));
+    message(f, ENGINE_LOST, (int64_t)samples);
+    send(f);
+}
+
+/* A driver or a file may hold anything. */
+static void make_finite(float *samples, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(samples[i]) <= 8.0f))
+            samples[i] = 0.0f;
+}
+
+static void hear(struct front *f)
+{
+    struct source *s = f->source;
+    long n = s->ops->read(s, f->in, f->chunk);
+    if (n == 0) {
+        tell_lost(f);
+        engine_wait(f->engine->front_wake, s->wait_ms);
+        return;
+    }
+    if (n == -ENODATA) {
+        end_source(f);
+        return;
+    }
+    if (n < 0) {
+        lose_source(f);
+        return;
+    }
+    f->retry_ms = RETRY_FIRST_MS;
+    make_finite(f->in, (size_t)n * (size_t)s->channels);
+    size_t count = resample_push(f->resample, f->in, (size_t)n, f->out);
+    frontend_push(f->frontend, f->out, count);
+}
+
+static void answer_hold(struct front *f)
+{
+    struct engine_message *m = &f->message;
+    if (!f->open || f->ended) {
+        m->value = -ENODEV;
+        snprintf(m->event.text, sizeof m->event.text, "%s", f->muted ? "muted" : "no audio source");
+        return;
+    }
+    frontend_hold(f->frontend);
+    m->value = (int64_t)f->id;
+}
+
+static void set_muted(struct front *f, bool muted)
+{
+    f->muted = muted;
+    f->retry_us = 0;
+    f->retry_ms = RETRY_FIRST_MS;
+    if (!muted)
+        return;
+    close_source(f);
+    tell_source(f, ENGINE_SOURCE_CLOSED, "");
+}
+
+static int set_device(struct front *f, const char *device, struct error *error)
+{
+    char spec[SOURCE_NAME_MAX + 16];
+    int length = snprintf(spec, sizeof spec, *device ? "portaudio:%s" : "portaudio%s", device);
+    if (length >= (int)sizeof spec)
+        return error_set(error, -EINVAL, "the device's name is too long");
+    struct source *s;
+    int rc = source_create(&s, spec, f->engine->config.buffer_ms, error);
+    if (rc)
+        return rc;
+    close_source(f);
+    source_destroy(f->source);
+    f->source = s;
+    f->ended = f->told_missing = false;
+    f->retry_us = 0;
+    f->retry_ms = RETRY_FIRST_MS;
+    return 0;
+}
+
+static void answer(struct front *f, const struct engine_request *r)
+{
+    struct error error = {""};
+    int64_t value = 0;
+    if (r->type == ENGINE_MUTE)
+        set_muted(f, r->flag);
+    else if (r->type == ENGINE_DEVICE)
+        value = set_device(f, r->text, &error);
+    else if (r->type == ENGINE_FINISH)
+        frontend_finish(f->frontend);
+    else if (r->type == ENGINE_CANCEL)
+        frontend_cancel(f->frontend);
+
+    struct engine_message *m = message(f, ENGINE_RESULT, value);
+    m->number = r->number;
+    snprintf(m->event.text, sizeof m->event.text, "%s", error.message);
+    if (r->type == ENGINE_HOLD)
+        answer_hold(f);
+    send(f);
+}
+
+static void go_round(struct front *f)
+{
+    struct engine *e = f->engine;
+    struct engine_request request;
+    while (queue_pop(e->front_requests, &request))
+        answer(f, &request);
+
+    if (!atomic_load(&e->loaded) || f->muted || f->ended) {
+        engine_wait(e->front_wake, IDLE_MS);
+        return;
+    }
+    if (f->open) {
+        hear(f);
+        return;
+    }
+    int64_t left_us = f->retry_us - clock_monotonic_us();
+    if (left_us > 0)
+        engine_wait(e->front_wake, left_us < IDLE_MS * 1000 ? (int)(left_us / 1000) + 1 : IDLE_MS);
+    else
+        open_source(f);
+}
+
+void *front_main(void *front)
+{
+    struct front *f = front;
+    struct engine *e = f->engine;
+    pthread_setname_np(pthread_self(), "earshot-front");
+    while (!atomic_load(&e->stopping)) {
+        engine_beat(&e->front_beats);
+        go_round(f);
+    }
+    close_source(f);
+    f->piece.type = PIECE_STOP;
+    push_piece(f);
+    return NULL;
+}

@@ -1,0 +1,96 @@
+#include "daemon/history.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct history {
+    size_t capacity, count, first;
+    struct history_entry entries[];
+};
+
+int history_create(struct history **out, size_t capacity)
+{
+    if (capacity == 0 || capacity > 10000000)
+        return -EINVAL;
+    struct history *h = calloc(1, sizeof *h + capacity * sizeof *h->entries);
+    if (!h)
+        return -ENOMEM;
+    h->capacity = capacity;
+    *out = h;
+    return 0;
+}
+
+static struct history_entry *entry(struct history *h, size_t i)
+{
+    return &h->entries[(h->first + i) % h->capacity];
+}
+
+static void entry_finish(struct history_entry *e)
+{
+    free(e->text);
+    free(e->reply);
+}
+
+void history_destroy(struct history *h)
+{
+    if (!h)
+        return;
+    for (size_t i = 0; i < h->count; i++)
+        entry_finish(entry(h, i));
+    free(h);
+}
+
+int history_add(struct history *h, uint64_t id, int64_t start_us, int64_t end_us, const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    if (h->count == h->capacity) {
+        entry_finish(entry(h, 0));
+        h->first = (h->first + 1) % h->capacity;
+        h->count--;
+    }
+    *entry(h, h->count++) =
+        (struct history_entry){.id = id, .start_us = start_us, .end_us = end_us, .text = copy};
+    return 0;
+}
+
+int history_set_reply(struct history *h, uint64_t id, const char *reply)
+{
+    for (size_t i = h->count; i-- > 0;) {
+        struct history_entry *e = entry(h, i);
+        if (e->id != id)
+            continue;
+        char *copy = strdup(reply);
+        if (!copy)
+            return -ENOMEM;
+        free(e->reply);
+        e->reply = copy;
+        return 0;
+    }
+    return -ENOENT;
+}
+
+size_t history_count(const struct history *h)
+{
+    return h->count;
+}
+
+const struct history_entry *history_at(const struct history *h, size_t i)
+{
+    return &h->entries[(h->first + i) % h->capacity];
+}
+
+size_t history_after(const struct history *h, uint64_t since_id)
+{
+    size_t low = 0, high = h->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (history_at(h, middle)->id > since_id)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}

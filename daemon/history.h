@@ -1,0 +1,32 @@
+/* The last completed utterances, in memory only: a ring of a fixed number of entries. Main thread.
+ */
+#ifndef EARSHOT_DAEMON_HISTORY_H
+#define EARSHOT_DAEMON_HISTORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct history_entry {
+    uint64_t id;
+    int64_t start_us, end_us;
+    char *text;  /* owned */
+    char *reply; /* owned, NULL: none */
+};
+
+struct history;
+
+int history_create(struct history **out, size_t capacity); /* 0, -EINVAL or -ENOMEM */
+void history_destroy(struct history *h);
+
+/* Copies the text; the oldest entry is forgotten when the ring is full. 0 or -ENOMEM. */
+int history_add(struct history *h, uint64_t id, int64_t start_us, int64_t end_us, const char *text);
+/* 0, -ENOENT when the utterance is not (or no longer) there, or -ENOMEM. */
+int history_set_reply(struct history *h, uint64_t id, const char *reply);
+
+size_t history_count(const struct history *h);
+const struct history_entry *history_at(const struct history *h, size_t i); /* 0 is the oldest */
+
+/* Index of the first entry with an id above since_id; history_count when there is none. */
+size_t history_after(const struct history *h, uint64_t since_id);
+
+#endif

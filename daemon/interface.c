@@ -1,0 +1,317 @@
+#include "daemon/interface.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char standard_xml[] =
+    "  <interface name=\"org.freedesktop.DBus.Introspectable\">\n"
+    "    <method name=\"Introspect\">\n"
+    "      <arg name=\"xml_data\" type=\"s\" direction=\"out\"/>\n"
+    "    </method>\n"
+    "  </interface>\n"
+    "  <interface name=\"org.freedesktop.DBus.Peer\">\n"
+    "    <method name=\"Ping\"/>\n"
+    "    <method name=\"GetMachineId\">\n"
+    "      <arg name=\"machine_uuid\" type=\"s\" direction=\"out\"/>\n"
+    "    </method>\n"
+    "  </interface>\n"
+    "  <interface name=\"org.freedesktop.DBus.Properties\">\n"
+    "    <method name=\"Get\">\n"
+    "      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
+    "      <arg name=\"property_name\" type=\"s\" direction=\"in\"/>\n"
+    "      <arg name=\"value\" type=\"v\" direction=\"out\"/>\n"
+    "    </method>\n"
+    "    <method name=\"GetAll\">\n"
+    "      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
+    "      <arg name=\"properties\" type=\"a{sv}\" direction=\"out\"/>\n"
+    "    </method>\n"
+    "    <method name=\"Set\">\n"
+    "      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
+    "      <arg name=\"property_name\" type=\"s\" direction=\"in\"/>\n"
+    "      <arg name=\"value\" type=\"v\" direction=\"in\"/>\n"
+    "    </method>\n"
+    "    <signal name=\"PropertiesChanged\">\n"
+    "      <arg name=\"interface_name\" type=\"s\"/>\n"
+    "      <arg name=\"changed_properties\" type=\"a{sv}\"/>\n"
+    "      <arg name=\"invalidated_properties\" type=\"as\"/>\n"
+    "    </signal>\n"
+    "  </interface>\n";
+
+static void write_args(FILE *f, const struct interface_arg *args, const char *direction)
+{
+    for (; args->name; args++) {
+        fprintf(f, "      <arg name=\"%s\" type=\"%s\"", args->name, args->type);
+        if (direction)
+            fprintf(f, " direction=\"%s\"", direction);
+        fputs("/>\n", f);
+    }
+}
+
+static void write_property(FILE *f, const struct interface_property *p)
+{
+    const char *access = p->set ? "readwrite" : "read";
+    if (!p->constant) {
+        fprintf(f, "    <property name=\"%s\" type=\"%s\" access=\"%s\"/>\n", p->name, p->type,
+                access);
+        return;
+    }
+    fprintf(f,
+            "    <property name=\"%s\" type=\"%s\" access=\"%s\">\n"
+            "      <annotation name=\"org.freedesktop.DBus.Property.EmitsChangedSignal\" "
+            "value=\"const\"/>\n"
+            "    </property>\n",
+            p->name, p->type, access);
+}
+
+static void write_interface(FILE *f, const struct interface *i)
+{
+    fprintf(f, "  <interface name=\"%s\">\n", i->name);
+    for (const struct interface_method *m = i->methods; m && m->name; m++) {
+        fprintf(f, "    <method name=\"%s\">\n", m->name);
+        write_args(f, m->in, "in");
+        write_args(f, m->out, "out");
+        fputs("    </method>\n", f);
+    }
+    for (const struct interface_property *p = i->properties; p && p->name; p++)
+        write_property(f, p);
+    for (const struct interface_signal *s = i->signals; s && s->name; s++) {
+        fprintf(f, "    <signal name=\"%s\">\n", s->name);
+        write_args(f, s->args, NULL);
+        fputs("    </signal>\n", f);
+    }
+    fputs("  </interface>\n", f);
+}
+
+static char *write_xml(const struct interface *const *interfaces, const char *more)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    fputs("<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\"\n"
+          " \"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n<node>\n",
+          f);
+    for (; *interfaces; interfaces++)
+        write_interface(f, *interfaces);
+    fprintf(f, "%s</node>\n", more);
+    if (fclose(f) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+char *interface_xml(const struct interface *i)
+{
+    return write_xml((const struct interface *const[]){i, NULL}, "");
+}
+
+static const struct interface *find_interface(const struct interface_object *o, const char *name)
+{
+    for (const struct interface *const *i = o->interfaces; *i; i++)
+        if (strcmp((*i)->name, name) == 0)
+            return *i;
+    return NULL;
+}
+
+static const struct interface_property *find_property(const struct interface *i, const char *name)
+{
+    for (const struct interface_property *p = i->properties; p && p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    return NULL;
+}
+
+/* A call without an interface means the first that has the method. */
+static const struct interface_method *find_method(const struct interface_object *o,
+                                                  const char *interface, const char *name)
+{
+    for (const struct interface *const *i = o->interfaces; *i; i++) {
+        if (interface && strcmp((*i)->name, interface) != 0)
+            continue;
+        for (const struct interface_method *m = (*i)->methods; m && m->name; m++)
+            if (strcmp(m->name, name) == 0)
+                return m;
+    }
+    return NULL;
+}
+
+static void append_variant(const struct interface_object *o, const struct interface_property *p,
+                           DBusMessageIter *out)
+{
+    DBusMessageIter variant;
+    dbus_message_iter_open_container(out, DBUS_TYPE_VARIANT, p->type, &variant);
+    p->get(o->user, &variant);
+    dbus_message_iter_close_container(out, &variant);
+}
+
+static void append_entry(const struct interface_object *o, const struct interface_property *p,
+                         DBusMessageIter *dictionary)
+{
+    DBusMessageIter entry;
+    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &p->name);
+    append_variant(o, p, &entry);
+    dbus_message_iter_close_container(dictionary, &entry);
+}
+
+static DBusMessage *introspect(struct interface_object *o, DBusMessage *call)
+{
+    char *xml = write_xml(o->interfaces, standard_xml);
+    if (!xml)
+        return NULL;
+    DBusMessage *reply = dbus_message_new_method_return(call);
+    DBusMessageIter out;
+    dbus_message_iter_init_append(reply, &out);
+    bus_append_text(&out, xml);
+    free(xml);
+    return reply;
+}
+
+static DBusMessage *get_all(struct interface_object *o, DBusMessage *call)
+{
+    const char *name;
+    if (!dbus_message_get_args(call, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_INVALID))
+        return dbus_message_new_error(call, DBUS_ERROR_INVALID_ARGS, "GetAll takes (s)");
+    const struct interface *i = find_interface(o, name);
+    if (!i)
+        return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_INTERFACE,
+                                             "no interface %s here", name);
+    DBusMessage *reply = dbus_message_new_method_return(call);
+    DBusMessageIter out, dictionary;
+    dbus_message_iter_init_append(reply, &out);
+    dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
+    for (const struct interface_property *p = i->properties; p && p->name; p++)
+        append_entry(o, p, &dictionary);
+    dbus_message_iter_close_container(&out, &dictionary);
+    return reply;
+}
+
+static DBusMessage *get(struct interface_object *o, DBusMessage *call,
+                        const struct interface_property *p)
+{
+    DBusMessage *reply = dbus_message_new_method_return(call);
+    DBusMessageIter out;
+    dbus_message_iter_init_append(reply, &out);
+    append_variant(o, p, &out);
+    return reply;
+}
+
+static DBusMessage *set(struct interface_object *o, DBusMessage *call,
+                        const struct interface_property *p)
+{
+    if (!p->set)
+        return dbus_message_new_error_printf(call, DBUS_ERROR_PROPERTY_READ_ONLY, "%s is read-only",
+                                             p->name);
+    DBusMessageIter args, value;
+    dbus_message_iter_init(call, &args);
+    dbus_message_iter_next(&args);
+    dbus_message_iter_next(&args);
+    dbus_message_iter_recurse(&args, &value);
+    char *type = dbus_message_iter_get_signature(&value);
+    bool fits = type && strcmp(type, p->type) == 0;
+    dbus_free(type);
+    if (!fits)
+        return dbus_message_new_error_printf(call, DBUS_ERROR_INVALID_ARGS, "%s has the type %s",
+                                             p->name, p->type);
+    return p->set(o->user, call, &value);
+}
+
+static DBusMessage *call_property(struct interface_object *o, DBusMessage *call)
+{
+    bool setting = strcmp(dbus_message_get_member(call), "Set") == 0;
+    if (!dbus_message_has_signature(call, setting ? "ssv" : "ss"))
+        return dbus_message_new_error(call, DBUS_ERROR_INVALID_ARGS,
+                                      setting ? "Set takes (ssv)" : "Get takes (ss)");
+    const char *interface, *name;
+    DBusMessageIter args;
+    dbus_message_iter_init(call, &args);
+    dbus_message_iter_get_basic(&args, &interface);
+    dbus_message_iter_next(&args);
+    dbus_message_iter_get_basic(&args, &name);
+
+    const struct interface *i = find_interface(o, interface);
+    if (!i)
+        return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_INTERFACE,
+                                             "no interface %s here", interface);
+    const struct interface_property *p = find_property(i, name);
+    if (!p)
+        return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_PROPERTY,
+                                             "%s has no property %s", interface, name);
+    return setting ? set(o, call, p) : get(o, call, p);
+}
+
+static DBusMessage *call_method(struct interface_object *o, DBusMessage *call,
+                                const struct interface_method *m)
+{
+    char signature[64] = "";
+    for (const struct interface_arg *a = m->in; a->name; a++)
+        strcat(signature, a->type);
+    if (!dbus_message_has_signature(call, signature))
+        return dbus_message_new_error_printf(call, DBUS_ERROR_INVALID_ARGS, "%s takes (%s)",
+                                             m->name, signature);
+    return m->call(o->user, call);
+}
+
+static DBusHandlerResult send_reply(struct interface_object *o, DBusMessage *call,
+                                    DBusMessage *reply)
+{
+    if (reply && dbus_message_get_no_reply(call))
+        dbus_message_unref(reply);
+    else if (reply)
+        bus_send(o->bus, reply);
+    return DBUS_HANDLER_RESULT_HANDLED;
+}
+
+static DBusHandlerResult take_message(DBusConnection *c, DBusMessage *m, void *user)
+{
+    (void)c;
+    struct interface_object *o = user;
+    if (dbus_message_get_type(m) != DBUS_MESSAGE_TYPE_METHOD_CALL)
+        return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
+    if (dbus_message_is_method_call(m, DBUS_INTERFACE_INTROSPECTABLE, "Introspect"))
+        return send_reply(o, m, introspect(o, m));
+    if (dbus_message_is_method_call(m, DBUS_INTERFACE_PROPERTIES, "GetAll"))
+        return send_reply(o, m, get_all(o, m));
+    if (dbus_message_is_method_call(m, DBUS_INTERFACE_PROPERTIES, "Get") ||
+        dbus_message_is_method_call(m, DBUS_INTERFACE_PROPERTIES, "Set"))
+        return send_reply(o, m, call_property(o, m));
+    const struct interface_method *method =
+        find_method(o, dbus_message_get_interface(m), dbus_message_get_member(m));
+    if (!method)
+        return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
+    return send_reply(o, m, call_method(o, m, method));
+}
+
+int interface_export(struct interface_object *o)
+{
+    static const DBusObjectPathVTable table = {.message_function = take_message};
+    return dbus_connection_register_object_path(bus_connection(o->bus), o->path, &table, o)
+               ? 0
+               : -ENOMEM;
+}
+
+void interface_unexport(struct interface_object *o)
+{
+    dbus_connection_unregister_object_path(bus_connection(o->bus), o->path);
+}
+
+void interface_changed(struct interface_object *o, const char *interface, const char *property)
+{
+    const struct interface_property *p = find_property(find_interface(o, interface), property);
+    DBusMessage *m =
+        dbus_message_new_signal(o->path, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged");
+    DBusMessageIter out, dictionary, invalidated;
+    if (m) {
+        dbus_message_iter_init_append(m, &out);
+        dbus_message_iter_append_basic(&out, DBUS_TYPE_STRING, &interface);
+        dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
+        append_entry(o, p, &dictionary);
+        dbus_message_iter_close_container(&out, &dictionary);
+        dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "s", &invalidated);
+        dbus_message_iter_close_container(&out, &invalidated);
+    }
+    bus_send(o->bus, m);
+}

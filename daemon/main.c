@@ -1,0 +1,159 @@
+/* earshotd: the daemon. Everything is in the library; this file puts it together. */
+#include "base/log.h"
+#include "daemon/assistant.h"
+#include "daemon/bus.h"
+#include "daemon/config.h"
+#include "daemon/engine.h"
+#include "daemon/places.h"
+#include "daemon/supervisor.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    EXIT_USAGE = 2,
+};
+
+struct options {
+    const char *config, *source, *model, *backend, *bus;
+    bool print_defaults;
+};
+
+static void usage(FILE *out)
+{
+    fputs("Usage: earshotd [OPTION]...\n"
+          "Listens, and tells over D-Bus what was said. The command line wins over the file.\n\n"
+          "  --config FILE      the configuration; see --print-defaults\n"
+          "  --source SOURCE    portaudio, portaudio:DEVICE, file:PATH or file:PATH:fast\n"
+          "  --model FILE       the model\n"
+          "  --backend NAME     auto or cpu\n"
+          "  --bus BUS          session (default), system or an address\n"
+          "  --print-defaults   every key of the configuration with its default\n"
+          "  --help, --version\n",
+          out);
+}
+
+/* -1: go on; else the exit status. */
+static int read_options(struct options *o, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"source", required_argument, NULL, 's'},
+        {"model", required_argument, NULL, 'm'},
+        {"backend", required_argument, NULL, 'b'},
+        {"bus", required_argument, NULL, 'B'},
+        {"print-defaults", no_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL},
+    };
+    for (int option; (option = getopt_long(argc, argv, "hm:", longs, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            o->config = optarg;
+            break;
+        case 's':
+            o->source = optarg;
+            break;
+        case 'm':
+            o->model = optarg;
+            break;
+        case 'b':
+            o->backend = optarg;
+            break;
+        case 'B':
+            o->bus = optarg;
+            break;
+        case 'p':
+            config_print_defaults(stdout);
+            return 0;
+        case 'h':
+            usage(stdout);
+            return 0;
+        case 'v':
+            puts("earshotd " EARSHOT_VERSION);
+            return 0;
+        default:
+            usage(stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "earshotd: unexpected argument \"%s\"\n", argv[optind]);
+    usage(stderr);
+    return EXIT_USAGE;
+}
+
+static int read_config(struct config *c, const struct options *o, struct error *error)
+{
+    char path[4096];
+    config_init(c);
+    int rc = 0;
+    if (o->config)
+        rc = config_read(c, o->config, error);
+    else if (places_config(path, sizeof path) == 0)
+        rc = config_read(c, path, error);
+    if (!rc && o->source)
+        rc = config_set(c, "audio", "source", o->source, error);
+    if (!rc && o->backend)
+        rc = config_set(c, "model", "backend", o->backend, error);
+    return rc;
+}
+
+static int serve(const struct config *c, const struct options *o, struct supervisor *s,
+                 struct error *error)
+{
+    struct bus *bus = NULL;
+    struct assistant *assistant = NULL;
+    struct engine *engine = NULL;
+    char model[4096];
+    struct loop *loop = supervisor_loop(s);
+
+    int rc = places_model(o->model, c->model, model, sizeof model, error);
+    if (!rc)
+        rc = bus_create(&bus, loop, o->bus ? o->bus : "session", error);
+    if (!rc)
+        rc = assistant_create(&assistant, loop, bus, c, error);
+    if (!rc)
+        rc = engine_create(&engine, c, model, error);
+    if (!rc && assistant_attach(assistant, engine))
+        rc = error_set(error, -1, "out of memory");
+    if (!rc)
+        rc = bus_own(bus, ASSISTANT_BUS_NAME, error);
+    if (!rc) {
+        supervisor_ready(s, engine);
+        rc = loop_run(loop);
+        if (rc)
+            error_set(error, rc, "stopped by an error");
+        supervisor_ending(s);
+    }
+    engine_destroy(engine);
+    assistant_destroy(assistant);
+    bus_destroy(bus);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    int status = read_options(&options, argc, argv);
+    if (status >= 0)
+        return status;
+
+    struct config config;
+    struct supervisor *supervisor = NULL;
+    struct error error = {""};
+    int rc = read_config(&config, &options, &error);
+    if (!rc) {
+        log_set_level(config_log_level(&config));
+        rc = supervisor_create(&supervisor, &error);
+    }
+    if (!rc)
+        rc = serve(&config, &options, supervisor, &error);
+    supervisor_destroy(supervisor);
+    if (rc)
+        log_error("earshotd: %s", error.message);
+    return rc ? EXIT_FAILURE : EXIT_SUCCESS;
+}

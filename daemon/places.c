@@ -1,0 +1,102 @@
+#include "daemon/places.h"
+
+#include "base/paths.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* Joins three parts; 0 or -ENAMETOOLONG. */
+static int join(char *path, size_t capacity, const char *a, const char *b, const char *c)
+{
+    int n = snprintf(path, capacity, "%s%s%s", a, b, c);
+    return n >= 0 && (size_t)n < capacity ? 0 : -ENAMETOOLONG;
+}
+
+int places_model(const char *argument, const char *configured, char *path, size_t capacity,
+                 struct error *error)
+{
+    const char *given = argument && *argument ? argument : NULL;
+    if (!given && !variable("EARSHOT_MODEL") && configured && *configured)
+        given = configured;
+    if (!given && paths_default_model(path, capacity))
+        return error_set(error, -ENOENT, "no model: %s is not there", path);
+    if (given && join(path, capacity, given, "", ""))
+        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", given);
+    return 0;
+}
+
+int places_config(char *path, size_t capacity)
+{
+    const char *base = variable("XDG_CONFIG_HOME");
+    const char *home = variable("HOME");
+    if (base && join(path, capacity, base, "/earshot", "/earshot.conf") == 0 &&
+        access(path, F_OK) == 0)
+        return 0;
+    if (!base && home && join(path, capacity, home, "/.config/earshot", "/earshot.conf") == 0 &&
+        access(path, F_OK) == 0)
+        return 0;
+    if (join(path, capacity, EARSHOT_SYSCONFDIR, "/earshot", "/earshot.conf") == 0 &&
+        access(path, F_OK) == 0)
+        return 0;
+    return -ENOENT;
+}
+
+static bool is_plain_name(const char *name)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    size_t length = strlen(name);
+    return length >= 1 && length <= 64 && strspn(name, allowed) == length;
+}
+
+static int make_directories(char *path)
+{
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        int failed = mkdir(path, 0700) != 0 && errno != EEXIST;
+        *p = '/';
+        if (failed)
+            return -errno;
+    }
+    return mkdir(path, 0700) != 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int state_directory(char *path, size_t capacity)
+{
+    const char *base = variable("STATE_DIRECTORY");
+    if (base)
+        return join(path, capacity, base, "", "");
+    base = variable("XDG_STATE_HOME");
+    if (base)
+        return join(path, capacity, base, "/earshot", "");
+    base = variable("HOME");
+    return base ? join(path, capacity, base, "/.local/state", "/earshot") : -ENOENT;
+}
+
+int places_saved_state(const char *name, char *path, size_t capacity, struct error *error)
+{
+    if (!is_plain_name(name))
+        return error_set(error, -EINVAL, "a name has 1 to 64 of A-Z a-z 0-9 _ -");
+    int rc = state_directory(path, capacity);
+    if (rc == 0)
+        rc = make_directories(path);
+    if (rc)
+        return error_set(error, rc, "no directory to save in: %s", strerror(-rc));
+    size_t used = strlen(path);
+    if (join(path + used, capacity - used, "/", name, ".state"))
+        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
+    return 0;
+}

@@ -1,0 +1,44 @@
+/* Where audio comes from. A source is created and checked on the main thread, then started, read
+ * and stopped by the front-end thread alone.
+ */
+#ifndef EARSHOT_DAEMON_SOURCES_H
+#define EARSHOT_DAEMON_SOURCES_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SOURCE_NAME_MAX = 256,
+    SOURCE_CHANNELS_MAX = 64,
+};
+
+struct source;
+
+struct source_ops {
+    /* Opens; sets rate_hz, channels and name. 0 or -errno; may be called again later. */
+    int (*start)(struct source *s, struct error *error);
+    /* Up to frames interleaved frames that are there now: their count, 0 (none yet), -ENODATA (the
+     * end, for good) or another -errno (lost: stop, and start again later). */
+    long (*read)(struct source *s, float *samples, size_t frames);
+    /* Frames that were lost since the last call. */
+    uint64_t (*lost)(struct source *s);
+    void (*stop)(struct source *s);
+    void (*destroy)(struct source *s);
+};
+
+struct source {
+    const struct source_ops *ops;
+    int rate_hz, channels;
+    int wait_ms;                /* how long to sleep when there is nothing to read */
+    char name[SOURCE_NAME_MAX]; /* of what is open */
+};
+
+/* "portaudio", "portaudio:NAME", "file:PATH" or "file:PATH:fast". 0, or -errno with a message: an
+ * unknown kind, or a file that cannot be read. buffer_ms: of live audio that can wait. */
+int source_create(struct source **out, const char *spec, int buffer_ms, struct error *error);
+void source_destroy(struct source *s);
+
+#endif
