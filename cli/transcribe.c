@@ -4,6 +4,7 @@
 #include "pipeline/recogniser.h"
 
 #include <cjson/cJSON.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -98,10 +99,20 @@ static int transcribe_file(struct transcript *t, const char *path, struct error 
     return code;
 }
 
+/* A text on one line, whatever it holds. */
+static void print_line(const char *text)
+{
+    for (; *text; text++)
+        putchar(iscntrl((unsigned char)*text) ? ' ' : *text);
+}
+
 static void print_text(const struct transcript *t)
 {
-    for (size_t i = 0; i < t->count; i++)
-        printf("%s%s", i ? " " : "", t->utterances[i].text);
+    for (size_t i = 0; i < t->count; i++) {
+        if (i)
+            putchar(' ');
+        print_line(t->utterances[i].text);
+    }
     putchar('\n');
 }
 
@@ -165,7 +176,9 @@ static void print_cues(const struct transcript *t, char fraction, unsigned *numb
         print_time(u->start_us, fraction);
         printf(" --> ");
         print_time(u->end_us, fraction);
-        printf("\n%s\n\n", u->text);
+        putchar('\n');
+        print_line(u->text);
+        printf("\n\n");
     }
 }
 

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""earshot transcribe, dump, model info on good and bad input, with the real program."""
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import wave
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+EARSHOT = pathlib.Path(sys.argv[1]) / "cli" / "earshot"
+DEFAULT = ROOT / "assets" / "earshot-en-tiny.gguf"
+MODEL = DEFAULT if DEFAULT.exists() else ROOT / "tests" / "golden" / "tiny.gguf"
+SPEECH = ROOT / "tests" / "data" / "orders.opus"
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="earshot-check-"))
+failures = 0
+
+
+def check(what, holds, detail=""):
+    global failures
+    print(f"{'ok' if holds else 'FAILED'}: {what} {detail if not holds else ''}".rstrip())
+    failures += not holds
+
+
+def run(*args, timeout=300):
+    return subprocess.run([EARSHOT, *map(str, args)], capture_output=True, text=True, timeout=timeout)
+
+
+def ffmpeg(*args):
+    path = WORK / args[-1]
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", *map(str, args[:-1]), path], check=True)
+    return path
+
+
+def formats():
+    """One sound in many clothes gives one text, or nearly: the same number of lines at least."""
+    reference = run("transcribe", "-m", MODEL, SPEECH)
+    check("transcribe says something", reference.returncode == 0 and len(reference.stdout) > 2,
+          reference.stderr)
+    print("    ", reference.stdout.strip()[:100])
+    kinds = {"u8": "pcm_u8", "s16": "pcm_s16le", "s24": "pcm_s24le", "f32": "pcm_f32le"}
+    paths = [ffmpeg("-i", SPEECH, "-c:a", codec, f"{name}.wav") for name, codec in kinds.items()]
+    paths += [ffmpeg("-i", SPEECH, "-ar", rate, f"{rate}.wav")
+              for rate in (8000, 11025, 44100, 48000, 192000)]
+    paths += [ffmpeg("-i", SPEECH, "-ac", count, f"{count}ch.wav") for count in (2, 6)]
+    paths += [ffmpeg("-i", SPEECH, "speech.flac")]
+    got = run("transcribe", "-m", MODEL, *paths)
+    lines = got.stdout.splitlines()
+    check("every sample format, rate and channel count is read",
+          got.returncode == 0 and len(lines) == len(paths) and all(lines), got.stderr)
+    if MODEL == DEFAULT:
+        same = [path.name for path, line in zip(paths, lines) if line == reference.stdout.strip()]
+        print(f"     same text as the Opus file: {', '.join(same)}")
+
+
+def bad_files():
+    empty = WORK / "empty.wav"
+    empty.write_bytes(b"")
+    garbage = WORK / "garbage.wav"
+    garbage.write_bytes(bytes(range(256)) * 40)
+    nothing = WORK / "nothing.wav"
+    with wave.open(str(nothing), "wb") as w:
+        w.setparams((1, 2, 16000, 0, "NONE", ""))
+    missing = WORK / "missing.wav"
+    got = run("transcribe", "-m", MODEL, empty, SPEECH, garbage, missing, nothing, WORK)
+    lines = got.stdout.split("\n")[:-1]
+    check("bad files fail, the rest is done", got.returncode == 1 and len(lines) == 6 and lines[1],
+          f"{got.returncode} {lines} {got.stderr}")
+    check("each bad file is named", all(str(p) in got.stderr for p in (empty, garbage, missing)),
+          got.stderr)
+    check("a file without samples is an empty line", lines[4] == "", str(lines))
+    check("no file is a usage error", run("transcribe").returncode == 2)
+    check("an unknown option is a usage error", run("transcribe", "--nonsense", SPEECH).returncode == 2)
+    check("a bad thread count is a usage error",
+          run("transcribe", "--threads", "none", SPEECH).returncode == 2)
+
+
+def outputs():
+    got = run("transcribe", "-m", MODEL, "--json", SPEECH)
+    entry = json.loads(got.stdout)
+    times = [(u["start_ms"], u["end_ms"]) for u in entry["utterances"]]
+    check("--json holds together",
+          entry["file"] == str(SPEECH) and entry["text"] == " ".join(u["text"] for u in entry["utterances"])
+          and times == sorted(times) and all(a < b for a, b in times)
+          and all(isinstance(u["reply"], str) for u in entry["utterances"]), got.stdout)
+    srt = run("transcribe", "-m", MODEL, "--srt", SPEECH).stdout
+    check("--srt has numbered cues", srt.startswith("1\n00:00:0") and " --> 00:00:0" in srt, srt)
+    vtt = run("transcribe", "-m", MODEL, "--vtt", SPEECH).stdout
+    check("--vtt has its header", vtt.startswith("WEBVTT\n\n1\n00:00:0"), vtt)
+
+
+def two_hours():
+    long = ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "7200", "-c:a", "pcm_u8", "long.wav")
+    got = run("transcribe", "-m", MODEL, long)
+    check("two hours of silence say nothing", got.returncode == 0 and got.stdout == "\n", got.stderr)
+    long.unlink()
+
+
+def npy(path):
+    data = path.read_bytes()
+    size = struct.unpack("<H", data[8:10])[0]
+    return eval(data[10:10 + size], {"False": False})["shape"], data[10 + size:]
+
+
+def dumps():
+    tiny = ROOT / "tests" / "golden" / "tiny.gguf"
+    out = WORK / "out.npy"
+    seconds = 10.18
+    for stage, rows in (("mel", 100), ("encoder", 50), ("adapter", 25), ("logits", 25)):
+        got = run("dump", "--stage", stage, "-m", tiny, SPEECH, "-o", out)
+        shape, body = npy(out) if got.returncode == 0 else ((0, 0), b"")
+        check(f"dump --stage {stage}: {shape}", abs(shape[0] - rows * seconds) < 3
+              and len(body) == 4 * shape[0] * shape[1], got.stderr)
+    got = run("dump", "--stage", "logits", "--tokens", "23,65,24", "-m", tiny, "-o", out)
+    check("dump --tokens gives a row a token", got.returncode == 0 and npy(out)[0] == (3, 300), got.stderr)
+    got = run("dump", "--stage", "logits", "--tokens", "23,99999", "-m", tiny, "-o", out)
+    check("an id outside the vocabulary is named", got.returncode == 1 and "99999" in got.stderr, got.stderr)
+    check("an unknown stage is a usage error",
+          run("dump", "--stage", "soup", SPEECH, "-o", out).returncode == 2)
+
+
+def models():
+    got = run("model", "info", MODEL)
+    check("model info lists tensors", got.returncode == 0 and "backbone.emb.weight" in got.stdout, got.stderr)
+    cut = WORK / "cut.gguf"
+    cut.write_bytes(MODEL.read_bytes()[:100000])
+    for name, args in (("model info", ("model", "info", cut)), ("transcribe", ("transcribe", "-m", cut, SPEECH))):
+        got = run(*args)
+        check(f"{name} names a truncated model", got.returncode == 1 and str(cut) in got.stderr, got.stderr)
+    got = run("transcribe", "-m", SPEECH, SPEECH)
+    check("a file that is no model is named", got.returncode == 1 and str(SPEECH) in got.stderr, got.stderr)
+
+
+def main():
+    for part in (formats, bad_files, outputs, two_hours, dumps, models):
+        part()
+    print(f"{failures} checks failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
