@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Whoever has AVX2 has F16C; clang 14 has no name for it here. */
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 static bool has_avx512(void)
