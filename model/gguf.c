@@ -377,7 +377,7 @@ static int index_tensors(struct gguf *g, struct error *error)
 static int read_start(struct cursor *c, uint64_t *tensors, uint64_t *keys)
 {
     const char *path = c->gguf->path;
-    char magic[4];
+    char magic[4] = {0};
     uint32_t version = 0;
     int r = cursor_read(c, magic, sizeof(magic), "the magic");
     if (r < 0) {
