@@ -1,0 +1,176 @@
+/* earshot.conf: the defaults, every key, and what is said about a wrong line. */
+#include "daemon/config.h"
+#include "tests/support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int read_text(struct config *c, const char *text, struct error *error)
+{
+    char path[] = "/tmp/earshot-config-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    config_init(c);
+    int rc = config_read(c, path, error);
+    unlink(path);
+    return rc;
+}
+
+static char *printed(void (*print)(FILE *out))
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    print(f);
+    fclose(f);
+    return text;
+}
+
+static void print_all(FILE *out)
+{
+    struct config c;
+    config_init(&c);
+    config_print(&c, out);
+}
+
+static void the_installed_file_is_what_the_program_prints(void **state)
+{
+    (void)state;
+    char file[16384] = "";
+    FILE *f = fopen("config/earshot.conf", "r");
+    assert_non_null(f);
+    file[fread(file, 1, sizeof file - 1, f)] = '\0';
+    fclose(f);
+    char *text = printed(config_print_defaults);
+    assert_string_equal(file, text);
+    free(text);
+}
+
+static void every_default_can_be_read_back(void **state)
+{
+    (void)state;
+    struct config c, defaults;
+    struct error error = {""};
+    char *text = printed(print_all);
+    int rc = read_text(&c, text, &error);
+    assert_string_equal(error.message, "");
+    assert_int_equal(rc, 0);
+    free(text);
+    config_init(&defaults);
+    assert_memory_equal(&c, &defaults, sizeof c);
+}
+
+static void a_file_of_comments_changes_nothing(void **state)
+{
+    (void)state;
+    struct config c, defaults;
+    struct error error;
+    char *text = printed(config_print_defaults);
+    assert_int_equal(read_text(&c, text, &error), 0);
+    free(text);
+    config_init(&defaults);
+    assert_memory_equal(&c, &defaults, sizeof c);
+}
+
+static void values_are_taken(void **state)
+{
+    (void)state;
+    struct config c;
+    struct error error;
+    assert_int_equal(read_text(&c,
+                               "[model]\npath = /a b/c.gguf\nthreads=3\n; a comment\n"
+                               "[audio]\nmuted = yes\n[speech]\nbegin_threshold = 0.75\n",
+                               &error),
+                     0);
+    assert_string_equal(c.model, "/a b/c.gguf");
+    assert_int_equal(c.threads, 3);
+    assert_true(c.muted);
+    assert_true(c.endpoint.begin_threshold == 0.75f);
+}
+
+static void a_wrong_line_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *line, *culprit;
+    } wrong[] = {
+        {"[model]\n\nwhat = 3\n", ":3:", "what"},
+        {"[nothing]\npath = x\n", ":2:", "[nothing]"},
+        {"path = x\n", ":1:", "path"},
+        {"[model]\nthreads = many\n", ":2:", "many"},
+        {"[model]\nthreads = 257\n", ":2:", "257"},
+        {"[model]\nthreads = 3x\n", ":2:", "3x"},
+        {"[model]\nthreads =\n", ":2:", "threads"},
+        {"[speech]\nend_threshold = nan\n", ":2:", "nan"},
+        {"[audio]\nmuted = perhaps\n", ":2:", "perhaps"},
+        {"[text]\nmode = shouting\n", ":2:", "shouting"},
+        {"[text]\nmode =\n", ":2:", "mode"},
+        {"[model]\nbackend = auto cpu\n", ":2:", "auto cpu"},
+        {"[model\npath = x\n", ":1:", "neither"},
+        {"[model]\njust words\n", ":2:", "neither"},
+        {"[model]\npath = x\n  threads = 4\n", ":3:", "indented"},
+        {"[model]\nbad line\nwhat = 1\n", ":2:", "neither"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct config c;
+        struct error error = {""};
+        assert_int_not_equal(read_text(&c, wrong[i].text, &error), 0);
+        if (!strstr(error.message, wrong[i].line) || !strstr(error.message, wrong[i].culprit))
+            fail_msg("\"%s\" does not name %s and %s", error.message, wrong[i].line,
+                     wrong[i].culprit);
+    }
+}
+
+static void a_long_line_is_refused_not_cut(void **state)
+{
+    (void)state;
+    struct config c;
+    struct error error;
+    char text[400] = "[model]\npath = ";
+    memset(text + strlen(text), 'x', 250);
+    strcat(text, "\n");
+    assert_int_not_equal(read_text(&c, text, &error), 0);
+    assert_non_null(strstr(error.message, ":2: the line is too long"));
+}
+
+static void values_must_agree(void **state)
+{
+    (void)state;
+    struct config c;
+    struct error error;
+    assert_int_not_equal(read_text(&c, "[speech]\ntail_ms = 900\nend_ms = 800\n", &error), 0);
+    assert_non_null(strstr(error.message, "900"));
+    assert_int_not_equal(read_text(&c, "[speech]\nmax_ms = 1000\nend_ms = 1000\n", &error), 0);
+    assert_int_not_equal(
+        read_text(&c, "[speech]\nbegin_threshold = 0.2\nend_threshold = 0.3\n", &error), 0);
+}
+
+static void a_missing_file_is_named(void **state)
+{
+    (void)state;
+    struct config c;
+    struct error error;
+    config_init(&c);
+    assert_int_not_equal(config_read(&c, "/nonexistent/earshot.conf", &error), 0);
+    assert_non_null(strstr(error.message, "/nonexistent/earshot.conf"));
+    assert_int_not_equal(config_read(&c, "/tmp", &error), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_installed_file_is_what_the_program_prints),
+        cmocka_unit_test(every_default_can_be_read_back),
+        cmocka_unit_test(a_file_of_comments_changes_nothing),
+        cmocka_unit_test(values_are_taken),
+        cmocka_unit_test(a_wrong_line_is_named),
+        cmocka_unit_test(a_long_line_is_refused_not_cut),
+        cmocka_unit_test(values_must_agree),
+        cmocka_unit_test(a_missing_file_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

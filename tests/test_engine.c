@@ -1,0 +1,322 @@
+/* The engine with its real threads: a sound file goes in, utterances come out; requests are
+ * answered in every state; it ends when it is told to. Also what the thread sanitizer looks at.
+ */
+#include "base/log.h"
+#include "daemon/engine.h"
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODEL "tests/golden/tiny.gguf"
+#define SPEECH "tests/data/orders.opus"
+
+enum {
+    PATIENCE_MS = 60000,
+};
+
+struct seen {
+    struct engine *engine;
+    struct engine_message last;
+    int loaded, started, completed, cancelled, updated, results, stopped, lost, failed;
+    uint64_t open, last_id; /* 0: none */
+    int64_t last_end_us;
+    enum engine_source source;
+};
+
+static struct config config_for(const char *source)
+{
+    struct config c;
+    config_init(&c);
+    snprintf(c.source, sizeof c.source, "%s", source);
+    c.threads = 1;
+    log_set_level(LOG_LEVEL_ERROR);
+    return c;
+}
+
+static void take_event(struct seen *s, const struct event *e)
+{
+    switch (e->type) {
+    case EVENT_UTTERANCE_STARTED:
+        assert_int_equal(s->open, 0);
+        assert_true(e->id > s->last_id);
+        assert_true(e->start_us >= s->last_end_us);
+        s->open = s->last_id = e->id;
+        s->started++;
+        break;
+    case EVENT_UTTERANCE_UPDATED:
+        assert_int_equal(e->id, s->open);
+        s->updated++;
+        break;
+    case EVENT_UTTERANCE_COMPLETED:
+        assert_int_equal(e->id, s->open);
+        assert_true(e->end_us > e->start_us);
+        s->last_end_us = e->end_us;
+        s->open = 0;
+        s->completed++;
+        break;
+    case EVENT_UTTERANCE_CANCELLED:
+        assert_int_equal(e->id, s->open);
+        s->open = 0;
+        s->cancelled++;
+        break;
+    case EVENT_REPLY_UPDATED:
+    case EVENT_REPLY_COMPLETED:
+        break;
+    }
+}
+
+static void take(struct seen *s)
+{
+    switch (s->last.type) {
+    case ENGINE_LOADED:
+        s->loaded++;
+        break;
+    case ENGINE_FAILED:
+        s->failed++;
+        break;
+    case ENGINE_EVENT:
+        take_event(s, &s->last.event);
+        break;
+    case ENGINE_BUSY:
+        break;
+    case ENGINE_RESULT:
+        s->results++;
+        break;
+    case ENGINE_SOURCE:
+        s->source = (enum engine_source)s->last.value;
+        break;
+    case ENGINE_LOST:
+        s->lost++;
+        break;
+    case ENGINE_STOPPED:
+        s->stopped++;
+        break;
+    }
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Takes messages until *counter is at least wanted. */
+static void wait_for(struct seen *s, const int *counter, int wanted)
+{
+    int64_t limit = now_ms() + PATIENCE_MS;
+    while (*counter < wanted) {
+        assert_true(now_ms() < limit);
+        struct pollfd p = {engine_fd(s->engine), POLLIN, 0};
+        uint64_t count;
+        if (poll(&p, 1, 100) > 0)
+            assert_int_equal(read(p.fd, &count, sizeof count), (ssize_t)sizeof count);
+        while (*counter < wanted && engine_poll(s->engine, &s->last))
+            take(s);
+    }
+}
+
+static struct seen start(const struct config *c, const char *model)
+{
+    struct seen s = {0};
+    struct error error = {""};
+    int rc = engine_create(&s.engine, c, model, &error);
+    assert_string_equal(error.message, "");
+    assert_int_equal(rc, 0);
+    return s;
+}
+
+/* The result's value; its text stays in s->last. */
+static int64_t ask_for(struct seen *s, enum engine_request_type type, bool flag, const char *text)
+{
+    static uint64_t number;
+    struct engine_request r = {.type = type, .number = ++number, .flag = flag};
+    snprintf(r.text, sizeof r.text, "%s", text);
+    assert_int_equal(engine_request(s->engine, &r), 0);
+    wait_for(s, &s->results, s->results + 1);
+    assert_int_equal(s->last.number, number);
+    return s->last.value;
+}
+
+static void stop(struct seen *s)
+{
+    int64_t begin = now_ms();
+    engine_stop(s->engine);
+    wait_for(s, &s->stopped, 1);
+    engine_destroy(s->engine);
+    printf("stopped in %lld ms\n", (long long)(now_ms() - begin));
+}
+
+static void a_file_becomes_utterances(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH ":fast");
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.completed, 2);
+    assert_int_equal(s.loaded, 1);
+    assert_int_equal(s.lost, 0);
+    assert_true(s.updated > 0);
+    stop(&s);
+    assert_int_equal(s.started, s.completed + s.cancelled);
+}
+
+static void two_runs_hear_the_same(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH ":fast");
+    char text[2][EVENT_TEXT_MAX];
+    int64_t end_us[2];
+    for (int run = 0; run < 2; run++) {
+        struct seen s = start(&c, MODEL);
+        wait_for(&s, &s.completed, 1);
+        strcpy(text[run], s.last.event.text);
+        end_us[run] = s.last.event.end_us;
+        stop(&s);
+    }
+    assert_string_equal(text[0], text[1]);
+    assert_int_equal(end_us[0], end_us[1]);
+}
+
+static void stopping_ends_what_is_open(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.started, 1);
+    stop(&s);
+    assert_int_equal(s.open, 0);
+    assert_int_equal(s.completed, 1);
+}
+
+static void abort_gives_up_at_once(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH ":fast");
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.started, 1);
+    int64_t begin = now_ms();
+    engine_destroy(s.engine);
+    assert_true(now_ms() - begin < 1000);
+}
+
+static void push_to_talk(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    c.endpoint.begin_threshold = 1.0f;
+    c.endpoint.begin_ms = 2000; /* the detector never opens anything */
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.loaded, 1);
+    int64_t id;
+    while ((id = ask_for(&s, ENGINE_HOLD, false, "")) == -ENODEV)
+        usleep(10000); /* the source is about to open */
+    assert_true(id > 0);
+    assert_int_equal(ask_for(&s, ENGINE_HOLD, false, ""), id);
+    wait_for(&s, &s.started, 1);
+    assert_int_equal(s.last_id, id);
+    usleep(300000);
+    assert_int_equal(ask_for(&s, ENGINE_FINISH, false, ""), 0);
+    wait_for(&s, &s.completed, 1);
+    assert_true(ask_for(&s, ENGINE_HOLD, false, "") > id);
+    engine_cancel(s.engine);
+    assert_int_equal(ask_for(&s, ENGINE_CANCEL, false, ""), 0);
+    wait_for(&s, &s.cancelled, 1);
+    stop(&s);
+}
+
+static void muting_closes_the_source(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.started, 1);
+    assert_int_equal(s.source, ENGINE_SOURCE_OPEN);
+    assert_int_equal(ask_for(&s, ENGINE_MUTE, true, ""), 0);
+    assert_int_equal(s.source, ENGINE_SOURCE_CLOSED);
+    assert_int_equal(ask_for(&s, ENGINE_HOLD, false, ""), -ENODEV);
+    wait_for(&s, &s.completed, 1); /* what was open ended with it */
+    assert_int_equal(ask_for(&s, ENGINE_MUTE, false, ""), 0);
+    wait_for(&s, &s.completed, 2);
+    stop(&s);
+}
+
+static void a_conversation_is_saved_and_restored(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    c.muted = true;
+    struct seen s = start(&c, MODEL);
+    char path[] = "/tmp/earshot-state-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(ask_for(&s, ENGINE_SAVE, false, path), 0);
+    assert_int_equal(ask_for(&s, ENGINE_RESTORE, false, path), 0);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_true(ask_for(&s, ENGINE_RESTORE, false, path) < 0);
+    assert_non_null(strstr(s.last.event.text, path));
+    assert_true(ask_for(&s, ENGINE_RESTORE, false, "/nonexistent") < 0);
+    assert_int_equal(ask_for(&s, ENGINE_RESET, false, ""), 0);
+    unlink(path);
+    stop(&s);
+}
+
+static void a_bad_model_is_named(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    struct seen s = start(&c, "/nonexistent.gguf");
+    wait_for(&s, &s.failed, 1);
+    assert_non_null(strstr(s.last.event.text, "/nonexistent.gguf"));
+    stop(&s);
+}
+
+static void a_bad_source_is_named(void **state)
+{
+    (void)state;
+    struct engine *e;
+    struct error error;
+    struct config c = config_for("file:/nonexistent.wav");
+    assert_int_not_equal(engine_create(&e, &c, MODEL, &error), 0);
+    assert_non_null(strstr(error.message, "/nonexistent.wav"));
+    c = config_for("microphone");
+    assert_int_not_equal(engine_create(&e, &c, MODEL, &error), 0);
+    assert_non_null(strstr(error.message, "microphone"));
+}
+
+static void both_threads_show_that_they_live(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    c.muted = true;
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.loaded, 1);
+    engine_is_alive(s.engine);
+    usleep(2200000);
+    assert_true(engine_is_alive(s.engine));
+    assert_false(engine_is_alive(s.engine)); /* nothing turns in no time */
+    stop(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_becomes_utterances),
+        cmocka_unit_test(two_runs_hear_the_same),
+        cmocka_unit_test(stopping_ends_what_is_open),
+        cmocka_unit_test(abort_gives_up_at_once),
+        cmocka_unit_test(push_to_talk),
+        cmocka_unit_test(muting_closes_the_source),
+        cmocka_unit_test(a_conversation_is_saved_and_restored),
+        cmocka_unit_test(a_bad_model_is_named),
+        cmocka_unit_test(a_bad_source_is_named),
+        cmocka_unit_test(both_threads_show_that_they_live),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
