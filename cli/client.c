@@ -3,8 +3,8 @@
 
 #include "cli/offline.h"
 
-#include <alsa/asoundlib.h>
 #include <dbus/dbus.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <portaudio.h>
 #include <stdbool.h>
@@ -340,20 +340,23 @@ static int run_captions(struct client *c)
     return EXIT_FAILED;
 }
 
-__attribute__((format(printf, 5, 6))) static void
-no_message(const char *file, int line, const char *function, int code, const char *format, ...)
+/* ALSA and JACK complain on stderr about each device that is not there. */
+static PaError initialise_quietly(void)
 {
-    (void)file;
-    (void)line;
-    (void)function;
-    (void)code;
-    (void)format;
+    int saved = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (saved >= 0 && nowhere >= 0)
+        dup2(nowhere, STDERR_FILENO);
+    PaError rc = Pa_Initialize();
+    if (saved >= 0 && nowhere >= 0)
+        dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(nowhere);
+    return rc;
 }
 
 static int run_devices(struct client *c)
 {
-    snd_lib_error_set_handler(no_message); /* ALSA complains about each device that is not there */
-    PaError rc = Pa_Initialize();
+    PaError rc = initialise_quietly();
     if (rc != paNoError) {
         fprintf(stderr, "earshot %s: %s\n", c->command, Pa_GetErrorText(rc));
         return EXIT_FAILED;

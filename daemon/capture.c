@@ -5,6 +5,7 @@
 #include "daemon/clock.h"
 
 #include <alsa/asoundlib.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -43,9 +44,27 @@ alsa_message(const char *file, int line, const char *function, int code, const c
     log_debug("alsa: %s:%d %s (%d): %s", file, line, function, code, text);
 }
 
+static void jack_message(const char *text)
+{
+    log_debug("jack: %s", text);
+}
+
+/* So does JACK, which comes with PortAudio where that was built with it. */
+static void quieten_jack(void)
+{
+    typedef void set_function(void (*)(const char *));
+    static const char *const names[] = {"jack_set_error_function", "jack_set_info_function"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        set_function *set = (set_function *)dlsym(RTLD_DEFAULT, names[i]);
+        if (set)
+            set(jack_message);
+    }
+}
+
 static int initialise(struct error *error)
 {
     snd_lib_error_set_handler(alsa_message);
+    quieten_jack();
     PaError rc = Pa_Initialize();
     if (rc != paNoError)
         return error_set(error, -EIO, "PortAudio: %s", Pa_GetErrorText(rc));

@@ -142,6 +142,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
 
+    setenv("JACK_NO_START_SERVER", "1", 0); /* looking for devices must not start one */
     struct config config;
     struct supervisor *supervisor = NULL;
     struct error error = {""};
