@@ -197,7 +197,7 @@ def write_shard(folder, spoken):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shards", default="0:20", help="training shards FIRST:LAST, LAST excluded (default %(default)s)")
+    parser.add_argument("--shards", default="0:12", help="training shards FIRST:LAST, LAST excluded (default %(default)s)")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--dev", action="store_true", help="make the dev shard too")
     args = parser.parse_args()
