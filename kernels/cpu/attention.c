@@ -13,13 +13,18 @@
 #define HEAD_MAX 256
 #define HEAD_VECTORS (HEAD_MAX / VL)
 
-SIMD float dot(const float *a, const float *b, size_t count)
+/* Four scores at once, because the sums over lanes are most of the work. */
+SIMD void dot4(float *out, const float *q, const float *const k[4], size_t count)
 {
-    vf sum = vf_set1(0.0f);
+    vf sum[4] = {0};
 
-    for (size_t i = 0; i < count; i += VL)
-        sum += vf_load_n(a + i, count - i) * vf_load_n(b + i, count - i);
-    return vf_sum(sum);
+    for (size_t i = 0; i < count; i += VL) {
+        vf qi = vf_load_n(q + i, count - i);
+
+        for (size_t j = 0; j < 4; j++)
+            sum[j] += qi * vf_load_n(k[j] + i, count - i);
+    }
+    vf_sum4(out, sum[0], sum[1], sum[2], sum[3]);
 }
 
 /* One query of one head over positions first .. last. */
@@ -40,8 +45,15 @@ SIMD void attend(const struct attention *a, size_t row, size_t head, size_t firs
         size_t count = last - p + 1 < BLOCK ? last - p + 1 : BLOCK;
         float e[BLOCK], before = m, keep;
 
+        for (size_t j = 0; j < count; j += 4) { /* past the end: the last one again */
+            const float *keys[4];
+
+            for (size_t i = 0; i < 4; i++)
+                keys[i] = k + (j + i < count ? p + j + i : last) * stride;
+            dot4(e + j, q, keys, head_dim);
+        }
         for (size_t j = 0; j < count; j++) {
-            e[j] = dot(q, k + (p + j) * stride, head_dim) * a->scale;
+            e[j] *= a->scale;
             m = e[j] > m ? e[j] : m;
         }
         for (size_t j = count; j < BLOCK; j++)

@@ -26,6 +26,17 @@ SIMD float vf_sum(vf v)
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
+SIMD void vf_sum4(float *out, vf a, vf b, vf c, vf d)
+{
+    __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps((__m256)a, (__m256)b),
+                              _mm256_unpackhi_ps((__m256)a, (__m256)b));
+    __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps((__m256)c, (__m256)d),
+                              _mm256_unpackhi_ps((__m256)c, (__m256)d));
+    __m256 abcd = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1)));
+}
+
 SIMD vf vf_load_half(const uint8_t *p)
 {
     return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)p));

@@ -23,6 +23,14 @@ SIMD float vf_sum(vf v)
     return (v[0] + v[2]) + (v[1] + v[3]);
 }
 
+SIMD void vf_sum4(float *out, vf a, vf b, vf c, vf d)
+{
+    out[0] = vf_sum(a);
+    out[1] = vf_sum(b);
+    out[2] = vf_sum(c);
+    out[3] = vf_sum(d);
+}
+
 SIMD uint16_t load_half(const uint8_t *p)
 {
     uint16_t u;

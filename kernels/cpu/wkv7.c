@@ -9,7 +9,7 @@
 #include <assert.h>
 
 #define HEAD_MAX 256
-#define ROWS (VL / 4) /* rows of S together: with N = 64, 16 registers of AVX-512 or AVX2 */
+#define ROWS 4 /* of S together: with N = 64, 16 registers of AVX-512; vf_sum4 wants four */
 
 struct wkv7 {
     float *y, *state;
@@ -26,31 +26,31 @@ SIMD void recur(const struct wkv7 *c, float *state, size_t at, size_t row, size_
         for (size_t j = 0; j < n / VL; j++)
             s[i][j] = vf_load(state + i * n + j * VL);
     for (size_t t = 0; t < c->rows; t++, at += c->heads * n) {
-        float sa[ROWS], y[ROWS];
+        vf sum[ROWS] = {0};
+        float sa[ROWS];
 
-        for (size_t i = 0; i < ROWS; i++) {
-            vf sum = vf_set1(0.0f);
+        for (size_t j = 0; j < n / VL; j++) {
+            vf kk = vf_load(c->kk + at + j * VL);
 
-            for (size_t j = 0; j < n / VL; j++)
-                sum += s[i][j] * vf_load(c->kk + at + j * VL);
-            sa[i] = -vf_sum(sum);
+            for (size_t i = 0; i < ROWS; i++)
+                sum[i] += s[i][j] * kk;
         }
-        for (size_t i = 0; i < ROWS; i++) {
-            float v = c->v[at + row + i];
-            vf sum = vf_set1(0.0f);
+        vf_sum4(sa, sum[0], sum[1], sum[2], sum[3]);
+        memset(sum, 0, sizeof(sum));
+        for (size_t j = 0; j < n / VL; j++) {
+            vf w = vf_load(c->w + at + j * VL), k = vf_load(c->k + at + j * VL);
+            vf r = vf_load(c->r + at + j * VL);
+            vf kka = vf_load(c->kk + at + j * VL) * vf_load(c->a + at + j * VL);
 
-            for (size_t j = 0; j < n / VL; j++) {
-                vf kka = vf_load(c->kk + at + j * VL) * vf_load(c->a + at + j * VL);
-                vf new = s[i][j] * vf_load(c->w + at + j * VL);
+            for (size_t i = 0; i < ROWS; i++) {
+                vf decayed = s[i][j] * w;
 
-                new = kka *sa[i] + new;
-                new = vf_load(c->k + at + j * VL) * v + new;
-                s[i][j] = new;
-                sum += new *vf_load(c->r + at + j * VL);
+                decayed = kka * -sa[i] + decayed;
+                s[i][j] = k * c->v[at + row + i] + decayed;
+                sum[i] += s[i][j] * r;
             }
-            y[i] = vf_sum(sum);
         }
-        memcpy(c->y + at + row, y, sizeof(y));
+        vf_sum4(c->y + at + row, sum[0], sum[1], sum[2], sum[3]);
     }
     for (size_t i = 0; i < ROWS; i++)
         for (size_t j = 0; j < n / VL; j++)
