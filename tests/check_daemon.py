@@ -1,0 +1,573 @@
+#!/usr/bin/python3
+"""earshotd and its client, end to end: a private bus, real programs, a real microphone's way.
+
+Sound comes from tests/data/orders.opus, and, through a private PulseAudio with a null sink, from
+its monitor: PortAudio captures there what the test plays.
+"""
+import os
+import pathlib
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+import xml.etree.ElementTree as ElementTree
+
+try:
+    import dbus
+    import dbus.mainloop.glib
+    from gi.repository import GLib
+except ImportError as missing:
+    print(f"skipped: {missing} (Debian: python3-dbus python3-gi)")
+    sys.exit(77)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+EARSHOTD, EARSHOT = BUILD / "daemon" / "earshotd", BUILD / "cli" / "earshot"
+DEFAULT = ROOT / "assets" / "earshot-en-tiny.gguf"
+MODEL = DEFAULT if DEFAULT.exists() else ROOT / "tests" / "golden" / "tiny.gguf"
+SPEECH = ROOT / "tests" / "data" / "orders.opus"
+NAME, PATH = "org.earshot.Earshot1", "/org/earshot/Earshot1"
+ASSISTANT, STREAMS = NAME + ".Assistant", NAME + ".Streams"
+ERROR, DBUS_ERROR = NAME + ".Error.", "org.freedesktop.DBus.Error."
+LOADING, IDLE, HEARING, THINKING, MUTED, FAILED = 1, 2, 3, 4, 5, 6
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="earshot-daemon-"))
+failures = 0
+
+
+def check(what, holds, detail=""):
+    global failures
+    print(f"{'ok' if holds else 'FAILED'}: {what} {detail if not holds else ''}".rstrip(), flush=True)
+    failures += not holds
+
+
+def environment():
+    """Nothing of the user's is read or written."""
+    keep = {k: v for k, v in os.environ.items()
+            if k in ("PATH", "LANG", "LD_LIBRARY_PATH") or k.endswith("SAN_OPTIONS")}
+    home = WORK / "home"
+    (home / "run").mkdir(parents=True, exist_ok=True, mode=0o700)
+    keep |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"),
+             "XDG_STATE_HOME": str(WORK / "state"),
+             "DBUS_SESSION_BUS_ADDRESS": f"unix:path={WORK}/bus"}
+    return keep
+
+
+def wait_until(holds, seconds=30):
+    """Runs the main loop until holds() is true; its last value."""
+    limit = time.monotonic() + seconds
+    context = GLib.MainContext.default()
+    while time.monotonic() < limit:
+        while context.iteration(False):
+            pass
+        if holds():
+            return True
+        time.sleep(0.01)
+    return bool(holds())
+
+
+def pause(seconds):
+    wait_until(lambda: False, seconds)
+
+
+class Daemon:
+    """A running earshotd, and everything that it said on the bus."""
+
+    def __init__(self, *options, source=f"file:{SPEECH}", extra=None, model=MODEL):
+        self.signals = []
+        self.match = BUS.add_signal_receiver(self.take, path=PATH, interface_keyword="interface",
+                                             member_keyword="member")
+        self.log = open(WORK / "log", "w+")
+        self.process = subprocess.Popen(
+            [EARSHOTD, "--model", model, "--source", source, *options], stderr=self.log,
+            env=environment() | (extra or {}))
+        there = wait_until(lambda: self.process.poll() is not None or BUS.name_has_owner(NAME))
+        if not there or self.process.poll() is not None:
+            raise RuntimeError(f"earshotd did not start: {self.said()}")
+        self.object = BUS.get_object(NAME, PATH, introspect=False)
+
+    def take(self, *args, interface, member):
+        self.signals.append((member, args))
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def call(self, member, *args, interface=ASSISTANT, signature=None, timeout=60):
+        """The answer, or the name of the error."""
+        answers = []
+        self.object.get_dbus_method(member, interface)(
+            *args, signature=signature, timeout=timeout,
+            reply_handler=lambda *a: answers.append(a[0] if len(a) == 1 else a),
+            error_handler=lambda e: answers.append(e.get_dbus_name()))
+        wait_until(lambda: answers, timeout)
+        return answers[0] if answers else "no answer"
+
+    def get(self, name):
+        return self.call("Get", ASSISTANT, name, interface=dbus.PROPERTIES_IFACE)
+
+    def set(self, name, value):
+        return self.call("Set", ASSISTANT, name, value, interface=dbus.PROPERTIES_IFACE,
+                         signature="ssv")
+
+    def of(self, member):
+        return [args for name, args in self.signals if name == member]
+
+    def changes(self, name):
+        return [args[1][name] for args in self.of("PropertiesChanged") if name in args[1]]
+
+    def reaches(self, state, seconds=30):
+        return wait_until(lambda: self.get("State") == state, seconds)
+
+    def completes(self, count, seconds=60):
+        return wait_until(lambda: len(self.of("UtteranceCompleted")) >= count, seconds)
+
+    def stop(self):
+        """Seconds it took to end, and what it returned."""
+        begin = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: self.process.poll() is not None, 10)
+        seconds = time.monotonic() - begin
+        pause(0.05)
+        self.match.remove()
+        if self.process.poll() is None:
+            self.process.kill()
+        text = self.said()
+        self.log.close()
+        check("earshotd ends in a second, without an error", seconds < 1.0 + SLOW
+              and self.process.wait() == 0, f"{seconds:.2f} s {self.process.returncode} {text}")
+        for args in self.of("UtteranceCompleted") + self.of("ReplyCompleted"):
+            if len(args[1]) > 8:
+                check("no transcript in the log", str(args[1]) not in text)
+
+
+def earshot(*args, timeout=60):
+    return subprocess.run([EARSHOT, *map(str, args)], capture_output=True, text=True,
+                          errors="replace", timeout=timeout, env=environment())
+
+
+def silence(seconds):
+    path = WORK / "silence.wav"
+    with wave.open(str(path), "wb") as w:
+        w.setparams((1, 2, 16000, 0, "NONE", ""))
+        w.writeframes(bytes(32000 * seconds))
+    return path
+
+
+def keeps_the_contract(d):
+    """Started and Completed exactly once, updates only between them."""
+    state, last = {}, 0
+    for member, args in d.signals:
+        if member == "UtteranceStarted":
+            if args[0] in state or args[0] <= last:
+                return False
+            last, state[args[0]] = args[0], "open"
+        elif member == "UtteranceUpdated" and state.get(args[0]) != "open":
+            return False
+        elif member == "UtteranceCompleted":
+            if state.get(args[0]) != "open":
+                return False
+            state[args[0]] = "done"
+    return all(value == "done" for value in state.values())
+
+
+def letters(text):
+    """What any way of printing leaves alone: an untrained model says every byte there is."""
+    return [c for c in text if c.isascii() and c.isalnum()]
+
+
+def captions():
+    d = Daemon()
+    check("the first states are loading and idle", wait_until(lambda: IDLE in d.changes("State")))
+    check("three orders are three utterances", d.completes(3), str(d.signals)[:500])
+    check("the daemon is idle again", d.reaches(IDLE))
+    completed = d.of("UtteranceCompleted")
+    check("updates came while somebody spoke", len(d.of("UtteranceUpdated")) > 0)
+    check("the states were announced", HEARING in d.changes("State"), str(d.changes("State")))
+    check("details tell the place in the audio", all(
+        0 <= args[2]["start_us"] < args[2]["end_us"] and args[2]["compute_ms"] >= 0
+        for args in completed))
+
+    said = [(args[0], args[1]) for args in completed if args[1]]
+    rows = d.call("GetTranscript", 0, 0, signature="tu")
+    check("GetTranscript has every completed text", [(r[0], r[3]) for r in rows] == said)
+    if len(said) > 1:
+        rows = d.call("GetTranscript", said[0][0], 1, signature="tu")
+        check("GetTranscript goes on after an id, up to a limit", [r[0] for r in rows] == [said[1][0]])
+    check("GetTranscript of the future is empty", len(d.call(
+        "GetTranscript", 2**63, 10, signature="tu")) == 0)
+
+    offline = earshot("transcribe", "-m", MODEL, SPEECH)
+    live = " ".join(str(text) for _, text in said)
+    check("live captions are what earshot transcribe says",
+          letters(live) == letters(offline.stdout), f"\n{live}\n{offline.stdout}")
+    d.stop()
+    check("the events keep their contract", keeps_the_contract(d), str(d.signals))
+
+
+def interface():
+    d = Daemon("--bus", f"unix:path={WORK}/bus", source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    xml = d.call("Introspect", interface=dbus.INTROSPECTABLE_IFACE)
+    live = {i.get("name"): i for i in ElementTree.fromstring(xml).findall("interface")}
+
+    def shape(element):
+        return (element.tag, sorted(element.items()), [shape(child) for child in element])
+
+    for name in (ASSISTANT, STREAMS):
+        installed = ElementTree.parse(ROOT / "config" / f"{name}.xml").getroot().find("interface")
+        check(f"{name} is as its installed file says", shape(live[name]) == shape(installed))
+
+    types = {"State": dbus.UInt32, "Muted": dbus.Boolean, "Mode": dbus.String,
+             "Device": dbus.String, "Model": dbus.String, "Backend": dbus.String,
+             "Version": dbus.String}
+    everything = d.call("GetAll", ASSISTANT, interface=dbus.PROPERTIES_IFACE)
+    check("GetAll gives every property with its type",
+          {k: type(v) for k, v in everything.items()} == types, str(everything))
+    check("Get gives what GetAll gives", all(d.get(k) == v for k, v in everything.items()))
+
+    wrong = {"Listen": ("s", "x"), "Finish": ("s", "x"), "Cancel": ("u", 1), "Reset": ("b", True),
+             "Ask": ("s", "x"), "SaveState": ("u", 1), "RestoreState": ("ss", "x", "y"),
+             "GetTranscript": ("uu", 1, 1)}
+    for member, (signature, *args) in wrong.items():
+        got = d.call(member, *args, signature=signature)
+        check(f"{member}({signature}) is refused", got == DBUS_ERROR + "InvalidArgs", got)
+
+    def properties(member, *args, **more):
+        return d.call(member, *args, interface=dbus.PROPERTIES_IFACE, **more)
+
+    refused = [
+        ("an unknown method", d.call("Shout"), "UnknownMethod"),
+        ("an unknown property", d.get("Mood"), "UnknownProperty"),
+        ("a read-only property", d.set("Version", "9"), "PropertyReadOnly"),
+        ("a property of another type", d.set("Muted", "yes"), "InvalidArgs"),
+        ("an unknown interface", properties("GetAll", "org.example"), "UnknownInterface"),
+        ("an unknown interface of a property", properties("Get", "org.example", "State"),
+         "UnknownInterface"),
+        ("Get without a property", properties("Get", ASSISTANT, signature="s"), "InvalidArgs"),
+        ("Set without a value", properties("Set", ASSISTANT, "Muted", signature="ss"),
+         "InvalidArgs"),
+    ]
+    for what, got, error in refused:
+        check(f"{what} is refused", got == DBUS_ERROR + error, got)
+    check("Ping is answered", d.call("Ping", interface=dbus.PEER_IFACE) == ())
+
+    options = dbus.Dictionary({}, signature="sv")
+    got = d.call("Open", options, interface=STREAMS, signature="a{sv}")
+    check("streams are not supported yet", got == ERROR + "NotSupported", got)
+    got = d.set("Mode", "shouting")
+    check("an unknown mode is refused", got == ERROR + "InvalidArgument", got)
+    got = d.set("Device", "x" * 300)
+    check("an absurd device is refused", got == ERROR + "InvalidArgument", got)
+
+    got = d.set("Mode", "assistant")
+    if got == ():
+        check("the mode changes", wait_until(lambda: d.changes("Mode") == ["assistant"]))
+        check("back to captions", d.set("Mode", "captions") == () and d.get("Mode") == "captions")
+    else:
+        check("a model without replies has no assistant mode", got == ERROR + "NotSupported", got)
+    d.stop()
+
+
+def conversation():
+    d = Daemon(source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    options = dbus.Dictionary({}, signature="sv")
+    got = d.call("Ask", "what is seven times eight", options, signature="sa{sv}")
+    check("Ask is answered", got == ERROR + "NotSupported" or
+          (isinstance(got, tuple) and isinstance(got[0], str) and "compute_ms" in got[1]), got)
+    for text in ("", "x" * 5000):
+        got = d.call("Ask", text, options, signature="sa{sv}")
+        check(f"a question of {len(text)} bytes is refused", got == ERROR + "InvalidArgument", got)
+    many = []
+    for _ in range(100):
+        d.object.Ask("x", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=60,
+                     reply_handler=lambda *a: many.append(a),
+                     error_handler=lambda e: many.append(e.get_dbus_name()))
+    check("a hundred questions at once are answered or refused",
+          wait_until(lambda: len(many) == 100, 60)
+          and all(isinstance(a, tuple) or a in (ERROR + "Busy", ERROR + "NotSupported")
+                  for a in many), str(many)[:300])
+
+    for name in ("", "../x", "a/b", "x" * 65, "a b", "ä", "."):
+        for member in ("SaveState", "RestoreState"):
+            got = d.call(member, name, signature="s")
+            check(f"{member}({name[:8]!r}) is refused", got == ERROR + "InvalidArgument", got)
+    check("a conversation is saved", d.call("SaveState", "one-1_A", signature="s") == ())
+    saved = WORK / "state" / "earshot" / "one-1_A.state"
+    check("for its owner alone", saved.exists() and saved.stat().st_mode & 0o077 == 0,
+          oct(saved.stat().st_mode) if saved.exists() else "not there")
+    check("and restored", d.call("RestoreState", "one-1_A", signature="s") == ())
+    got = d.call("RestoreState", "two", signature="s")
+    check("another is not there", got == ERROR + "NotFound", got)
+    saved.write_bytes(saved.read_bytes()[:-5])
+    got = d.call("RestoreState", "one-1_A", signature="s")
+    check("a damaged one is refused", got == ERROR + "Failed", got)
+    check("Reset is answered", d.call("Reset") == ())
+    d.stop()
+
+
+def push_to_talk():
+    d = Daemon(source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    options = dbus.Dictionary({}, signature="sv")
+    first = d.call("Listen", options, signature="a{sv}")
+    check("Listen opens a turn", wait_until(lambda: [a[0] for a in d.of("UtteranceStarted")]
+                                            == [first]), first)
+    check("and the state is hearing", d.reaches(HEARING, 5))
+    check("Listen again is the same turn", d.call("Listen", options, signature="a{sv}") == first)
+    pause(0.3)
+    check("Finish completes it", d.call("Finish") == () and d.completes(1))
+    second = d.call("Listen", options, signature="a{sv}")
+    check("the next turn has another id", isinstance(second, dbus.UInt64) and second > first, second)
+    check("Cancel drops it", d.call("Cancel") == () and d.completes(2)
+          and d.of("UtteranceCompleted")[1][2].get("cancelled") == True
+          and d.of("UtteranceCompleted")[1][1] == "")
+    check("what was dropped is not in the transcript",
+          all(r[0] != second for r in d.call("GetTranscript", 0, 0, signature="tu")))
+    check("Finish and Cancel without a turn do nothing",
+          d.call("Finish") == () and d.call("Cancel") == ())
+
+    d.signals.clear()
+    check("muting is answered", d.set("Muted", True) == ())
+    check("and announced", wait_until(lambda: d.changes("Muted") == [True]
+                                      and d.changes("Device") == [""]), str(d.signals))
+    check("the state is muted", d.reaches(MUTED, 5))
+    got = d.call("Listen", options, signature="a{sv}")
+    check("a muted daemon does not listen", got == ERROR + "NotReady", got)
+    check("unmuting opens the source", d.set("Muted", False) == () and d.reaches(IDLE, 5)
+          and wait_until(lambda: str(d.get("Device")).startswith("file:")))
+
+    d.call("Listen", options, signature="a{sv}")
+    wait_until(lambda: len(d.of("UtteranceStarted")) == 1)
+    d.stop()
+    check("ending completes what is open", keeps_the_contract(d), str(d.signals))
+
+
+def client():
+    none = earshot("status")
+    check("without a daemon the client says so", none.returncode == 1 and "earshotd" in none.stderr,
+          none.stderr)
+    for args in (["ask"], ["status", "x"], ["mute", "--what"], ["shout"]):
+        check(f"earshot {' '.join(args)} is a usage error", earshot(*args).returncode == 2)
+    d = Daemon("--bus", "session", source=f"file:{silence(1)}")
+    d.reaches(IDLE)
+    live = subprocess.Popen([EARSHOT, "captions"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, errors="replace", env=environment())
+    status = earshot("status")
+    check("earshot status", status.returncode == 0 and "idle" in status.stdout
+          and "cpu" in status.stdout, status.stdout + status.stderr)
+    asked = earshot("ask", "what", "time", "is", "it")
+    check("earshot ask", asked.returncode in (0, 1) and asked.stdout + asked.stderr,
+          asked.stdout + asked.stderr)
+    for command, state in (("mute", MUTED), ("unmute", IDLE)):
+        check(f"earshot {command}", earshot(command).returncode == 0 and d.reaches(state, 5))
+    for command in ("finish", "cancel", "reset"):
+        check(f"earshot {command}", earshot(command).returncode == 0)
+    check("earshot devices works by itself", earshot("devices").returncode == 0)
+    d.stop()
+    out, error = live.communicate(timeout=10)
+    check("earshot captions ends with the daemon", live.returncode == 1 and "gone" in error, error)
+
+    check("earshot captions without a daemon fails", earshot("captions").returncode == 1)
+    captions_of_the_client()
+
+
+def captions_of_the_client():
+    """A terminal sees the current line grow; a pipe gets one line an utterance."""
+    d = Daemon("--config", config("[audio]\nmuted = yes\n"))
+    piped = subprocess.Popen([EARSHOT, "captions"], stdout=subprocess.PIPE, env=environment(),
+                             stderr=subprocess.DEVNULL, text=True, errors="replace")
+    ours, theirs = pty.openpty()
+    shown = subprocess.Popen([EARSHOT, "captions"], stdout=theirs, env=environment(),
+                             stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    pause(0.5)
+    d.set("Muted", False)
+    d.completes(3)
+    said = [letters(str(a[1])) for a in d.of("UtteranceCompleted") if a[1]]
+    pause(0.2)
+    screen = os.read(ours, 65536).decode(errors="replace")
+    d.stop()
+    out, _ = piped.communicate(timeout=10)
+    check("earshot captions prints a line for every utterance",
+          [letters(line) for line in out.split("\n")[:-1]] == said, f"{out!r} {said!r}")
+    check("and rewrites the line of a terminal", screen.count("\r\x1b[K") > len(said), repr(screen))
+    shown.wait(timeout=10)
+    os.close(ours)
+
+
+def config(text):
+    path = WORK / "earshot.conf"
+    path.write_text(text)
+    return path
+
+
+def refusals():
+    def run(*args, **extra):
+        return subprocess.run([EARSHOTD, *map(str, args)], capture_output=True, text=True,
+                              timeout=20, env=environment() | extra)
+
+    bad = config("[model]\nthreads = 2\n\n[text]\nmodus = captions\n")
+    got = run("--config", bad)
+    check("an unknown key is named with its file and line", got.returncode == 1
+          and f"{bad}:5:" in got.stderr and "modus" in got.stderr, got.stderr)
+    for args, culprit in ((("--source", "file:/nonexistent.wav"), "/nonexistent.wav"),
+                          (("--source", "gramophone"), "gramophone"),
+                          (("--model", "/nonexistent.gguf"), "/nonexistent.gguf"),
+                          (("--model", SPEECH), str(SPEECH)),
+                          (("--backend", "abacus"), "abacus"),
+                          (("--config", "/nonexistent.conf"), "/nonexistent.conf"),
+                          (("--bus", "unix:path=/nonexistent"), "/nonexistent")):
+        model = () if "--model" in args else ("--model", MODEL)
+        source = () if "--source" in args else ("--source", f"file:{SPEECH}")
+        got = run(*model, *source, *args)
+        check(f"{' '.join(map(str, args))} is refused and named", got.returncode == 1
+              and culprit in got.stderr, f"{got.returncode} {got.stderr}")
+    check("a bad option is a usage error", run("--loud").returncode == 2)
+    check("--help and --version", run("--help").returncode == 0 and run("--version").returncode == 0)
+
+    d = Daemon(source=f"file:{silence(60)}")
+    got = run("--model", MODEL, "--source", f"file:{SPEECH}")
+    check("a second daemon is refused", got.returncode == 1 and "taken" in got.stderr, got.stderr)
+    d.stop()
+
+
+def systemd():
+    """READY, STATUS and the watchdog, as systemd would hear them."""
+    path = WORK / "notify"
+    box = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    box.bind(str(path))
+    box.setblocking(False)
+    lines = []
+
+    def heard(word):
+        try:
+            while True:
+                lines.extend(box.recv(4096).decode().splitlines())
+        except BlockingIOError:
+            return word in lines
+
+    d = Daemon(source=f"file:{silence(60)}",
+               extra={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "6000000"})
+    check("systemd is told when the name is owned", wait_until(lambda: heard("READY=1")))
+    check("and when the model is there", wait_until(lambda: heard("STATUS=idle")), str(lines))
+    check("the watchdog is fed", wait_until(lambda: heard("WATCHDOG=1"), 10), str(lines))
+    d.stop()
+    check("and told of the end", wait_until(lambda: heard("STOPPING=1"), 2), str(lines))
+    box.close()
+
+
+def no_microphone():
+    d = Daemon(source="portaudio")
+    check("without a microphone the state is failed", d.reaches(FAILED, 20), d.said())
+    got = d.call("Listen", dbus.Dictionary({}, signature="sv"), signature="a{sv}")
+    check("and Listen says so", got == ERROR + "NotReady", got)
+    check("the daemon goes on", d.call("GetTranscript", 0, 0, signature="tu") == [])
+    check("muting works all the same", d.set("Muted", True) == () and d.reaches(MUTED, 20))
+    d.stop()
+
+
+class Pulse:
+    """A private sound server with a null sink, whose monitor is the microphone."""
+
+    def __init__(self):
+        self.socket = WORK / "pulse.sock"
+        self.environment = environment() | {"PULSE_SERVER": f"unix:{self.socket}"}
+        (WORK / "home" / ".asoundrc").write_text(
+            "pcm.!default { type pulse }\nctl.!default { type pulse }\npcm.pulse { type pulse }\n")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
+             "--log-level=error", "--disallow-exit", "-L",
+             f"module-native-protocol-unix auth-anonymous=1 socket={self.socket}", "-L",
+             "module-null-sink sink_name=speaker"],
+            env=self.environment, stderr=subprocess.DEVNULL)
+        return wait_until(lambda: self.control("set-default-source", "speaker.monitor") == 0, 10)
+
+    def control(self, *args):
+        return subprocess.run(["pactl", *args], env=self.environment, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode
+
+    def listeners(self):
+        out = subprocess.run(["pactl", "list", "short", "source-outputs"], env=self.environment,
+                             capture_output=True, text=True).stdout
+        return len(out.splitlines())
+
+    def play(self, path):
+        return subprocess.Popen(["paplay", path], env=self.environment)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def microphone():
+    if not shutil.which("pulseaudio") or not shutil.which("paplay"):
+        print("skipped: capture from a sound server (Debian: pulseaudio pulseaudio-utils "
+              "libasound2-plugins)")
+        return
+    pulse = Pulse()
+    spoken = WORK / "spoken.wav"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, spoken], check=True)
+    d = Daemon(source="portaudio", extra={"PULSE_SERVER": f"unix:{pulse.socket}"})
+    check("the sound server's microphone is opened", d.reaches(IDLE, 20)
+          and wait_until(lambda: d.get("Device") == "pulse"), d.said())
+    player = pulse.play(spoken)
+    check("what is played is heard", d.completes(3), str(d.signals)[:500] + d.said())
+    player.wait()
+    check("silence is heard as silence", d.reaches(IDLE))
+    check("no audio is lost", not d.of("AudioLost"), str(d.of("AudioLost")))
+    check("the device is in use", pulse.listeners() == 1)
+    check("muting closes the device", d.set("Muted", True) == ()
+          and wait_until(lambda: pulse.listeners() == 0, 5))
+    check("unmuting opens it", d.set("Muted", False) == ()
+          and wait_until(lambda: pulse.listeners() == 1, 10))
+
+    check("another device is tried", d.set("Device", "no such device") == () and d.reaches(FAILED, 10))
+    check("and the first again", d.set("Device", "pulse") == () and d.reaches(IDLE, 10))
+
+    pulse.stop()
+    check("a device that vanishes is noticed", d.reaches(FAILED, 20), d.said())
+    check("the sound server is back", pulse.start())
+    check("and so is the microphone", d.reaches(IDLE, 30), d.said())
+    before = len(d.of("UtteranceCompleted"))
+    player = pulse.play(spoken)
+    check("and hears", d.completes(before + 3))
+    player.wait()
+    d.stop()
+    check("the events kept their contract", keeps_the_contract(d))
+    pulse.stop()
+    (WORK / "home" / ".asoundrc").unlink()
+
+
+def main():
+    global BUS, SLOW
+    environment()
+    SLOW = 2.0 if "asan" in BUILD.name or "tsan" in BUILD.name else 0.0
+    bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", f"--address=unix:path={WORK}/bus"],
+                           stderr=subprocess.DEVNULL, env=environment())
+    dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+    wait_until((WORK / "bus").exists, 10)
+    BUS = dbus.bus.BusConnection(f"unix:path={WORK}/bus")
+    print(f"model {MODEL.name}, speech {SPEECH.name}")
+    try:
+        for part in (captions, interface, conversation, push_to_talk, client, refusals, systemd,
+                     no_microphone, microphone):
+            print(f"{part.__name__}:")
+            part()
+    finally:
+        bus.kill()
+        shutil.rmtree(WORK, ignore_errors=True)
+    print(f"{failures} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
