@@ -1,0 +1,74 @@
+/* A whole model over any header: the input is followed by zeros, enough for the weights of the tiny
+ * model whose header is the seed. What loads must run. */
+#include "model/model.h"
+#include "tests/fuzz/fuzz.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    ZEROS = 5 << 18,
+};
+
+static void run_backbone(struct model *m, float *rows, size_t count)
+{
+    struct backend *be = m->backend;
+    struct state *s = NULL;
+    float *logits = be->ops->alloc(be, backbone_vocab(m->backbone));
+    if (logits && state_create(&s, be, backbone_state_shape(m->backbone)) == 0) {
+        backbone_push_rows(m->backbone, s, rows, count, NULL);
+        backbone_push_tokens(m->backbone, s, m->caption.ids, m->caption.count, logits);
+        sampler_next(&m->sampler, be, logits, backbone_vocab(m->backbone));
+    }
+    state_destroy(s);
+    be->ops->free(be, logits);
+}
+
+static void run(struct model *m)
+{
+    struct backend *be = m->backend;
+    struct encoder *e = m->encoder;
+    if (!e) {
+        run_backbone(m, NULL, 0);
+        return;
+    }
+    size_t bound = encoder_rows_bound(e, e->info.max_input);
+    float *frames = calloc(e->info.max_input * e->info.input_dim, sizeof(frames[0]));
+    float *rows = be->ops->alloc(be, bound * e->info.dim);
+    float *heard =
+        be->ops->alloc(be, adapter_rows_bound(m->adapter, bound) * backbone_dim(m->backbone));
+    if (frames && rows && heard) {
+        size_t count = e->ops->push(e, frames, e->info.max_input, rows);
+        count = adapter_push(m->adapter, rows, count, heard);
+        run_backbone(m, heard, count);
+        run_backbone(m, heard, adapter_flush(m->adapter, heard));
+    }
+    free(frames);
+    be->ops->free(be, rows);
+    be->ops->free(be, heard);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct backend *be;
+    if (!be && backend_cpu_create(&be, 1) < 0) {
+        abort();
+    }
+    int fd = memfd_create("model", 0);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size ||
+        ftruncate(fd, (off_t)size + ZEROS) < 0) {
+        abort();
+    }
+    char path[32];
+    struct error error;
+    struct model *m = NULL;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (model_load(&m, path, be, &error) == 0) {
+        run(m);
+    }
+    model_destroy(m);
+    close(fd);
+    return 0;
+}
