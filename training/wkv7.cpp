@@ -17,61 +17,83 @@ namespace {
 constexpr int N = 64;
 constexpr int CHUNK = 16;
 
+constexpr int LANES = 16;
+constexpr int PARTS = N / LANES;
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4)));
+
 struct Row {  // one row's inputs, each [N]
     const float *r, *w, *k, *v, *a, *b;
 };
 
-void step(float *s, const float *before, const Row &in) {
-    for (int i = 0; i < N; i++) {
-        const float *p = before + i * N;
-        float *q = s + i * N;
-        float sa = 0;
-#pragma omp simd reduction(+ : sa)
-        for (int j = 0; j < N; j++) sa += p[j] * in.a[j];
-        const float v = in.v[i];
-#pragma omp simd
-        for (int j = 0; j < N; j++) q[j] = p[j] * in.w[j] + sa * in.b[j] + v * in.k[j];
-    }
+struct Vector {  // N floats in registers
+    lanes part[PARTS];
+};
+
+inline Vector load(const float *x) {
+    Vector v;
+    for (int p = 0; p < PARTS; p++) v.part[p] = *(const lanes *)(x + p * LANES);
+    return v;
 }
 
-void read_out(float *y, const float *s, const float *r) {
-    for (int i = 0; i < N; i++) {
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int j = 0; j < N; j++) sum += s[i * N + j] * r[j];
-        y[i] = sum;
-    }
+inline void store(float *x, const Vector &v) {
+    for (int p = 0; p < PARTS; p++) *(lanes *)(x + p * LANES) = v.part[p];
 }
 
-struct Gradient {  // one row's gradients, each [N], zeroed by the caller
+inline void add_scaled(Vector &sum, const Vector &v, float scale) {
+    for (int p = 0; p < PARTS; p++) sum.part[p] += v.part[p] * scale;
+}
+
+inline float dot(const Vector &one, const Vector &other) {
+    lanes products = one.part[0] * other.part[0];
+    for (int p = 1; p < PARTS; p++) products += one.part[p] * other.part[p];
+    float sum = 0;
+    for (int l = 0; l < LANES; l++) sum += products[l];
+    return sum;
+}
+
+// The state is kept transposed here: row j holds what key j says of all values. sa [N] is S[t-1] a, y [N] may be NULL.
+void step(float *s, const float *before, const Row &in, float *sa_out, float *y_out) {
+    Vector sa = {}, y = {};
+    for (int j = 0; j < N; j++) add_scaled(sa, load(before + j * N), in.a[j]);
+    const Vector v = load(in.v);
+    for (int j = 0; j < N; j++) {
+        Vector row = load(before + j * N);
+        for (int p = 0; p < PARTS; p++)
+            row.part[p] = row.part[p] * in.w[j] + sa.part[p] * in.b[j] + v.part[p] * in.k[j];
+        store(s + j * N, row);
+        add_scaled(y, row, in.r[j]);
+    }
+    if (sa_out) store(sa_out, sa);
+    if (y_out) store(y_out, y);
+}
+
+struct Gradient {  // one row's gradients, each [N]
     float *r, *w, *k, *v, *a, *b;
 };
 
 // ds [N, N] comes in as the gradient of S[t] from later rows and leaves as the gradient of S[t-1].
-void step_back(float *ds, const float *s, const float *before, const float *dy, const Row &in, const Gradient &out) {
-    for (int i = 0; i < N; i++) {
-        const float *p = before + i * N, *q = s + i * N;
-        float *d = ds + i * N;
-        const float g = dy[i], v = in.v[i];
-        float sa = 0, dsa = 0, dv = 0;
-#pragma omp simd reduction(+ : sa, dsa, dv)
-        for (int j = 0; j < N; j++) {
-            d[j] += g * in.r[j];
-            out.r[j] += g * q[j];
-            sa += p[j] * in.a[j];
-            dsa += d[j] * in.b[j];
-            dv += d[j] * in.k[j];
-        }
-        out.v[i] = dv;
-#pragma omp simd
-        for (int j = 0; j < N; j++) {
-            out.w[j] += d[j] * p[j];
-            out.b[j] += d[j] * sa;
-            out.k[j] += d[j] * v;
-            out.a[j] += dsa * p[j];
-            d[j] = d[j] * in.w[j] + dsa * in.a[j];
-        }
+void step_back(float *ds, const float *s, const float *before, const float *sa_in, const float *dy_in, const Row &in,
+               const Gradient &out) {
+    const Vector dy = load(dy_in), sa = load(sa_in), v = load(in.v);
+    Vector dv = {}, dsa = {};
+    for (int j = 0; j < N; j++) {
+        Vector d = load(ds + j * N);
+        add_scaled(d, dy, in.r[j]);
+        store(ds + j * N, d);
+        out.r[j] = dot(dy, load(s + j * N));
+        out.w[j] = dot(d, load(before + j * N));
+        out.b[j] = dot(d, sa);
+        out.k[j] = dot(d, v);
+        add_scaled(dv, d, in.k[j]);
+        add_scaled(dsa, d, in.b[j]);
     }
+    for (int j = 0; j < N; j++) {
+        Vector d = load(ds + j * N);
+        out.a[j] = dot(dsa, load(before + j * N));
+        for (int p = 0; p < PARTS; p++) d.part[p] = d.part[p] * in.w[j] + dsa.part[p] * in.a[j];
+        store(ds + j * N, d);
+    }
+    store(out.v, dv);
 }
 
 struct Pointers {
@@ -109,8 +131,7 @@ std::vector<torch::Tensor> forward(const std::vector<torch::Tensor> &inputs) {
                     std::memcpy(sp + (task * chunks + t / CHUNK) * N * N, s.data(), sizeof(float) * N * N);
                 const int64_t offset = ((n * rows + t) * heads + h) * N;
                 const Row row = in.at(offset);
-                step(s.data(), s.data(), row);
-                read_out(yp + offset, s.data(), row.r);
+                step(s.data(), s.data(), row, nullptr, yp + offset);
             }
         }
     });
@@ -124,12 +145,12 @@ std::vector<torch::Tensor> backward(const std::vector<torch::Tensor> &inputs, co
     const int64_t batch = inputs[0].size(0), rows = inputs[0].size(1), heads = inputs[0].size(2);
     const int64_t chunks = states.size(2);
     std::vector<torch::Tensor> grads;
-    for (int i = 0; i < 6; i++) grads.push_back(torch::zeros_like(inputs[0]));
+    for (int i = 0; i < 6; i++) grads.push_back(torch::empty_like(inputs[0]));
     float *g[6];
     for (int i = 0; i < 6; i++) g[i] = grads[i].data_ptr<float>();
     const float *sp = states.data_ptr<float>(), *dyp = dy.data_ptr<float>();
     at::parallel_for(0, batch * heads, 1, [&](int64_t begin, int64_t end) {
-        std::vector<float> scratch((CHUNK + 1) * N * N), ds(N * N);
+        std::vector<float> scratch((CHUNK + 1) * N * N), sa(CHUNK * N), ds(N * N);
         for (int64_t task = begin; task < end; task++) {
             const int64_t n = task / heads, h = task % heads;
             std::fill(ds.begin(), ds.end(), 0.0f);
@@ -139,12 +160,12 @@ std::vector<torch::Tensor> backward(const std::vector<torch::Tensor> &inputs, co
                 std::memcpy(scratch.data(), sp + (task * chunks + c) * N * N, sizeof(float) * N * N);
                 for (int64_t t = first; t < last; t++) {
                     float *before = scratch.data() + (t - first) * N * N;
-                    step(before + N * N, before, in.at(offset(t)));
+                    step(before + N * N, before, in.at(offset(t)), sa.data() + (t - first) * N, nullptr);
                 }
                 for (int64_t t = last - 1; t >= first; t--) {
                     const float *before = scratch.data() + (t - first) * N * N;
                     const int64_t o = offset(t);
-                    step_back(ds.data(), before + N * N, before, dyp + o, in.at(o),
+                    step_back(ds.data(), before + N * N, before, sa.data() + (t - first) * N, dyp + o, in.at(o),
                               {g[0] + o, g[1] + o, g[2] + o, g[3] + o, g[4] + o, g[5] + o});
                 }
             }
