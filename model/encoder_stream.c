@@ -31,6 +31,7 @@ enum {
     STREAM_CONV = 3,          /* kernel of conv1 and conv2 */
     STREAM_WINDOW_MAX = 4096,
     STREAM_DIM_MAX = 1 << 14,
+    STREAM_HEAD_MAX = 256, /* what backends can attend with */
 };
 
 static const float stream_eps = 1e-5f;
@@ -94,11 +95,12 @@ static int read_config(struct stream *s, struct error *error)
             return r;
         }
     }
-    if (c->dim % c->heads != 0 || c->dim / c->heads % 2 != 0) {
+    size_t head_dim = c->dim / c->heads;
+    if (c->dim % c->heads != 0 || head_dim % 2 != 0 || head_dim > STREAM_HEAD_MAX) {
         return error_set(error, -EINVAL,
-                         "%s: earshot.encoder.heads %zu: heads of dim %zu are not "
-                         "whole and even",
-                         gguf_path(b->gguf), c->heads, c->dim);
+                         "%s: earshot.encoder.heads %zu: heads of dim %zu must be whole, even and "
+                         "of at most %d",
+                         gguf_path(b->gguf), c->heads, c->dim, STREAM_HEAD_MAX);
     }
     int r = gguf_get_f32(b->gguf, "earshot.encoder.rope_base", &c->rope_base, error);
     if (r < 0) {
