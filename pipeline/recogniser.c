@@ -21,6 +21,7 @@
 
 enum {
     PARTIAL_MIN_MS = 240,
+    PARTIAL_COST_FACTOR = 4, /* time between partial results over the time one takes, at least */
     ASK_TOKENS_MAX = 1024,
 };
 
@@ -215,6 +216,17 @@ static int64_t partial_step(const struct recogniser *r)
     return (int64_t)r->config.partial_ms * FEATURES_RATE_HZ / 1000;
 }
 
+/* The next one is a step away, or as many steps as keep partial results under a quarter of the
+ * time: on a slow machine they come less often. */
+static void partial_when_due(struct recogniser *r)
+{
+    int64_t step = partial_step(r);
+    uint64_t begin = now_us();
+    partial(r);
+    int64_t cost = (int64_t)(now_us() - begin) * FEATURES_RATE_HZ / 1000000;
+    r->next_partial += step * (1 + PARTIAL_COST_FACTOR * cost / step);
+}
+
 void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us)
 {
     struct model *m = r->model;
@@ -247,10 +259,8 @@ void recogniser_push(struct recogniser *r, const float *samples, size_t count)
         hear(r, samples, n);
         samples += n;
         count -= n;
-        if (due) {
-            partial(r);
-            r->next_partial += partial_step(r);
-        }
+        if (due)
+            partial_when_due(r);
     }
 }
 

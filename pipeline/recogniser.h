@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 struct recogniser_config {
-    int partial_ms; /* of speech between partial results, >= 240; 0: none */
+    int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none */
     bool reply;     /* assistant mode: a reply after each caption */
     event_sink *sink;
     bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */

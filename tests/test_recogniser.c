@@ -22,6 +22,7 @@ struct log {
     struct event events[LOG_MAX];
     size_t count;
     long cancel_after; /* looks at the flag until it is set; -1: never */
+    bool finals_only;  /* leave partial results out: a slow machine has fewer */
 };
 
 struct fixture {
@@ -36,6 +37,8 @@ static void on_event(void *user, const struct event *e)
 {
     struct log *log = user;
     assert_true(log->count < LOG_MAX);
+    if (log->finals_only && e->type == EVENT_UTTERANCE_UPDATED)
+        return;
     assert_true(e->size < EVENT_TEXT_MAX);
     assert_int_equal(strlen(e->text), e->size);
     log->events[log->count++] = *e;
@@ -99,6 +102,7 @@ static void any_split_gives_the_same_texts(void **state)
     struct fixture *f = *state;
     static const size_t chunks[] = {1, 160, 1000, 48000, 1 << 20};
     static struct log first;
+    f->log.finals_only = true;
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
         struct recogniser *r = create(f, 240, true);
         utter(r, f, 40000, chunks[i]);
@@ -112,6 +116,7 @@ static void any_split_gives_the_same_texts(void **state)
             assert_string_equal(f->log.events[j].text, first.events[j].text);
         }
     }
+    f->log.finals_only = false;
     printf("%zu events, text \"%s\"\n", first.count, first.events[first.count - 1].text);
 }
 
