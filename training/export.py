@@ -141,10 +141,9 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--type", choices=TYPES, default="q8_0")
     parser.add_argument("--name", default="Earshot English tiny")
-    parser.add_argument("--vocab", help="vocab.json (default: in the data root)")
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
-    vocab = checkpoint.read_vocab(args.vocab)
+    vocab = saved["vocab"]
     write_gguf(args.out, saved["model"], saved["config"], vocab, args.type, args.name)
 
 

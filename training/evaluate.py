@@ -1,0 +1,139 @@
+"""Word error rates of a model file with the C program, set by set.
+
+    python -m training.evaluate MODEL.gguf --program build/release/cli/earshot --speech SPEECH [--most 200] [--sets an4 ...]
+    python -m training.evaluate CHECKPOINT.pt --engine torch [--most 60]
+
+The C engine hears files: the dev split of the human speech (SPEECH/manifest.tsv), the synthetic dev voices (sections 2-5
+of the domain, <data root>/synth/dev) and the held-out noises, for which every word is an insertion. The torch engine
+hears the stored features instead, without the program's voice activity detection.
+"""
+
+import argparse
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from training.data import data_root, read_manifest, read_table
+from training.prepare import NOISE_EVERY_DEV
+from training.train_encoder import distance
+
+RATE_HZ = 16000
+GROUPED = {"speech_commands_9w": "speech_commands", "speech_commands_mini": "speech_commands"}
+
+
+class Clip(NamedTuple):
+    path: str
+    text: str
+    set: str
+
+
+def words(text):
+    """Lower case, without punctuation."""
+    return re.sub(r"[^a-z' ]", " ", text.lower()).split()
+
+
+def human_clips(speech):
+    rows = [row for row in read_manifest(speech) if row["split"] == "dev"]
+    return [Clip(str(Path(speech) / row["path"]), row["text"], GROUPED.get(row["set"], row["set"])) for row in rows]
+
+
+def noise_clips(speech):
+    """The noises of the dev split, held out by their recording as in prepare.py."""
+    files = sorted((Path(speech) / "noise").glob("*.opus"))
+    sources = sorted({path.stem.split("_")[-2] for path in files})
+    held_out = set(sources[::NOISE_EVERY_DEV])
+    return [Clip(str(path), "", "noise") for path in files if path.stem.split("_")[-2] in held_out]
+
+
+def synthetic_clips(folder):
+    """The synthetic dev voices' clips of sections 2-5, written to folder as WAV."""
+    source = data_root() / "synth" / "dev"
+    audio = np.load(source / "audio.npy", mmap_mode="r")
+    clips = []
+    for n, row in enumerate(read_table(source / "index.tsv")):
+        if 2 <= int(row["section"]) <= 5:
+            path, first = f"{folder}/{n:05}.wav", int(row["offset"])
+            soundfile.write(path, audio[first : first + int(row["samples"])], RATE_HZ)
+            clips.append(Clip(path, row["text"], "synth_dev"))
+    return clips
+
+
+def transcribe(program, model, clips):
+    """The program's line for every clip."""
+    command = [program, "transcribe", "-m", model] + [clip.path for clip in clips]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    if len(lines) != len(clips):
+        raise ValueError(f"{len(clips)} files, {len(lines)} lines from {program}")
+    return lines
+
+
+def score(clips, lines):
+    """-> {set: (clips, words, errors, exactly right, words written)}"""
+    table = {}
+    for clip, line in zip(clips, lines):
+        truth, found = words(clip.text), words(line)
+        row = np.array([1, len(truth), distance(truth, found), truth == found, len(found)])
+        table[clip.set] = table.get(clip.set, 0) + row
+    return table
+
+
+def show(table):
+    print(f"{'set':26} {'clips':>6} {'WER %':>7} {'exact %':>8}")
+    for name, (clips, count, errors, right, written) in sorted(table.items()):
+        if count:
+            print(f"{name:26} {clips:6} {100 * errors / count:7.1f} {100 * right / clips:8.1f}")
+        else:
+            print(f"{name:26} {clips:6} {'-':>7} {100 * right / clips:8.1f}   {written} words inserted")
+
+
+def evaluate_c(args):
+    with tempfile.TemporaryDirectory() as folder:
+        clips = human_clips(args.speech) + noise_clips(args.speech) + synthetic_clips(folder)
+        if args.sets:
+            clips = [clip for clip in clips if clip.set in args.sets]
+        kept, counts = [], {}
+        for clip in clips:
+            counts[clip.set] = counts.get(clip.set, 0) + 1
+            if counts[clip.set] <= args.most:
+                kept.append(clip)
+        lines = transcribe(args.program, args.model, kept)
+    show(score(kept, lines))
+    if args.mistakes:
+        for clip, line in zip(kept, lines):
+            if words(clip.text) != words(line):
+                print(f"{clip.set}\t{clip.text}\t{line}")
+
+
+def evaluate_torch(args):
+    from training import checkpoint, sequence
+    from training.train_text import Whole, evaluate
+
+    saved = checkpoint.load(args.model)
+    model = Whole(saved["parts"])
+    model.load_state_dict(saved["whole"])
+    scores, _ = evaluate(model, sequence.Encoding(saved["vocab"]), args.most)
+    for name, (wer, right) in scores.items():
+        print(f"{name:26} WER {100 * wer:5.1f} % exact {100 * right:5.1f} %")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--engine", choices=("c", "torch"), default="c")
+    parser.add_argument("--program", default="build/release/cli/earshot")
+    parser.add_argument("--speech", default="../shared/speech")
+    parser.add_argument("--sets", nargs="*")
+    parser.add_argument("--most", type=int, default=10**9, help="clips a set")
+    parser.add_argument("--mistakes", action="store_true", help="list what was misheard")
+    args = parser.parse_args()
+    (evaluate_c if args.engine == "c" else evaluate_torch)(args)
+
+
+if __name__ == "__main__":
+    main()

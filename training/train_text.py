@@ -1,0 +1,226 @@
+"""Phases 1 to 3: the adapter, then the backbone, then everything learns to write down and answer real features.
+
+    python -m training.train_text --phase 1 [--minutes 5]       adapter only; starts from runs/encoder.pt, runs/backbone.pt
+    python -m training.train_text --phase 2 [--minutes 20]      adapter and backbone; starts from runs/text1.pt
+    python -m training.train_text --phase 3 [--minutes 10]      encoder as well, CTC beside the text; from runs/text2.pt
+
+Each resumes from its own <data root>/runs/textN.pt. In phase 1 the adapter is also drawn to what the backbone was
+pre-trained on: the phones the encoder's CTC head hears, pooled (training/hearing.py), through the same table.
+"""
+
+import argparse
+import random
+import time
+from dataclasses import asdict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from training import checkpoint, sequence
+from training.batches import Sampler, in_order
+from training.data import Dataset
+from training.hearing import FEATURES, pool
+from training.model import Earshot
+from training.phones import CLASSES, Lexicon
+from training.train_backbone import Sentences
+from training.train_encoder import ctc, distance
+
+SHARES = {
+    "words": (("speech_commands_9w", "speech_commands_mini"), 0.18),
+    "numbers": (("an4",), 0.18),
+    "wake": (("precise", "precise_nww"), 0.07),
+    "read": (("kathleen", "ljspeech_sub", "mini_librispeech_train5"), 0.10),
+    "synth": (("synth",), 0.42),
+    "noise": (("noise",), 0.05),
+}
+
+
+class Whole(nn.Module):
+    """An Earshot with what training needs beside it: the CTC head and the table of imagined hearings."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.earshot = Earshot(*config)
+        self.head = nn.Linear(config[0].dim, CLASSES)
+        self.table = nn.Linear(FEATURES, config[2].dim)
+
+    def hear(self, batch, encoder_learns):
+        """-> adapter rows [B, R, D], their counts [B], log probabilities of phones [B, L, 41]"""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.set_grad_enabled(encoder_learns and torch.is_grad_enabled()):
+                encoded = self.earshot.encoder(batch.mel)
+                log_probs = self.head(encoded).float().log_softmax(-1)
+            inside = torch.arange(encoded.shape[1]) < (batch.frames // 2)[:, None]
+            rows = self.earshot.adapter(encoded * inside[..., None]).float()
+        return rows, self.earshot.adapter.rows(batch.frames // 2), log_probs
+
+    def distance_to_table(self, rows, counts, log_probs):
+        """Mean squared distance of adapter rows and the table's rows for the phones heard, both as ln0 sees them."""
+        wanted = self.table(pool(log_probs.exp(), self.earshot.adapter.config))
+        inside = torch.arange(rows.shape[1]) < counts[:, None]
+        size = rows.shape[-1:]
+        return F.mse_loss(F.layer_norm(rows[inside], size), F.layer_norm(wanted[inside], size)) + 0.1 * F.mse_loss(
+            rows[inside], wanted[inside]
+        )
+
+
+def start(phase, root):
+    """The model a phase begins with, and the vocabulary."""
+    if phase > 1:
+        saved = checkpoint.load(root / f"text{phase - 1}.pt")
+        model = Whole(saved["parts"])
+        model.load_state_dict(saved["whole"])
+        return model, saved["parts"], saved["vocab"]
+    heard, read = checkpoint.load(root / "encoder.pt"), checkpoint.load(root / "backbone.pt")
+    parts = (heard["config"], read["adapter"], read["backbone"])
+    model = Whole(parts)
+    head = {name.removeprefix("head."): p for name, p in heard["model"].items() if name.startswith("head.")}
+    encoder = {name.removeprefix("encoder."): p for name, p in heard["model"].items() if name.startswith("encoder.")}
+    table = {name.removeprefix("table."): p for name, p in read["model"].items() if name.startswith("table.")}
+    backbone = {name.removeprefix("backbone."): p for name, p in read["model"].items() if name.startswith("backbone.")}
+    model.head.load_state_dict(head)
+    model.earshot.encoder.load_state_dict(encoder)
+    model.table.load_state_dict(table)
+    model.earshot.backbone.load_state_dict(backbone)
+    return model, parts, read["vocab"]
+
+
+def learners(model, phase):
+    """[(module, share of the learning rate)] of a phase; everything else is frozen."""
+    parts = model.earshot
+    chosen = [(parts.adapter, 1.0)]
+    if phase >= 2:
+        chosen += [(parts.backbone, 0.6), (model.table, 0.6)]
+    if phase >= 3:
+        chosen += [(parts.encoder, 0.6), (model.head, 0.6)]
+    for p in model.parameters():
+        p.requires_grad = False
+    for module, _ in chosen:
+        for p in module.parameters():
+            p.requires_grad = True
+    return chosen
+
+
+def tasks(data, items, encoding, rng, replies=0.3):
+    """For each clip a prompt and a target: its caption, or (a share `replies`) its reply."""
+    prompts, targets = [], []
+    for i in items:
+        reply = rng.random() < replies
+        prompts.append([sequence.REPLY if reply else sequence.CAPTION])
+        targets.append(encoding.encode(data.replies[i] if reply else data.texts[i]))
+    return prompts, targets
+
+
+def imagined_loss(model, batch):
+    features, lengths, prompts, targets = batch
+    x, labels = sequence.assemble(model.earshot.backbone, model.table(features), lengths, prompts, targets)
+    return sequence.text_loss(model.earshot.backbone, x, labels)[0]
+
+
+def word_errors(truth, found):
+    return distance(truth.split(), found.split())
+
+
+@torch.no_grad()
+def evaluate(model, encoding, most=60):
+    """-> {set: (word error rate, share exactly right)} over the first `most` clips of each dev set, and some mistakes."""
+    data = Dataset("dev")
+    chosen = {}
+    for i, name in enumerate(data.sets):
+        if name != "mini_librispeech_train5" and len(chosen.setdefault(name, [])) < most:
+            chosen[name].append(i)
+    scores, wrong = {}, []
+    for name, members in chosen.items():
+        errors = words = right = 0
+        for batch in in_order(data, members, 8000):
+            rows, counts, _ = model.hear(batch, False)
+            ids = sequence.decode(model.earshot.backbone, rows, counts, [sequence.CAPTION], 30)
+            for i, found in zip(batch.items, map(encoding.decode, ids)):
+                errors += word_errors(data.texts[i], found)
+                words += len(data.texts[i].split())
+                right += found == data.texts[i]
+                if found != data.texts[i] and len(members) and name in ("an4", "synth_dev"):
+                    wrong.append(f"{data.texts[i]} -> {found}")
+        scores[name] = (errors / max(words, 1), right / len(members))
+    return scores, wrong[:: max(1, len(wrong) // 6)][:6]
+
+
+def report(model, encoding):
+    scores, wrong = evaluate(model, encoding)
+    print("dev", " ".join(f"{name} wer {wer:.3f} exact {exact:.3f};" for name, (wer, exact) in scores.items()), flush=True)
+    print("   ", " | ".join(wrong), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--phase", type=int, choices=(1, 2, 3), required=True)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--frames", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    root = checkpoint.data_root() / "runs"
+    path = root / f"text{args.phase}.pt"
+    model, parts, vocab = start(args.phase, root)
+    optimizer = checkpoint.optimiser(learners(model, args.phase), args.lr)
+    step, clock = 0, checkpoint.Clock()
+    if path.exists():
+        saved = checkpoint.load(path)
+        model.load_state_dict(saved["whole"])
+        optimizer.load_state_dict(saved["optimizer"])
+        step, clock = saved["step"], checkpoint.Clock(saved["spent"])
+
+    def store():
+        config = dict(zip(("encoder", "adapter", "backbone"), map(asdict, parts)))
+        checkpoint.save(path, model=model.earshot.state_dict(), whole=model.state_dict(), config=config, parts=parts,
+                        vocab=vocab, optimizer=optimizer.state_dict(), step=step, spent=clock.spent)  # fmt: skip
+
+    encoding, lexicon, rng = sequence.Encoding(vocab), Lexicon(), random.Random(args.seed + step)
+    sampler = Sampler(args.seed + step, args.frames, SHARES)
+    lexicon.learn(sampler.data.texts)
+    batches = iter(sampler)
+    imagined = iter(Sentences(args.seed + step, parts[1], encoding, lexicon, 0.2))
+    recent, last_save, last_dev = [], time.time(), time.time()
+    while clock.tick() < args.minutes * 60:
+        progress = clock.spent / (args.minutes * 60)
+        batch = next(batches)
+        rows, counts, log_probs = model.hear(batch, args.phase == 3)
+        regression = args.phase == 1 and progress < 0.4
+        loss, right = torch.zeros(()), 0.0
+        if not regression:
+            prompts, targets = tasks(sampler.data, batch.items, encoding, rng)
+            x, labels = sequence.assemble(model.earshot.backbone, rows, counts, prompts, targets)
+            loss, right = sequence.text_loss(model.earshot.backbone, x, labels)
+        total = loss
+        if args.phase == 1:
+            total = total + model.distance_to_table(rows, counts, log_probs) * max(0.1, 1 - progress)
+        if args.phase >= 2 and step % 3 == 0:
+            total = total + 0.5 * imagined_loss(model, next(imagined))
+        if args.phase == 3:
+            phones = [lexicon.phones(sampler.data.texts[i]) for i in batch.items]
+            total = total + 0.3 * ctc(log_probs, batch.frames, phones)
+        total.backward()
+        checkpoint.take_step(optimizer, checkpoint.rate(step, progress, args.lr, warmup=100))
+        step += 1
+        recent.append((float(loss.detach()), right, float(total.detach())))
+        if step % 50 == 0:
+            text, hits, whole = np.mean(recent[-50:], axis=0)
+            print(f"step {step} text {text:.3f} right {hits:.3f} total {whole:.3f} spent {clock.spent:.0f} s "
+                  f"left {args.minutes * 60 - clock.spent:.0f} s", flush=True)  # fmt: skip
+        if time.time() - last_save > 120:
+            store()
+            last_save = time.time()
+        if time.time() - last_dev > 300:
+            report(model, encoding)
+            last_dev = time.time()
+    store()
+    report(model, encoding)
+
+
+if __name__ == "__main__":
+    main()
