@@ -47,7 +47,7 @@ static void layer_norm(struct backend *be)
 
 static void elementwise(struct backend *be)
 {
-    static const size_t counts[] = {1, 7, 700};
+    static const size_t counts[] = {1, 7, 1000};
 
     for (size_t n = 0; n < ARRAY_SIZE(dims) * ARRAY_SIZE(counts); n++) {
         size_t dim = dims[n % ARRAY_SIZE(dims)], rows = counts[n / ARRAY_SIZE(dims)];

@@ -1,18 +1,11 @@
 /* The thread pool: every task runs once, also when jobs come hard on each other or after a sleep.
  */
 #include "kernels/cpu/pool.h"
+#include "tests/support/test.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <time.h>
-
-/* clang-format off: needs what is above */
-#include <cmocka.h>
-/* clang-format on */
 
 #define TASKS 300
 

@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <math.h>
 
-#define BLOCK 16
+#define BLOCK 64
+#define LOWEST -1e30f /* below any score, and its differences are finite */
 #define HEAD_MAX 256
 #define HEAD_VECTORS (HEAD_MAX / VL)
 
@@ -27,6 +28,41 @@ SIMD void dot4(float *out, const float *q, const float *const k[4], size_t count
     vf_sum4(out, sum[0], sum[1], sum[2], sum[3]);
 }
 
+/* e[0 .. count - 1]: scores of the keys at k, unscaled; on to a whole vector: the last one again.
+ */
+SIMD void score(float *e, const float *q, const float *k, size_t stride, size_t count,
+                size_t head_dim)
+{
+    for (size_t j = 0; j < count; j += 4) {
+        const float *keys[4];
+
+        for (size_t i = 0; i < 4; i++)
+            keys[i] = k + (j + i < count ? j + i : count - 1) * stride;
+        dot4(e + j, q, keys, head_dim);
+    }
+    for (size_t j = count; j % VL != 0; j++)
+        e[j] = e[count - 1];
+}
+
+/* e = e^(scale e - m), m the largest of it and of before; zero past count. Returns m, adds to z. */
+SIMD float weigh(float *e, size_t count, float scale, float before, vf *z)
+{
+    vf top = vf_set1(before);
+    float m;
+
+    for (size_t j = 0; j < count; j += VL)
+        top = vf_max(top, vf_load(e + j) * scale);
+    m = vf_top(top);
+    *z *= vf_exp(vf_set1(before - m));
+    for (size_t j = 0; j < count; j += VL)
+        vf_store(e + j, vf_exp(vf_load(e + j) * scale - m));
+    for (size_t j = count; j % VL != 0; j++)
+        e[j] = 0.0f;
+    for (size_t j = 0; j < count; j += VL)
+        *z += vf_load(e + j);
+    return m;
+}
+
 /* One query of one head over positions first .. last. */
 SIMD void attend(const struct attention *a, size_t row, size_t head, size_t first, size_t last,
                  size_t head_dim)
@@ -36,42 +72,29 @@ SIMD void attend(const struct attention *a, size_t row, size_t head, size_t firs
     const float *k = a->k + head * head_dim;
     const float *v = a->v + head * head_dim;
     float *y = a->y + row * stride + head * head_dim;
-    vf sum[HEAD_VECTORS];
-    float m = -INFINITY, z = 0.0f;
+    vf sum[HEAD_VECTORS], z = vf_set1(0.0f);
+    float m = LOWEST;
 
     for (size_t i = 0; i * VL < head_dim; i++)
         sum[i] = vf_set1(0.0f);
     for (size_t p = first; p <= last; p += BLOCK) {
         size_t count = last - p + 1 < BLOCK ? last - p + 1 : BLOCK;
-        float e[BLOCK], before = m, keep;
+        float e[BLOCK], before = m;
 
-        for (size_t j = 0; j < count; j += 4) { /* past the end: the last one again */
-            const float *keys[4];
+        score(e, q, k + p * stride, stride, count, head_dim);
+        m = weigh(e, count, a->scale, before, &z);
+        if (p > first) {
+            vf keep = vf_exp(vf_set1(before - m));
 
-            for (size_t i = 0; i < 4; i++)
-                keys[i] = k + (j + i < count ? p + j + i : last) * stride;
-            dot4(e + j, q, keys, head_dim);
+            for (size_t i = 0; i * VL < head_dim; i++)
+                sum[i] *= keep;
         }
-        for (size_t j = 0; j < count; j++) {
-            e[j] *= a->scale;
-            m = e[j] > m ? e[j] : m;
-        }
-        for (size_t j = count; j < BLOCK; j++)
-            e[j] = m;
-        for (size_t j = 0; j < BLOCK; j += VL)
-            vf_store(e + j, vf_exp(vf_load(e + j) - m));
-        keep = p == first ? 0.0f : vf_exp(vf_set1(before - m))[0];
-        z *= keep;
-        for (size_t i = 0; i * VL < head_dim; i++)
-            sum[i] *= keep;
-        for (size_t j = 0; j < count; j++) {
-            z += e[j];
+        for (size_t j = 0; j < count; j++)
             for (size_t i = 0; i * VL < head_dim; i++)
                 sum[i] += vf_load_n(v + (p + j) * stride + i * VL, head_dim - i * VL) * e[j];
-        }
     }
     for (size_t i = 0; i * VL < head_dim; i++)
-        vf_store_n(y + i * VL, sum[i] / z, head_dim - i * VL);
+        vf_store_n(y + i * VL, sum[i] / vf_sum(z), head_dim - i * VL);
 }
 
 static void attention_part(void *context, size_t begin, size_t end, size_t thread)

@@ -11,7 +11,7 @@
 
 #define THREADS_DEFAULT_MAX 8
 #define THREADS_MAX 256
-#define WORTH 60000 /* multiplications that pay for waking a thread: some microseconds */
+#define WORTH 200000 /* multiplications that pay for waking a thread: 3 to 10 microseconds */
 #define TASKS_PER_THREAD 4
 
 int backend_cpu_create(struct backend **out, int threads)

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -104,6 +105,19 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
+/* The worker takes no signal: they are for the threads that wait for them. */
+static int start(struct worker *w)
+{
+    sigset_t all, before;
+    int ret;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    ret = -pthread_create(&w->thread, NULL, worker_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ret;
+}
+
 int pool_create(struct pool **out, size_t threads)
 {
     struct pool *p;
@@ -126,7 +140,7 @@ int pool_create(struct pool **out, size_t threads)
 
         w->pool = p;
         w->index = p->started + 1;
-        ret = -pthread_create(&w->thread, NULL, worker_main, w);
+        ret = start(w);
         if (ret)
             goto fail;
         p->started++;

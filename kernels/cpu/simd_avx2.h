@@ -37,6 +37,14 @@ SIMD void vf_sum4(float *out, vf a, vf b, vf c, vf d)
     _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1)));
 }
 
+SIMD float vf_top(vf v)
+{
+    __m128 b = _mm_max_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+
+    b = _mm_max_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_max_ss(b, _mm_movehdup_ps(b)));
+}
+
 SIMD vf vf_load_half(const uint8_t *p)
 {
     return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)p));

@@ -40,6 +40,11 @@ SIMD void vf_sum4(float *out, vf a, vf b, vf c, vf d)
     _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
 }
 
+SIMD float vf_top(vf v)
+{
+    return _mm512_reduce_max_ps((__m512)v);
+}
+
 SIMD vf vf_load_half(const uint8_t *p)
 {
     return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));

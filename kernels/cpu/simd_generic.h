@@ -31,6 +31,14 @@ SIMD void vf_sum4(float *out, vf a, vf b, vf c, vf d)
     out[3] = vf_sum(d);
 }
 
+SIMD float vf_top(vf v)
+{
+    float a = v[0] > v[1] ? v[0] : v[1];
+    float b = v[2] > v[3] ? v[2] : v[3];
+
+    return a > b ? a : b;
+}
+
 SIMD uint16_t load_half(const uint8_t *p)
 {
     uint16_t u;

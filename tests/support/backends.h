@@ -5,20 +5,13 @@
 #define EARSHOT_TESTS_SUPPORT_BACKENDS_H
 
 #include "kernels/backend.h"
+#include "tests/support/test.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* clang-format off: needs what is above */
-#include <cmocka.h>
-/* clang-format on */
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
