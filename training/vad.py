@@ -12,7 +12,7 @@ the energy of the clean speech, with hysteresis. Every fourth noise recording (b
 class) is held out; so are the dev speakers.
 
 Usage: python -m training.vad prepare SPEECH_DIR CACHE_DIR
-       python -m training.vad train CACHE_DIR MODEL.pt [--minutes M]
+       python -m training.vad train CACHE_DIR MODEL.pt [--minutes M]         M of processor time
        python -m training.vad export MODEL.pt dsp/vad_model.c dsp/vad_model.h
        python -m training.vad golden MODEL.pt tests/golden
 """
@@ -32,6 +32,7 @@ LEVEL_FRAMES = 200
 CONTEXT = 3
 CONV, GRU1, GRU2 = 40, 48, 32
 FRAMES = 400  # of a training sequence
+CHUNK = 100  # frames between two steps of the optimiser
 HELD_OUT = 4  # every fourth source
 CHORDS = ((0, 7), (0, 4, 7), (0, 3, 7), (0, 4, 7, 11))
 
@@ -55,7 +56,7 @@ def read_audio(path):
 
 def to_power(mel):
     """Features back to mel power; the floor is digital silence."""
-    power = np.power(10.0, 4.0 * mel.astype(np.float32) - 4.0, dtype=np.float32)
+    power = np.exp((4.0 * mel.astype(np.float32) - 4.0) * np.float32(np.log(10.0)))
     return np.where(power > 2e-10, power, 0.0).astype(np.float32)
 
 
@@ -229,14 +230,16 @@ class Mixer:
         self.speech = Part(cache_dir / "speech-train.npz")
         self.noise = Part(cache_dir / "noise-train.npz")
         self.synth = Part(cache_dir / "synth-train.npz")
+        width = np.maximum(1.0, np.linspace(-1, 7, MEL_BINS))
+        self.white = (rng.standard_gamma(width, (20000, MEL_BINS)) / width).astype(np.float32)
         lengths = np.diff(np.concatenate(([0], self.speech.ends)))
         self.long = np.flatnonzero(lengths >= 150)
 
     def hiss(self):
         """Stationary coloured noise: a band's power is chi-square in its number of frequencies."""
-        width = np.maximum(1.0, np.linspace(-1, 7, MEL_BINS))
-        colour = np.power(10.0, self.rng.uniform(-0.4, 0.1) * np.linspace(0, 5, MEL_BINS))
-        return (self.rng.standard_gamma(width, (FRAMES, MEL_BINS)) / width * colour).astype(np.float32)
+        slope = self.rng.uniform(-0.4, 0.1) * np.linspace(0, 5, MEL_BINS)
+        start = self.rng.integers(len(self.white) - FRAMES)
+        return self.white[start : start + FRAMES] * np.power(10.0, slope).astype(np.float32)
 
     def noise_track(self):
         """[FRAMES, 80] of noise clips end to end, each at its own level, mean power 1 or so."""
@@ -262,7 +265,7 @@ class Mixer:
         power = np.zeros((FRAMES, MEL_BINS), np.float32)
         label = np.zeros(FRAMES, np.uint8)
         eq = equaliser(rng, 3)
-        at = int(rng.integers(0, 200))
+        at = int(rng.integers(0, 150))
         while at < FRAMES - 30:
             i = rng.choice(self.long) if rng.random() < 0.5 else rng.integers(len(self.speech))
             mel, truth = self.speech.clip(i)
@@ -302,8 +305,8 @@ class Mixer:
             end = start + rng.integers(5, 300)
             power[start:end] = 0
             label[start:end] = 0
-        features = (np.log10(np.maximum(power, 1e-10)) + 4) / 4
-        return features.astype(np.float32), label
+        features = np.log(np.maximum(power.astype(np.float32), 1e-10)) / np.float32(np.log(10.0))
+        return (features + 4) / 4, label
 
     def batch(self, size):
         pairs = [self.sequence() for _ in range(size)]
@@ -312,11 +315,9 @@ class Mixer:
 
 def smear(power, decay, amount):
     """Late reverberation: each band's energy decays instead of stopping."""
-    tail = np.zeros(MEL_BINS, np.float32)
-    for t in range(len(power)):
-        direct = power[t].copy()
-        power[t] += amount * tail
-        tail = decay * tail + direct
+    from scipy.signal import lfilter
+
+    power += amount * lfilter([0, 1], [1, -decay], power, axis=0).astype(np.float32)
 
 
 # --- training -----------------------------------------------------------------------------------
@@ -344,9 +345,10 @@ def build_net():
             self.gru2 = torch.nn.GRU(GRU1, GRU2, batch_first=True)
             self.out = torch.nn.Linear(GRU2, 1)
 
-        def forward(self, z, h1=None, h2=None):
-            z = torch.nn.functional.pad(z.transpose(1, 2), (CONTEXT - 1, 0))
-            a = torch.relu(self.conv(z)).transpose(1, 2)
+        def forward(self, z, h1, h2):
+            """z [n, CONTEXT - 1 + frames, 80] -> logits [n, frames]"""
+            windows = z.unfold(1, CONTEXT, 1).flatten(2)  # [n, frames, 80 * CONTEXT], as conv.weight
+            a = torch.relu(torch.nn.functional.linear(windows, self.conv.weight.flatten(1), self.conv.bias))
             a, h1 = self.gru1(a, h1)
             a, h2 = self.gru2(a, h2)
             return self.out(a)[:, :, 0], h1, h2
@@ -365,7 +367,7 @@ def frame_weights(label):
     return 1.0 - near.astype(np.float32)
 
 
-def train(cache_dir, model_path, minutes, begin_with=None, batch_size=64):
+def train(cache_dir, model_path, minutes, begin_with=None, batch_size=192):
     import torch
 
     torch.set_num_threads(1)
@@ -377,9 +379,11 @@ def train(cache_dir, model_path, minutes, begin_with=None, batch_size=64):
         net.load_state_dict(torch.load(begin_with, weights_only=True))
     print(f"{sum(p.numel() for p in net.parameters())} parameters")
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
-    begun, step, running = time.time(), 0, None
+    # The average of the last few hundred steps is better than any of them, and can be stopped at will.
+    average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
+    step, running = 0, None
     h1 = h2 = level = None
-    while (done := (time.time() - begun) / (60 * minutes)) < 1:
+    while (done := time.process_time() / (60 * minutes)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * (0.5 + 0.5 * np.cos(np.pi * done)) * min(1, (step + 1) / 100) + 1e-5
         features, label = mixer.batch(batch_size)
@@ -391,22 +395,27 @@ def train(cache_dir, model_path, minutes, begin_with=None, batch_size=64):
         level[fresh] = np.nan
         h1[:, fresh], h2[:, fresh] = 0, 0
         z, level = remove_level(features, level)
-        logits, h1, h2 = net(torch.from_numpy(z), h1, h2)
-        h1, h2 = h1.detach(), h2.detach()
+        z = torch.from_numpy(np.pad(z, ((0, 0), (CONTEXT - 1, 0), (0, 0))))
         truth = torch.from_numpy(label.astype(np.float32))
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(
-            logits, truth, weight=torch.from_numpy(frame_weights(label))
-        )
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
-        step += 1
-        if step % 50 == 0:
-            print(f"{step} {(time.time() - begun) / 60:.1f} min, loss {running:.4f}", flush=True)
-            torch.save(net.state_dict(), model_path)
-    torch.save(net.state_dict(), model_path)
+        weight = torch.from_numpy(frame_weights(label))
+        for at in range(0, FRAMES, CHUNK):
+            logits, h1, h2 = net(z[:, at : at + CHUNK + CONTEXT - 1], h1.detach(), h2.detach())
+            part = slice(at, at + CHUNK)
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                logits, truth[:, part], weight=weight[:, part]
+            )
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            average.update_parameters(net)
+            running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
+            step += 1
+        h1, h2 = h1.detach(), h2.detach()
+        if step % 40 == 0:
+            print(f"{step} {time.process_time() / 60:.1f} min, loss {running:.4f}", flush=True)
+            torch.save(average.module.state_dict(), model_path)
+    torch.save(average.module.state_dict(), model_path)
 
 
 # --- export -------------------------------------------------------------------------------------
