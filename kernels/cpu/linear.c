@@ -5,7 +5,8 @@
  * rows  a panel is widened to floats in the cache, and tiles of rows x panels are computed from it.
  *              Between blocks of inputs the sums wait in memory, which does not change them.
  * Why not a BLAS: the order of its sums depends on the number of rows, and it wants the weights as
- * floats. OpenBLAS 0.3.21 is not faster at the shapes we have.
+ * floats. OpenBLAS 0.3.21 (AVX-512, one thread, widths 256 to 3072) takes 1.1 to 2 times as long
+ * from 8 to 64 rows, and 0.8 to 1.1 times at 512.
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"
