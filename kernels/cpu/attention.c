@@ -1,7 +1,7 @@
 /* Sliding-window attention. A query's positions are taken in blocks of BLOCK, oldest first, with
- * the softmax's maximum, sum and value kept as running quantities: m' = max(m, block);  y = y e^(m
- * - m') + sum_p e^(s_p - m') v_p;  z likewise so that nothing but the block's scores is stored, and
- * the order depends on the window alone.
+ * the softmax's maximum, sum and value kept as running quantities
+ *     m' = max(m, block);   y = y e^(m - m') + sum_p e^(s_p - m') v_p;   z likewise
+ * so that nothing but the block's scores is stored, and the order depends on the window alone.
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"

@@ -1,9 +1,10 @@
 /* y = act(x W^T + b). An output is a lane, and lane o of row t is
  *     s = 0;  for i in 0 .. in - 1: s = fma(x[t][i], W[o][i], s);  y = act(s + b[o])
  * in this order in both ways through this file, so a row comes out the same whatever else is
- * computed with it: few rows   the packed weights are widened in registers, once for all rows; many
- * rows  a panel is widened to floats in the cache, and tiles of rows x panels are computed from it.
- *              Between blocks of inputs the sums wait in memory, which does not change them.
+ * computed with it. With few rows the packed weights are widened in registers. With many, a panel
+ * is widened to floats in the cache, and tiles of rows x panels are computed from it; between
+ * blocks of inputs the sums wait in memory, which does not change them.
+ *
  * Why not a BLAS: the order of its sums depends on the number of rows, and it wants the weights as
  * floats. OpenBLAS 0.3.21 (AVX-512, one thread, widths 256 to 3072) takes 1.1 to 2 times as long
  * from 8 to 64 rows, and 0.8 to 1.1 times at 512.

@@ -1,7 +1,8 @@
 /* Vectors of floats for the operations: vf holds VL floats and takes + - * / like a float
  * (compilers' vector extension; a * b + c is fused where the processor can). What the extension
- * lacks is in one header for each instruction set: vf_set1, vf_sum and loads that widen. All are
- * exact but vf_sum, which adds halves to halves.
+ * lacks is in one header for each instruction set: vf_set1, loads that widen, vf_sum, vf_sum4 of
+ * four vectors, vf_top (the largest lane). All but the sums are exact, and each sum has its own
+ * fixed order.
  */
 #ifndef EARSHOT_KERNELS_CPU_SIMD_H
 #define EARSHOT_KERNELS_CPU_SIMD_H
