@@ -139,6 +139,8 @@ static bool decode(struct recogniser *r, const struct prompt *prompt,
             break;
         size_t size, before = r->text.size;
         const char *bytes = tokenizer_bytes(m->tokenizer, id, &size);
+        for (; before == 0 && size > 0 && *bytes == ' '; size--)
+            bytes++;
         text_append(&r->text, bytes, size);
         if (on_token && r->text.size != before)
             on_token(r);
