@@ -1,13 +1,13 @@
-/* A microphone as a source (PortAudio). PortAudio fixes its list of devices when it is initialised,
- * so every start initialises it and every stop terminates it. Front-end thread but for create.
- */
+/* A microphone as a source: starts and kills the capture process, reads its packets. */
 #ifndef EARSHOT_DAEMON_CAPTURE_H
 #define EARSHOT_DAEMON_CAPTURE_H
 
 #include "daemon/sources.h"
 
-/* device: its exact name; empty: pipewire, pulse or default, else what PortAudio takes for its
- * default, else the first that opens. */
+/* The option of earshotd that makes it the capture process: --capture-process DEVICE BUFFER_MS. */
+#define CAPTURE_OPTION "--capture-process"
+
+/* device: its exact name, or empty, as microphone_open has it. */
 int capture_create(struct source **out, const char *device, int buffer_ms, struct error *error);
 
 #endif

@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "daemon/assistant.h"
 #include "daemon/bus.h"
+#include "daemon/capture.h"
+#include "daemon/capture_process.h"
 #include "daemon/config.h"
 #include "daemon/engine.h"
 #include "daemon/places.h"
@@ -137,6 +139,8 @@ static int serve(const struct config *c, const struct options *o, struct supervi
 
 int main(int argc, char **argv)
 {
+    if (argc == 4 && strcmp(argv[1], CAPTURE_OPTION) == 0)
+        return capture_process(argv[2], argv[3]);
     struct options options = {0};
     int status = read_options(&options, argc, argv);
     if (status >= 0)

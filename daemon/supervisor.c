@@ -33,7 +33,7 @@ struct supervisor {
 static void cut_off(int number)
 {
     (void)number;
-    static const char line[] = "earshotd: something hangs: cut off\n";
+    static const char line[] = "earshotd: cut off what would not end\n";
     ssize_t n = write(STDERR_FILENO, line, sizeof line - 1);
     (void)n;
     _exit(EXIT_SUCCESS);

@@ -1,0 +1,66 @@
+#include "daemon/capture_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+
+/* False: nobody reads any more. */
+static bool send_packet(const void *data, size_t size)
+{
+    ssize_t n;
+    do
+        n = send(CAPTURE_SOCKET, data, size, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)size;
+}
+
+static bool send_opened(const struct microphone *m, int code, const struct error *error)
+{
+    struct capture_opened opened = {.code = code};
+    if (!code) {
+        opened.rate_hz = microphone_rate_hz(m);
+        opened.channels = microphone_channels(m);
+    }
+    snprintf(opened.name, sizeof opened.name, "%.255s", code ? error->message : microphone_name(m));
+    return send_packet(&opened, sizeof opened);
+}
+
+static void pass_on(struct microphone *m)
+{
+    static struct capture_block block;
+    size_t channels = (size_t)microphone_channels(m);
+    size_t most = (size_t)microphone_rate_hz(m) / CAPTURE_BLOCKS_HZ;
+    for (;;) {
+        long n = microphone_read(m, block.samples, most);
+        if (n < 0)
+            return;
+        block.frames = (uint32_t)n;
+        block.lost = (uint32_t)microphone_lost(m);
+        size_t size =
+            offsetof(struct capture_block, samples) + (size_t)n * channels * sizeof *block.samples;
+        if (!n && !block.lost)
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        else if (!send_packet(&block, size))
+            return;
+    }
+}
+
+int capture_process(const char *device, const char *buffer_ms)
+{
+    struct microphone *m = NULL;
+    struct error error;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive the daemon */
+    prctl(PR_SET_NAME, "earshot-capture");
+    int code = microphone_open(&m, device, atoi(buffer_ms), &error);
+    if (!send_opened(m, code, &error) || code)
+        return EXIT_FAILURE;
+    pass_on(m);
+    return EXIT_FAILURE;
+}

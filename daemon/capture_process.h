@@ -1,0 +1,35 @@
+/* Capture in a process of its own. PortAudio 19.6 must be expected to hang: when the sound server
+ * dies while a stream starts, its thread ends with a mutex locked that the opener waits for; when
+ * it dies later, that thread may go round a failed check for ever. A process can be killed.
+ *
+ *   device ─► PortAudio callback ─► ring ─► capture process ──socket──► front-end thread
+ */
+#ifndef EARSHOT_DAEMON_CAPTURE_PROCESS_H
+#define EARSHOT_DAEMON_CAPTURE_PROCESS_H
+
+#include "daemon/microphone.h"
+
+enum {
+    CAPTURE_SOCKET = 3,       /* the descriptor that the process writes to: a SOCK_SEQPACKET */
+    CAPTURE_BLOCKS_HZ = 100,  /* a block has at most a hundredth of a second */
+    CAPTURE_BLOCK_MAX = 7680, /* samples of one: 384 kHz, 2 channels */
+};
+
+/* The first packet: what was opened, or why not. */
+struct capture_opened {
+    int code; /* 0 or -errno */
+    int rate_hz, channels;
+    char name[MICROPHONE_NAME_MAX]; /* of the device, or the error */
+};
+
+/* Every other packet, without the samples that it has not. */
+struct capture_block {
+    uint32_t frames;
+    uint32_t lost; /* frames before these */
+    float samples[CAPTURE_BLOCK_MAX];
+};
+
+/* The whole process: returns its exit status when the device or the reader is gone. */
+int capture_process(const char *device, const char *buffer_ms);
+
+#endif

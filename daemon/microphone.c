@@ -1,0 +1,159 @@
+#include "daemon/microphone.h"
+
+#include "daemon/capture_rt.h"
+#include "daemon/clock.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SILENT_US = 2000000, /* a device that delivers nothing for this long is dead */
+};
+
+struct microphone {
+    int rate_hz, channels, buffer_ms;
+    char name[MICROPHONE_NAME_MAX];
+    PaStream *stream;
+    struct capture_rt rt;
+    uint64_t lost_told, overflows_told;
+    uint64_t frames_seen; /* rt.frames when it last grew */
+    int64_t seen_us;      /* clock then */
+};
+
+static int open_stream(struct microphone *m, PaDeviceIndex i, int channels, struct error *error)
+{
+    const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
+    m->rate_hz = (int)(info->defaultSampleRate + 0.5);
+    m->channels = channels;
+    m->rt.channels = (size_t)channels;
+    if (m->rate_hz < 4000 || m->rate_hz > 384000)
+        return error_set(error, -EINVAL, "%s: a rate of %d Hz", info->name, m->rate_hz);
+    ring_destroy(m->rt.ring);
+    m->rt.ring = NULL;
+    size_t frames = (size_t)m->rate_hz * (size_t)m->buffer_ms / 1000;
+    int rc = ring_create(&m->rt.ring, frames * (size_t)channels);
+    if (rc)
+        return error_set(error, rc, "%s: no memory for its audio", info->name);
+
+    PaStreamParameters parameters = {.device = i,
+                                     .channelCount = channels,
+                                     .sampleFormat = paFloat32,
+                                     .suggestedLatency = info->defaultHighInputLatency};
+    PaError pa =
+        Pa_OpenStream(&m->stream, &parameters, NULL, m->rate_hz, paFramesPerBufferUnspecified,
+                      paClipOff | paDitherOff, capture_rt_callback, &m->rt);
+    if (pa != paNoError)
+        return error_set(error, -EIO, "%s: %s", info->name, Pa_GetErrorText(pa));
+    pa = Pa_StartStream(m->stream);
+    if (pa != paNoError) {
+        Pa_CloseStream(m->stream);
+        return error_set(error, -EIO, "%s: %s", info->name, Pa_GetErrorText(pa));
+    }
+    snprintf(m->name, sizeof m->name, "%s", info->name);
+    return 0;
+}
+
+static bool can_capture(PaDeviceIndex i)
+{
+    const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
+    return info && info->maxInputChannels > 0;
+}
+
+static int open_device(struct microphone *m, PaDeviceIndex i, struct error *error)
+{
+    int rc = open_stream(m, i, 1, error);
+    if (rc && Pa_GetDeviceInfo(i)->maxInputChannels > 1)
+        rc = open_stream(m, i, 2, error);
+    return rc;
+}
+
+static int open_named(struct microphone *m, const char *name, struct error *error)
+{
+    for (PaDeviceIndex i = 0; i < Pa_GetDeviceCount(); i++)
+        if (can_capture(i) && strcmp(Pa_GetDeviceInfo(i)->name, name) == 0)
+            return open_device(m, i, error);
+    return error_set(error, -ENODEV, "%s: no such capture device", name);
+}
+
+static int open_any(struct microphone *m, struct error *error)
+{
+    static const char *const preferred[] = {"pipewire", "pulse", "default"};
+    for (size_t i = 0; i < sizeof preferred / sizeof *preferred; i++)
+        if (open_named(m, preferred[i], error) == 0)
+            return 0;
+    PaDeviceIndex fallback = Pa_GetDefaultInputDevice();
+    if (fallback != paNoDevice && open_device(m, fallback, error) == 0)
+        return 0;
+    for (PaDeviceIndex i = 0; i < Pa_GetDeviceCount(); i++)
+        if (can_capture(i) && open_device(m, i, error) == 0)
+            return 0;
+    return error_set(error, -ENODEV, "no capture device");
+}
+
+int microphone_open(struct microphone **out, const char *device, int buffer_ms, struct error *error)
+{
+    struct microphone *m = calloc(1, sizeof *m);
+    if (!m)
+        return error_set(error, -ENOMEM, "out of memory");
+    m->buffer_ms = buffer_ms;
+    PaError pa = Pa_Initialize();
+    int rc = pa == paNoError ? 0 : error_set(error, -EIO, "PortAudio: %s", Pa_GetErrorText(pa));
+    if (!rc)
+        rc = *device ? open_named(m, device, error) : open_any(m, error);
+    m->seen_us = clock_monotonic_us();
+    if (rc) {
+        ring_destroy(m->rt.ring);
+        free(m);
+        return rc;
+    }
+    *out = m;
+    return 0;
+}
+
+int microphone_rate_hz(const struct microphone *m)
+{
+    return m->rate_hz;
+}
+
+int microphone_channels(const struct microphone *m)
+{
+    return m->channels;
+}
+
+const char *microphone_name(const struct microphone *m)
+{
+    return m->name;
+}
+
+static bool is_dead(struct microphone *m)
+{
+    uint64_t frames = atomic_load_explicit(&m->rt.frames, memory_order_relaxed);
+    if (frames != m->frames_seen) {
+        m->frames_seen = frames;
+        m->seen_us = clock_monotonic_us();
+        return false;
+    }
+    return Pa_IsStreamActive(m->stream) != 1 || clock_monotonic_us() - m->seen_us > SILENT_US;
+}
+
+long microphone_read(struct microphone *m, float *samples, size_t frames)
+{
+    size_t n = ring_read(m->rt.ring, samples, frames * m->rt.channels) / m->rt.channels;
+    if (n)
+        return (long)n;
+    return is_dead(m) ? -EIO : 0;
+}
+
+uint64_t microphone_lost(struct microphone *m)
+{
+    uint64_t total = atomic_load_explicit(&m->rt.lost, memory_order_relaxed);
+    uint64_t overflows = atomic_load_explicit(&m->rt.overflows, memory_order_relaxed);
+    uint64_t n = total - m->lost_told;
+    n += (overflows - m->overflows_told) * (uint64_t)m->rate_hz / 10;
+    m->lost_told = total;
+    m->overflows_told = overflows;
+    return n;
+}
