@@ -553,8 +553,25 @@ def microphone():
     player.wait()
     d.stop()
     check("the events kept their contract", keeps_the_contract(d))
+    overrun(pulse)
     pulse.stop()
     (WORK / "home" / ".asoundrc").unlink()
+
+
+def overrun(pulse):
+    """A daemon that stands still for longer than its buffers last loses audio, and says so."""
+    d = Daemon("--config", config("[audio]\nbuffer_ms = 500\n"), source="portaudio",
+               extra={"PULSE_SERVER": f"unix:{pulse.socket}"})
+    check("the microphone is open", wait_until(lambda: d.get("Device") == "pulse", 20))
+    d.process.send_signal(signal.SIGSTOP)
+    time.sleep(6)
+    d.process.send_signal(signal.SIGCONT)
+    check("lost audio is announced", wait_until(lambda: d.of("AudioLost"), 10))
+    pause(1)
+    lost = sum(args[0] for args in d.of("AudioLost")) / 16000
+    check("as much as was lost", 1 < lost < 7, f"{lost:.1f} s")
+    check("and the daemon goes on", d.reaches(IDLE, 5))
+    d.stop()
 
 
 def main():
