@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -17,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    OPEN_MS = 5000,      /* the time a device has to open */
+    OPEN_US = 5000000,   /* the time a device has to open */
     SILENT_US = 3000000, /* without a packet: the process hangs */
 };
 
@@ -29,7 +28,7 @@ struct capture {
     int buffer_ms;
     pid_t process;   /* 0: none */
     int socket;      /* -1: none */
-    int64_t seen_us; /* clock at the last packet */
+    int64_t seen_us; /* clock at the last packet, or at the start */
     uint64_t lost;   /* to be told */
     struct capture_block block;
 };
@@ -90,13 +89,16 @@ static int start_process(struct capture *c, struct error *error)
     return rc ? error_set(error, rc, "the capture process: %s", strerror(-rc)) : 0;
 }
 
-static int wait_opened(struct capture *c, struct error *error)
+static int take_opened(struct capture *c, struct error *error)
 {
     struct capture_opened opened;
-    struct pollfd p = {c->socket, POLLIN, 0};
-    if (poll(&p, 1, OPEN_MS) <= 0)
+    ssize_t n = recv(c->socket, &opened, sizeof opened, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        if (clock_monotonic_us() < c->seen_us + OPEN_US)
+            return -EINPROGRESS;
         return error_set(error, -ETIMEDOUT, "the capture device does not open");
-    if (recv(c->socket, &opened, sizeof opened, 0) != (ssize_t)sizeof opened)
+    }
+    if (n != (ssize_t)sizeof opened)
         return error_set(error, -EIO, "the capture process ended");
     opened.name[sizeof opened.name - 1] = '\0';
     if (opened.code)
@@ -110,13 +112,16 @@ static int wait_opened(struct capture *c, struct error *error)
 static int start(struct source *s, struct error *error)
 {
     struct capture *c = cast(s);
-    int rc = start_process(c, error);
+    int rc = 0;
+    if (!c->process) {
+        c->seen_us = clock_monotonic_us();
+        c->lost = 0;
+        rc = start_process(c, error);
+    }
     if (!rc)
-        rc = wait_opened(c, error);
-    if (rc)
+        rc = take_opened(c, error);
+    if (rc && rc != -EINPROGRESS)
         stop(s);
-    c->seen_us = clock_monotonic_us();
-    c->lost = 0;
     return rc;
 }
 

@@ -165,9 +165,9 @@ static int make_buffers(struct front *f)
 
 static void close_source(struct front *f)
 {
+    f->source->ops->stop(f->source); /* it may be about to open */
     if (!f->open)
         return;
-    f->source->ops->stop(f->source);
     free_buffers(f);
     f->open = false;
     frontend_finish(f->frontend);
@@ -188,6 +188,10 @@ static void open_source(struct front *f)
 {
     struct error error;
     int rc = f->source->ops->start(f->source, &error);
+    if (rc == -EINPROGRESS) {
+        engine_wait(f->engine->front_wake, f->source->wait_ms);
+        return;
+    }
     if (!rc && (rc = make_buffers(f)) != 0) {
         f->source->ops->stop(f->source);
         free_buffers(f);

@@ -18,7 +18,8 @@ enum {
 struct source;
 
 struct source_ops {
-    /* Opens; sets rate_hz, channels and name. 0 or -errno; may be called again later. */
+    /* Opens; sets rate_hz, channels and name. 0, -EINPROGRESS (it takes its time: call again soon,
+     * or stop) or another -errno; may be called again later. Never blocks. */
     int (*start)(struct source *s, struct error *error);
     /* Up to frames interleaved frames that are there now: their count, 0 (none yet), -ENODATA (the
      * end, for good) or another -errno (lost: stop, and start again later). */
