@@ -70,6 +70,34 @@ class Clock:
         return self.spent
 
 
+class Team:
+    """Processes that train one model together, each on its own batches and its own core: gradients are averaged.
+
+    Two such processes of one thread are faster than one of two threads: they meet once a step, not once an operation.
+    """
+
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+        if size > 1:
+            os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+            os.environ.setdefault("MASTER_PORT", "29571")
+            torch.distributed.init_process_group("gloo", rank=rank, world_size=size)
+
+    def average(self, params, number):
+        """Average the gradients of params in place, and a number, which is returned."""
+        if self.size == 1:
+            return number
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
+        flat = torch.cat([part.flatten() for part in parts] + [torch.tensor([number], dtype=torch.float32)])
+        torch.distributed.all_reduce(flat)
+        flat /= self.size
+        at = 0
+        for p in params:
+            p.grad = flat[at : at + p.numel()].view_as(p)
+            at += p.numel()
+        return float(flat[-1])
+
+
 def rate(step, progress, peak, warmup=500, flat=0.3, floor=0.01):
     """Learning rate: linear warm-up in steps, flat, then a cosine to floor * peak as progress goes from `flat` to 1."""
     if progress > flat:

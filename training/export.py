@@ -1,4 +1,4 @@
-"""Write a trained model as GGUF (general.architecture "earshot"; the layout is described in docs/model-format.md).
+"""Write a trained model as GGUF (general.architecture "earshot"; the layout is described in docs/model.md).
 
     python -m training.export CHECKPOINT OUT.gguf [--type q8_0] [--name NAME]
 

@@ -223,26 +223,37 @@ class TimeMixing(nn.Module):
     def forward(self, x, v_first):
         """x [B, T, C] after ln1; v_first [B, T, C] or None in layer 0 -> (y, v_first)."""
         dx = shift(x) - x
-        r = self.receptance(torch.addcmul(x, dx, self.x_r))
-        k = self.key(torch.addcmul(x, dx, self.x_k))
-        x_v = torch.addcmul(x, dx, self.x_v)
+
+        def mixed(name):
+            return torch.addcmul(x, dx, getattr(self, f"x_{name}").to(x.dtype))
+
+        r, k, x_v = self.receptance(mixed("r")), self.key(mixed("k")), mixed("v")
         v = self.value(x_v)
-        w = self.w0 + torch.tanh(torch.addcmul(x, dx, self.x_w) @ self.w1) @ self.w2
+        w = self.low_rank("w", torch.tanh, mixed("w"), self.w0)
         w = torch.exp(-0.6065306597 * torch.sigmoid(w.float()))
-        a = torch.sigmoid(self.a0 + (torch.addcmul(x, dx, self.x_a) @ self.a1) @ self.a2)
-        g = torch.sigmoid(torch.addcmul(x, dx, self.x_g) @ self.g1) @ self.g2
+        a = torch.sigmoid(self.low_rank("a", None, mixed("a"), self.a0))
+        g = self.low_rank("g", torch.sigmoid, mixed("g"))
         if self.layer == 0:
             v_first = v
         else:
-            v = v + (v_first - v) * torch.sigmoid(self.v0 + (x_v @ self.v1) @ self.v2)
-        kk = F.normalize(self.heads(k * self.k_k).float(), dim=-1)
-        k = k * (1 + (a - 1) * self.k_a)
-        r, w, k, v, a = (self.heads(t.float()) for t in (r, w, k, v, a))
+            v = v + (v_first - v) * torch.sigmoid(self.low_rank("v", None, x_v, self.v0))
+        kk = F.normalize(self.heads(k * self.k_k.to(k.dtype)).float(), dim=-1)
+        k = torch.addcmul(k, k * (a - 1), self.k_a.to(k.dtype))
+        r, w, k, v, a = (self.heads(t) for t in (r, w, k, v, a))
         recurrence = wkv7 if self.head_size == 64 else (lambda *t: wkv7_reference(*t)[0])
         y = recurrence(r, w, k, v, -kk, kk * a)
-        y = self.ln_x(y.flatten(0, 1).flatten(1)).view_as(x)
-        bonus = (r * k * self.r_k).sum(-1, keepdim=True) * v
+        y = self.ln_x(y.flatten(0, 1).flatten(1)).view_as(x).to(x.dtype)
+        bonus = (r * k * self.r_k.to(r.dtype)).sum(-1, keepdim=True) * v
         return self.output((y + bonus.flatten(2)) * g), v_first
+
+    def low_rank(self, name, bend, x, bias=None):
+        """bend(x W1) W2 + bias, a product and a sum in one."""
+        inner = x @ getattr(self, name + "1")
+        inner = inner if bend is None else bend(inner)
+        outer = getattr(self, name + "2")
+        if bias is None:
+            return inner @ outer
+        return torch.addmm(bias, inner.flatten(0, 1), outer).view_as(x)
 
     def heads(self, x):
         return x.unflatten(-1, (-1, self.head_size))
@@ -258,7 +269,7 @@ class ChannelMixing(nn.Module):
         nn.init.zeros_(self.value.weight)
 
     def forward(self, x):
-        return self.value(F.relu(self.key(torch.addcmul(x, shift(x) - x, self.x_k))) ** 2)
+        return self.value(F.relu(self.key(torch.addcmul(x, shift(x) - x, self.x_k.to(x.dtype)))) ** 2)
 
 
 class BackboneBlock(nn.Module):
@@ -290,6 +301,8 @@ class Backbone(nn.Module):
         nn.init.orthogonal_(self.head.weight, 0.5)
 
     def forward(self, x):
+        if torch.is_autocast_enabled("cpu"):
+            x = x.bfloat16()
         x = self.blocks[0].ln0(x)
         v_first = None
         for block in self.blocks:

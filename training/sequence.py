@@ -1,4 +1,4 @@
-"""Token sequences of the three formats: hearing + caption, hearing + reply, text + reply (docs/model-format.md)."""
+"""Token sequences of the three formats: hearing + caption, hearing + reply, text + reply (docs/model.md)."""
 
 import torch
 import torch.nn.functional as F

@@ -54,10 +54,11 @@ class Sentences:
 
     def sentence(self):
         while True:
-            if self.read and self.random.random() < 0.12:
+            luck = self.random.random()
+            if self.read and luck < 0.06:
                 text, reply = self.random.choice(self.read)
             else:
-                text, reply, _ = generate(self.random)
+                text, reply, _ = generate(self.random, 3 if luck < 0.25 else None)
             if not held_out(text):
                 return text, reply
 

@@ -28,12 +28,12 @@ from training.train_backbone import Sentences
 from training.train_encoder import ctc, distance
 
 SHARES = {
-    "words": (("speech_commands_9w", "speech_commands_mini"), 0.18),
-    "numbers": (("an4",), 0.18),
-    "wake": (("precise", "precise_nww"), 0.07),
-    "read": (("kathleen", "ljspeech_sub", "mini_librispeech_train5"), 0.10),
-    "synth": (("synth",), 0.42),
-    "noise": (("noise",), 0.05),
+    "words": (("speech_commands_9w", "speech_commands_mini"), 0.17),
+    "numbers": (("an4",), 0.25),
+    "wake": (("precise", "precise_nww"), 0.06),
+    "read": (("kathleen", "ljspeech_sub", "mini_librispeech_train5"), 0.03),
+    "synth": (("synth",), 0.45),
+    "noise": (("noise",), 0.04),
 }
 
 
@@ -66,6 +66,17 @@ class Whole(nn.Module):
         )
 
 
+def part(state, name):
+    """The entries of a state dict that begin with name, without it."""
+    return {key.removeprefix(name): value for key, value in state.items() if key.startswith(name)}
+
+
+def replace_encoder(model, heard):
+    """Give the model the encoder and the head of a checkpoint of train_encoder."""
+    model.earshot.encoder.load_state_dict(part(heard["model"], "encoder."))
+    model.head.load_state_dict(part(heard["model"], "head."))
+
+
 def start(phase, root):
     """The model a phase begins with, and the vocabulary."""
     if phase > 1:
@@ -76,14 +87,9 @@ def start(phase, root):
     heard, read = checkpoint.load(root / "encoder.pt"), checkpoint.load(root / "backbone.pt")
     parts = (heard["config"], read["adapter"], read["backbone"])
     model = Whole(parts)
-    head = {name.removeprefix("head."): p for name, p in heard["model"].items() if name.startswith("head.")}
-    encoder = {name.removeprefix("encoder."): p for name, p in heard["model"].items() if name.startswith("encoder.")}
-    table = {name.removeprefix("table."): p for name, p in read["model"].items() if name.startswith("table.")}
-    backbone = {name.removeprefix("backbone."): p for name, p in read["model"].items() if name.startswith("backbone.")}
-    model.head.load_state_dict(head)
-    model.earshot.encoder.load_state_dict(encoder)
-    model.table.load_state_dict(table)
-    model.earshot.backbone.load_state_dict(backbone)
+    replace_encoder(model, heard)
+    model.table.load_state_dict(part(read["model"], "table."))
+    model.earshot.backbone.load_state_dict(part(read["model"], "backbone."))
     return model, parts, read["vocab"]
 
 
@@ -92,9 +98,9 @@ def learners(model, phase):
     parts = model.earshot
     chosen = [(parts.adapter, 1.0)]
     if phase >= 2:
-        chosen += [(parts.backbone, 0.6), (model.table, 0.6)]
+        chosen += [(parts.backbone, 1.0), (model.table, 1.0)]
     if phase >= 3:
-        chosen += [(parts.encoder, 0.6), (model.head, 0.6)]
+        chosen += [(parts.encoder, 0.4), (model.head, 0.4)]
     for p in model.parameters():
         p.requires_grad = False
     for module, _ in chosen:
@@ -103,7 +109,7 @@ def learners(model, phase):
     return chosen
 
 
-def tasks(data, items, encoding, rng, replies=0.3):
+def tasks(data, items, encoding, rng, replies=0.2):
     """For each clip a prompt and a target: its caption, or (a share `replies`) its reply."""
     prompts, targets = [], []
     for i in items:
@@ -157,37 +163,53 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--phase", type=int, choices=(1, 2, 3), required=True)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--dev-seconds", type=float, default=300, help="between evaluations")
+    parser.add_argument("--encoder", help="take encoder and CTC head from this checkpoint of train_encoder instead")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--frames", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--team", type=int, default=1, help="processes that train together, a core each")
     args = parser.parse_args()
+    if args.team > 1:
+        torch.multiprocessing.spawn(train, (args,), args.team)
+    else:
+        train(0, args)
+
+
+def train(rank, args):
+    team = checkpoint.Team(rank, args.team)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     root = checkpoint.data_root() / "runs"
     path = root / f"text{args.phase}.pt"
     model, parts, vocab = start(args.phase, root)
     optimizer = checkpoint.optimiser(learners(model, args.phase), args.lr)
+    learning = [p for p in model.parameters() if p.requires_grad]
     step, clock = 0, checkpoint.Clock()
     if path.exists():
         saved = checkpoint.load(path)
         model.load_state_dict(saved["whole"])
         optimizer.load_state_dict(saved["optimizer"])
         step, clock = saved["step"], checkpoint.Clock(saved["spent"])
+    if args.encoder:
+        replace_encoder(model, checkpoint.load(args.encoder))
 
     def store():
         config = dict(zip(("encoder", "adapter", "backbone"), map(asdict, parts)))
         checkpoint.save(path, model=model.earshot.state_dict(), whole=model.state_dict(), config=config, parts=parts,
                         vocab=vocab, optimizer=optimizer.state_dict(), step=step, spent=clock.spent)  # fmt: skip
 
-    encoding, lexicon, rng = sequence.Encoding(vocab), Lexicon(), random.Random(args.seed + step)
-    sampler = Sampler(args.seed + step, args.frames, SHARES)
+    seed = args.seed + step + 100003 * rank
+    encoding, lexicon, rng = sequence.Encoding(vocab), Lexicon(), random.Random(seed)
+    sampler = Sampler(seed, args.frames, SHARES)
     lexicon.learn(sampler.data.texts)
     batches = iter(sampler)
-    imagined = iter(Sentences(args.seed + step, parts[1], encoding, lexicon, 0.2))
+    imagined = iter(Sentences(seed, parts[1], encoding, lexicon, 0.12))
     recent, last_save, last_dev = [], time.time(), time.time()
-    while clock.tick() < args.minutes * 60:
-        progress = clock.spent / (args.minutes * 60)
+    spent = clock.spent
+    while spent < args.minutes * 60:
+        progress = spent / (args.minutes * 60)
         batch = next(batches)
         rows, counts, log_probs = model.hear(batch, args.phase == 3)
         regression = args.phase == 1 and progress < 0.4
@@ -199,27 +221,29 @@ def main():
         total = loss
         if args.phase == 1:
             total = total + model.distance_to_table(rows, counts, log_probs) * max(0.1, 1 - progress)
-        if args.phase >= 2 and step % 3 == 0:
-            total = total + 0.5 * imagined_loss(model, next(imagined))
+        if args.phase >= 2 and step % 2 == 0:
+            total = total + imagined_loss(model, next(imagined))
         if args.phase == 3:
             phones = [lexicon.phones(sampler.data.texts[i]) for i in batch.items]
             total = total + 0.3 * ctc(log_probs, batch.frames, phones)
         total.backward()
+        spent = team.average(learning, clock.tick())
         checkpoint.take_step(optimizer, checkpoint.rate(step, progress, args.lr, warmup=100))
         step += 1
         recent.append((float(loss.detach()), right, float(total.detach())))
-        if step % 50 == 0:
+        if step % 50 == 0 and rank == 0:
             text, hits, whole = np.mean(recent[-50:], axis=0)
-            print(f"step {step} text {text:.3f} right {hits:.3f} total {whole:.3f} spent {clock.spent:.0f} s "
-                  f"left {args.minutes * 60 - clock.spent:.0f} s", flush=True)  # fmt: skip
-        if time.time() - last_save > 120:
+            print(f"step {step} text {text:.3f} right {hits:.3f} total {whole:.3f} spent {spent:.0f} s "
+                  f"left {args.minutes * 60 - spent:.0f} s", flush=True)  # fmt: skip
+        if rank == 0 and time.time() - last_save > 120:
             store()
             last_save = time.time()
-        if time.time() - last_dev > 300:
+        if rank == 0 and time.time() - last_dev > args.dev_seconds:
             report(model, encoding)
             last_dev = time.time()
-    store()
-    report(model, encoding)
+    if rank == 0:
+        store()
+        report(model, encoding)
 
 
 if __name__ == "__main__":
