@@ -1,5 +1,7 @@
 /* Turns speech probabilities (one a 10 ms frame) into utterances: begin, end, maximum length.
  * Pure logic over frame counts; the caller keeps the samples (pre-roll). One thread at a time.
+ * Times are those of the probabilities: vad.h's lag VAD_DELAY behind the sound, and the defaults
+ * allow for it.
  */
 #ifndef EARSHOT_DSP_ENDPOINT_H
 #define EARSHOT_DSP_ENDPOINT_H

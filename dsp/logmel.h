@@ -1,7 +1,7 @@
 /* Whisper's log-mel recipe, streaming: 16 kHz, n_fft 400 (periodic Hann), hop 160, centred with
  * reflect padding, power spectrum, Slaney mel filters 0..8 kHz, log10(max(x, 1e-10)), (x + 4) / 4.
  * Without the window-wide maximum clamp, which a stream cannot know. Frames = floor(samples / 160).
- * An utterance under 160 samples has no frame; up to 200 it is mirrored again and again (numpy.pad).
+ * An utterance under 160 samples has no frame; one up to 200 is mirrored again and again.
  * Any split gives bit-identical frames. One thread at a time; allocates at create.
  */
 #ifndef EARSHOT_DSP_LOGMEL_H

@@ -4,7 +4,7 @@
     z  = x - m,   m <- m + (mean(x) - m) / LEVEL_FRAMES     the level, so that gain cancels
     a  = relu(W [z(t-2) z(t-1) z(t)] + b)                   a causal convolution
     h1 = GRU(a),  h2 = GRU(h1)                              torch's gate order r, z, n
-    p  = sigmoid(v h2 + c)                                  speech probability of the frame
+    p  = sigmoid(v h2 + c)                                  was there speech DELAY frames ago
 
 Speech, noise and made-up sounds are mixed as mel powers, afresh for every batch: any signal-to-noise
 ratio, level, equaliser and reverberation, noise alone, digital silence, steps of level. The truth is
@@ -30,6 +30,7 @@ from training.features import HOP, MEL_BINS, RATE_HZ, log_mel
 
 LEVEL_FRAMES = 200
 CONTEXT = 3
+DELAY = 15  # frames: p(t) says whether frame t - DELAY is speech; VAD_DELAY of dsp/vad.h
 CONV, GRU1, GRU2 = 40, 48, 32
 FRAMES = 400  # of a training sequence
 CHUNK = 100  # frames between two steps of the optimiser
@@ -293,7 +294,7 @@ class Mixer:
             power = noise
         else:
             speech, label = self.speech_track()
-            power = speech + noise * 10 ** (-rng.uniform(-5, 30) / 10 if rng.random() < 0.85 else -4.5)
+            power = speech + noise * 10 ** (-rng.uniform(-2, 30) / 10 if rng.random() < 0.85 else -4.5)
         # Full scale of a voice is about 30 in these units (the sum of the bands' powers).
         power = power * 10 ** rng.uniform(-5.5, 1.3)
         if rng.random() < 0.2:
@@ -396,8 +397,10 @@ def train(cache_dir, model_path, minutes, begin_with=None, batch_size=192):
         h1[:, fresh], h2[:, fresh] = 0, 0
         z, level = remove_level(features, level)
         z = torch.from_numpy(np.pad(z, ((0, 0), (CONTEXT - 1, 0), (0, 0))))
-        truth = torch.from_numpy(label.astype(np.float32))
-        weight = torch.from_numpy(frame_weights(label))
+        label = np.pad(label, ((0, 0), (DELAY, 0)))[:, :FRAMES]
+        weight = frame_weights(label)
+        weight[:, :DELAY] = 0  # about frames before the sequence
+        truth, weight = torch.from_numpy(label.astype(np.float32)), torch.from_numpy(weight)
         for at in range(0, FRAMES, CHUNK):
             logits, h1, h2 = net(z[:, at : at + CHUNK + CONTEXT - 1], h1.detach(), h2.detach())
             part = slice(at, at + CHUNK)

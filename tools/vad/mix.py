@@ -21,6 +21,7 @@ from training.vad import held_out_sources, is_held_out, read_audio, speech_label
 
 PAUSE_S = 2.0
 PIECE_FRAMES = 50  # a pause this long inside a recording makes two utterances of it
+WORD_FRAMES = 25
 
 
 def active_rms(samples):
@@ -30,14 +31,19 @@ def active_rms(samples):
 
 
 def utterances(labels):
-    """(begin, end) in frames of the stretches of speech between long pauses."""
+    """(begin, end, label) in frames of the stretches of speech between long pauses. What is shorter
+    than a word, beside something longer, is a breath or a click of the recording: "fragment"."""
     speech = np.flatnonzero(labels)
     if len(speech) == 0:
         return []
     breaks = np.flatnonzero(np.diff(speech) > PIECE_FRAMES)
     starts = np.concatenate(([speech[0]], speech[breaks + 1]))
     ends = np.concatenate((speech[breaks], [speech[-1]])) + 1
-    return list(zip(starts, ends))
+    longest = (ends - starts).max()
+    return [
+        (b, e, "speech" if e - b >= WORD_FRAMES or e - b == longest else "fragment")
+        for b, e in zip(starts, ends)
+    ]
 
 
 def write(path, pieces, marks):
@@ -59,7 +65,7 @@ def mix_speech(path, speech, noises, snr_db, rng):
         mixed[pause : pause + len(samples)] += samples
         pieces.append(mixed.astype(np.float32))
         start = (at + pause) / RATE_HZ
-        marks += [(start + b * 0.01, start + e * 0.01, "speech") for b, e in utterances(labels)]
+        marks += [(start + b * 0.01, start + e * 0.01, label) for b, e, label in utterances(labels)]
         at += total
     write(path, pieces, marks)
 

@@ -213,7 +213,8 @@ static bool touches_speech(const struct spans *marks, const struct span *alarm)
 {
     for (size_t i = 0; i < marks->count; i++) {
         const struct span *mark = &marks->items[i];
-        if (strcmp(mark->label, "speech") == 0 && overlap(mark, alarm) > 0.0)
+        bool voice = strcmp(mark->label, "speech") == 0 || strcmp(mark->label, "fragment") == 0;
+        if (voice && overlap(mark, alarm) > 0.0)
             return true;
     }
     return false;
