@@ -27,7 +27,13 @@ enum {
     CONV_INPUTS = VAD_CONTEXT * VAD_BINS,
     GATES = 3,
     GRU_MAX = VAD_GRU1 > VAD_GRU2 ? VAD_GRU1 : VAD_GRU2,
+    /* Frames of digital silence that every stream begins with: a recording whose first frame is
+     * speech would otherwise pass for its own background. Without them nearly twice as many of the
+     * one-word recordings are missed. */
+    PRIMING = 10,
 };
+
+static const float digital_silence = -1.5f; /* (log10(1e-10) + 4) / 4 */
 
 struct vad {
     float conv[CONV_INPUTS][VAD_CONV];
@@ -71,21 +77,13 @@ int vad_create(struct vad **out)
     expand(&v->gru2_state[0][0], vad_model_gru2_state, vad_model_gru2_state_scale, GATES * VAD_GRU2,
            VAD_GRU2);
     expand(v->out, vad_model_out, vad_model_out_scale, 1, VAD_GRU2);
+    vad_reset(v);
     return 0;
 }
 
 void vad_destroy(struct vad *v)
 {
     free(v);
-}
-
-void vad_reset(struct vad *v)
-{
-    v->heard = false;
-    v->level = 0.0f;
-    memset(v->context, 0, sizeof(v->context));
-    memset(v->h1, 0, sizeof(v->h1));
-    memset(v->h2, 0, sizeof(v->h2));
 }
 
 /* y [outputs] = bias + matrix^T x, matrix [inputs, outputs] */
@@ -123,8 +121,8 @@ static void take_frame(struct vad *v, const float *frame)
     memmove(v->context, v->context + VAD_BINS, (CONV_INPUTS - VAD_BINS) * sizeof(float));
     float mean = 0.0f;
     for (int i = 0; i < VAD_BINS; i++) {
-        /* A frame that no sound can have must not stay in the state: -1.5 is digital silence. */
-        z[i] = fminf(fmaxf(frame[i], -1.5f), 4.0f);
+        /* A frame that no sound can have must not stay in the state. */
+        z[i] = fminf(fmaxf(frame[i], digital_silence), 4.0f);
         mean += z[i];
     }
     mean /= (float)VAD_BINS;
@@ -163,6 +161,20 @@ static float detect(struct vad *v, const float *frame)
     for (int i = 0; i < VAD_GRU2; i++)
         logit += v->out[i] * v->h2[i];
     return sigmoid(logit);
+}
+
+void vad_reset(struct vad *v)
+{
+    float silence[VAD_BINS];
+    v->heard = false;
+    v->level = 0.0f;
+    memset(v->context, 0, sizeof(v->context));
+    memset(v->h1, 0, sizeof(v->h1));
+    memset(v->h2, 0, sizeof(v->h2));
+    for (int i = 0; i < VAD_BINS; i++)
+        silence[i] = digital_silence;
+    for (int t = 0; t < PRIMING; t++)
+        detect(v, silence);
 }
 
 void vad_push(struct vad *v, const float *frames, size_t count, float *probability)

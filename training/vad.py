@@ -32,6 +32,7 @@ LEVEL_FRAMES = 200
 CONTEXT = 3
 DELAY = 15  # frames: p(t) says whether frame t - DELAY is speech; VAD_DELAY of dsp/vad.h
 CONV, GRU1, GRU2 = 40, 48, 32
+PRIMING = 10  # frames of digital silence that dsp/vad begins a stream with
 FRAMES = 400  # of a training sequence
 CHUNK = 100  # frames between two steps of the optimiser
 HELD_OUT = 4  # every fourth source
@@ -496,7 +497,8 @@ def run_numpy(matrices, features):
         r, z = sigmoid(ir + hr), sigmoid(iz + hz)
         return (1 - z) * np.tanh(i_n + r * hn) + z * h
 
-    features = features.astype(np.float64)
+    priming = np.full((PRIMING, MEL_BINS), -1.5)
+    features = np.concatenate((priming, features.astype(np.float64)))
     level = features[0].mean()
     context, h1, h2 = np.zeros(CONTEXT * MEL_BINS), np.zeros(GRU1), np.zeros(GRU2)
     probabilities = []
@@ -506,7 +508,7 @@ def run_numpy(matrices, features):
         h1 = gru("gru1", np.maximum(0, affine("conv", context)), h1)
         h2 = gru("gru2", h1, h2)
         probabilities.append(sigmoid(affine("out", h2))[0])
-    return np.array(probabilities)
+    return np.array(probabilities[PRIMING:])
 
 
 def golden(model_path, folder):
