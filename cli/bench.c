@@ -212,7 +212,7 @@ static int bench_file(struct bench *b, const char *path, struct error *error)
     if (!code) {
         double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
         code = offline_read(path, on_samples, b, error);
-        frontend_finish(b->frontend);
+        frontend_flush(b->frontend);
         double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
         double audio = (double)b->samples / RATE_HZ;
         if (!code) {

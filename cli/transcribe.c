@@ -91,7 +91,7 @@ static int transcribe_file(struct transcript *t, const char *path, struct error 
     if (code)
         return error_set(error, code, "%s: %s", path, strerror(-code));
     code = offline_read(path, on_samples, t, error);
-    frontend_finish(t->frontend);
+    frontend_flush(t->frontend);
     frontend_destroy(t->frontend);
     t->frontend = NULL;
     if (!code && t->out_of_memory)

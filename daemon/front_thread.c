@@ -170,8 +170,7 @@ static void close_source(struct front *f)
         return;
     free_buffers(f);
     f->open = false;
-    frontend_finish(f->frontend);
-    frontend_gap(f->frontend, 0);
+    frontend_flush(f->frontend);
 }
 
 static void retry_later(struct front *f, const struct error *error)
@@ -220,7 +219,7 @@ static void end_source(struct front *f)
 {
     size_t n = resample_flush(f->resample, f->out);
     frontend_push(f->frontend, f->out, n);
-    frontend_finish(f->frontend);
+    frontend_flush(f->frontend);
     f->ended = true;
     log_info("%s is over", f->source->name);
 }

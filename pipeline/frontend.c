@@ -21,6 +21,7 @@
 enum {
     FRAME = LOGMEL_HOP,
     FRAME_MS = 10,
+    FRAMES_AHEAD = 2, /* of silence, for the log-mel window of the last frame */
 };
 
 struct frontend {
@@ -182,6 +183,15 @@ static void on_event(struct frontend *f, enum endpoint_event event)
 }
 
 /* At most FRONTEND_BLOCK samples. */
+static void detect(struct frontend *f, const float *samples, size_t count)
+{
+    size_t frames = logmel_push(f->mel, samples, count, f->frames);
+    vad_push(f->vad, f->frames, frames, f->probability);
+    for (size_t i = 0; i < frames; i++)
+        on_event(f, endpoint_push(&f->endpoint, f->probability[i]));
+}
+
+/* At most FRONTEND_BLOCK samples. */
 static void push_block(struct frontend *f, const float *samples, size_t count)
 {
     size_t at = (size_t)f->total & f->history_mask;
@@ -193,10 +203,7 @@ static void push_block(struct frontend *f, const float *samples, size_t count)
     f->total += count;
     level_push(&f->level, samples, count);
 
-    size_t frames = logmel_push(f->mel, samples, count, f->frames);
-    vad_push(f->vad, f->frames, frames, f->probability);
-    for (size_t i = 0; i < frames; i++)
-        on_event(f, endpoint_push(&f->endpoint, f->probability[i]));
+    detect(f, samples, count);
 }
 
 void frontend_push(struct frontend *f, const float *samples, size_t count)
@@ -223,6 +230,14 @@ void frontend_finish(struct frontend *f)
     if (endpoint_finish(&f->endpoint) != ENDPOINT_END)
         return;
     close_at(f, speaking ? f->total : frame_to_sample(f, e->end_frame));
+}
+
+void frontend_flush(struct frontend *f)
+{
+    static const float silence[FRAME];
+    for (int i = 0; i < VAD_DELAY + FRAMES_AHEAD; i++)
+        detect(f, silence, FRAME);
+    frontend_gap(f, 0);
 }
 
 void frontend_cancel(struct frontend *f)

@@ -45,6 +45,9 @@ void frontend_hold(struct frontend *f); /* push-to-talk: an utterance begins now
 void frontend_finish(
     struct frontend *f); /* the open utterance ends now; also at the stream's end */
 void frontend_cancel(struct frontend *f); /* the open utterance is dropped */
+/* The stream is over: the detector judges what it was still waiting to hear the end of, then the
+ * open utterance ends. */
+void frontend_flush(struct frontend *f);
 /* Audio is missing here (overrun, another device): the open utterance ends, the detector starts
  * afresh, time goes on by lost samples. */
 void frontend_gap(struct frontend *f, uint64_t lost_samples);

@@ -71,7 +71,7 @@ static struct heard hear(const float *samples, size_t count, size_t chunk,
     assert_int_equal(frontend_create(&f, config, on_piece, &h), 0);
     for (size_t i = 0; i < count; i += chunk)
         frontend_push(f, samples + i, count - i < chunk ? count - i : chunk);
-    frontend_finish(f);
+    frontend_flush(f);
     assert_false(frontend_is_open(f));
     assert_int_equal(h.begun, h.ended);
     frontend_destroy(f);
@@ -105,6 +105,17 @@ static void any_split_gives_the_same_utterances(void **state)
         assert_memory_equal(h.begin, first.begin, sizeof(h.begin));
         assert_memory_equal(h.end, first.end, sizeof(h.end));
     }
+    free(x);
+}
+
+static void a_word_at_the_very_end_is_heard(void **state)
+{
+    (void)state;
+    size_t count, cut = 16000 * 18 / 10; /* in the first order, 0.6 s after its begin */
+    float *x = speech_load(&count);
+    struct heard h = hear(x, cut, 160, NULL);
+    assert_int_equal(h.begun, 1);
+    assert_int_equal(h.end[0], cut);
     free(x);
 }
 
@@ -205,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_order_is_an_utterance_with_preroll),
         cmocka_unit_test(any_split_gives_the_same_utterances),
+        cmocka_unit_test(a_word_at_the_very_end_is_heard),
         cmocka_unit_test(silence_has_no_utterance),
         cmocka_unit_test(a_long_utterance_is_cut),
         cmocka_unit_test(push_to_talk_hears_silence_until_finish),
