@@ -183,7 +183,10 @@ static void on_samples(void *user, const float *samples, size_t count)
 
 static int open_pipeline(struct bench *b, struct error *error)
 {
-    struct recogniser_config config = {.partial_ms = 240, .sink = on_event, .user = b};
+    struct recogniser_config config = {.partial_ms = 240,
+                                       .min_confidence = RECOGNISER_MIN_CONFIDENCE,
+                                       .sink = on_event,
+                                       .user = b};
     int code = recogniser_create(&b->recogniser, b->session.model, &config, error);
     if (code)
         return code;

@@ -258,8 +258,10 @@ int command_transcribe(int argc, char **argv)
     if (offline_open(&session, &o, &error))
         return offline_fail("transcribe", &error);
     struct transcript t = {.next_id = 1};
-    struct recogniser_config config = {
-        .reply = format == FORMAT_JSON, .sink = on_event, .user = &t};
+    struct recogniser_config config = {.reply = format == FORMAT_JSON,
+                                       .min_confidence = RECOGNISER_MIN_CONFIDENCE,
+                                       .sink = on_event,
+                                       .user = &t};
     int code = EXIT_FAILED;
     if (!session.model->encoder)
         fprintf(stderr, "earshot transcribe: %s has no speech encoder\n", session.model->name);

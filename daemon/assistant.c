@@ -66,6 +66,7 @@ static void append_details(DBusMessageIter *out, const struct event *e, bool tim
 {
     DBusMessageIter dictionary;
     double compute_ms = e->compute_us / 1000.0;
+    double confidence = (double)e->confidence;
     dbus_bool_t yes = TRUE;
     dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
     if (timed)
@@ -74,6 +75,8 @@ static void append_details(DBusMessageIter *out, const struct event *e, bool tim
         assistant_append_entry(&dictionary, "end_us", DBUS_TYPE_INT64, "x", &e->end_us);
     if (e->type != EVENT_UTTERANCE_STARTED)
         assistant_append_entry(&dictionary, "compute_ms", DBUS_TYPE_DOUBLE, "d", &compute_ms);
+    if (e->type == EVENT_UTTERANCE_COMPLETED)
+        assistant_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
     if (cancelled)
         assistant_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
     dbus_message_iter_close_container(out, &dictionary);

@@ -2,6 +2,8 @@
  * be. */
 #include "daemon/config.h"
 
+#include "pipeline/recogniser.h"
+
 #include <errno.h>
 #include <ini.h>
 #include <stddef.h>
@@ -63,6 +65,8 @@ static const struct config_key keys[] = {
     {"text", "partials", CONFIG_BOOL, FIELD(partials), .help = "Text while somebody speaks."},
     {"text", "partial_ms", CONFIG_INT, FIELD(partial_ms), 240, 10000,
      .help = "Speech between two such texts."},
+    {"text", "min_confidence", CONFIG_FLOAT, FIELD(min_confidence), 0.0, 1.0,
+     .help = "What a text of one or two words needs, or it is taken for noise. 0: all is kept."},
     {"text", "history", CONFIG_INT, FIELD(history), 1, 100000,
      .help = "Completed utterances that GetTranscript can give; in memory only."},
     {"log", "level", CONFIG_CHOICE, FIELD(log), .choices = "error warning info debug",
@@ -82,6 +86,7 @@ void config_init(struct config *c)
         .mode = "captions",
         .partials = true,
         .partial_ms = 480,
+        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
         .history = 1000,
         .endpoint = endpoint_config_default(),
         .log = "info",

@@ -28,6 +28,7 @@ struct config {
     char mode[CONFIG_WORD_MAX]; /* "captions" or "assistant" */
     bool partials;
     int partial_ms;
+    float min_confidence;
     int history; /* completed utterances kept in memory */
     struct endpoint_config endpoint;
 

@@ -95,6 +95,7 @@ static int load(struct inference *i, struct error *error)
         .partial_ms = c->partials ? c->partial_ms : 0,
         .reply = strcmp(c->mode, "assistant") == 0 && i->model->reply.count > 0,
         .sink = take_event,
+        .min_confidence = c->min_confidence,
         .cancelled = is_cancelled,
         .user = i,
     };

@@ -136,6 +136,8 @@ struct backend_ops {
 
     /* The index of the largest of x[count], the lowest on a tie. */
     uint32_t (*argmax)(struct backend *be, const float *x, size_t count);
+    /* softmax(x)[index], x[count]; entries may be -inf, that at index not. */
+    float (*probability)(struct backend *be, const float *x, size_t count, size_t index);
 };
 
 struct backend {

@@ -27,6 +27,7 @@ struct event {
     uint32_t stable_bytes; /* leading bytes on which the last two updates agree, at a word's end */
     int64_t start_us, end_us; /* place in the audio since the source began; end 0: not yet */
     uint32_t compute_us; /* COMPLETED: from the end of the audio to this text, computation only */
+    float confidence;    /* COMPLETED: mean probability of the tokens (geometric), 0..1 */
     uint32_t size;       /* bytes of text without the NUL */
     char text[EVENT_TEXT_MAX];
 };

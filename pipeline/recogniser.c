@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -125,6 +126,8 @@ static bool decode(struct recogniser *r, const struct prompt *prompt,
     size_t vocab = backbone_vocab(m->backbone);
     uint64_t begin = now_us();
     bool whole = true;
+    double surprise = 0.0;
+    size_t tokens = 0;
     text_clear(&r->text);
     backbone_push_tokens(m->backbone, r->fork, prompt->ids, prompt->count, r->logits);
     for (size_t i = 0; i < m->sampler.max_tokens; i++) {
@@ -133,7 +136,8 @@ static bool decode(struct recogniser *r, const struct prompt *prompt,
             break;
         }
         uint32_t id = sampler_next(&m->sampler, m->backend, r->logits, vocab);
-        r->stats.tokens++;
+        tokens++;
+        surprise -= log((double)m->backend->ops->probability(m->backend, r->logits, vocab, id));
         backbone_push_tokens(m->backbone, r->fork, &id, 1, r->logits);
         if (sampler_stops(&m->sampler, id))
             break;
@@ -146,6 +150,8 @@ static bool decode(struct recogniser *r, const struct prompt *prompt,
             on_token(r);
     }
     text_trim(&r->text);
+    r->event.confidence = tokens ? (float)exp(-surprise / (double)tokens) : 0.0f;
+    r->stats.tokens += tokens;
     r->stats.decode_us += now_us() - begin;
     return whole;
 }
@@ -171,11 +177,21 @@ static uint32_t agreed_bytes(const char *a, const char *b)
     return (uint32_t)(i > 0 ? i - 1 : 0);
 }
 
+/* What noise is taken for is short, and the model is not sure of it. */
+static bool is_noise(const struct recogniser *r)
+{
+    size_t spaces = 0;
+    for (const char *p = r->event.text; *p; p++)
+        spaces += *p == ' ';
+    return spaces < 2 && r->event.confidence < r->config.min_confidence;
+}
+
 static void partial(struct recogniser *r)
 {
     struct event *e = &r->event;
     state_copy(r->fork, r->hearing);
-    if (!decode(r, caption_prompt(r->model), NULL) || strcmp(e->text, r->previous) == 0)
+    if (!decode(r, caption_prompt(r->model), NULL) || strcmp(e->text, r->previous) == 0 ||
+        is_noise(r))
         return;
     e->stable_bytes = agreed_bytes(e->text, r->previous);
     memcpy(r->previous, e->text, r->text.size + 1);
@@ -294,6 +310,8 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     state_copy(r->fork, r->hearing);
     text_clear(&r->text);
     bool whole = r->rows == 0 || decode(r, caption_prompt(r->model), NULL);
+    if (is_noise(r))
+        text_clear(&r->text);
     r->open = false;
     e->end_us = time_us;
     e->stable_bytes = (uint32_t)r->text.size;

@@ -14,9 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The confidence that a short text needs, where nobody says: on the dev recordings it keeps
+ * single words and drops most of what the default model makes of noise. */
+#define RECOGNISER_MIN_CONFIDENCE 0.7f
+
 struct recogniser_config {
     int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none */
     bool reply;     /* assistant mode: a reply after each caption */
+    float min_confidence; /* 0..1: a text of one or two words below it is noise, and empty */
     event_sink *sink;
     bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */
     void *user;                    /* of sink and cancelled */

@@ -276,6 +276,32 @@ static void argmax(struct backend *be)
     be->ops->free(be, x);
 }
 
+static void probability(struct backend *be)
+{
+    enum { COUNT = 1001 };
+    float *x = random_floats(be, COUNT, 4.0f, 0.0f);
+    double total = 0.0, sum = 0.0, worst = 0.0;
+
+    x[7] = -INFINITY;
+    for (size_t i = 0; i < COUNT; i++)
+        sum += exp((double)x[i]);
+    for (size_t i = 0; i < COUNT; i++) {
+        if (i == 7)
+            continue;
+        double got = (double)be->ops->probability(be, x, COUNT, i);
+        double error = fabs(got - exp((double)x[i]) / sum) / (exp((double)x[i]) / sum);
+        worst = error > worst ? error : worst;
+        total += got;
+    }
+    printf("probability: greatest relative error %.2g\n", worst);
+    assert_true(worst < 1e-5);
+    assert_true(fabs(total - 1.0) < 1e-5);
+    x[3] = 500.0f;
+    assert_true(be->ops->probability(be, x, COUNT, 4) == 0.0f);
+    assert_true(be->ops->probability(be, x, COUNT, 3) == 1.0f);
+    be->ops->free(be, x);
+}
+
 static void memory(struct backend *be)
 {
     float host[5] = {1, 2, 3, 4, 5}, back[5];
@@ -330,6 +356,12 @@ static void test_shift_lerp(void **state)
     on_every_backend(shift_lerp);
 }
 
+static void test_probability(void **state)
+{
+    (void)state;
+    on_every_backend(probability);
+}
+
 static void test_argmax(void **state)
 {
     (void)state;
@@ -348,7 +380,8 @@ int main(void)
         cmocka_unit_test(test_layer_norm),     cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_conv_depthwise), cmocka_unit_test(test_rope),
         cmocka_unit_test(test_attention),      cmocka_unit_test(test_shift_lerp),
-        cmocka_unit_test(test_argmax),         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_argmax),         cmocka_unit_test(test_probability),
+        cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,8 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"
 
+#include <math.h>
+
 struct columns {
     float *y;
     const float *x;
@@ -113,4 +115,15 @@ uint32_t cpu_argmax(struct backend *be, const float *x, size_t count)
         if (x[i] > x[best])
             best = i;
     return (uint32_t)best;
+}
+
+/* 1 / sum_i exp(x_i - x_index); an overflow of the sum is a probability of 0, as it should be. */
+float cpu_probability(struct backend *be, const float *x, size_t count, size_t index)
+{
+    double sum = 0.0;
+
+    (void)be;
+    for (size_t i = 0; i < count; i++)
+        sum += (double)expf(x[i] - x[index]);
+    return (float)(1.0 / sum);
 }

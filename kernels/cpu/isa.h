@@ -23,6 +23,7 @@
 #define cpu_wkv7 CPU_NAME(cpu_wkv7, CPU_ISA)
 #define cpu_rwkv7_out CPU_NAME(cpu_rwkv7_out, CPU_ISA)
 #define cpu_argmax CPU_NAME(cpu_argmax, CPU_ISA)
+#define cpu_probability CPU_NAME(cpu_probability, CPU_ISA)
 
 void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, size_t rows,
                 const struct weight *w, const float *bias, enum activation act);
@@ -47,5 +48,6 @@ void cpu_wkv7(struct backend *be, float *y, float *state, const float *r, const 
               size_t rows, size_t heads, size_t head_size);
 void cpu_rwkv7_out(struct backend *be, const struct rwkv7_out *o);
 uint32_t cpu_argmax(struct backend *be, const float *x, size_t count);
+float cpu_probability(struct backend *be, const float *x, size_t count, size_t index);
 
 #endif

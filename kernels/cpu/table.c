@@ -33,4 +33,5 @@ const struct backend_ops cpu_ops = {
     .wkv7 = cpu_wkv7,
     .rwkv7_out = cpu_rwkv7_out,
     .argmax = cpu_argmax,
+    .probability = cpu_probability,
 };
