@@ -5,13 +5,14 @@ set -euo pipefail
 library="$1/kernels/libearshot_kernels.a"
 [ -f "$library" ] || { echo "skipped: no $library"; exit 77; }
 creators='backend|weight|pool'
-found=$(nm -A -u "$library" 2> /dev/null |
-    grep -E ' U (__interceptor_)?(malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup|mmap|sbrk)$' |
+symbols=$(nm -A -u "$library" 2> /dev/null)
+found=$(grep -E ' U (__interceptor_)?(malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup|mmap|sbrk)$' \
+    <<< "$symbols" |
     grep -vE ":($creators)\.c\.o:" || true)
 if [ -n "$found" ]; then
     echo "an operation allocates:"
     echo "$found"
     exit 1
 fi
-nm -A -u "$library" 2> /dev/null | grep -qE ":backend\.c\.o: .* U calloc$" ||
+grep -qE ":backend\.c\.o: .* U calloc$" <<< "$symbols" ||
     { echo "backend.c.o without calloc: is this check looking at anything?"; exit 1; }
