@@ -10,6 +10,7 @@ trap 'rm -rf "$work"' EXIT
 sed "s|^ExecStart=.*|ExecStart=$(realpath "$build")/daemon/earshotd|" "$unit" > "$work/earshot.service"
 export XDG_RUNTIME_DIR=$work
 systemd-analyze --user verify "$work/earshot.service"
-systemd-analyze security --help 2>&1 | grep -q -- --offline || { echo "no --offline here"; exit 0; }
+help=$(systemd-analyze security --help 2>&1)
+grep -q -- --offline <<< "$help" || { echo "no --offline here"; exit 0; }
 systemd-analyze --user security --offline=true --no-pager "$work/earshot.service" | tail -n 1
 systemd-analyze --user security --offline=true --threshold=65 --no-pager "$work/earshot.service" > /dev/null
