@@ -22,7 +22,6 @@ os.environ.update(RWKV_V7_ON="1", RWKV_JIT_ON="0", RWKV_CUDA_ON="0")
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
-import gguf
 import numpy as np
 import torch
 from rwkv.model import RWKV
