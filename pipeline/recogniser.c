@@ -351,12 +351,27 @@ void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, u
     }
 }
 
+/* A text as models were trained on it, every word behind a space, into r->event.text. Returns its
+ * size, or -E2BIG. */
+static int spaced_text(struct recogniser *r, const char *text, size_t size)
+{
+    if (size + 1 >= EVENT_TEXT_MAX)
+        return -E2BIG;
+    r->event.text[0] = ' ';
+    memcpy(r->event.text + 1, text, size);
+    return (int)size + 1;
+}
+
 int recogniser_ask(struct recogniser *r, const char *text, size_t size, char *out, size_t capacity)
 {
     struct model *m = r->model;
     if (!m->reply.count)
         return -ENOTSUP;
-    size_t count = tokenizer_encode(m->tokenizer, text, size, r->ask_ids, ASK_TOKENS_MAX);
+    int spaced = spaced_text(r, text, size);
+    if (spaced < 0)
+        return spaced;
+    size_t count =
+        tokenizer_encode(m->tokenizer, r->event.text, (size_t)spaced, r->ask_ids, ASK_TOKENS_MAX);
     if (count > ASK_TOKENS_MAX)
         return -E2BIG;
     state_copy(r->fork, r->conversation);
