@@ -75,7 +75,7 @@ def add_metadata(writer, config, vocab, name):
     """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes."""
     encoder, adapter, backbone = config["encoder"], config["adapter"], config["backbone"]
     writer.add_name(name)
-    writer.add_license("MIT")
+    writer.add_license("Apache-2.0")
     writer.add_uint32("earshot.format_version", 1)
     writer.add_string("earshot.encoder.type", "stream")
     for key in ("dim", "layers", "heads", "ffn", "window", "conv_kernel", "mel_bins"):
