@@ -58,14 +58,20 @@ struct rwkv7_out {
     float eps;
 };
 
+/* Softmax attention. Scores are scale q k, and with `relative` more: gate[row, head] relative[head,
+ * span - 1 + key position - query position]. */
 struct attention {
     size_t rows;    /* queries: the last `rows` of history + rows positions */
     size_t history; /* key/value rows before the first query */
     size_t heads, head_dim;
-    size_t window;      /* a row sees itself and window - 1 rows before it */
-    const float *q;     /* [rows, heads * head_dim] */
-    const float *k, *v; /* [history + rows, heads * head_dim] */
-    float *y;           /* [rows, heads * head_dim] */
+    size_t window;         /* a row sees itself and window - 1 rows before it */
+    size_t ahead;          /* and so many rows after it */
+    const float *q;        /* [rows, heads * head_dim] */
+    const float *k, *v;    /* [history + rows, heads * head_dim] */
+    float *y;              /* [rows, heads * head_dim] */
+    const float *relative; /* [heads, 2 span - 1], or NULL */
+    const float *gate;     /* [rows, heads], with relative */
+    size_t span;           /* positions differ by less, with relative */
     float scale;
 };
 
@@ -80,6 +86,9 @@ struct backend_ops {
     void (*copy)(struct backend *be, float *dst, const float *src, size_t count);
     void (*move)(struct backend *be, float *dst, const float *src, size_t count); /* may overlap */
     void (*zero)(struct backend *be, float *dst, size_t count);
+    /* rows of dim floats, from rows src_stride apart to rows dst_stride apart; no overlap. */
+    void (*copy_rows)(struct backend *be, float *dst, size_t dst_stride, const float *src,
+                      size_t src_stride, size_t rows, size_t dim);
     void (*upload)(struct backend *be, float *dst, const float *host, size_t count);
     void (*download)(struct backend *be, float *host, const float *src, size_t count);
 
@@ -100,9 +109,10 @@ struct backend_ops {
 
     void (*layer_norm)(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
                        const float *w, const float *b, float eps);
-    /* y = (x - shift) * scale, vectors [dim] */
+    /* y = act((x - shift) * scale + bias), vectors [dim]; a NULL shift, scale or bias is left out.
+     */
     void (*affine)(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
-                   const float *shift, const float *scale);
+                   const float *shift, const float *scale, const float *bias, enum activation act);
     void (*add)(struct backend *be, float *y, const float *x, size_t count); /* y += x */
     /* y[rows, dim] = x[:, :dim] * sigmoid(x[:, dim:]) */
     void (*glu)(struct backend *be, float *y, const float *x, size_t rows, size_t dim);
@@ -116,6 +126,10 @@ struct backend_ops {
     void (*rope)(struct backend *be, float *x, size_t rows, size_t heads, size_t head_dim,
                  uint64_t position, float base);
     void (*attention)(struct backend *be, const struct attention *a);
+    /* WavLM's gate of the relative positions: y[t, h] = s(x0) (s(x1) scale[h] - 1) + 2, s the
+     * sigmoid and x0, x1 = x[t, h, 0..1];  y [rows, heads], scale [heads]. */
+    void (*relative_gate)(struct backend *be, float *y, const float *x, const float *scale,
+                          size_t rows, size_t heads);
 
     /* y[count, dim] = rows of w; ids: host. */
     void (*embed)(struct backend *be, float *y, const uint32_t *ids, size_t count,

@@ -290,7 +290,7 @@ static size_t stem(struct stream *s, const float *mel, size_t count, float *x)
 
     op->upload(s->be, s->mel, mel, count * bins);
     float *frames = past_append(&s->frames, s->be, count);
-    op->affine(s->be, frames, s->mel, count, bins, s->mean, s->scale);
+    op->affine(s->be, frames, s->mel, count, bins, s->mean, s->scale, NULL, ACTIVATION_NONE);
     float *halves = past_append(&s->halves, s->be, count);
     op->linear(s->be, halves, past_first(&s->frames), bins, count, s->conv1, s->conv1_b,
                ACTIVATION_GELU);

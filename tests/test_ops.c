@@ -56,10 +56,20 @@ static void elementwise(struct backend *be)
         float *y = poisoned(be, rows * dim), *one = poisoned(be, dim);
         double *want = malloc(rows * dim * sizeof(double));
 
-        be->ops->affine(be, y, x, rows, dim, shift, scale);
+        be->ops->affine(be, y, x, rows, dim, shift, scale, NULL, ACTIVATION_NONE);
         for (size_t i = 0; i < rows * dim; i++)
             want[i] = ((double)x[i] - (double)shift[i % dim]) * (double)scale[i % dim];
         check_close("affine", y, want, rows * dim, 1e-6);
+        be->ops->affine(be, y, x, rows, dim, NULL, scale, shift, ACTIVATION_GELU);
+        for (size_t i = 0; i < rows * dim; i++)
+            want[i] = activate((double)x[i] * (double)scale[i % dim] + (double)shift[i % dim],
+                               ACTIVATION_GELU);
+        check_close("affine with bias", y, want, rows * dim, 2e-6);
+        be->ops->affine(be, y, x, rows, dim, NULL, NULL, NULL, ACTIVATION_NONE);
+        check_same("affine of nothing", y, x, rows * dim);
+        be->ops->affine(be, y, x, rows, dim, shift, scale, NULL, ACTIVATION_NONE);
+        for (size_t i = 0; i < rows * dim; i++)
+            want[i] = ((double)x[i] - (double)shift[i % dim]) * (double)scale[i % dim];
 
         be->ops->add(be, y, x, rows * dim);
         for (size_t i = 0; i < rows * dim; i++)
@@ -155,21 +165,37 @@ static void rope(struct backend *be)
     report("rope", worst);
 }
 
+static double slow_score(const struct attention *a, size_t row, size_t head, size_t p)
+{
+    size_t dim = a->heads * a->head_dim, at = head * a->head_dim;
+    double score = 0.0;
+
+    for (size_t i = 0; i < a->head_dim; i++)
+        score += (double)a->q[row * dim + at + i] * (double)a->k[p * dim + at + i];
+    score *= (double)a->scale;
+    if (a->relative) {
+        size_t distance = a->span - 1 + p - (a->history + row);
+
+        score += (double)a->gate[row * a->heads + head] *
+                 (double)a->relative[head * (2 * a->span - 1) + distance];
+    }
+    return score;
+}
+
 static void attention_slow(double *want, const struct attention *a)
 {
-    size_t dim = a->heads * a->head_dim;
-    double *e = malloc((a->history + a->rows) * sizeof(double));
+    size_t dim = a->heads * a->head_dim, positions = a->history + a->rows;
+    double *e = malloc(positions * sizeof(double));
 
     for (size_t n = 0; n < a->rows * a->heads; n++) {
-        size_t row = n / a->heads, at = n % a->heads * a->head_dim, last = a->history + row;
-        size_t first = last + 1 > a->window ? last + 1 - a->window : 0;
+        size_t row = n / a->heads, at = n % a->heads * a->head_dim, itself = a->history + row;
+        size_t first = itself + 1 > a->window ? itself + 1 - a->window : 0, last = itself;
         double m = -INFINITY, z = 0.0;
 
+        while (last + 1 < positions && last - itself < a->ahead)
+            last++;
         for (size_t p = first; p <= last; p++) {
-            e[p] = 0.0;
-            for (size_t i = 0; i < a->head_dim; i++)
-                e[p] += (double)a->q[row * dim + at + i] * (double)a->k[p * dim + at + i];
-            e[p] *= (double)a->scale;
+            e[p] = slow_score(a, row, n % a->heads, p);
             m = fmax(m, e[p]);
         }
         for (size_t p = first; p <= last; p++)
@@ -183,50 +209,104 @@ static void attention_slow(double *want, const struct attention *a)
     free(e);
 }
 
-static double try_attention(struct backend *be, size_t rows, size_t history, size_t heads,
-                            size_t head_dim, size_t window)
+/* Only what each row may see is given, as a streaming caller would. */
+static void attention_row_by_row(struct backend *be, const struct attention *a)
 {
-    size_t dim = heads * head_dim, positions = history + rows;
-    float *q = random_floats(be, rows * dim, 4.0f, 0.0f), *y = poisoned(be, rows * dim);
-    float *k = random_floats(be, positions * dim, 4.0f, 0.0f), *one = poisoned(be, dim);
-    float *v = random_floats(be, positions * dim, 1.0f, 0.0f);
-    double *want = malloc(rows * dim * sizeof(double)), worst;
-    struct attention a = {rows, history, heads, head_dim, window, q, k, v, y, 0.125f};
+    size_t dim = a->heads * a->head_dim;
+    float *one = poisoned(be, dim);
 
-    be->ops->attention(be, &a);
-    attention_slow(want, &a);
-    worst = check_close("attention", y, want, rows * dim, 2e-5);
-    for (size_t r = 0; r < rows; r++) {
-        /* Only what the row may see is given, as a streaming caller would. */
-        size_t seen = history + r + 1 < window ? history + r + 1 : window;
-        size_t first = history + r + 1 - seen;
-        struct attention b = {1,           seen - 1,        heads,           head_dim, window,
-                              q + r * dim, k + first * dim, v + first * dim, one,      0.125f};
+    for (size_t r = 0; r < a->rows; r++) {
+        size_t there = a->history + r + 1, seen = there < a->window ? there : a->window;
+        struct attention b = *a;
 
+        b.rows = 1;
+        b.history = seen - 1;
+        b.q = a->q + r * dim;
+        b.k = a->k + (there - seen) * dim;
+        b.v = a->v + (there - seen) * dim;
+        b.y = one;
         poison(one, dim);
         be->ops->attention(be, &b);
-        check_same("attention row", one, y + r * dim, dim);
+        check_same("attention row", one, a->y + r * dim, dim);
     }
+    be->ops->free(be, one);
+}
+
+static double try_attention(struct backend *be, struct attention a, bool relative)
+{
+    size_t dim = a.heads * a.head_dim, positions = a.history + a.rows;
+    float *q = random_floats(be, a.rows * dim, 4.0f, 0.0f), *y = poisoned(be, a.rows * dim);
+    float *k = random_floats(be, positions * dim, 4.0f, 0.0f);
+    float *v = random_floats(be, positions * dim, 1.0f, 0.0f);
+    float *bias = random_floats(be, a.heads * (2 * positions + 5), 3.0f, 0.0f);
+    float *gate = random_floats(be, a.rows * a.heads, 1.0f, 1.0f);
+    double *want = malloc(a.rows * dim * sizeof(double)), worst;
+
+    a.q = q;
+    a.k = k;
+    a.v = v;
+    a.y = y;
+    a.scale = 0.125f;
+    if (relative) {
+        a.relative = bias;
+        a.gate = gate;
+        a.span = positions + 3;
+    }
+    be->ops->attention(be, &a);
+    attention_slow(want, &a);
+    worst = check_close("attention", y, want, a.rows * dim, 2e-5);
+    if (a.ahead == 0 && !relative)
+        attention_row_by_row(be, &a);
     be->ops->free(be, q);
     be->ops->free(be, k);
     be->ops->free(be, v);
     be->ops->free(be, y);
-    be->ops->free(be, one);
+    be->ops->free(be, bias);
+    be->ops->free(be, gate);
     free(want);
     return worst;
 }
 
 static void attention(struct backend *be)
 {
+    static const struct attention tries[] = {
+        {.rows = 1, .history = 0, .heads = 1, .head_dim = 8, .window = 1},
+        {.rows = 5, .history = 0, .heads = 2, .head_dim = 20, .window = 3},
+        {.rows = 40, .history = 0, .heads = 3, .head_dim = 64, .window = 16},
+        {.rows = 33, .history = 70, .heads = 3, .head_dim = 64, .window = 64},
+        {.rows = 90, .history = 200, .heads = 2, .head_dim = 48, .window = 100},
+        {.rows = 60, .history = 10, .heads = 1, .head_dim = 65, .window = 1000},
+        {.rows = 150, .heads = 2, .head_dim = 64, .window = SIZE_MAX, .ahead = SIZE_MAX},
+        {.rows = 70, .history = 9, .heads = 2, .head_dim = 24, .window = 7, .ahead = 5},
+    };
     double worst = 0.0;
 
-    worst = fmax(worst, try_attention(be, 1, 0, 1, 8, 1));
-    worst = fmax(worst, try_attention(be, 5, 0, 2, 20, 3));
-    worst = fmax(worst, try_attention(be, 40, 0, 3, 64, 16));
-    worst = fmax(worst, try_attention(be, 33, 70, 3, 64, 64));
-    worst = fmax(worst, try_attention(be, 90, 200, 2, 48, 100));
-    worst = fmax(worst, try_attention(be, 60, 10, 1, 65, 1000));
+    for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
+        worst = fmax(worst, try_attention(be, tries[i], false));
+        worst = fmax(worst, try_attention(be, tries[i], true));
+    }
     report("attention", worst);
+}
+
+static void relative_gate(struct backend *be)
+{
+    size_t rows = 77, heads = 3;
+    float *x = random_floats(be, rows * heads * 2, 6.0f, 0.0f), *y = poisoned(be, rows * heads);
+    float *scale = random_floats(be, heads, 2.0f, 0.0f);
+    double *want = malloc(rows * heads * sizeof(double));
+
+    be->ops->relative_gate(be, y, x, scale, rows, heads);
+    for (size_t i = 0; i < rows * heads; i++)
+        want[i] =
+            activate((double)x[2 * i], ACTIVATION_SIGMOID) *
+                (activate((double)x[2 * i + 1], ACTIVATION_SIGMOID) * (double)scale[i % heads] -
+                 1.0) +
+            2.0;
+    report("relative_gate", check_close("relative_gate", y, want, rows * heads, 1e-6));
+    be->ops->free(be, x);
+    be->ops->free(be, y);
+    be->ops->free(be, scale);
+    free(want);
 }
 
 static void shift_lerp(struct backend *be)
@@ -305,9 +385,9 @@ static void probability(struct backend *be)
 static void memory(struct backend *be)
 {
     float host[5] = {1, 2, 3, 4, 5}, back[5];
-    float *p = be->ops->alloc(be, 5), *q = be->ops->alloc(be, 0);
+    float *p = be->ops->alloc(be, 5), *q = be->ops->alloc(be, 6), *none = be->ops->alloc(be, 0);
 
-    assert_non_null(q);
+    assert_non_null(none);
     for (size_t i = 0; i < 5; i++)
         assert_true(p[i] == 0.0f);
     be->ops->upload(be, p, host, 5);
@@ -315,8 +395,15 @@ static void memory(struct backend *be)
     be->ops->zero(be, p, 1);
     be->ops->download(be, back, p, 5);
     assert_true(back[0] == 0.0f && back[1] == 1.0f && back[4] == 4.0f);
+    be->ops->upload(be, p, host, 5);
+    be->ops->zero(be, q, 6);
+    be->ops->copy_rows(be, q + 1, 3, p, 2, 2, 2);
+    be->ops->download(be, back, q + 1, 5);
+    assert_true(back[0] == 1.0f && back[1] == 2.0f && back[2] == 0.0f);
+    assert_true(back[3] == 3.0f && back[4] == 4.0f);
     be->ops->free(be, p);
     be->ops->free(be, q);
+    be->ops->free(be, none);
     be->ops->free(be, NULL);
 }
 
@@ -350,6 +437,12 @@ static void test_attention(void **state)
     on_every_backend(attention);
 }
 
+static void test_relative_gate(void **state)
+{
+    (void)state;
+    on_every_backend(relative_gate);
+}
+
 static void test_shift_lerp(void **state)
 {
     (void)state;
@@ -381,7 +474,7 @@ int main(void)
         cmocka_unit_test(test_conv_depthwise), cmocka_unit_test(test_rope),
         cmocka_unit_test(test_attention),      cmocka_unit_test(test_shift_lerp),
         cmocka_unit_test(test_argmax),         cmocka_unit_test(test_probability),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory),         cmocka_unit_test(test_relative_gate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
-/* Sliding-window attention. A query's positions are taken in blocks of BLOCK, oldest first, with
- * the softmax's maximum, sum and value kept as running quantities
- *     m' = max(m, block);   y = y e^(m - m') + sum_p e^(s_p - m') v_p;   z likewise
- * so that nothing but the block's scores is stored, and the order depends on the window alone.
+/* Attention over a window of positions. A query's positions are taken in blocks of BLOCK, oldest
+ * first, with the softmax's maximum, sum and value kept as running quantities m' = max(m, block);
+ * y = y e^(m - m') + sum_p e^(s_p - m') v_p;   z likewise so that nothing but the block's scores is
+ * stored, and the order depends on the window alone.
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"
@@ -28,8 +28,7 @@ SIMD void dot4(float *out, const float *q, const float *const k[4], size_t count
     vf_sum4(out, sum[0], sum[1], sum[2], sum[3]);
 }
 
-/* e[0 .. count - 1]: scores of the keys at k, unscaled; on to a whole vector: the last one again.
- */
+/* e[0 .. count - 1]: scores of the keys at k, unscaled. */
 SIMD void score(float *e, const float *q, const float *k, size_t stride, size_t count,
                 size_t head_dim)
 {
@@ -40,22 +39,33 @@ SIMD void score(float *e, const float *q, const float *k, size_t stride, size_t 
             keys[i] = k + (j + i < count ? j + i : count - 1) * stride;
         dot4(e + j, q, keys, head_dim);
     }
+}
+
+/* e = scale e + gate bias, bias NULL or [count]; what is past count stays below the largest. */
+SIMD void bend(float *e, size_t count, float scale, float gate, const float *bias)
+{
+    for (size_t j = 0; j < count; j += VL) {
+        size_t n = count - j;
+        vf s = vf_load(e + j) * scale;
+
+        vf_store(e + j, bias ? s + vf_load_n(bias + j, n) * gate : s);
+    }
     for (size_t j = count; j % VL != 0; j++)
         e[j] = e[count - 1];
 }
 
-/* e = e^(scale e - m), m the largest of it and of before; zero past count. Returns m, adds to z. */
-SIMD float weigh(float *e, size_t count, float scale, float before, vf *z)
+/* e = e^(e - m), m the largest of it and of before; zero past count. Returns m, adds to z. */
+SIMD float weigh(float *e, size_t count, float before, vf *z)
 {
     vf top = vf_set1(before);
     float m;
 
     for (size_t j = 0; j < count; j += VL)
-        top = vf_max(top, vf_load(e + j) * scale);
+        top = vf_max(top, vf_load(e + j));
     m = vf_top(top);
     *z *= vf_exp(vf_set1(before - m));
     for (size_t j = 0; j < count; j += VL)
-        vf_store(e + j, vf_exp(vf_load(e + j) * scale - m));
+        vf_store(e + j, vf_exp(vf_load(e + j) - m));
     for (size_t j = count; j % VL != 0; j++)
         e[j] = 0.0f;
     for (size_t j = 0; j < count; j += VL)
@@ -72,6 +82,9 @@ SIMD void attend(const struct attention *a, size_t row, size_t head, size_t firs
     const float *k = a->k + head * head_dim;
     const float *v = a->v + head * head_dim;
     float *y = a->y + row * stride + head * head_dim;
+    const float *relative = a->relative ? a->relative + head * (2 * a->span - 1) : NULL;
+    float gate = a->relative ? a->gate[row * a->heads + head] : 0.0f;
+    size_t itself = a->history + row;
     vf sum[HEAD_VECTORS], z = vf_set1(0.0f);
     float m = LOWEST;
 
@@ -82,7 +95,8 @@ SIMD void attend(const struct attention *a, size_t row, size_t head, size_t firs
         float e[BLOCK], before = m;
 
         score(e, q, k + p * stride, stride, count, head_dim);
-        m = weigh(e, count, a->scale, before, &z);
+        bend(e, count, a->scale, gate, relative ? relative + (a->span - 1 + p - itself) : NULL);
+        m = weigh(e, count, before, &z);
         if (p > first) {
             vf keep = vf_exp(vf_set1(before - m));
 
@@ -104,8 +118,9 @@ static void attention_part(void *context, size_t begin, size_t end, size_t threa
     (void)thread;
     for (size_t item = begin; item < end; item++) {
         size_t head = item / a->rows, row = item % a->rows;
-        size_t last = a->history + row;
-        size_t first = last + 1 > a->window ? last + 1 - a->window : 0;
+        size_t itself = a->history + row, after = a->rows - 1 - row;
+        size_t first = itself + 1 > a->window ? itself + 1 - a->window : 0;
+        size_t last = itself + (a->ahead < after ? a->ahead : after);
 
         if (a->head_dim == 64)
             attend(a, row, head, first, last, 64);

@@ -103,6 +103,14 @@ void cpu_move(struct backend *be, float *dst, const float *src, size_t count)
         memmove(dst, src, count * sizeof(float));
 }
 
+void cpu_copy_rows(struct backend *be, float *dst, size_t dst_stride, const float *src,
+                   size_t src_stride, size_t rows, size_t dim)
+{
+    (void)be;
+    for (size_t r = 0; r < rows; r++)
+        memcpy(dst + r * dst_stride, src + r * src_stride, dim * sizeof(float));
+}
+
 void cpu_zero(struct backend *be, float *dst, size_t count)
 {
     (void)be;

@@ -63,6 +63,8 @@ void cpu_free(struct backend *be, float *p);
 void cpu_copy(struct backend *be, float *dst, const float *src, size_t count);
 void cpu_move(struct backend *be, float *dst, const float *src, size_t count);
 void cpu_zero(struct backend *be, float *dst, size_t count);
+void cpu_copy_rows(struct backend *be, float *dst, size_t dst_stride, const float *src,
+                   size_t src_stride, size_t rows, size_t dim);
 int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t);
 void cpu_weight_destroy(struct backend *be, struct weight *w);
 int cpu_reserve(struct backend *be, size_t rows);

@@ -8,7 +8,8 @@ struct columns {
     float *y;
     const float *x;
     size_t dim;
-    const float *shift, *scale;
+    const float *shift, *scale, *bias;
+    enum activation act;
 };
 
 static void affine_part(void *context, size_t begin, size_t end, size_t thread)
@@ -20,17 +21,28 @@ static void affine_part(void *context, size_t begin, size_t end, size_t thread)
         float *y = c->y + r * c->dim;
         const float *x = c->x + r * c->dim;
 
-        for (size_t i = 0; i < c->dim; i++)
-            y[i] = (x[i] - c->shift[i]) * c->scale[i];
+        for (size_t i = 0; i < c->dim; i += VL) {
+            size_t n = c->dim - i;
+            vf v = vf_load_n(x + i, n);
+
+            if (c->shift)
+                v = v - vf_load_n(c->shift + i, n);
+            if (c->scale)
+                v = v * vf_load_n(c->scale + i, n);
+            if (c->bias)
+                v = v + vf_load_n(c->bias + i, n);
+            vf_store_n(y + i, vf_activate(v, c->act), n);
+        }
     }
 }
 
 void cpu_affine(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
-                const float *shift, const float *scale)
+                const float *shift, const float *scale, const float *bias, enum activation act)
 {
-    struct columns c = {.y = y, .x = x, .dim = dim, .shift = shift, .scale = scale};
+    struct columns c = {
+        .y = y, .x = x, .dim = dim, .shift = shift, .scale = scale, .bias = bias, .act = act};
 
-    cpu_split(be, rows, dim, affine_part, &c);
+    cpu_split(be, rows, dim * (act == ACTIVATION_NONE ? 1 : 8), affine_part, &c);
 }
 
 static void add_part(void *context, size_t begin, size_t end, size_t thread)
@@ -71,6 +83,33 @@ void cpu_glu(struct backend *be, float *y, const float *x, size_t rows, size_t d
     struct columns c = {.y = y, .x = x, .dim = dim};
 
     cpu_split(be, rows, dim * 8, glu_part, &c);
+}
+
+struct gate {
+    float *y;
+    const float *x, *scale;
+    size_t heads;
+};
+
+static void relative_gate_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct gate *g = context;
+
+    (void)thread;
+    for (size_t i = begin * g->heads; i < end * g->heads; i++) {
+        float outer = 1.0f / (1.0f + expf(-g->x[2 * i]));
+        float inner = 1.0f / (1.0f + expf(-g->x[2 * i + 1]));
+
+        g->y[i] = outer * (inner * g->scale[i % g->heads] - 1.0f) + 2.0f;
+    }
+}
+
+void cpu_relative_gate(struct backend *be, float *y, const float *x, const float *scale,
+                       size_t rows, size_t heads)
+{
+    struct gate g = {.y = y, .x = x, .scale = scale, .heads = heads};
+
+    cpu_split(be, rows, heads * 20, relative_gate_part, &g);
 }
 
 struct shift {

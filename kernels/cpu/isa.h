@@ -18,6 +18,7 @@
 #define cpu_conv_depthwise CPU_NAME(cpu_conv_depthwise, CPU_ISA)
 #define cpu_rope CPU_NAME(cpu_rope, CPU_ISA)
 #define cpu_attention CPU_NAME(cpu_attention, CPU_ISA)
+#define cpu_relative_gate CPU_NAME(cpu_relative_gate, CPU_ISA)
 #define cpu_shift_lerp CPU_NAME(cpu_shift_lerp, CPU_ISA)
 #define cpu_rwkv7_mix CPU_NAME(cpu_rwkv7_mix, CPU_ISA)
 #define cpu_wkv7 CPU_NAME(cpu_wkv7, CPU_ISA)
@@ -32,7 +33,7 @@ void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
 void cpu_layer_norm(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
                     const float *w, const float *b, float eps);
 void cpu_affine(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
-                const float *shift, const float *scale);
+                const float *shift, const float *scale, const float *bias, enum activation act);
 void cpu_add(struct backend *be, float *y, const float *x, size_t count);
 void cpu_glu(struct backend *be, float *y, const float *x, size_t rows, size_t dim);
 void cpu_conv_depthwise(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
@@ -40,6 +41,8 @@ void cpu_conv_depthwise(struct backend *be, float *y, const float *x, size_t row
 void cpu_rope(struct backend *be, float *x, size_t rows, size_t heads, size_t head_dim,
               uint64_t position, float base);
 void cpu_attention(struct backend *be, const struct attention *a);
+void cpu_relative_gate(struct backend *be, float *y, const float *x, const float *scale,
+                       size_t rows, size_t heads);
 void cpu_shift_lerp(struct backend *be, float *y, const float *x, const float *prev,
                     const float *mu, size_t streams, size_t rows, size_t dim);
 void cpu_rwkv7_mix(struct backend *be, const struct rwkv7_mix *m);
