@@ -92,8 +92,8 @@ static int bench_features(struct bench *b, struct error *error)
             features_push(f, audio + i, n, &out);
             rows += out.encoder_count;
         }
-        features_end(f, &out);
-        rows += out.encoder_count;
+        while (features_end(f, &out))
+            rows += out.encoder_count;
         times[run] = seconds(CLOCK_MONOTONIC) - begin;
     }
     free(audio);

@@ -121,8 +121,8 @@ static void at_end(struct dump *d)
         return;
     }
     struct features_rows rows;
-    features_end(d->features, &rows);
-    add_features(d, &rows);
+    while (features_end(d->features, &rows))
+        add_features(d, &rows);
 }
 
 /* What the stage needs, and how wide its rows are. */

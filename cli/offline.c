@@ -27,7 +27,7 @@ int offline_open(struct offline *o, const struct offline_options *options, struc
     int code = backend_cpu_create(&o->backend, options->threads);
     if (code)
         return error_set(error, code, "the cpu backend does not start: %s", strerror(-code));
-    code = model_load(&o->model, path ? path : found, o->backend, error);
+    code = model_load(&o->model, path ? path : found, o->backend, NULL, error);
     if (code)
         offline_close(o);
     return code;

@@ -85,7 +85,7 @@ static int load(struct inference *i, struct error *error)
     int rc = backend_cpu_create(&i->backend, c->threads);
     if (rc)
         return error_set(error, rc, "the cpu backend: %s", strerror(-rc));
-    rc = model_load(&i->model, i->engine->model_path, i->backend, error);
+    rc = model_load(&i->model, i->engine->model_path, i->backend, NULL, error);
     if (rc)
         return rc;
     if (!i->model->encoder)

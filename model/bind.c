@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct bind_item {
     float *floats;         /* either */
@@ -140,6 +141,31 @@ int bind_u32(const struct bind *b, const char *key, size_t least, size_t most, s
     return 0;
 }
 
+int bind_u32_array(const struct bind *b, const char *key, size_t count, size_t least, size_t most,
+                   size_t *values, struct error *error)
+{
+    const unsigned char *data = NULL;
+    size_t found = 0;
+    int r = gguf_get_array(b->gguf, key, GGUF_U32, (const void **)&data, &found, error);
+    if (r < 0) {
+        return r == -ENOENT ? -EINVAL : r;
+    }
+    if (found != count) {
+        return error_set(error, -EINVAL, "%s: %s has %zu values, not %zu", gguf_path(b->gguf), key,
+                         found, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t number;
+        memcpy(&number, data + i * sizeof(number), sizeof(number));
+        if (number < least || number > most) {
+            return error_set(error, -EINVAL, "%s: %s has %u, it must be %zu to %zu",
+                             gguf_path(b->gguf), key, number, least, most);
+        }
+        values[i] = number;
+    }
+    return 0;
+}
+
 static int check_shape(const struct bind *b, const char *full, const struct gguf_tensor *t,
                        const struct bind_entry *e, struct error *error)
 {
@@ -203,6 +229,47 @@ static int bind_matrix(struct bind *b, const char *full, const struct tensor *t,
                          full, b->backend->ops->name);
     }
     *out = item->weight;
+    return 0;
+}
+
+int bind_parts(struct bind *b, const char *prefix, const struct bind_entry *entry, size_t parts,
+               struct weight **out, struct error *error)
+{
+    char full[BIND_NAME_MAX];
+    const struct gguf_tensor *t = NULL;
+    int r = find_tensor(b, prefix, entry->name, full, &t, error);
+    if (r == 0) {
+        r = check_shape(b, full, t, entry, error);
+    }
+    if (r < 0) {
+        return r;
+    }
+    struct tensor part = t->tensor;
+    part.rows /= parts;
+    size_t bytes = part.rows * tensor_row_bytes(part.type, part.cols);
+    for (size_t i = 0; r == 0 && i < parts; i++) {
+        part.data = (const char *)t->tensor.data + i * bytes;
+        r = bind_matrix(b, full, &part, entry->shape[0] / parts, &out[i], error);
+    }
+    return r;
+}
+
+int bind_host(const struct bind *b, const char *prefix, const char *name, float *out, size_t count,
+              struct error *error)
+{
+    char full[BIND_NAME_MAX];
+    const struct gguf_tensor *t = NULL;
+    int r = find_tensor(b, prefix, name, full, &t, error);
+    if (r < 0) {
+        return r;
+    }
+    if (t->tensor.rows * t->tensor.cols != count) {
+        return error_set(error, -EINVAL, "%s: tensor %s has %zu values, not %zu",
+                         gguf_path(b->gguf), full, t->tensor.rows * t->tensor.cols, count);
+    }
+    for (size_t row = 0; row < t->tensor.rows; row++) {
+        tensor_row_to_float(&t->tensor, row, out + row * t->tensor.cols);
+    }
     return 0;
 }
 

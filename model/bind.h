@@ -38,6 +38,11 @@ void bind_finish(struct bind *b); /* releases everything; takes a zeroed bind to
 int bind_tensors(struct bind *b, const char *prefix, const struct bind_entry *entries, size_t count,
                  struct error *error);
 
+/* A tensor of the entry's shape (its vector and matrix are not looked at) as `parts` matrices of
+ * shape[0] / parts rows each. */
+int bind_parts(struct bind *b, const char *prefix, const struct bind_entry *entry, size_t parts,
+               struct weight **out, struct error *error);
+
 /* The shape of a tensor of dims dimensions (outermost first), for what no metadata tells. */
 int bind_shape(const struct bind *b, const char *prefix, const char *name, size_t dims,
                size_t *shape, struct error *error);
@@ -45,6 +50,14 @@ int bind_shape(const struct bind *b, const char *prefix, const char *name, size_
 /* Metadata that must lie in least..most. */
 int bind_u32(const struct bind *b, const char *key, size_t least, size_t most, size_t *value,
              struct error *error);
+
+/* An array of u32 of which each must lie in least..most; exactly count of them. */
+int bind_u32_array(const struct bind *b, const char *key, size_t count, size_t least, size_t most,
+                   size_t *values, struct error *error);
+
+/* A tensor as floats in host memory, [count] of them, as it lies in the file. */
+int bind_host(const struct bind *b, const char *prefix, const char *name, float *out, size_t count,
+              struct error *error);
 
 /* Zeroed backend memory [rows, dim]. */
 int bind_alloc(struct bind *b, float **out, size_t rows, size_t dim, struct error *error);

@@ -1,6 +1,7 @@
-/* Speech encoders as plug-ins: PCM or log-mel frames in, rows out, 50 a second.
- * encoder_stream.c is ours (causal, streams exactly). Chosen by the file's metadata from a static
- * table. One thread at a time; after create nothing is allocated.
+/* Speech encoders as plug-ins: PCM or log-mel frames in, rows out, 50 a second. encoder_stream.c is
+ * ours (causal, streams exactly); encoder_whisper.c and encoder_wavlm.c look both ways and do so
+ * over the whole utterance at its end, or over a window that slides. Chosen by the file's metadata
+ * from a static table. One thread at a time; after create nothing is allocated.
  */
 #ifndef EARSHOT_MODEL_ENCODER_H
 #define EARSHOT_MODEL_ENCODER_H
@@ -17,14 +18,30 @@ enum encoder_input {
     ENCODER_INPUT_LOG_MEL, /* frames [count, input_dim] as dsp/logmel.h makes them, 100 a second */
 };
 
+enum encoder_streaming {
+    ENCODER_EXACT,    /* rows as the model was trained: all at the end if it looks both ways */
+    ENCODER_WINDOWED, /* rows while there is speech, from a window around them */
+};
+
+/* How an encoder that looks both ways streams; one that is causal streams exactly anyway. */
+struct encoder_options {
+    enum encoder_streaming streaming;
+    size_t left_ms;  /* a window: so much of the past, */
+    size_t hop_ms;   /* the rows that are given out, >= 20, */
+    size_t ahead_ms; /* and so much of the future */
+};
+
 struct encoder_info {
     enum encoder_input input;
     size_t input_dim;       /* 1, or mel bins */
+    size_t zeros;           /* samples of silence that end an utterance; 0: its mirror does */
     size_t rows_per_second; /* 50 */
     size_t dim;             /* of a row */
-    size_t lookahead_ms;    /* how far a row reaches into the future */
-    bool exact;             /* pushed in pieces = pushed at once */
+    size_t lookahead_ms;    /* how far a row reaches into the future; exact: to the end, 0 */
+    bool at_end;            /* no row before the end of the utterance */
     size_t max_input;       /* the most input items a push may take */
+    size_t max_rows;        /* the most rows a push or a flush gives */
+    size_t max_ms;          /* of an utterance seen as one; what is longer is cut. 0: no limit */
 };
 
 struct encoder;
@@ -32,27 +49,40 @@ struct encoder;
 struct encoder_ops {
     const char *type; /* earshot.encoder.type */
     int (*create)(struct encoder **out, const struct gguf *g, struct backend *be,
-                  struct error *error);
+                  const struct encoder_options *options, struct error *error);
     void (*destroy)(struct encoder *e);
     void (*reset)(struct encoder *e); /* a new utterance */
-    /* input: host [count, input_dim], count <= max_input. rows: backend memory for at least
-     * encoder_rows_bound(e, count) rows. Returns rows written. */
+    /* input: host [count, input_dim], count <= max_input. rows: backend memory for max_rows rows.
+     * Returns rows written. */
     size_t (*push)(struct encoder *e, const float *input, size_t count, float *rows);
-    /* The end of the utterance: the rows that were waiting for a future that won't come. */
+    /* The end of the utterance: the rows that were waiting for a future that won't come. To be
+     * called until it returns 0. */
     size_t (*flush)(struct encoder *e, float *rows);
+};
+
+/* Looks at what a stage inside an encoder computed ("stem", "layer0", ...): backend memory
+ * [rows, dim], valid during the call. */
+struct encoder_tap {
+    void (*take)(void *user, const char *stage, const float *x, size_t rows, size_t dim);
+    void *user;
 };
 
 struct encoder {
     const struct encoder_ops *ops;
     struct encoder_info info;
+    const struct encoder_tap *tap; /* set by whoever looks; NULL */
 };
 
 extern const struct encoder_ops encoder_stream_ops;
+extern const struct encoder_ops encoder_wavlm_ops;
+extern const struct encoder_ops encoder_whisper_ops;
 
-/* Looks up earshot.encoder.type and creates. -ENOTSUP names an unknown type. */
+struct encoder_options encoder_options_default(void); /* exact; 4000, 480 and 480 ms */
+
+/* Looks up earshot.encoder.type and creates; options NULL: the default. -ENOTSUP names an unknown
+ * type. */
 int encoder_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                   struct error *error);
+                   const struct encoder_options *options, struct error *error);
 void encoder_destroy(struct encoder *e);
-size_t encoder_rows_bound(const struct encoder *e, size_t count); /* rows a push can write */
 
 #endif

@@ -253,8 +253,9 @@ static void stream_destroy(struct encoder *e)
 }
 
 static int stream_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                         struct error *error)
+                         const struct encoder_options *options, struct error *error)
 {
+    (void)options;
     struct stream *s = calloc(1, sizeof(*s));
     if (!s) {
         return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(g));
@@ -273,8 +274,8 @@ static int stream_create(struct encoder **out, const struct gguf *g, struct back
         .rows_per_second = 50,
         .dim = s->config.dim,
         .lookahead_ms = STREAM_LOOKAHEAD_MS,
-        .exact = true,
         .max_input = STREAM_FRAMES_MAX,
+        .max_rows = STREAM_ROWS_MAX,
     };
     stream_reset(&s->base);
     *out = &s->base;

@@ -152,7 +152,7 @@ static int read_decoding(struct model *m, struct error *error)
     return r == -ENOENT ? 0 : r;
 }
 
-static int make_hearing(struct model *m, struct error *error)
+static int make_hearing(struct model *m, const struct encoder_options *options, struct error *error)
 {
     struct gguf_string type;
     int r = gguf_get_string(m->gguf, "earshot.encoder.type", &type, error);
@@ -162,13 +162,12 @@ static int make_hearing(struct model *m, struct error *error)
     if (string_is(type, "none")) {
         return 0;
     }
-    r = encoder_create(&m->encoder, m->gguf, m->backend, error);
+    r = encoder_create(&m->encoder, m->gguf, m->backend, options, error);
     if (r < 0) {
         return r;
     }
     const struct encoder_info *info = &m->encoder->info;
-    r = adapter_create(&m->adapter, m->gguf, m->backend, info->dim,
-                       encoder_rows_bound(m->encoder, info->max_input), error);
+    r = adapter_create(&m->adapter, m->gguf, m->backend, info->dim, info->max_rows, error);
     if (r == 0 && adapter_dim(m->adapter) != backbone_dim(m->backbone)) {
         return error_set(error, -EINVAL,
                          "%s: adapter.proj.2.weight makes rows of %zu, the "
@@ -178,7 +177,8 @@ static int make_hearing(struct model *m, struct error *error)
     return r;
 }
 
-static int load(struct model *m, const char *path, struct error *error)
+static int load(struct model *m, const char *path, const struct encoder_options *encoder,
+                struct error *error)
 {
     int r = gguf_open(&m->gguf, path, error);
     if (r == 0) {
@@ -188,7 +188,7 @@ static int load(struct model *m, const char *path, struct error *error)
         r = backbone_create(&m->backbone, m->gguf, m->backend, MODEL_PASS_ROWS, error);
     }
     if (r == 0) {
-        r = make_hearing(m, error);
+        r = make_hearing(m, encoder, error);
     }
     if (r == 0) {
         r = make_tokenizer(m, error);
@@ -207,7 +207,8 @@ static int load(struct model *m, const char *path, struct error *error)
     return m->backend->ops->status(m->backend, error);
 }
 
-int model_load(struct model **out, const char *path, struct backend *be, struct error *error)
+int model_load(struct model **out, const char *path, struct backend *be,
+               const struct encoder_options *encoder, struct error *error)
 {
     *out = NULL;
     struct model *m = calloc(1, sizeof(*m));
@@ -215,7 +216,7 @@ int model_load(struct model **out, const char *path, struct backend *be, struct 
         return error_set(error, -ENOMEM, "%s: out of memory", path);
     }
     m->backend = be;
-    int r = load(m, path, error);
+    int r = load(m, path, encoder, error);
     if (r < 0) {
         model_destroy(m);
         return r;

@@ -19,7 +19,6 @@
 
 enum {
     MODEL_PROMPT_MAX = 64, /* ids of one prompt */
-    MODEL_INPUT_MAX = 100, /* mel frames (or 10 ms pieces of PCM) a push takes: one second */
 };
 
 struct prompt {
@@ -41,9 +40,11 @@ struct model {
     char name[64];        /* general.name */
 };
 
-/* 0 or -errno: -ENOTSUP for a format or an encoder that this version doesn't know, -EINVAL for a
+/* encoder: how an encoder that looks both ways streams, NULL for the default.
+ * 0 or -errno: -ENOTSUP for a format or an encoder that this version doesn't know, -EINVAL for a
  * file that contradicts itself, and what reading a file can give. */
-int model_load(struct model **out, const char *path, struct backend *be, struct error *error);
+int model_load(struct model **out, const char *path, struct backend *be,
+               const struct encoder_options *encoder, struct error *error);
 void model_destroy(struct model *m);
 
 #endif

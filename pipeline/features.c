@@ -6,12 +6,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* What of the end comes next. */
+enum ending {
+    ENDING_INPUT,
+    ENDING_ENCODER,
+    ENDING_ADAPTER,
+    ENDED,
+};
+
 struct features {
     struct model *model;
     struct logmel *mel;  /* NULL for encoders that take samples */
     float *frames;       /* host [logmel_bound(FEATURES_BLOCK), bins] */
-    float *encoder_rows; /* backend memory, room for a push and the end */
-    float *adapter_rows; /* backend memory, room for a push and the end */
+    float *encoder_rows; /* backend memory, room for a push */
+    float *adapter_rows; /* backend memory, room for a push */
+    enum ending ending;
 };
 
 static int create_mel(struct features *f, size_t bins, struct error *error)
@@ -28,13 +37,12 @@ static int create_rows(struct features *f, size_t input, struct error *error)
     struct model *m = f->model;
     const struct encoder_info *info = &m->encoder->info;
     const struct backend_ops *op = m->backend->ops;
-    if (input > info->max_input)
+    if (input > info->max_input || info->zeros > FEATURES_BLOCK)
         return error_set(error, -EINVAL, "the encoder takes %zu inputs at once, not %zu",
                          info->max_input, input);
-    size_t rows = 2 * encoder_rows_bound(m->encoder, input);
-    f->encoder_rows = op->alloc(m->backend, rows * info->dim);
-    f->adapter_rows =
-        op->alloc(m->backend, 2 * adapter_rows_bound(m->adapter, rows) * adapter_dim(m->adapter));
+    f->encoder_rows = op->alloc(m->backend, info->max_rows * info->dim);
+    f->adapter_rows = op->alloc(m->backend, adapter_rows_bound(m->adapter, info->max_rows) *
+                                                adapter_dim(m->adapter));
     if (!f->encoder_rows || !f->adapter_rows)
         return error_set(error, -ENOMEM, "no memory for encoder rows");
     return 0;
@@ -84,6 +92,7 @@ void features_begin(struct features *f)
         logmel_reset(f->mel);
     e->ops->reset(e);
     adapter_reset(f->model->adapter);
+    f->ending = ENDING_INPUT;
 }
 
 /* input: samples or frames. */
@@ -113,22 +122,44 @@ void features_push(struct features *f, const float *samples, size_t count,
     encode(f, f->frames, out->mel_count, out);
 }
 
-void features_end(struct features *f, struct features_rows *out)
+/* The frames that reach beyond the last sample: into its mirror, or into silence. */
+static void end_input(struct features *f, struct features_rows *out)
+{
+    static const float silence[FEATURES_BLOCK];
+    size_t zeros = f->model->encoder->info.zeros;
+    if (zeros > 0) {
+        features_push(f, silence, zeros, out);
+    } else if (f->mel) {
+        out->mel = f->frames;
+        out->mel_count = logmel_flush(f->mel, f->frames);
+        encode(f, f->frames, out->mel_count, out);
+    }
+}
+
+bool features_end(struct features *f, struct features_rows *out)
 {
     struct encoder *e = f->model->encoder;
     struct adapter *a = f->model->adapter;
-    *out = (struct features_rows){0};
-    if (f->mel) {
-        out->mel = f->frames;
-        out->mel_count = logmel_flush(f->mel, f->frames);
+    *out = (struct features_rows){.encoder = f->encoder_rows, .adapter = f->adapter_rows};
+    switch (f->ending) {
+    case ENDING_INPUT:
+        end_input(f, out);
+        f->ending = ENDING_ENCODER;
+        return true;
+    case ENDING_ENCODER:
+        out->encoder_count = e->ops->flush(e, f->encoder_rows);
+        if (out->encoder_count > 0)
+            out->adapter_count =
+                adapter_push(a, f->encoder_rows, out->encoder_count, f->adapter_rows);
+        else
+            f->ending = ENDING_ADAPTER;
+        return true;
+    case ENDING_ADAPTER:
+        out->adapter_count = adapter_flush(a, f->adapter_rows);
+        f->ending = ENDED;
+        return true;
+    case ENDED:
+        break;
     }
-    encode(f, f->frames, out->mel_count, out);
-
-    float *rows = f->encoder_rows + out->encoder_count * e->info.dim;
-    size_t count = e->ops->flush(e, rows);
-    float *adapted = f->adapter_rows + out->adapter_count * adapter_dim(a);
-    size_t more = count ? adapter_push(a, rows, count, adapted) : 0;
-    out->encoder_count += count;
-    out->adapter_count += more;
-    out->adapter_count += adapter_flush(a, adapted + more * adapter_dim(a));
+    return false;
 }

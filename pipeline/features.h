@@ -7,6 +7,7 @@
 
 #include "model/model.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -33,6 +34,7 @@ void features_destroy(struct features *f);
 void features_begin(struct features *f); /* a new utterance */
 void features_push(struct features *f, const float *samples, size_t count,
                    struct features_rows *out);
-void features_end(struct features *f, struct features_rows *out);
+/* The end of the utterance: to be called until it returns false. */
+bool features_end(struct features *f, struct features_rows *out);
 
 #endif

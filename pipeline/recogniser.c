@@ -224,8 +224,8 @@ static void hear_end(struct recogniser *r)
 {
     struct features_rows rows;
     uint64_t begin = now_us();
-    features_end(r->features, &rows);
-    take_rows(r, &rows);
+    while (features_end(r->features, &rows))
+        take_rows(r, &rows);
     r->stats.encode_us += now_us() - begin;
 }
 
@@ -240,7 +240,8 @@ static void partial_when_due(struct recogniser *r)
 {
     int64_t step = partial_step(r);
     uint64_t begin = now_us();
-    partial(r);
+    if (r->rows > 0)
+        partial(r);
     int64_t cost = (int64_t)(now_us() - begin) * FEATURES_RATE_HZ / 1000000;
     r->next_partial += step * (1 + PARTIAL_COST_FACTOR * cost / step);
 }

@@ -28,7 +28,7 @@ static int setup(void **context)
     struct error error = {""};
     assert_non_null(f);
     assert_int_equal(backend_cpu_create(&f->be, 1), 0);
-    if (model_load(&f->model, TINY, f->be, &error) < 0) {
+    if (model_load(&f->model, TINY, f->be, NULL, &error) < 0) {
         print_error("%s\n", error.message);
         return -1;
     }
@@ -85,10 +85,10 @@ static size_t encode(struct fixture *f, const struct npy *mel, float *rows)
 {
     struct encoder *e = f->model->encoder;
     size_t made = 0;
-    for (size_t at = 0; at < mel->shape[0]; at += MODEL_INPUT_MAX) {
+    for (size_t at = 0; at < mel->shape[0]; at += e->info.max_input) {
         size_t left = mel->shape[0] - at;
         made += e->ops->push(e, mel->floats + at * mel->shape[1],
-                             left < MODEL_INPUT_MAX ? left : MODEL_INPUT_MAX,
+                             left < e->info.max_input ? left : e->info.max_input,
                              rows + made * e->info.dim);
     }
     return made + e->ops->flush(e, rows + made * e->info.dim);
@@ -221,7 +221,7 @@ static int load_edited(struct backend *be, const struct gguf_edit *edit, uint64_
     assert_int_equal(write(fd, file.data, file.size), file.size);
     close(fd);
     struct model *m = NULL;
-    int r = model_load(&m, path, be, error);
+    int r = model_load(&m, path, be, NULL, error);
     if (r == 0 && fingerprint) {
         *fingerprint = m->fingerprint;
     }
@@ -315,7 +315,7 @@ static void a_missing_file_is_named(void **context)
     struct fixture *f = *context;
     struct model *m = NULL;
     struct error error = {""};
-    assert_int_equal(model_load(&m, "/nonexistent/x.gguf", f->be, &error), -ENOENT);
+    assert_int_equal(model_load(&m, "/nonexistent/x.gguf", f->be, NULL, &error), -ENOENT);
     assert_non_null(strstr(error.message, "/nonexistent/x.gguf"));
     assert_null(m);
 }

@@ -34,7 +34,7 @@ static void run(struct model *m)
         run_backbone(m, NULL, 0);
         return;
     }
-    size_t bound = encoder_rows_bound(e, e->info.max_input);
+    size_t bound = e->info.max_rows;
     float *frames = calloc(e->info.max_input * e->info.input_dim, sizeof(frames[0]));
     float *rows = be->ops->alloc(be, bound * e->info.dim);
     float *heard =
@@ -43,6 +43,9 @@ static void run(struct model *m)
         size_t count = e->ops->push(e, frames, e->info.max_input, rows);
         count = adapter_push(m->adapter, rows, count, heard);
         run_backbone(m, heard, count);
+        while ((count = e->ops->flush(e, rows)) > 0) {
+            adapter_push(m->adapter, rows, count, heard);
+        }
         run_backbone(m, heard, adapter_flush(m->adapter, heard));
     }
     free(frames);
@@ -65,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error;
     struct model *m = NULL;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (model_load(&m, path, be, &error) == 0) {
+    if (model_load(&m, path, be, NULL, &error) == 0) {
         run(m);
     }
     model_destroy(m);

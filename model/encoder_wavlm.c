@@ -1,0 +1,319 @@
+/* WavLM (base, base+, large), as `transformers` computes it. E = dim, G = position groups.
+ *
+ *     x = stem(samples)                     seven convolutions, 50 rows/s (wavlm_stem.h)
+ *     x = W LayerNorm(x) + b                E
+ *     x = x + gelu(position(x))             convolution in G groups over 128 rows, 64 of them
+ * before large:  x = ln(layers(x))             norms first base:   x = layers(ln(x)) norms after
+ *
+ * with gated relative positions in the layers (transformer.h). The position convolution of a group
+ * is one product over overlapping rows of the group's columns, gathered with k - 1 rows of zeros
+ * around them.
+ */
+#include "model/bind.h"
+#include "model/encoder.h"
+#include "model/transformer.h"
+#include "model/two_way.h"
+#include "model/wavlm_stem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum {
+    WAVLM_PUSH_MAX = WAVLM_BLOCK,
+    WAVLM_RATE_MS = 16, /* samples */
+    WAVLM_ROW_MS = WAVLM_ROW / WAVLM_RATE_MS,
+    WAVLM_GROUPS_MAX = 64,
+    WAVLM_POSITION_MAX = 512,
+    WAVLM_BUCKETS_MAX = 4096,
+};
+
+struct wavlm {
+    struct encoder base;
+    struct backend *be;
+    struct bind bind;
+    bool norm_first;
+    float eps;
+    struct wavlm_stem stem;
+    float *proj_norm_w, *proj_norm_b;          /* [stem dim] */
+    struct weight *proj;                       /* [E, stem dim] */
+    float *proj_b;                             /* [E] */
+    size_t kernel, groups;                     /* of the position convolution */
+    struct weight *position[WAVLM_GROUPS_MAX]; /* [groups] of [E / G, kernel E / G] */
+    float *position_b;                         /* [E] */
+    float *ln_w, *ln_b;                        /* [E] */
+    struct transformer layers;
+    struct two_way two_way;
+    float *projected;         /* [rows, stem dim] */
+    float *gathered, *placed; /* [rows + kernel - 1, E / G], [rows, E / G] */
+    float *position_x;        /* [rows, E] */
+};
+
+static int read_config(struct wavlm *w, struct transformer_config *c, struct error *error)
+{
+    const struct bind *b = &w->bind;
+    int r = transformer_read_config(c, b, error);
+    if (r == 0) {
+        r = bind_u32(b, "earshot.encoder.position.kernel", 1, WAVLM_POSITION_MAX, &w->kernel,
+                     error);
+    }
+    if (r == 0) {
+        r = bind_u32(b, "earshot.encoder.position.groups", 1, WAVLM_GROUPS_MAX, &w->groups, error);
+    }
+    if (r == 0) {
+        r = bind_u32(b, "earshot.encoder.relative.buckets", 4, WAVLM_BUCKETS_MAX, &c->buckets,
+                     error);
+    }
+    if (r == 0) {
+        r = bind_u32(b, "earshot.encoder.relative.max_distance", c->buckets / 4 + 1, 1 << 20,
+                     &c->max_distance, error);
+    }
+    if (r == 0) {
+        r = gguf_get_bool(b->gguf, "earshot.encoder.norm_first", &w->norm_first, error);
+    }
+    if (r == 0) {
+        r = gguf_get_f32(b->gguf, "earshot.encoder.layer_norm_eps", &w->eps, error);
+    }
+    if (r < 0) {
+        return r == -ENOENT ? -EINVAL : r;
+    }
+    if (!(w->eps > 0.0f && w->eps < 1.0f)) {
+        return error_set(error, -EINVAL, "%s: earshot.encoder.layer_norm_eps is %g",
+                         gguf_path(b->gguf), (double)w->eps);
+    }
+    if (c->dim % w->groups != 0) {
+        return error_set(error, -EINVAL,
+                         "%s: earshot.encoder.position.groups %zu do not divide "
+                         "dim %zu",
+                         gguf_path(b->gguf), w->groups, c->dim);
+    }
+    c->norm_first = w->norm_first;
+    c->key_bias = true;
+    c->eps = w->eps;
+    return 0;
+}
+
+static int bind_own(struct wavlm *w, size_t dim, struct error *error)
+{
+    size_t stem = wavlm_stem_dim(&w->stem);
+    const struct bind_entry entries[] = {
+        {"proj.norm.weight", {stem}, .vector = &w->proj_norm_w},
+        {"proj.norm.bias", {stem}, .vector = &w->proj_norm_b},
+        {"proj.weight", {dim, stem}, .matrix = &w->proj},
+        {"proj.bias", {dim}, .vector = &w->proj_b},
+        {"position.bias", {dim}, .vector = &w->position_b},
+        {"ln.weight", {dim}, .vector = &w->ln_w},
+        {"ln.bias", {dim}, .vector = &w->ln_b},
+    };
+    const struct bind_entry position = {"position.weight", {dim, w->kernel, dim / w->groups}};
+    int r =
+        bind_tensors(&w->bind, "encoder.", entries, sizeof(entries) / sizeof(entries[0]), error);
+    return r < 0 ? r : bind_parts(&w->bind, "encoder.", &position, w->groups, w->position, error);
+}
+
+/* x += gelu(position(x)) */
+static void add_position(struct wavlm *w, float *x, size_t rows)
+{
+    const struct backend_ops *op = w->be->ops;
+    size_t dim = w->layers.config.dim;
+    size_t part = dim / w->groups;
+    size_t before = w->kernel / 2;
+    size_t after = w->kernel - 1 - before;
+
+    op->zero(w->be, w->gathered, before * part);
+    op->zero(w->be, w->gathered + (before + rows) * part, after * part);
+    for (size_t g = 0; g < w->groups; g++) {
+        op->copy_rows(w->be, w->gathered + before * part, part, x + g * part, dim, rows, part);
+        op->linear(w->be, w->placed, w->gathered, part, rows, w->position[g],
+                   w->position_b + g * part, ACTIVATION_GELU);
+        op->copy_rows(w->be, w->position_x + g * part, dim, w->placed, part, rows, part);
+    }
+    op->add(w->be, x, w->position_x, rows * dim);
+}
+
+static void show(const struct encoder *e, const char *stage, const float *x, size_t rows,
+                 size_t dim)
+{
+    if (e->tap) {
+        e->tap->take(e->tap->user, stage, x, rows, dim);
+    }
+}
+
+static void encode(struct encoder *e, const float *units, size_t count, size_t rows, float *x)
+{
+    struct wavlm *w = (struct wavlm *)e;
+    const struct backend_ops *op = w->be->ops;
+    size_t stem = wavlm_stem_dim(&w->stem);
+    size_t dim = e->info.dim;
+
+    (void)count;
+    show(e, "conv", units, rows, stem);
+    op->layer_norm(w->be, w->projected, units, rows, stem, w->proj_norm_w, w->proj_norm_b, w->eps);
+    op->linear(w->be, x, w->projected, stem, rows, w->proj, w->proj_b, ACTIVATION_NONE);
+    add_position(w, x, rows);
+    if (!w->norm_first) {
+        op->layer_norm(w->be, x, x, rows, dim, w->ln_w, w->ln_b, w->eps);
+    }
+    show(e, "stem", x, rows, dim);
+    transformer_run(&w->layers, x, rows, e->tap);
+    if (w->norm_first) {
+        op->layer_norm(w->be, x, x, rows, dim, w->ln_w, w->ln_b, w->eps);
+    }
+}
+
+static int make_buffers(struct wavlm *w, size_t rows, size_t dim, struct error *error)
+{
+    size_t part = dim / w->groups;
+    const struct {
+        float **out;
+        size_t rows, dim;
+    } buffers[] = {
+        {&w->projected, rows, wavlm_stem_dim(&w->stem)},
+        {&w->gathered, rows + w->kernel - 1, part},
+        {&w->placed, rows, part},
+        {&w->position_x, rows, dim},
+    };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        r = bind_alloc(&w->bind, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
+    }
+    if (r == 0 && w->be->ops->reserve(w->be, rows) < 0) {
+        r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(w->bind.gguf));
+    }
+    return r;
+}
+
+static void describe(struct wavlm *w, const struct encoder_options *options)
+{
+    bool windowed = options->streaming == ENCODER_WINDOWED;
+    w->base.info = (struct encoder_info){
+        .input = ENCODER_INPUT_PCM,
+        .input_dim = 1,
+        .rows_per_second = 1000 / WAVLM_ROW_MS,
+        .dim = w->layers.config.dim,
+        .lookahead_ms = windowed ? options->hop_ms + options->ahead_ms : 0,
+        .at_end = !windowed,
+        .max_input = WAVLM_PUSH_MAX,
+        .max_rows = w->two_way.given,
+        .max_ms = windowed ? 0 : WAVLM_SAMPLES_MAX / WAVLM_RATE_MS,
+    };
+}
+
+static int bind_all(struct wavlm *w, const struct encoder_options *options, struct error *error)
+{
+    struct transformer_config c = {0};
+    int r = read_config(w, &c, error);
+    if (r == 0) {
+        r = wavlm_stem_init(&w->stem, &w->bind, options->streaming == ENCODER_EXACT, error);
+    }
+    if (r < 0) {
+        return r;
+    }
+    size_t most = (WAVLM_SAMPLES_MAX - w->stem.reach) / WAVLM_ROW + 1;
+    struct two_way_config two_way = {
+        .options = *options,
+        .unit_dim = wavlm_stem_dim(&w->stem),
+        .units = 1,
+        .max_units = w->stem.max_rows,
+        .max_rows = most,
+        .x_rows = two_way_window(options, most),
+        .dim = c.dim,
+        .encode = encode,
+        .encoder = &w->base,
+    };
+    r = two_way_init(&w->two_way, &w->bind, &two_way, error);
+    c.max_rows = two_way.x_rows;
+    if (r == 0) {
+        r = bind_own(w, c.dim, error);
+    }
+    if (r == 0) {
+        r = transformer_init(&w->layers, &w->bind, &c, error);
+    }
+    if (r == 0) {
+        r = make_buffers(w, two_way.x_rows, c.dim, error);
+    }
+    describe(w, options);
+    return r;
+}
+
+static void wavlm_reset(struct encoder *e)
+{
+    struct wavlm *w = (struct wavlm *)e;
+    wavlm_stem_reset(&w->stem);
+    two_way_reset(&w->two_way);
+}
+
+static void wavlm_destroy(struct encoder *e)
+{
+    struct wavlm *w = (struct wavlm *)e;
+    transformer_finish(&w->layers);
+    wavlm_stem_finish(&w->stem);
+    bind_finish(&w->bind);
+    free(w);
+}
+
+static int wavlm_create(struct encoder **out, const struct gguf *g, struct backend *be,
+                        const struct encoder_options *options, struct error *error)
+{
+    struct wavlm *w = calloc(1, sizeof(*w));
+    if (!w) {
+        return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(g));
+    }
+    w->base.ops = &encoder_wavlm_ops;
+    w->be = be;
+    bind_init(&w->bind, g, be);
+    int r = bind_all(w, options, error);
+    if (r < 0) {
+        wavlm_destroy(&w->base);
+        return r;
+    }
+    wavlm_reset(&w->base);
+    *out = &w->base;
+    return 0;
+}
+
+/* Rows of the stem join those that wait for a window. */
+static void take_rows(struct wavlm *w, size_t rows)
+{
+    if (rows > 0) {
+        float *place = two_way_append(&w->two_way, rows);
+        w->be->ops->copy(w->be, place, w->stem.rows, rows * wavlm_stem_dim(&w->stem));
+    }
+}
+
+static void end_stem(struct wavlm *w)
+{
+    for (size_t rows = 1; rows > 0;) {
+        rows = wavlm_stem_flush(&w->stem);
+        take_rows(w, rows);
+    }
+}
+
+static size_t wavlm_push(struct encoder *e, const float *input, size_t count, float *rows)
+{
+    struct wavlm *w = (struct wavlm *)e;
+    assert(count <= WAVLM_PUSH_MAX);
+    take_rows(w, wavlm_stem_push(&w->stem, input, count));
+    if (wavlm_stem_full(&w->stem)) {
+        end_stem(w);
+        wavlm_stem_next(&w->stem);
+    }
+    return two_way_advance(&w->two_way, false, rows);
+}
+
+static size_t wavlm_flush(struct encoder *e, float *rows)
+{
+    struct wavlm *w = (struct wavlm *)e;
+    end_stem(w);
+    return two_way_advance(&w->two_way, true, rows);
+}
+
+const struct encoder_ops encoder_wavlm_ops = {
+    .type = "wavlm",
+    .create = wavlm_create,
+    .destroy = wavlm_destroy,
+    .reset = wavlm_reset,
+    .push = wavlm_push,
+    .flush = wavlm_flush,
+};

@@ -1,0 +1,244 @@
+/* Whisper's encoder, as `transformers` computes it. E = dim.
+ *
+ *     x = max(mel, max(mel) - 2)                  8 dB of log10, on the scale of dsp/logmel.h
+ *     x = gelu(conv1(x))     k 3, s 1, p 1        100 frames/s
+ *     x = gelu(conv2(x))     k 3, s 2, p 1        50 rows/s
+ *     x = ln_post(layers(x + positions))          norms first, every row sees every row
+ *
+ * Exact: the window is 30 s, what the utterance leaves of it is silence, which the rows see;
+ * ModRWKV takes the first ceil(samples / 160) / 2 + 1 rows. With so many zeros after the last
+ * sample that two frames more come than the utterance has hops, that is half the frames pushed.
+ * Windowed: a window is encoded as a short utterance of its own, without the silence.
+ */
+#include "model/bind.h"
+#include "model/encoder.h"
+#include "model/transformer.h"
+#include "model/two_way.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    WHISPER_CONV = 3,         /* kernel of conv1 and conv2 */
+    WHISPER_FRAMES_MAX = 100, /* a push */
+    WHISPER_ROW_MS = 20,
+    WHISPER_BINS_MAX = 128,
+    WHISPER_POSITIONS_MAX = 4096,
+    /* Frame t reads samples up to 160 t + 200, so with n samples and z zeros there are
+     * (n + z - 200) / 160 + 1 frames: ceil(n / 160) + 2 with this z. */
+    WHISPER_ZEROS = 519,
+};
+
+static const float whisper_eps = 1e-5f;
+static const float whisper_silence = -1.5f; /* (log10(1e-10) + 4) / 4 */
+static const float whisper_range = 2.0f;    /* 8 / 4 */
+
+struct whisper {
+    struct encoder base;
+    struct backend *be;
+    struct bind bind;
+    size_t bins, positions; /* rows of the 30 s */
+    bool windowed;
+    struct weight *conv1, *conv2; /* [E, 3 bins], [E, 3 E] */
+    float *conv1_b, *conv2_b;     /* [E] */
+    float *position;              /* [positions, E] */
+    float *ln_post_w, *ln_post_b; /* [E] */
+    struct transformer layers;
+    struct two_way two_way;
+    float *host;   /* [2 window rows + 2, bins]: a frame of zeros, the frames, a frame of zeros */
+    float *mel;    /* the same in backend memory */
+    float *halves; /* [2 window rows + 2, E]: a row of zeros, conv1's rows, a row of zeros */
+};
+
+static int read_config(struct whisper *w, struct transformer_config *c, struct error *error)
+{
+    int r = transformer_read_config(c, &w->bind, error);
+    if (r == 0) {
+        r = bind_u32(&w->bind, "earshot.encoder.mel_bins", 1, WHISPER_BINS_MAX, &w->bins, error);
+    }
+    if (r == 0) {
+        r = bind_u32(&w->bind, "earshot.encoder.positions", 1, WHISPER_POSITIONS_MAX, &w->positions,
+                     error);
+    }
+    c->norm_first = true;
+    c->eps = whisper_eps;
+    return r;
+}
+
+static int bind_stem(struct whisper *w, size_t dim, struct error *error)
+{
+    const struct bind_entry entries[] = {
+        {"conv1.weight", {dim, WHISPER_CONV, w->bins}, .matrix = &w->conv1},
+        {"conv1.bias", {dim}, .vector = &w->conv1_b},
+        {"conv2.weight", {dim, WHISPER_CONV, dim}, .matrix = &w->conv2},
+        {"conv2.bias", {dim}, .vector = &w->conv2_b},
+        {"positions.weight", {w->positions, dim}, .vector = &w->position},
+        {"ln_post.weight", {dim}, .vector = &w->ln_post_w},
+        {"ln_post.bias", {dim}, .vector = &w->ln_post_b},
+    };
+    return bind_tensors(&w->bind, "encoder.", entries, sizeof(entries) / sizeof(entries[0]), error);
+}
+
+/* Frames of a window to the host buffer, clamped; what is left of frames is silence. */
+static void clamp_frames(struct whisper *w, const float *units, size_t there, size_t frames)
+{
+    size_t bins = w->bins;
+    float *mel = w->host + bins;
+    float highest = whisper_silence;
+    w->be->ops->download(w->be, mel, units, there * bins);
+    for (size_t i = there * bins; i < frames * bins; i++) {
+        mel[i] = whisper_silence;
+    }
+    for (size_t i = 0; i < there * bins; i++) {
+        highest = mel[i] > highest ? mel[i] : highest;
+    }
+    float lowest = highest - whisper_range;
+    for (size_t i = 0; i < frames * bins; i++) {
+        mel[i] = mel[i] > lowest ? mel[i] : lowest;
+    }
+    for (size_t i = 0; i < bins; i++) {
+        w->host[i] = 0.0f;
+        mel[frames * bins + i] = 0.0f;
+    }
+    w->be->ops->upload(w->be, w->mel, w->host, (frames + 2) * bins);
+}
+
+static void encode(struct encoder *e, const float *units, size_t count, size_t there, float *x)
+{
+    struct whisper *w = (struct whisper *)e;
+    const struct backend_ops *op = w->be->ops;
+    size_t dim = e->info.dim;
+    size_t rows = w->windowed ? there : w->positions;
+    size_t frames = 2 * rows;
+
+    clamp_frames(w, units, count < frames ? count : frames, frames);
+    op->linear(w->be, w->halves + dim, w->mel, w->bins, frames, w->conv1, w->conv1_b,
+               ACTIVATION_GELU);
+    op->zero(w->be, w->halves, dim);
+    op->zero(w->be, w->halves + (frames + 1) * dim, dim);
+    op->linear(w->be, x, w->halves, 2 * dim, rows, w->conv2, w->conv2_b, ACTIVATION_GELU);
+    op->add(w->be, x, w->position, rows * dim);
+    if (e->tap) {
+        e->tap->take(e->tap->user, "stem", x, there, dim);
+    }
+    transformer_run(&w->layers, x, rows, e->tap);
+    op->layer_norm(w->be, x, x, rows, dim, w->ln_post_w, w->ln_post_b, whisper_eps);
+}
+
+static int make_buffers(struct whisper *w, size_t window, size_t dim, struct error *error)
+{
+    size_t frames = 2 * window + 2;
+    int r = bind_alloc(&w->bind, &w->mel, frames, w->bins, error);
+    if (r == 0) {
+        r = bind_alloc(&w->bind, &w->halves, frames, dim, error);
+    }
+    w->host = calloc(frames * w->bins, sizeof(w->host[0]));
+    if (r == 0 && (!w->host || w->be->ops->reserve(w->be, frames) < 0)) {
+        r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(w->bind.gguf));
+    }
+    return r;
+}
+
+static int bind_all(struct whisper *w, const struct encoder_options *options, struct error *error)
+{
+    struct transformer_config c = {0};
+    int r = read_config(w, &c, error);
+    if (r < 0) {
+        return r;
+    }
+    struct two_way_config two_way = {
+        .options = *options,
+        .unit_dim = w->bins,
+        .units = 2,
+        .max_units = WHISPER_FRAMES_MAX,
+        .max_rows = w->positions,
+        .x_rows = two_way_window(options, w->positions),
+        .dim = c.dim,
+        .encode = encode,
+        .encoder = &w->base,
+    };
+    r = two_way_init(&w->two_way, &w->bind, &two_way, error);
+    c.max_rows = two_way.x_rows;
+    if (r == 0) {
+        r = bind_stem(w, c.dim, error);
+    }
+    if (r == 0) {
+        r = transformer_init(&w->layers, &w->bind, &c, error);
+    }
+    if (r == 0) {
+        r = make_buffers(w, two_way.x_rows, c.dim, error);
+    }
+    w->base.info = (struct encoder_info){
+        .input = ENCODER_INPUT_LOG_MEL,
+        .input_dim = w->bins,
+        .zeros = WHISPER_ZEROS,
+        .rows_per_second = 1000 / WHISPER_ROW_MS,
+        .dim = c.dim,
+        .lookahead_ms = w->windowed ? options->hop_ms + options->ahead_ms : 0,
+        .at_end = !w->windowed,
+        .max_input = WHISPER_FRAMES_MAX,
+        .max_rows = w->two_way.given,
+        .max_ms = w->windowed ? 0 : w->positions * WHISPER_ROW_MS,
+    };
+    return r;
+}
+
+static void whisper_reset(struct encoder *e)
+{
+    struct whisper *w = (struct whisper *)e;
+    two_way_reset(&w->two_way);
+}
+
+static void whisper_destroy(struct encoder *e)
+{
+    struct whisper *w = (struct whisper *)e;
+    transformer_finish(&w->layers);
+    bind_finish(&w->bind);
+    free(w->host);
+    free(w);
+}
+
+static int whisper_create(struct encoder **out, const struct gguf *g, struct backend *be,
+                          const struct encoder_options *options, struct error *error)
+{
+    struct whisper *w = calloc(1, sizeof(*w));
+    if (!w) {
+        return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(g));
+    }
+    w->base.ops = &encoder_whisper_ops;
+    w->be = be;
+    w->windowed = options->streaming == ENCODER_WINDOWED;
+    bind_init(&w->bind, g, be);
+    int r = bind_all(w, options, error);
+    if (r < 0) {
+        whisper_destroy(&w->base);
+        return r;
+    }
+    whisper_reset(&w->base);
+    *out = &w->base;
+    return 0;
+}
+
+static size_t whisper_push(struct encoder *e, const float *input, size_t count, float *rows)
+{
+    struct whisper *w = (struct whisper *)e;
+    assert(count <= WHISPER_FRAMES_MAX);
+    w->be->ops->upload(w->be, two_way_append(&w->two_way, count), input, count * w->bins);
+    return two_way_advance(&w->two_way, false, rows);
+}
+
+static size_t whisper_flush(struct encoder *e, float *rows)
+{
+    struct whisper *w = (struct whisper *)e;
+    return two_way_advance(&w->two_way, true, rows);
+}
+
+const struct encoder_ops encoder_whisper_ops = {
+    .type = "whisper",
+    .create = whisper_create,
+    .destroy = whisper_destroy,
+    .reset = whisper_reset,
+    .push = whisper_push,
+    .flush = whisper_flush,
+};

@@ -1,0 +1,277 @@
+/* Per layer, with norms first (Whisper, WavLM large):
+ *
+ *     n = ln1(x)    x = x + Wo attention(Wq n, Wk n, Wv n)
+ *     n = ln2(x)    x = x + W2 gelu(W0 n)
+ *
+ * and with norms after (WavLM base):
+ *
+ *     x = ln1(x + Wo attention(Wq x, Wk x, Wv x))
+ *     x = ln2(x + W2 gelu(W0 x))
+ *
+ * WavLM adds to the score of query i and key j  gate[i] relative[bucket(j - i)]  per head: the
+ * table is one for all layers, the gate a function of the layer's input, a, b = sigmoid(G n_head);
+ * gate = a (b scale_head - 1) + 2
+ */
+#include "model/transformer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TRANSFORMER_WIDE_ROWS = 512, /* the feed-forward's inner rows at a time */
+    TRANSFORMER_DIM_MAX = 1 << 14,
+    TRANSFORMER_HEAD_MAX = 256, /* what backends can attend with */
+};
+
+struct transformer_layer {
+    float *ln1_w, *ln1_b, *ln2_w, *ln2_b; /* [E] */
+    struct weight *q, *k, *v, *out;       /* [E, E] */
+    float *q_b, *k_b, *v_b, *out_b;       /* [E]; k_b NULL without key_bias */
+    struct weight *gate;                  /* [2, head_dim], with relative positions */
+    float *gate_b, *gate_scale;           /* [2], [heads] */
+    struct weight *ffn0, *ffn2;           /* [F, E], [E, F] */
+    float *ffn0_b, *ffn2_b;               /* [F], [E] */
+};
+
+int transformer_read_config(struct transformer_config *c, const struct bind *b, struct error *error)
+{
+    const struct {
+        const char *key;
+        size_t most;
+        size_t *value;
+    } keys[] = {
+        {"earshot.encoder.dim", TRANSFORMER_DIM_MAX, &c->dim},
+        {"earshot.encoder.layers", gguf_tensor_count(b->gguf), &c->layers},
+        {"earshot.encoder.heads", TRANSFORMER_DIM_MAX, &c->heads},
+        {"earshot.encoder.ffn", 4 * TRANSFORMER_DIM_MAX, &c->ffn},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        int r = bind_u32(b, keys[i].key, 1, keys[i].most, keys[i].value, error);
+        if (r < 0) {
+            return r;
+        }
+    }
+    if (c->dim % c->heads != 0 || c->dim / c->heads > TRANSFORMER_HEAD_MAX) {
+        return error_set(error, -EINVAL,
+                         "%s: earshot.encoder.heads %zu: heads of dim %zu must be whole and of at "
+                         "most %d",
+                         gguf_path(b->gguf), c->heads, c->dim, TRANSFORMER_HEAD_MAX);
+    }
+    return 0;
+}
+
+static int bind_layer(struct transformer *t, struct bind *b, size_t index, struct error *error)
+{
+    struct transformer_layer *l = &t->layers[index];
+    size_t dim = t->config.dim;
+    size_t ffn = t->config.ffn;
+    const struct bind_entry entries[] = {
+        {"ln1.weight", {dim}, .vector = &l->ln1_w},
+        {"ln1.bias", {dim}, .vector = &l->ln1_b},
+        {"attn.q.weight", {dim, dim}, .matrix = &l->q},
+        {"attn.q.bias", {dim}, .vector = &l->q_b},
+        {"attn.k.weight", {dim, dim}, .matrix = &l->k},
+        {"attn.v.weight", {dim, dim}, .matrix = &l->v},
+        {"attn.v.bias", {dim}, .vector = &l->v_b},
+        {"attn.out.weight", {dim, dim}, .matrix = &l->out},
+        {"attn.out.bias", {dim}, .vector = &l->out_b},
+        {"ln2.weight", {dim}, .vector = &l->ln2_w},
+        {"ln2.bias", {dim}, .vector = &l->ln2_b},
+        {"ffn.0.weight", {ffn, dim}, .matrix = &l->ffn0},
+        {"ffn.0.bias", {ffn}, .vector = &l->ffn0_b},
+        {"ffn.2.weight", {dim, ffn}, .matrix = &l->ffn2},
+        {"ffn.2.bias", {dim}, .vector = &l->ffn2_b},
+    };
+    const struct bind_entry key_bias = {"attn.k.bias", {dim}, .vector = &l->k_b};
+    const struct bind_entry gates[] = {
+        {"attn.gate.weight", {2, dim / t->config.heads}, .matrix = &l->gate},
+        {"attn.gate.bias", {2}, .vector = &l->gate_b},
+        {"attn.gate.scale", {t->config.heads}, .vector = &l->gate_scale},
+    };
+    char prefix[48];
+    snprintf(prefix, sizeof(prefix), "encoder.blocks.%zu.", index);
+    int r = bind_tensors(b, prefix, entries, sizeof(entries) / sizeof(entries[0]), error);
+    if (r == 0 && t->config.key_bias) {
+        r = bind_tensors(b, prefix, &key_bias, 1, error);
+    }
+    if (r == 0 && t->config.buckets > 0) {
+        r = bind_tensors(b, prefix, gates, sizeof(gates) / sizeof(gates[0]), error);
+    }
+    return r;
+}
+
+size_t transformer_bucket(long distance, size_t buckets, size_t max_distance)
+{
+    size_t half = buckets / 2;
+    size_t exact = half / 2;
+    size_t side = distance > 0 ? half : 0;
+    size_t far = (size_t)labs(distance);
+    if (far < exact) {
+        return side + far;
+    }
+    float log_share = logf((float)far / (float)exact);
+    log_share = log_share / (float)log((double)max_distance / (double)exact);
+    size_t bucket = (size_t)((float)exact + log_share * (float)(half - exact));
+    return side + (bucket < half ? bucket : half - 1);
+}
+
+/* The table over distances, from the one over buckets. */
+static int make_relative(struct transformer *t, struct bind *b, struct error *error)
+{
+    const struct transformer_config *c = &t->config;
+    size_t width = 2 * c->max_rows - 1;
+    float *weight = NULL;
+    const struct bind_entry entry = {"relative.weight", {c->buckets, c->heads}, .vector = &weight};
+    int r = bind_tensors(b, "encoder.", &entry, 1, error);
+    if (r == 0) {
+        r = bind_alloc(b, &t->relative, c->heads, width, error);
+    }
+    if (r < 0) {
+        return r;
+    }
+    float *buckets = malloc(c->buckets * c->heads * sizeof(buckets[0]));
+    float *table = malloc(c->heads * width * sizeof(table[0]));
+    if (buckets && table) {
+        t->be->ops->download(t->be, buckets, weight, c->buckets * c->heads);
+        for (size_t i = 0; i < c->heads * width; i++) {
+            long distance = (long)(i % width) - (long)(c->max_rows - 1);
+            size_t bucket = transformer_bucket(distance, c->buckets, c->max_distance);
+            table[i] = buckets[bucket * c->heads + i / width];
+        }
+        t->be->ops->upload(t->be, t->relative, table, c->heads * width);
+    } else {
+        r = error_set(error, -ENOMEM, "%s: no memory for relative positions", gguf_path(b->gguf));
+    }
+    free(buckets);
+    free(table);
+    return r;
+}
+
+static int make_buffers(struct transformer *t, struct bind *b, struct error *error)
+{
+    const struct transformer_config *c = &t->config;
+    size_t gates = c->buckets > 0 ? c->max_rows : 1;
+    const struct {
+        float **out;
+        size_t rows, dim;
+    } buffers[] = {
+        {&t->norm, c->max_rows, c->dim},       {&t->query, c->max_rows, c->dim},
+        {&t->key, c->max_rows, c->dim},        {&t->value, c->max_rows, c->dim},
+        {&t->mixed, c->max_rows, c->dim},      {&t->wide, TRANSFORMER_WIDE_ROWS, c->ffn},
+        {&t->gate_input, gates, c->heads * 2}, {&t->gate, gates, c->heads},
+    };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        r = bind_alloc(b, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
+    }
+    return r;
+}
+
+int transformer_init(struct transformer *t, struct bind *b, const struct transformer_config *c,
+                     struct error *error)
+{
+    *t = (struct transformer){.config = *c, .be = b->backend};
+    t->layers = calloc(c->layers, sizeof(t->layers[0]));
+    if (!t->layers) {
+        return error_set(error, -ENOMEM, "%s: no memory for %zu layers", gguf_path(b->gguf),
+                         c->layers);
+    }
+    int r = c->buckets > 0 ? make_relative(t, b, error) : 0;
+    for (size_t i = 0; r == 0 && i < c->layers; i++) {
+        r = bind_layer(t, b, i, error);
+    }
+    return r < 0 ? r : make_buffers(t, b, error);
+}
+
+void transformer_finish(struct transformer *t)
+{
+    free(t->layers);
+    *t = (struct transformer){0};
+}
+
+/* x += Wo attention(n) */
+static void attend(struct transformer *t, const struct transformer_layer *l, float *x,
+                   const float *n, size_t rows)
+{
+    const struct backend_ops *op = t->be->ops;
+    size_t dim = t->config.dim;
+    size_t heads = t->config.heads;
+    size_t head_dim = dim / heads;
+
+    op->linear(t->be, t->query, n, dim, rows, l->q, l->q_b, ACTIVATION_NONE);
+    op->linear(t->be, t->key, n, dim, rows, l->k, l->k_b, ACTIVATION_NONE);
+    op->linear(t->be, t->value, n, dim, rows, l->v, l->v_b, ACTIVATION_NONE);
+    if (t->relative) {
+        op->linear(t->be, t->gate_input, n, head_dim, rows * heads, l->gate, l->gate_b,
+                   ACTIVATION_NONE);
+        op->relative_gate(t->be, t->gate, t->gate_input, l->gate_scale, rows, heads);
+    }
+    op->attention(t->be, &(struct attention){
+                             .rows = rows,
+                             .heads = heads,
+                             .head_dim = head_dim,
+                             .window = rows,
+                             .ahead = rows,
+                             .q = t->query,
+                             .k = t->key,
+                             .v = t->value,
+                             .y = t->mixed,
+                             .relative = t->relative,
+                             .gate = t->gate,
+                             .span = t->config.max_rows,
+                             .scale = 1.0f / sqrtf((float)head_dim),
+                         });
+    op->linear_add(t->be, x, t->mixed, rows, l->out, l->out_b);
+}
+
+/* x += W2 gelu(W0 n) */
+static void feed_forward(struct transformer *t, const struct transformer_layer *l, float *x,
+                         const float *n, size_t rows)
+{
+    const struct backend_ops *op = t->be->ops;
+    size_t dim = t->config.dim;
+
+    for (size_t at = 0; at < rows; at += TRANSFORMER_WIDE_ROWS) {
+        size_t count = rows - at < TRANSFORMER_WIDE_ROWS ? rows - at : TRANSFORMER_WIDE_ROWS;
+        op->linear(t->be, t->wide, n + at * dim, dim, count, l->ffn0, l->ffn0_b, ACTIVATION_GELU);
+        op->linear_add(t->be, x + at * dim, t->wide, count, l->ffn2, l->ffn2_b);
+    }
+}
+
+/* Where norms come after, x is both what is read and what is added to: every row has been read
+ * before it is written. */
+static void run_layer(struct transformer *t, const struct transformer_layer *l, float *x,
+                      size_t rows)
+{
+    const struct backend_ops *op = t->be->ops;
+    size_t dim = t->config.dim;
+    float eps = t->config.eps;
+
+    if (t->config.norm_first) {
+        op->layer_norm(t->be, t->norm, x, rows, dim, l->ln1_w, l->ln1_b, eps);
+        attend(t, l, x, t->norm, rows);
+        op->layer_norm(t->be, t->norm, x, rows, dim, l->ln2_w, l->ln2_b, eps);
+        feed_forward(t, l, x, t->norm, rows);
+    } else {
+        attend(t, l, x, x, rows);
+        op->layer_norm(t->be, x, x, rows, dim, l->ln1_w, l->ln1_b, eps);
+        feed_forward(t, l, x, x, rows);
+        op->layer_norm(t->be, x, x, rows, dim, l->ln2_w, l->ln2_b, eps);
+    }
+}
+
+void transformer_run(struct transformer *t, float *x, size_t rows, const struct encoder_tap *tap)
+{
+    assert(rows <= t->config.max_rows);
+    for (size_t i = 0; i < t->config.layers; i++) {
+        run_layer(t, &t->layers[i], x, rows);
+        if (tap) {
+            char stage[32];
+            snprintf(stage, sizeof(stage), "layer%zu", i);
+            tap->take(tap->user, stage, x, rows, t->config.dim);
+        }
+    }
+}

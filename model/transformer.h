@@ -1,0 +1,50 @@
+/* The layers of encoders that look both ways (Whisper's, WavLM's): every row attends to every row
+ * it is given with. Weights are bound as blocks.N.* and belong to the encoder's bind.
+ * Backend thread only; allocates at init only.
+ */
+#ifndef EARSHOT_MODEL_TRANSFORMER_H
+#define EARSHOT_MODEL_TRANSFORMER_H
+
+#include "model/bind.h"
+#include "model/encoder.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct transformer_config {
+    size_t dim, layers, heads, ffn; /* heads divides dim */
+    size_t max_rows;                /* of a run */
+    bool norm_first;                /* norms before attention and feed-forward, or after */
+    bool key_bias;
+    size_t buckets;      /* of relative positions (T5's, log-spaced); 0: none */
+    size_t max_distance; /* from there on all distances are one bucket */
+    float eps;
+};
+
+struct transformer {
+    struct transformer_config config;
+    struct backend *be;
+    struct transformer_layer *layers;          /* [layers], owned */
+    float *relative;                           /* [heads, 2 max_rows - 1] */
+    float *norm, *query, *key, *value, *mixed; /* [max_rows, dim] */
+    float *wide;                               /* [TRANSFORMER_WIDE_ROWS, ffn] */
+    float *gate_input;                         /* [max_rows * heads, 2] */
+    float *gate;                               /* [max_rows, heads] */
+};
+
+/* Reads dim, layers, heads and ffn from earshot.encoder.*. */
+int transformer_read_config(struct transformer_config *c, const struct bind *b,
+                            struct error *error);
+
+/* Binds and allocates through b, which must outlive it. On failure call finish as well. */
+int transformer_init(struct transformer *t, struct bind *b, const struct transformer_config *c,
+                     struct error *error);
+void transformer_finish(struct transformer *t); /* takes a zeroed one too */
+
+/* In place: x [rows, dim], rows <= max_rows. tap: NULL, or is shown every layer's output. */
+void transformer_run(struct transformer *t, float *x, size_t rows, const struct encoder_tap *tap);
+
+/* The bucket of a key that stands distance rows after its query (before it: negative). */
+size_t transformer_bucket(long distance, size_t buckets, size_t max_distance);
+
+#endif

@@ -1,0 +1,104 @@
+#include "model/two_way.h"
+
+#include <errno.h>
+
+enum {
+    TWO_WAY_ROW_MS = 20,
+    TWO_WAY_GIVE = 64, /* rows a call gives, at least */
+};
+
+static size_t rows_of(size_t ms)
+{
+    return (ms + TWO_WAY_ROW_MS - 1) / TWO_WAY_ROW_MS;
+}
+
+size_t two_way_window(const struct encoder_options *o, size_t max_rows)
+{
+    return o->streaming == ENCODER_EXACT
+               ? max_rows
+               : rows_of(o->left_ms) + rows_of(o->hop_ms) + rows_of(o->ahead_ms);
+}
+
+int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config *c,
+                 struct error *error)
+{
+    const struct encoder_options *o = &c->options;
+    size_t most = c->max_rows * TWO_WAY_ROW_MS;
+    *t = (struct two_way){.config = *c, .be = b->backend};
+    if (o->streaming == ENCODER_WINDOWED &&
+        (o->hop_ms < TWO_WAY_ROW_MS || o->left_ms > most || o->hop_ms > most ||
+         o->ahead_ms > most || two_way_window(o, c->max_rows) > c->max_rows)) {
+        return error_set(error, -EINVAL,
+                         "a window of %zu + %zu + %zu ms: the hop must be at least %d, all "
+                         "together at most %zu",
+                         o->left_ms, o->hop_ms, o->ahead_ms, TWO_WAY_ROW_MS, most);
+    }
+    t->left = rows_of(o->left_ms);
+    t->hop = o->streaming == ENCODER_EXACT ? c->max_rows : rows_of(o->hop_ms);
+    t->ahead = o->streaming == ENCODER_EXACT ? 0 : rows_of(o->ahead_ms);
+    if (o->streaming == ENCODER_EXACT) {
+        t->left = 0;
+    }
+    size_t pushed = c->max_units / c->units + 1;
+    t->given = pushed > TWO_WAY_GIVE ? pushed : TWO_WAY_GIVE;
+    /* Rows are given as fast as units come, so what waits beyond a window is at most a push. */
+    size_t keep = (two_way_window(o, c->max_rows) + pushed) * c->units;
+    int r = past_init(&t->units, b, keep, c->max_units, c->unit_dim, error);
+    return r < 0 ? r : bind_alloc(b, &t->x, c->x_rows, c->dim, error);
+}
+
+void two_way_reset(struct two_way *t)
+{
+    past_reset(&t->units, t->be, 0);
+    t->start = 0;
+    t->done = 0;
+    t->ready = 0;
+    t->ready_end = 0;
+}
+
+float *two_way_append(struct two_way *t, size_t units)
+{
+    return past_append(&t->units, t->be, units);
+}
+
+/* Encodes the next window, if one is due. */
+static bool encode_next(struct two_way *t, bool end)
+{
+    const struct two_way_config *c = &t->config;
+    size_t units = past_rows(&t->units);
+    size_t there = t->start + units / c->units;
+    size_t wanted = t->done + t->hop + t->ahead;
+    if (there == t->done || (there < wanted && !end)) {
+        return false;
+    }
+    size_t first = t->done - t->start;
+    size_t stop = there < wanted ? there : wanted;
+    size_t new_rows = there - t->done < t->hop ? there - t->done : t->hop;
+    if (!end || stop < there) {
+        units = (stop - t->start) * c->units;
+    }
+    c->encode(c->encoder, past_first(&t->units), units, stop - t->start, t->x);
+    t->done += new_rows;
+    t->ready = first;
+    t->ready_end = first + new_rows;
+    size_t past = t->done - t->start;
+    if (past > t->left) {
+        past_drop(&t->units, (past - t->left) * c->units);
+        t->start += past - t->left;
+    }
+    return true;
+}
+
+size_t two_way_advance(struct two_way *t, bool end, float *rows)
+{
+    size_t dim = t->config.dim;
+    size_t made = 0;
+    while (made < t->given && (t->ready < t->ready_end || encode_next(t, end))) {
+        size_t waiting = t->ready_end - t->ready;
+        size_t count = waiting < t->given - made ? waiting : t->given - made;
+        t->be->ops->copy(t->be, rows + made * dim, t->x + t->ready * dim, count * dim);
+        t->ready += count;
+        made += count;
+    }
+    return made;
+}

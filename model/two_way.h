@@ -1,0 +1,58 @@
+/* When an encoder that looks both ways computes what. Units (frames, or rows of convolutions) wait
+ * here; exact: until the utterance ends, windowed: until a hop and what lies ahead of it is there.
+ *
+ *     windowed:   ... | left | hop | ahead | ...      the hop's rows are given out, once
+ *
+ * Windows lie at whole hops, whatever the pushes were, so rows do not depend on them.
+ * Backend thread only; allocates at init only.
+ */
+#ifndef EARSHOT_MODEL_TWO_WAY_H
+#define EARSHOT_MODEL_TWO_WAY_H
+
+#include "model/encoder.h"
+#include "model/past.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct two_way_config {
+    struct encoder_options options;
+    size_t unit_dim;  /* floats of a unit */
+    size_t units;     /* of a row */
+    size_t max_units; /* the most that come between two calls of two_way_advance */
+    size_t max_rows;  /* of an utterance, and of a window */
+    size_t x_rows;    /* >= max_rows when exact: what encode writes */
+    size_t dim;       /* of a row */
+    /* units: backend memory [count, unit_dim], count >= rows * units: at the end with those that
+     * make no whole row. x: [rows, dim], and on to x_rows for an encoder that pads. */
+    void (*encode)(struct encoder *e, const float *units, size_t count, size_t rows, float *x);
+    struct encoder *encoder;
+};
+
+struct two_way {
+    struct two_way_config config;
+    struct backend *be;
+    size_t left, hop, ahead; /* rows */
+    size_t given;            /* rows a call gives at most */
+    struct past units;
+    size_t start;            /* rows of the utterance before the oldest unit */
+    size_t done;             /* rows of the utterance that have been encoded */
+    float *x;                /* [x_rows, dim], the last window */
+    size_t ready, ready_end; /* rows of x that wait to be given */
+};
+
+/* The rows of a window, for x_rows. */
+size_t two_way_window(const struct encoder_options *o, size_t max_rows);
+
+/* -EINVAL when the options make no window that max_rows has room for. */
+int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config *c,
+                 struct error *error);
+void two_way_reset(struct two_way *t);
+
+/* The place of so many new units. */
+float *two_way_append(struct two_way *t, size_t units);
+
+/* Gives rows that are ready, encoding what is due; end: no more units come. At most t->given. */
+size_t two_way_advance(struct two_way *t, bool end, float *rows);
+
+#endif
