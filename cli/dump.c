@@ -19,6 +19,7 @@ enum stage {
     STAGE_ENCODER,
     STAGE_ADAPTER,
     STAGE_LOGITS,
+    STAGE_INSIDE, /* the encoder: "conv", "stem", "layer0" ... */
 };
 
 enum {
@@ -55,7 +56,9 @@ struct dump {
     struct logmel *mel;        /* STAGE_MEL */
     struct features *features; /* the other stages */
     struct state *state;
-    float *logits; /* backend memory [vocab] */
+    float *logits;          /* backend memory [vocab] */
+    const char *inside;     /* STAGE_INSIDE */
+    struct encoder_tap tap; /* STAGE_INSIDE */
     struct table table;
 };
 
@@ -88,9 +91,19 @@ static void add_features(struct dump *d, const struct features_rows *rows)
         add_logits(d, rows->adapter, rows->adapter_count);
         break;
     case STAGE_MEL:
+    case STAGE_INSIDE:
     case STAGE_NONE:
         break;
     }
+}
+
+static void on_inside(void *user, const char *stage, const float *x, size_t rows, size_t dim)
+{
+    struct dump *d = user;
+    if (strcmp(stage, d->inside))
+        return;
+    d->table.cols = dim;
+    add_backend(d, x, rows);
 }
 
 static void on_samples(void *user, const float *samples, size_t count)
@@ -169,12 +182,16 @@ static int dump_file(struct dump *d, const char *path, struct error *error)
         code = features_create(&d->features, m, error);
         if (code)
             return code;
+        d->tap = (struct encoder_tap){.take = on_inside, .user = d};
+        m->encoder->tap = d->stage == STAGE_INSIDE ? &d->tap : NULL;
     }
     if (d->stage == STAGE_LOGITS && m->audio_begin.count)
         backbone_push_tokens(m->backbone, d->state, m->audio_begin.ids, m->audio_begin.count, NULL);
     code = offline_read(path, on_samples, d, error);
     if (!code)
         at_end(d);
+    if (!code && d->stage == STAGE_INSIDE && d->table.rows == 0)
+        return error_set(error, -EINVAL, "--stage %s: this encoder has no such stage", d->inside);
     return code;
 }
 
@@ -220,27 +237,30 @@ static enum stage parse_stage(const char *name)
     for (enum stage s = STAGE_MEL; s <= STAGE_LOGITS; s++)
         if (!strcmp(name, names[s]))
             return s;
-    return STAGE_NONE;
+    return strncmp(name, "layer", 5) && strcmp(name, "conv") && strcmp(name, "stem") ? STAGE_NONE
+                                                                                     : STAGE_INSIDE;
 }
 
 static int usage(FILE *to, int code)
 {
     fprintf(to,
             "earshot dump --stage mel|encoder|adapter|logits FILE -o OUT.npy [-m MODEL]\n"
+            "earshot dump --stage conv|stem|layerN FILE -o OUT.npy [-m MODEL]   inside encoders\n"
+            "                                                  that look both ways\n"
             "earshot dump --stage logits --tokens 23,65,24 -o OUT.npy [-m MODEL]\n"
             "Writes float32 [rows, dim]. The whole file is one utterance. Logits: a row of the\n"
             "vocabulary after each adapter row, or after each token from an empty state.\n");
     return code;
 }
 
-static int run(enum stage stage, const struct offline_options *o, const char *file,
-               const char *tokens, const char *out)
+static int run(enum stage stage, const char *inside, const struct offline_options *o,
+               const char *file, const char *tokens, const char *out)
 {
     struct error error;
     struct offline session = {0};
     if ((stage != STAGE_MEL || o->model) && offline_open(&session, o, &error))
         return offline_fail("dump", &error);
-    struct dump d = {.stage = stage, .model = session.model};
+    struct dump d = {.stage = stage, .model = session.model, .inside = inside};
     int code = tokens ? dump_tokens(&d, tokens, &error) : dump_file(&d, file, &error);
     if (!code && d.table.out_of_memory)
         code = error_set(&error, -ENOMEM, "out of memory");
@@ -260,13 +280,15 @@ int command_dump(int argc, char **argv)
                                             {0}};
     struct offline_options o = {0};
     enum stage stage = STAGE_NONE;
-    const char *tokens = NULL, *out = NULL;
+    const char *tokens = NULL, *out = NULL, *inside = NULL;
     int c;
     while ((c = getopt_long(argc, argv, OFFLINE_SHORT "o:", options, NULL)) != -1) {
         if (c == 'h')
             return usage(stdout, EXIT_DONE);
-        if (c == 's' && (stage = parse_stage(optarg)) != STAGE_NONE)
+        if (c == 's' && (stage = parse_stage(optarg)) != STAGE_NONE) {
+            inside = optarg;
             continue;
+        }
         if (c == 'k')
             tokens = optarg;
         else if (c == 'o')
@@ -278,5 +300,5 @@ int command_dump(int argc, char **argv)
     if (stage == STAGE_NONE || !out || files != (tokens ? 0 : 1) ||
         (tokens && stage != STAGE_LOGITS))
         return usage(stderr, EXIT_USAGE);
-    return run(stage, &o, argv[optind], tokens, out);
+    return run(stage, inside, &o, argv[optind], tokens, out);
 }

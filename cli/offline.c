@@ -24,10 +24,15 @@ int offline_open(struct offline *o, const struct offline_options *options, struc
                          options->backend);
     if (!path && paths_default_model(found, sizeof(found)))
         return error_set(error, -ENOENT, "no model: name one with -m, or put it at %s", found);
+    struct encoder_options encoder;
+    if (encoder_options_parse(&encoder, options->streaming ? options->streaming : "exact"))
+        return error_set(error, -EINVAL,
+                         "--streaming %s: neither exact nor windowed[:LEFT,HOP,AHEAD] (ms)",
+                         options->streaming);
     int code = backend_cpu_create(&o->backend, options->threads);
     if (code)
         return error_set(error, code, "the cpu backend does not start: %s", strerror(-code));
-    code = model_load(&o->model, path ? path : found, o->backend, NULL, error);
+    code = model_load(&o->model, path ? path : found, o->backend, &encoder, error);
     if (code)
         offline_close(o);
     return code;
@@ -101,6 +106,9 @@ int offline_option(struct offline_options *o, int option, const char *value)
         return 1;
     case 'b':
         o->backend = value;
+        return 1;
+    case 'e':
+        o->streaming = value;
         return 1;
     case 't':
         o->threads = (int)strtol(value, &end, 10);

@@ -18,6 +18,8 @@ struct offline_options {
     const char *model;   /* path; NULL: the default model */
     const char *backend; /* "auto", "cpu"; NULL: auto */
     int threads;         /* 0: one a core */
+    const char
+        *streaming; /* of an encoder that looks both ways, see model/encoder.h; NULL: exact */
 };
 
 struct offline {
@@ -40,10 +42,10 @@ int offline_fail(const char *command, const struct error *error);
 
 /* "-m" and its like, shared by every command: returns 1 when option was one of them, 0 when not,
  * -EINVAL when its value is wrong (said on stderr). option is what getopt_long returned. */
-#define OFFLINE_SHORT "m:b:t:h"
+#define OFFLINE_SHORT "m:b:t:e:h"
 #define OFFLINE_LONG                                                                               \
     {"model", required_argument, NULL, 'm'}, {"backend", required_argument, NULL, 'b'},            \
-        {"threads", required_argument, NULL, 't'},                                                 \
+        {"threads", required_argument, NULL, 't'}, {"streaming", required_argument, NULL, 'e'},    \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
     }

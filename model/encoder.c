@@ -1,7 +1,12 @@
 #include "model/encoder.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum {
+    ENCODER_WINDOW_MAX_MS = 60000,
+};
 
 static const struct encoder_ops *const encoder_table[] = {
     &encoder_stream_ops,
@@ -17,6 +22,41 @@ struct encoder_options encoder_options_default(void)
         .hop_ms = 480,
         .ahead_ms = 480,
     };
+}
+
+/* "LEFT,HOP,AHEAD" */
+static int parse_window(struct encoder_options *o, const char *text)
+{
+    size_t *const values[] = {&o->left_ms, &o->hop_ms, &o->ahead_ms};
+    for (size_t i = 0; i < 3; i++) {
+        char *end = NULL;
+        unsigned long value = strtoul(text, &end, 10);
+        if (end == text || *text == '-' || value > ENCODER_WINDOW_MAX_MS ||
+            *end != (i < 2 ? ',' : '\0')) {
+            return -EINVAL;
+        }
+        *values[i] = value;
+        text = end + 1;
+    }
+    return 0;
+}
+
+int encoder_options_parse(struct encoder_options *o, const char *text)
+{
+    static const char windowed[] = "windowed";
+    size_t size = sizeof(windowed) - 1;
+    *o = encoder_options_default();
+    if (strcmp(text, "exact") == 0) {
+        return 0;
+    }
+    if (strncmp(text, windowed, size) != 0) {
+        return -EINVAL;
+    }
+    o->streaming = ENCODER_WINDOWED;
+    if (text[size] == '\0') {
+        return 0;
+    }
+    return text[size] == ':' ? parse_window(o, text + size + 1) : -EINVAL;
 }
 
 int encoder_create(struct encoder **out, const struct gguf *g, struct backend *be,

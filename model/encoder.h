@@ -78,6 +78,8 @@ extern const struct encoder_ops encoder_wavlm_ops;
 extern const struct encoder_ops encoder_whisper_ops;
 
 struct encoder_options encoder_options_default(void); /* exact; 4000, 480 and 480 ms */
+/* "exact", "windowed" or "windowed:LEFT,HOP,AHEAD" in milliseconds. 0 or -EINVAL. */
+int encoder_options_parse(struct encoder_options *o, const char *text);
 
 /* Looks up earshot.encoder.type and creates; options NULL: the default. -ENOTSUP names an unknown
  * type. */

@@ -140,16 +140,17 @@ static void show(const struct encoder *e, const char *stage, const float *x, siz
     }
 }
 
-static void encode(struct encoder *e, const float *units, size_t count, size_t rows, float *x)
+static void encode(struct encoder *e, const struct two_way_window *window, float *x)
 {
     struct wavlm *w = (struct wavlm *)e;
     const struct backend_ops *op = w->be->ops;
     size_t stem = wavlm_stem_dim(&w->stem);
     size_t dim = e->info.dim;
+    size_t rows = window->rows;
 
-    (void)count;
-    show(e, "conv", units, rows, stem);
-    op->layer_norm(w->be, w->projected, units, rows, stem, w->proj_norm_w, w->proj_norm_b, w->eps);
+    show(e, "conv", window->units, rows, stem);
+    op->layer_norm(w->be, w->projected, window->units, rows, stem, w->proj_norm_w, w->proj_norm_b,
+                   w->eps);
     op->linear(w->be, x, w->projected, stem, rows, w->proj, w->proj_b, ACTIVATION_NONE);
     add_position(w, x, rows);
     if (!w->norm_first) {

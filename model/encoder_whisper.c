@@ -8,7 +8,8 @@
  * Exact: the window is 30 s, what the utterance leaves of it is silence, which the rows see;
  * ModRWKV takes the first ceil(samples / 160) / 2 + 1 rows. With so many zeros after the last
  * sample that two frames more come than the utterance has hops, that is half the frames pushed.
- * Windowed: a window is encoded as a short utterance of its own, without the silence.
+ * Windowed: a window is encoded without the silence, at its place in the utterance; what comes
+ * after 30 s takes the last places.
  */
 #include "model/bind.h"
 #include "model/encoder.h"
@@ -104,23 +105,25 @@ static void clamp_frames(struct whisper *w, const float *units, size_t there, si
     w->be->ops->upload(w->be, w->mel, w->host, (frames + 2) * bins);
 }
 
-static void encode(struct encoder *e, const float *units, size_t count, size_t there, float *x)
+static void encode(struct encoder *e, const struct two_way_window *window, float *x)
 {
     struct whisper *w = (struct whisper *)e;
     const struct backend_ops *op = w->be->ops;
     size_t dim = e->info.dim;
-    size_t rows = w->windowed ? there : w->positions;
+    size_t rows = w->windowed ? window->rows : w->positions;
     size_t frames = 2 * rows;
+    size_t last = w->positions - rows;
+    size_t first = window->start < last ? window->start : last;
 
-    clamp_frames(w, units, count < frames ? count : frames, frames);
+    clamp_frames(w, window->units, window->count < frames ? window->count : frames, frames);
     op->linear(w->be, w->halves + dim, w->mel, w->bins, frames, w->conv1, w->conv1_b,
                ACTIVATION_GELU);
     op->zero(w->be, w->halves, dim);
     op->zero(w->be, w->halves + (frames + 1) * dim, dim);
     op->linear(w->be, x, w->halves, 2 * dim, rows, w->conv2, w->conv2_b, ACTIVATION_GELU);
-    op->add(w->be, x, w->position, rows * dim);
+    op->add(w->be, x, w->position + first * dim, rows * dim);
     if (e->tap) {
-        e->tap->take(e->tap->user, "stem", x, there, dim);
+        e->tap->take(e->tap->user, "stem", x, window->rows, dim);
     }
     transformer_run(&w->layers, x, rows, e->tap);
     op->layer_norm(w->be, x, x, rows, dim, w->ln_post_w, w->ln_post_b, whisper_eps);

@@ -77,7 +77,12 @@ static bool encode_next(struct two_way *t, bool end)
     if (!end || stop < there) {
         units = (stop - t->start) * c->units;
     }
-    c->encode(c->encoder, past_first(&t->units), units, stop - t->start, t->x);
+    c->encode(c->encoder,
+              &(struct two_way_window){.units = past_first(&t->units),
+                                       .count = units,
+                                       .rows = stop - t->start,
+                                       .start = t->start},
+              t->x);
     t->done += new_rows;
     t->ready = first;
     t->ready_end = first + new_rows;

@@ -15,6 +15,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct two_way_window {
+    const float *units; /* backend memory [count, unit_dim] */
+    size_t count;       /* >= rows * units: at the end with those that make no whole row */
+    size_t rows;
+    size_t start; /* rows of the utterance before the first */
+};
+
 struct two_way_config {
     struct encoder_options options;
     size_t unit_dim;  /* floats of a unit */
@@ -23,9 +30,8 @@ struct two_way_config {
     size_t max_rows;  /* of an utterance, and of a window */
     size_t x_rows;    /* >= max_rows when exact: what encode writes */
     size_t dim;       /* of a row */
-    /* units: backend memory [count, unit_dim], count >= rows * units: at the end with those that
-     * make no whole row. x: [rows, dim], and on to x_rows for an encoder that pads. */
-    void (*encode)(struct encoder *e, const float *units, size_t count, size_t rows, float *x);
+    /* x: [rows, dim], and on to x_rows for an encoder that pads. */
+    void (*encode)(struct encoder *e, const struct two_way_window *w, float *x);
     struct encoder *encoder;
 };
 
