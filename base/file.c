@@ -47,6 +47,16 @@ void file_unmap(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+void file_release(const struct file_map *map, const void *data, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t begin = (size_t)((const unsigned char *)data - map->data);
+    size_t end = (begin + size) / page * page;
+    begin = (begin + page - 1) / page * page;
+    if (begin < end)
+        madvise((void *)(map->data + begin), end - begin, MADV_DONTNEED);
+}
+
 /* 0 or -errno. */
 static int write_all(int fd, const unsigned char *data, size_t size)
 {

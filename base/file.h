@@ -15,6 +15,8 @@ struct file_map {
  * to size 0. */
 int file_map(struct file_map *map, const char *path, struct error *error);
 void file_unmap(struct file_map *map);
+/* Lets the whole pages of [size] bytes at data leave memory; they come back when they are read. */
+void file_release(const struct file_map *map, const void *data, size_t size);
 
 /* Readers see the old content or the new, never a part; on failure the old file stays. */
 int file_replace(const char *path, const void *data, size_t size, struct error *error);

@@ -22,6 +22,11 @@ extern "C" {
 struct backend;
 struct weight; /* a matrix packed for the backend, [out, in] */
 
+enum weight_use {
+    WEIGHT_PRODUCTS, /* linear */
+    WEIGHT_ROWS,     /* embed */
+};
+
 enum activation {
     ACTIVATION_NONE,
     ACTIVATION_GELU, /* exact: x Phi(x), by erf */
@@ -92,8 +97,10 @@ struct backend_ops {
     void (*upload)(struct backend *be, float *dst, const float *host, size_t count);
     void (*download)(struct backend *be, float *host, const float *src, size_t count);
 
-    /* Packs a matrix; t->data must outlive the weight (it may be used in place). 0 or -errno. */
-    int (*weight_create)(struct backend *be, struct weight **out, const struct tensor *t);
+    /* Packs a matrix for one use; t->data must outlive the weight (it may be used in place). 0 or
+     * -errno. */
+    int (*weight_create)(struct backend *be, struct weight **out, const struct tensor *t,
+                         enum weight_use use);
     void (*weight_destroy)(struct backend *be, struct weight *w);
     /* Makes scratch for calls of up to rows rows with the weights created so far. 0 or -ENOMEM. */
     int (*reserve)(struct backend *be, size_t rows);
@@ -131,7 +138,7 @@ struct backend_ops {
     void (*relative_gate)(struct backend *be, float *y, const float *x, const float *scale,
                           size_t rows, size_t heads);
 
-    /* y[count, dim] = rows of w; ids: host. */
+    /* y[count, dim] = rows of w, created for rows; ids: host. */
     void (*embed)(struct backend *be, float *y, const uint32_t *ids, size_t count,
                   const struct weight *w);
 

@@ -107,7 +107,7 @@ static int bind_ends(struct backbone *b, struct error *error)
     size_t dim = b->config.dim;
     size_t vocab = b->config.vocab;
     const struct bind_entry entries[] = {
-        {"emb.weight", {vocab, dim}, .matrix = &b->emb},
+        {"emb.weight", {vocab, dim}, .table = &b->emb},
         {"blocks.0.ln0.weight", {dim}, .vector = &b->ln0_w},
         {"blocks.0.ln0.bias", {dim}, .vector = &b->ln0_b},
         {"ln_out.weight", {dim}, .vector = &b->ln_out_w},

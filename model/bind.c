@@ -211,23 +211,25 @@ static int bind_vector(struct bind *b, const char *full, const struct tensor *t,
     if (r == 0) {
         b->backend->ops->upload(b->backend, *out, host, count);
     }
+    gguf_release(b->gguf, t);
     free(host);
     return r;
 }
 
 /* All dimensions but the outermost make one row: they are contiguous, whole blocks each. */
 static int bind_matrix(struct bind *b, const char *full, const struct tensor *t, size_t rows,
-                       struct weight **out, struct error *error)
+                       enum weight_use use, struct weight **out, struct error *error)
 {
     struct tensor flat = *t;
     flat.rows = rows;
     flat.cols = t->rows / rows * t->cols;
     struct bind_item *item = new_item(b);
-    int r = item ? b->backend->ops->weight_create(b->backend, &item->weight, &flat) : -ENOMEM;
+    int r = item ? b->backend->ops->weight_create(b->backend, &item->weight, &flat, use) : -ENOMEM;
     if (r < 0) {
         return error_set(error, r, "%s: tensor %s cannot be used by backend %s", gguf_path(b->gguf),
                          full, b->backend->ops->name);
     }
+    gguf_release(b->gguf, t);
     *out = item->weight;
     return 0;
 }
@@ -249,7 +251,7 @@ int bind_parts(struct bind *b, const char *prefix, const struct bind_entry *entr
     size_t bytes = part.rows * tensor_row_bytes(part.type, part.cols);
     for (size_t i = 0; r == 0 && i < parts; i++) {
         part.data = (const char *)t->tensor.data + i * bytes;
-        r = bind_matrix(b, full, &part, entry->shape[0] / parts, &out[i], error);
+        r = bind_matrix(b, full, &part, entry->shape[0] / parts, WEIGHT_PRODUCTS, &out[i], error);
     }
     return r;
 }
@@ -278,7 +280,9 @@ int bind_tensors(struct bind *b, const char *prefix, const struct bind_entry *en
 {
     for (size_t i = 0; i < count; i++) {
         const struct bind_entry *e = &entries[i];
-        assert(!e->vector != !e->matrix);
+        assert(!!e->vector + !!e->matrix + !!e->table == 1);
+        struct weight **weight = e->matrix ? e->matrix : e->table;
+        enum weight_use use = e->matrix ? WEIGHT_PRODUCTS : WEIGHT_ROWS;
         char full[BIND_NAME_MAX];
         const struct gguf_tensor *t = NULL;
         int r = find_tensor(b, prefix, e->name, full, &t, error);
@@ -287,7 +291,7 @@ int bind_tensors(struct bind *b, const char *prefix, const struct bind_entry *en
         }
         if (r == 0) {
             r = e->vector ? bind_vector(b, full, &t->tensor, e->vector, error)
-                          : bind_matrix(b, full, &t->tensor, e->shape[0], e->matrix, error);
+                          : bind_matrix(b, full, &t->tensor, e->shape[0], use, weight, error);
         }
         if (r < 0) {
             return r;

@@ -20,7 +20,8 @@ struct bind_entry {
     const char *name;        /* after the prefix */
     size_t shape[BIND_DIMS]; /* outermost first, as in PyTorch; unused ones 0 */
     float **vector;          /* either: all values, finite, in backend memory */
-    struct weight **matrix;  /* or: [shape[0], the rest] */
+    struct weight **matrix;  /* or: [shape[0], the rest], for products */
+    struct weight **table;   /* or: the same, for its rows */
 };
 
 struct bind {

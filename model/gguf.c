@@ -542,6 +542,13 @@ void gguf_close(struct gguf *g)
     free(g);
 }
 
+void gguf_release(const struct gguf *g, const struct tensor *t)
+{
+    if (g->mapped) {
+        file_release(&g->map, t->data, t->rows * tensor_row_bytes(t->type, t->cols));
+    }
+}
+
 const char *gguf_path(const struct gguf *g)
 {
     return g->path;

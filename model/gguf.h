@@ -54,6 +54,9 @@ const char *gguf_path(const struct gguf *g);     /* for messages, shortened at t
 uint64_t gguf_fingerprint(const struct gguf *g); /* of all metadata, shapes and some weights */
 const char *gguf_type_name(enum gguf_type type); /* "u32" ... */
 
+/* t, or a part of one, has been read: its pages may leave memory until it is read again. */
+void gguf_release(const struct gguf *g, const struct tensor *t);
+
 size_t gguf_tensor_count(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t index);
 const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name); /* NULL: none */

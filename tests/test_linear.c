@@ -131,7 +131,7 @@ static double try_linear(struct backend *be, const struct tensor *t, size_t rows
     struct weight *w;
     double worst;
 
-    assert_int_equal(be->ops->weight_create(be, &w, t), 0);
+    assert_int_equal(be->ops->weight_create(be, &w, t, WEIGHT_PRODUCTS), 0);
     assert_int_equal(be->ops->reserve(be, rows), 0);
     be->ops->linear(be, y, x, x_stride, rows, w, bias, act);
     linear_slow(want, x, x_stride, rows, t, bias, act);
@@ -225,7 +225,7 @@ static void linear_splits(struct backend *be, const struct tensor *t, const floa
 
     assert_non_null(once);
     assert_non_null(sums);
-    assert_int_equal(be->ops->weight_create(be, &w, t), 0);
+    assert_int_equal(be->ops->weight_create(be, &w, t, WEIGHT_PRODUCTS), 0);
     assert_int_equal(be->ops->reserve(be, rows), 0);
     linear_in_calls(be, w, t, x, bias, rows, rows, once, sums);
     if (isnan(y[0])) {
@@ -295,7 +295,7 @@ static void linear_activations(struct backend *be)
 
     for (size_t i = 0; i < COUNT; i++)
         x[i] = ((float)i - 3000.0f) / (i % 2 ? 100.0f : 1000.0f);
-    assert_int_equal(be->ops->weight_create(be, &w, &t), 0);
+    assert_int_equal(be->ops->weight_create(be, &w, &t, WEIGHT_PRODUCTS), 0);
     assert_int_equal(be->ops->reserve(be, COUNT), 0);
     for (int act = ACTIVATION_NONE; act <= ACTIVATION_SIGMOID; act++) {
         double relative = 0.0;
@@ -338,12 +338,15 @@ static void test_bad_weights_are_refused(void **state)
     (void)state;
     assert_int_equal(backend_cpu_create(&be, -1), -EINVAL);
     assert_int_equal(backend_cpu_create(&be, 0), 0);
-    assert_int_equal(be->ops->weight_create(be, &w, &(struct tensor){TENSOR_Q8_0, 1, 33, f}),
+    assert_int_equal(
+        be->ops->weight_create(be, &w, &(struct tensor){TENSOR_Q8_0, 1, 33, f}, WEIGHT_PRODUCTS),
+        -EINVAL);
+    assert_int_equal(be->ops->weight_create(be, &w, &(struct tensor){(enum tensor_type)9, 1, 32, f},
+                                            WEIGHT_PRODUCTS),
                      -EINVAL);
-    assert_int_equal(
-        be->ops->weight_create(be, &w, &(struct tensor){(enum tensor_type)9, 1, 32, f}), -EINVAL);
-    assert_int_equal(
-        be->ops->weight_create(be, &w, &(struct tensor){TENSOR_F32, SIZE_MAX / 8, 8, f}), -EINVAL);
+    assert_int_equal(be->ops->weight_create(
+                         be, &w, &(struct tensor){TENSOR_F32, SIZE_MAX / 8, 8, f}, WEIGHT_PRODUCTS),
+                     -EINVAL);
     assert_null(be->ops->alloc(be, SIZE_MAX / 2));
     be->ops->destroy(be);
 }
@@ -358,7 +361,7 @@ static void embed_is_exact(struct backend *be)
         float want[64];
         struct weight *w;
 
-        assert_int_equal(be->ops->weight_create(be, &w, &t), 0);
+        assert_int_equal(be->ops->weight_create(be, &w, &t, WEIGHT_ROWS), 0);
         be->ops->embed(be, y, ids, ARRAY_SIZE(ids), w);
         for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
             tensor_row_to_float(&t, ids[i], want);

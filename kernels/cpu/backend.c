@@ -118,20 +118,16 @@ void cpu_zero(struct backend *be, float *dst, size_t count)
         memset(dst, 0, count * sizeof(float));
 }
 
-int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t)
+int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t,
+                      enum weight_use use)
 {
-    struct cpu_backend *cpu = (struct cpu_backend *)be;
-    int ret = weight_pack(out, t);
-
-    if (ret == 0 && t->cols > cpu->widest)
-        cpu->widest = t->cols;
-    return ret;
+    return weight_create((struct cpu_backend *)be, out, t, use);
 }
 
 void cpu_weight_destroy(struct backend *be, struct weight *w)
 {
     (void)be;
-    weight_free(w);
+    weight_destroy(w);
 }
 
 /* Longer calls are cut into LINEAR_ROWS, so rows does not matter. */

@@ -26,7 +26,8 @@ struct weight {
     size_t out, in;
     size_t panels;
     size_t panel_bytes;
-    uint8_t *data; /* [panels, panel_bytes], owned */
+    uint8_t *data;        /* [panels, panel_bytes], owned; NULL: for rows, read in place */
+    struct tensor source; /* as it was given */
 };
 
 struct cpu_backend {
@@ -42,14 +43,14 @@ struct cpu_backend {
 };
 
 size_t weight_segment_bytes(enum tensor_type type);
-int weight_pack(struct weight **out, const struct tensor *t);
-void weight_free(struct weight *w);
-void weight_row(const struct weight *w, size_t row, float *out); /* exact, scalar */
-
 /* Calls part for ranges of 0 .. items - 1, on several threads if it is worth it. cost: of an item,
  * in multiplications or so. */
 typedef void cpu_part(void *context, size_t begin, size_t end, size_t thread);
 void cpu_split(struct backend *be, size_t items, size_t cost, cpu_part *part, void *context);
+
+int weight_create(struct cpu_backend *cpu, struct weight **out, const struct tensor *t,
+                  enum weight_use use);
+void weight_destroy(struct weight *w);
 
 /* The table for this machine; wanted: "scalar", "avx2", "avx512" or NULL for the best. NULL if the
  * machine lacks it. */
@@ -65,7 +66,8 @@ void cpu_move(struct backend *be, float *dst, const float *src, size_t count);
 void cpu_zero(struct backend *be, float *dst, size_t count);
 void cpu_copy_rows(struct backend *be, float *dst, size_t dst_stride, const float *src,
                    size_t src_stride, size_t rows, size_t dim);
-int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t);
+int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t,
+                      enum weight_use use);
 void cpu_weight_destroy(struct backend *be, struct weight *w);
 int cpu_reserve(struct backend *be, size_t rows);
 void cpu_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,

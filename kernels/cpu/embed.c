@@ -1,4 +1,4 @@
-/* y[n] = row ids[n] of w: one lane of a panel, read with a stride; a row is too little to mind. */
+/* y[n] = row ids[n] of w, read where it lies in the file. */
 #include "kernels/cpu/cpu.h"
 
 #include <assert.h>
@@ -9,6 +9,6 @@ void cpu_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
     (void)be;
     for (size_t n = 0; n < count; n++) {
         assert(ids[n] < w->out);
-        weight_row(w, ids[n], y + n * w->in);
+        tensor_row_to_float(&w->source, ids[n], y + n * w->in);
     }
 }

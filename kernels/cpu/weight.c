@@ -1,13 +1,32 @@
 /* Packs a matrix into panels; the layout is in cpu.h. The values stay bit for bit what the file
- * says. */
+ * says. A segment of a panel is 16 rows turned into columns, in squares of 16 x 16 bytes: four
+ * rounds of interleaving row i with row i + 8 transpose such a square.
+ */
 #include "kernels/cpu/cpu.h"
 #include "kernels/half.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define SCALES (PANEL * sizeof(uint16_t))
+#define HUGE_PAGE ((size_t)2 << 20)
+
+_Static_assert(PANEL == 16, "a panel's lanes are the bytes of a vector");
+
+typedef uint8_t bytes __attribute__((vector_size(16)));
+
+static bytes low(bytes a, bytes b)
+{
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+static bytes high(bytes a, bytes b)
+{
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                   31);
+}
 
 size_t weight_segment_bytes(enum tensor_type type)
 {
@@ -25,65 +44,144 @@ size_t weight_segment_bytes(enum tensor_type type)
     return 0;
 }
 
-static void pack_values(uint8_t *panel, const uint8_t *row, size_t lane, size_t in, size_t size)
+/* 16 bytes of 16 rows, from at on, as columns. */
+static void transpose(bytes out[PANEL], const uint8_t *const rows[PANEL], size_t at)
 {
-    for (size_t i = 0; i < in; i++)
-        memcpy(panel + (i * PANEL + lane) * size, row + i * size, size);
-}
+    bytes square[PANEL];
 
-static void pack_q8_0(uint8_t *panel, const uint8_t *row, size_t lane, size_t in)
-{
-    for (size_t b = 0; b < in; b += SEGMENT) {
-        memcpy(panel + lane * sizeof(uint16_t), row, sizeof(uint16_t));
-        for (size_t i = 0; i < SEGMENT; i++)
-            panel[SCALES + i * PANEL + lane] = row[sizeof(uint16_t) + i];
-        row += sizeof(uint16_t) + SEGMENT;
-        panel += SCALES + SEGMENT * PANEL;
+    for (size_t i = 0; i < PANEL; i++)
+        memcpy(&out[i], rows[i] + at, sizeof(out[i]));
+    for (int round = 0; round < 4; round++) {
+        memcpy(square, out, sizeof(square));
+        for (size_t i = 0; i < PANEL / 2; i++) {
+            out[2 * i] = low(square[i], square[i + PANEL / 2]);
+            out[2 * i + 1] = high(square[i], square[i + PANEL / 2]);
+        }
     }
 }
 
-static uint8_t q4_0_nibble(const uint8_t *q, size_t i)
+static void pack_halves(uint8_t *segment, const uint8_t *const rows[PANEL])
 {
-    return i < SEGMENT / 2 ? q[i] & 15 : q[i - SEGMENT / 2] >> 4;
-}
+    bytes column[PANEL];
 
-static void pack_q4_0(uint8_t *panel, const uint8_t *row, size_t lane, size_t in)
-{
-    for (size_t b = 0; b < in; b += SEGMENT) {
-        const uint8_t *q = row + sizeof(uint16_t);
+    for (size_t at = 0; at < SEGMENT * sizeof(uint16_t); at += PANEL) {
+        transpose(column, rows, at);
+        for (size_t i = 0; i < PANEL; i += 2) {
+            bytes both[2] = {low(column[i], column[i + 1]), high(column[i], column[i + 1])};
 
-        memcpy(panel + lane * sizeof(uint16_t), row, sizeof(uint16_t));
-        for (size_t j = 0; j < SEGMENT / 2; j++)
-            panel[SCALES + j * PANEL + lane] =
-                (uint8_t)(q4_0_nibble(q, 2 * j) | q4_0_nibble(q, 2 * j + 1) << 4);
-        row += sizeof(uint16_t) + SEGMENT / 2;
-        panel += SCALES + SEGMENT * PANEL / 2;
+            memcpy(segment, both, sizeof(both));
+            segment += sizeof(both);
+        }
     }
 }
 
-static void pack_row(struct weight *w, size_t o, const uint8_t *row)
+static void pack_scales(uint8_t *segment, const uint8_t *const rows[PANEL])
 {
-    uint8_t *panel = w->data + o / PANEL * w->panel_bytes;
-    size_t lane = o % PANEL;
+    for (size_t lane = 0; lane < PANEL; lane++)
+        memcpy(segment + lane * sizeof(uint16_t), rows[lane], sizeof(uint16_t));
+}
 
-    switch (w->type) {
+static void pack_q8_0(uint8_t *segment, const uint8_t *const rows[PANEL])
+{
+    bytes column[PANEL];
+
+    pack_scales(segment, rows);
+    for (size_t at = 0; at < SEGMENT; at += PANEL) {
+        transpose(column, rows, sizeof(uint16_t) + at);
+        memcpy(segment + SCALES + at * PANEL, column, sizeof(column));
+    }
+}
+
+/* Column j holds the inputs j and, in the high nibbles, 16 + j. */
+static void pack_q4_0(uint8_t *segment, const uint8_t *const rows[PANEL])
+{
+    bytes column[PANEL], pairs[PANEL];
+
+    pack_scales(segment, rows);
+    transpose(column, rows, sizeof(uint16_t));
+    for (size_t j = 0; j < PANEL / 2; j++) {
+        pairs[j] = (column[2 * j] & 15) | column[2 * j + 1] << 4;
+        pairs[j + PANEL / 2] = column[2 * j] >> 4 | (column[2 * j + 1] & 0xf0);
+    }
+    memcpy(segment + SCALES, pairs, sizeof(pairs));
+}
+
+/* count values of size bytes, one by one. */
+static void pack_values(uint8_t *segment, const uint8_t *const rows[PANEL], size_t count,
+                        size_t size)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t lane = 0; lane < PANEL; lane++)
+            memcpy(segment + (i * PANEL + lane) * size, rows[lane] + i * size, size);
+}
+
+static void pack_segment(enum tensor_type type, uint8_t *segment, const uint8_t *const rows[PANEL],
+                         size_t inputs)
+{
+    switch (type) {
     case TENSOR_F32:
-        pack_values(panel, row, lane, w->in, sizeof(float));
+        pack_values(segment, rows, inputs, sizeof(float));
         break;
     case TENSOR_F16:
     case TENSOR_BF16:
-        pack_values(panel, row, lane, w->in, sizeof(uint16_t));
+        if (inputs == SEGMENT)
+            pack_halves(segment, rows);
+        else
+            pack_values(segment, rows, inputs, sizeof(uint16_t));
         break;
     case TENSOR_Q8_0:
-        pack_q8_0(panel, row, lane, w->in);
+        pack_q8_0(segment, rows);
         break;
     case TENSOR_Q4_0:
-        pack_q4_0(panel, row, lane, w->in);
+        pack_q4_0(segment, rows);
         break;
     }
 }
 
-int weight_pack(struct weight **out, const struct tensor *t)
+/* Panels begin .. end - 1; outputs past the last are zero bytes, which are zeros in every type but
+ * Q4_0, whose scale of zero makes them so. */
+static void pack_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    static const uint8_t nothing[SEGMENT * sizeof(float)];
+    const struct weight *w = context;
+    size_t row_bytes = w->panel_bytes / PANEL;
+    size_t input_bytes = weight_segment_bytes(w->type) / PANEL;
+
+    (void)thread;
+    for (size_t p = begin; p < end; p++) {
+        uint8_t *segment = w->data + p * w->panel_bytes;
+
+        for (size_t i = 0; i < w->in; i += SEGMENT) {
+            const uint8_t *rows[PANEL];
+            size_t inputs = w->in - i < SEGMENT ? w->in - i : SEGMENT;
+
+            for (size_t lane = 0; lane < PANEL; lane++) {
+                size_t o = p * PANEL + lane;
+                const uint8_t *row = (const uint8_t *)w->source.data + o * row_bytes;
+
+                rows[lane] = o < w->out ? row + i / SEGMENT * input_bytes : nothing;
+            }
+            pack_segment(w->type, segment, rows, inputs);
+            segment += weight_segment_bytes(w->type);
+        }
+    }
+}
+
+/* Large pages, where there are any: a weight is read from end to end. */
+static uint8_t *alloc_pages(size_t size)
+{
+    bool huge = size >= HUGE_PAGE;
+    void *p;
+
+    if (posix_memalign(&p, huge ? HUGE_PAGE : 64, size))
+        return NULL;
+    if (huge)
+        madvise(p, size, MADV_HUGEPAGE);
+    return p;
+}
+
+int weight_create(struct cpu_backend *cpu, struct weight **out, const struct tensor *t,
+                  enum weight_use use)
 {
     size_t row_bytes = tensor_row_bytes(t->type, t->cols);
     struct weight *w;
@@ -96,66 +194,27 @@ int weight_pack(struct weight **out, const struct tensor *t)
     w->type = t->type;
     w->out = t->rows;
     w->in = t->cols;
+    w->source = *t;
     w->panels = (t->rows + PANEL - 1) / PANEL;
     w->panel_bytes = row_bytes * PANEL;
-    /* Zero bytes are zeros in every type but Q4_0, whose scale of zero makes them so. */
-    if (posix_memalign((void **)&w->data, 64, w->panels * w->panel_bytes))
-        goto fail;
-    memset(w->data + (w->panels - 1) * w->panel_bytes, 0, w->panel_bytes);
-    for (size_t o = 0; o < w->out; o++)
-        pack_row(w, o, (const uint8_t *)t->data + o * row_bytes);
+    if (use == WEIGHT_PRODUCTS) {
+        w->data = alloc_pages(w->panels * w->panel_bytes);
+        if (!w->data) {
+            free(w);
+            return -ENOMEM;
+        }
+        cpu_split(&cpu->base, w->panels, w->in * PANEL, pack_part, w);
+        if (w->in > cpu->widest)
+            cpu->widest = w->in;
+    }
     *out = w;
     return 0;
-fail:
-    w->data = NULL;
-    weight_free(w);
-    return -ENOMEM;
 }
 
-void weight_free(struct weight *w)
+void weight_destroy(struct weight *w)
 {
     if (!w)
         return;
     free(w->data);
     free(w);
-}
-
-static uint16_t load_u16(const uint8_t *p)
-{
-    uint16_t u;
-
-    memcpy(&u, p, sizeof(u));
-    return u;
-}
-
-void weight_row(const struct weight *w, size_t row, float *out)
-{
-    const uint8_t *panel = w->data + row / PANEL * w->panel_bytes;
-    size_t lane = row % PANEL;
-
-    for (size_t i = 0; i < w->in; i++) {
-        const uint8_t *s = panel + i / SEGMENT * weight_segment_bytes(w->type);
-        size_t j = i % SEGMENT;
-        float d;
-
-        switch (w->type) {
-        case TENSOR_F32:
-            memcpy(&out[i], s + (j * PANEL + lane) * sizeof(float), sizeof(float));
-            break;
-        case TENSOR_F16:
-            out[i] = half_to_float(load_u16(s + (j * PANEL + lane) * 2));
-            break;
-        case TENSOR_BF16:
-            out[i] = bfloat_to_float(load_u16(s + (j * PANEL + lane) * 2));
-            break;
-        case TENSOR_Q8_0:
-            d = half_to_float(load_u16(s + lane * 2));
-            out[i] = (float)(int8_t)s[SCALES + j * PANEL + lane] * d;
-            break;
-        case TENSOR_Q4_0:
-            d = half_to_float(load_u16(s + lane * 2));
-            out[i] = (float)((s[SCALES + j / 2 * PANEL + lane] >> (4 * (j & 1)) & 15) - 8) * d;
-            break;
-        }
-    }
 }
