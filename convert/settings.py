@@ -1,0 +1,40 @@
+"""config.json and preprocessor_config.json: keys with the values that Earshot computes, and errors that name the key."""
+
+from convert import ConvertError
+
+
+class Settings:
+    """A JSON object, and the file it came from."""
+
+    def __init__(self, file, values):
+        self.file, self.values = file, values
+
+    def only(self, key, *allowed):
+        """The key is absent or one of the values Earshot computes."""
+        value = self.values.get(key, allowed[0])
+        if value not in allowed:
+            raise ConvertError(f"{self.file}: {key} is {value!r}, Earshot only knows {' and '.join(map(repr, allowed))}")
+        return value
+
+    def equal(self, key, seen, where):
+        """The key is absent or says what the tensors say."""
+        if key in self.values and self.values[key] != seen:
+            raise ConvertError(f"{self.file}: {key} is {self.values[key]!r}, {where} has {seen!r}")
+
+    def number(self, key, default):
+        value = self.values.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise ConvertError(f"{self.file}: {key} is {value!r}, not a positive number")
+        return value
+
+    def numbers(self, key, default):
+        value = self.values.get(key, default)
+        if not isinstance(value, list) or not all(type(n) is int and n > 0 for n in value):
+            raise ConvertError(f"{self.file}: {key} is {value!r}, not a list of positive numbers")
+        return value
+
+    def flag(self, key, default):
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            raise ConvertError(f"{self.file}: {key} is {value!r}, neither true nor false")
+        return value
