@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from math import prod
 from pathlib import Path
 
 from convert import ConvertError, adapter, layout, prompts, rwkv7, vocabulary, wavlm, whisper
@@ -175,15 +176,8 @@ def convert(args, summary):
         writer.add_vocabulary(tokens)
 
     tensors = encoder_tensors + adapter_tensors + backbone_tensors
-    write_model(args.out, fill, tensors, Progress(sum(len_of(t) for t in tensors)))
-    summary.say("wrote", f"{args.out}: {len(tensors)} tensors, {os.path.getsize(args.out) / 1e6:.1f} MB")
-
-
-def len_of(tensor):
-    count = 1
-    for n in tensor.shape:
-        count *= n
-    return count
+    write_model(args.out, fill, tensors, Progress(sum(prod(t.shape) for t in tensors)))
+    summary.wrote = f"{args.out}: {len(tensors)} tensors, {os.path.getsize(args.out) / 1e6:.1f} MB"
 
 
 def main(arguments=None):

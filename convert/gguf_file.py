@@ -8,6 +8,7 @@ import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import gguf
@@ -34,7 +35,7 @@ class Tensor:
     @property
     def nbytes(self):
         block, size = gguf.GGML_QUANT_SIZES[self.kind]
-        return int(np.prod(self.shape)) // block * size
+        return prod(self.shape) // block * size
 
 
 class Writer(gguf.GGUFWriter):

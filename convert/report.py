@@ -32,7 +32,7 @@ class Summary:
     """Lines by heading; ignored tensors are counted by what they belong to."""
 
     def __init__(self):
-        self.lines, self.assumed, self.ignored = [], [], []
+        self.lines, self.assumed, self.ignored, self.wrote = [], [], [], ""
 
     def say(self, heading, text):
         self.lines.append((heading, text))
@@ -47,12 +47,11 @@ class Summary:
         """quiet: a pattern of names that are expected to be there and unused."""
         known = [name for name in self.ignored if quiet.search(name.split(": ")[-1])]
         unknown = [name for name in self.ignored if name not in known]
-        for heading, text in self.lines:
+        for heading, text in self.lines + [("assumed", text) for text in self.assumed]:
             print(f"{heading:11}{text}")
-        for text in self.assumed:
-            print(f"{'assumed':11}{text}")
         if known:
-            print(f"{'ignored':11}{len(known)} tensors that hearing does not use, as {known[0]}")
+            print(f"{'ignored':11}{known[0]} and what else hearing does not use ({len(known)} in all)")
         for name in unknown:
             print(f"{'ignored':11}{name}, which is unknown")
         print(f"{'missing':11}nothing")
+        print(f"{'wrote':11}{self.wrote}")

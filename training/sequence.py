@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from convert import vocabulary
 from training.export import CAPTION, REPLY, TEXT
 
 STOP = 24
@@ -13,23 +14,13 @@ class Encoding:
     """Greedy longest match over bytes, as the C program's tokenizer, with a cache of sentences."""
 
     def __init__(self, vocab):
-        self.ids = {token: n for n, token in enumerate(vocab) if token}
-        self.longest = max(len(token) for token in vocab)
-        self.vocab, self.cache = vocab, {}
+        self.match, self.vocab, self.cache = vocabulary.Encoder(vocab), vocab, {}
 
     def encode(self, text):
         """A sentence with its leading space; the empty sentence has no tokens."""
         if text not in self.cache:
-            self.cache[text] = self._match((" " + text).encode()) if text else []
+            self.cache[text] = self.match(" " + text) if text else []
         return self.cache[text]
-
-    def _match(self, data):
-        ids, at = [], 0
-        while at < len(data):
-            size = next(n for n in range(min(self.longest, len(data) - at), 0, -1) if data[at : at + n] in self.ids)
-            ids.append(self.ids[data[at : at + size]])
-            at += size
-        return ids
 
     def decode(self, ids):
         return b"".join(self.vocab[n] for n in ids).decode(errors="replace").strip()

@@ -110,14 +110,11 @@ def greedy(model, rows, prompt):
 
 
 def write_model(model, config):
-    writer = export.Writer(HERE / "tiny.gguf", "earshot")
-    export.add_metadata(writer, config, tiny_vocab(), "tiny random model for tests")
-    for name, array in export.file_tensors(model.state_dict()).items():
-        writer.add_tensor(name, array.astype(np.float16) if STORED_F16.fullmatch(name) else array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    def choose(name, array):
+        return export.TYPES["f16" if STORED_F16.fullmatch(name) else "f32"]
+
+    name = "tiny random model for tests"
+    export.write_gguf(HERE / "tiny.gguf", model.state_dict(), config, tiny_vocab(), choose, name)
 
 
 def check_public(model, tokens, logits):
