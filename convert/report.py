@@ -7,9 +7,9 @@ import time
 class Progress:
     """A bar on a terminal, a line every tenth elsewhere."""
 
-    def __init__(self, total, stream=sys.stderr):
-        self.total, self.done, self.shown, self.stream = total, 0, -1, stream
-        self.began, self.live = time.monotonic(), stream.isatty()
+    def __init__(self, total):
+        self.total, self.done, self.shown, self.stream = total, 0, -1, sys.stderr
+        self.began, self.live = time.monotonic(), self.stream.isatty()
 
     def advance(self, elements):
         self.done += elements

@@ -9,6 +9,7 @@ from convert.part import Part, refuse
 
 LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
 CONV = re.compile(r"feature_extractor\.conv_layers\.(\d+)\.")
+KERNELS = [10, 3, 3, 3, 3, 2, 2]
 STRIDES = [5, 2, 2, 2, 2, 2, 2]
 MAX_DISTANCE = 800
 # Keys of this family of models that change what is computed, with the value that is computed here.
@@ -34,24 +35,26 @@ def conv_stack(part, config):
         raise ConvertError(f"{part.what}: {layers} convolutions in feature_extractor, expected {len(STRIDES)}")
     norm = "layer" if "feature_extractor.conv_layers.1.layer_norm.weight" in part else "group"
     bias = "feature_extractor.conv_layers.0.conv.bias" in part
-    dims, kernels, fan_in = [], [], 1
+    dims, fan_in = [], 1
+    wanted, strides = config.numbers("conv_kernel", KERNELS), config.numbers("conv_stride", STRIDES)
+    for key, values in (("conv_kernel", wanted), ("conv_stride", strides)):
+        if len(values) != layers:
+            raise ConvertError(f"{config.file}: {key} is {values}, there are {layers} convolutions")
     for n in range(layers):
         name = f"feature_extractor.conv_layers.{n}"
         out, _, kernel = part.shape(f"{name}.conv.weight", 3)
+        if kernel != wanted[n]:
+            raise ConvertError(f"{part.find(f'{name}.conv.weight')}: shape [..., {kernel}], {config.file}: conv_kernel is {wanted}")
         part.kernel(f"conv.{n}.weight", f"{name}.conv.weight", (out, fan_in, kernel))
         if bias:
             part.f32(f"conv.{n}.bias", f"{name}.conv.bias", (out,))
         if norm == "layer" or n == 0:
             part.norm(f"conv.{n}.norm", f"{name}.layer_norm", out)
-        dims, kernels, fan_in = dims + [out], kernels + [kernel], out
-    strides = config.numbers("conv_stride", STRIDES)
-    if len(strides) != layers:
-        raise ConvertError(f"{config.file}: conv_stride is {strides}, there are {layers} convolutions")
+        dims, fan_in = dims + [out], out
     config.equal("conv_dim", dims, "feature_extractor")
-    config.equal("conv_kernel", kernels, "feature_extractor")
     config.equal("conv_bias", bias, "feature_extractor")
     config.equal("feat_extract_norm", norm, "feature_extractor")
-    return {"dims": dims, "kernels": kernels, "strides": strides}, norm
+    return {"dims": dims, "kernels": wanted, "strides": strides}, norm
 
 
 def unnormalised(magnitude, direction):
