@@ -85,10 +85,11 @@ def read_safetensors(path):
 
 def unsafe(message):
     """What the weights-only loader objected to, in a few words."""
-    found = re.search(r"GLOBAL (\S+) was not an allowed global", message)
+    found = re.search(r"GLOBAL (\S+)", message)
     if found:
         return f"it wants to run {found[1]}"
-    return f"it is not plain tensors ({first_line(message)})"
+    reasons = [line for line in message.splitlines() if "weights_only" not in line and "Check the doc" not in line]
+    return f"it is not plain tensors ({first_line(chr(10).join(reasons))})"
 
 
 def first_line(e):

@@ -40,6 +40,8 @@ RWKV7 = {  # dim, layers, ffn, ranks of w a v g, vocabulary
     "rwkv7-1.5b": (2048, 24, 8192, (96, 96, 64, 256), 65536),
     "rwkv7-2.9b": (2560, 32, 10240, (96, 96, 64, 320), 65536),
     "rwkv7-mini": (64, 2, 128, (8, 8, 8, 8), 320),
+    "rwkv7-golden": (64, 2, 64, (8, 8, 8, 8), 288),
+    "rwkv7-golden-1": (64, 1, 64, (8, 8, 8, 8), 264),
 }
 WORLD = "modality.world_encoder."
 
@@ -121,11 +123,11 @@ def norm(name, dim):
     return {f"{name}.weight": 1 + 0.2 * torch.randn(dim), f"{name}.bias": 0.2 * torch.randn(dim)}
 
 
-def backbone(name, seed=2, vocab=None, spare=False, dtype=torch.float16):
+def backbone(name, seed=2, spare=False, dtype=torch.float16):
     """An RWKV-7's tensors as in the public files; spare: with the unused v0, v1, v2 of block 0."""
     torch.manual_seed(seed)
     dim, layers, ffn, ranks, rows = RWKV7[name]
-    rows, tensors = vocab or rows, {}
+    tensors = {}
     tensors["emb.weight"] = (torch.randn(rows, dim) * 0.5).to(dtype)
     for n in range(layers):
         block = (norm("ln0", dim) if n == 0 else {}) | norm("ln1", dim) | norm("ln2", dim)
