@@ -85,3 +85,11 @@ void encoder_destroy(struct encoder *e)
         e->ops->destroy(e);
     }
 }
+
+void encoder_show(const struct encoder *e, const char *stage, const float *x, size_t rows,
+                  size_t dim)
+{
+    if (e->tap) {
+        e->tap->take(e->tap->user, stage, x, rows, dim);
+    }
+}

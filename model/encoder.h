@@ -87,4 +87,8 @@ int encoder_create(struct encoder **out, const struct gguf *g, struct backend *b
                    const struct encoder_options *options, struct error *error);
 void encoder_destroy(struct encoder *e);
 
+/* For encoders: shows a stage to the tap, if there is one. */
+void encoder_show(const struct encoder *e, const char *stage, const float *x, size_t rows,
+                  size_t dim);
+
 #endif

@@ -132,14 +132,6 @@ static void add_position(struct wavlm *w, float *x, size_t rows)
     op->add(w->be, x, w->position_x, rows * dim);
 }
 
-static void show(const struct encoder *e, const char *stage, const float *x, size_t rows,
-                 size_t dim)
-{
-    if (e->tap) {
-        e->tap->take(e->tap->user, stage, x, rows, dim);
-    }
-}
-
 static void encode(struct encoder *e, const struct two_way_window *window, float *x)
 {
     struct wavlm *w = (struct wavlm *)e;
@@ -148,7 +140,7 @@ static void encode(struct encoder *e, const struct two_way_window *window, float
     size_t dim = e->info.dim;
     size_t rows = window->rows;
 
-    show(e, "conv", window->units, rows, stem);
+    encoder_show(e, "conv", window->units, rows, stem);
     op->layer_norm(w->be, w->projected, window->units, rows, stem, w->proj_norm_w, w->proj_norm_b,
                    w->eps);
     op->linear(w->be, x, w->projected, stem, rows, w->proj, w->proj_b, ACTIVATION_NONE);
@@ -156,8 +148,8 @@ static void encode(struct encoder *e, const struct two_way_window *window, float
     if (!w->norm_first) {
         op->layer_norm(w->be, x, x, rows, dim, w->ln_w, w->ln_b, w->eps);
     }
-    show(e, "stem", x, rows, dim);
-    transformer_run(&w->layers, x, rows, e->tap);
+    encoder_show(e, "stem", x, rows, dim);
+    transformer_run(&w->layers, e, x, rows);
     if (w->norm_first) {
         op->layer_norm(w->be, x, x, rows, dim, w->ln_w, w->ln_b, w->eps);
     }

@@ -116,16 +116,15 @@ static void encode(struct encoder *e, const struct two_way_window *window, float
     size_t first = window->start < last ? window->start : last;
 
     clamp_frames(w, window->units, window->count < frames ? window->count : frames, frames);
+    encoder_show(e, "mel", w->mel + w->bins, 2 * window->rows, w->bins);
     op->linear(w->be, w->halves + dim, w->mel, w->bins, frames, w->conv1, w->conv1_b,
                ACTIVATION_GELU);
     op->zero(w->be, w->halves, dim);
     op->zero(w->be, w->halves + (frames + 1) * dim, dim);
     op->linear(w->be, x, w->halves, 2 * dim, rows, w->conv2, w->conv2_b, ACTIVATION_GELU);
     op->add(w->be, x, w->position + first * dim, rows * dim);
-    if (e->tap) {
-        e->tap->take(e->tap->user, "stem", x, window->rows, dim);
-    }
-    transformer_run(&w->layers, x, rows, e->tap);
+    encoder_show(e, "stem", x, window->rows, dim);
+    transformer_run(&w->layers, e, x, rows);
     op->layer_norm(w->be, x, x, rows, dim, w->ln_post_w, w->ln_post_b, whisper_eps);
 }
 

@@ -263,15 +263,13 @@ static void run_layer(struct transformer *t, const struct transformer_layer *l, 
     }
 }
 
-void transformer_run(struct transformer *t, float *x, size_t rows, const struct encoder_tap *tap)
+void transformer_run(struct transformer *t, const struct encoder *e, float *x, size_t rows)
 {
     assert(rows <= t->config.max_rows);
     for (size_t i = 0; i < t->config.layers; i++) {
         run_layer(t, &t->layers[i], x, rows);
-        if (tap) {
-            char stage[32];
-            snprintf(stage, sizeof(stage), "layer%zu", i);
-            tap->take(tap->user, stage, x, rows, t->config.dim);
-        }
+        char stage[32];
+        snprintf(stage, sizeof(stage), "layer%zu", i);
+        encoder_show(e, stage, x, rows, t->config.dim);
     }
 }

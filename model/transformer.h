@@ -41,8 +41,8 @@ int transformer_init(struct transformer *t, struct bind *b, const struct transfo
                      struct error *error);
 void transformer_finish(struct transformer *t); /* takes a zeroed one too */
 
-/* In place: x [rows, dim], rows <= max_rows. tap: NULL, or is shown every layer's output. */
-void transformer_run(struct transformer *t, float *x, size_t rows, const struct encoder_tap *tap);
+/* In place: x [rows, dim], rows <= max_rows. e's tap is shown every layer's output. */
+void transformer_run(struct transformer *t, const struct encoder *e, float *x, size_t rows);
 
 /* The bucket of a key that stands distance rows after its query (before it: negative). */
 size_t transformer_bucket(long distance, size_t buckets, size_t max_distance);

@@ -1,6 +1,6 @@
 """Golden vectors of public encoders and checkpoints: whisper, wavlm_base, wavlm_large, generation_{old,new}, world.
 
-    python tests/golden/make_encoders.py         from the repository's root, with torch, transformers, gguf, safetensors, rwkv
+    python tests/golden/make_encoders.py      from the repository's root, with torch, transformers, gguf, safetensors, rwkv
 
 Tiny random models of transformers' own classes, and a tiny RWKV-7, become model files through tools/convert; the vectors
 come from transformers over tests/golden/pcm.npy, and the text from the public `rwkv` package (CPU float32). All weights
@@ -96,7 +96,8 @@ def watch(encoder, seen):
 
 def save(name, seen, rows):
     for key, value in seen.items():
-        array = value.reshape(-1, value.shape[-1])[: rows if key != "mel" else 2 * rows].numpy().astype(np.float32)
+        kept = value.reshape(-1, value.shape[-1])[: 2 * rows if key == "mel" else rows]
+        array = np.ascontiguousarray(kept, dtype=np.float32)
         np.save(HERE / f"{name}_{key}.npy", array)
         print(f"{name}_{key:10} {array.shape} sd {array.std():.3f} largest {np.abs(array).max():.3f}")
 

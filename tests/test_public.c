@@ -1,0 +1,218 @@
+/* The encoders of the public checkpoints and a model of each generation, against `transformers` and
+ * the `rwkv` package (tests/golden/make_encoders.py), stage by stage.
+ */
+#include "pipeline/features.h"
+#include "tests/support/npy.h"
+#include "tests/support/test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NAME_MAX_BYTES = 96,
+    STAGES_MAX = 16,
+};
+
+static const double limit = 1e-4; /* relative, in fp32 */
+
+struct stage {
+    char name[16];
+    float *rows; /* [count], owned, in host memory */
+    size_t count;
+};
+
+struct hearing {
+    struct backend *be;
+    struct model *model;
+    struct features *features;
+    struct encoder_tap tap;
+    struct stage stages[STAGES_MAX];
+    size_t stage_count;
+};
+
+static void add_rows(struct hearing *h, const char *name, const float *rows, size_t count)
+{
+    size_t i = 0;
+    while (i < h->stage_count && strcmp(h->stages[i].name, name) != 0) {
+        i++;
+    }
+    assert_true(i < STAGES_MAX);
+    struct stage *s = &h->stages[i];
+    if (i == h->stage_count) {
+        snprintf(s->name, sizeof(s->name), "%.15s", name);
+        h->stage_count++;
+    }
+    s->rows = realloc(s->rows, (s->count + count + 1) * sizeof(float));
+    assert_non_null(s->rows);
+    h->be->ops->download(h->be, s->rows + s->count, rows, count);
+    s->count += count;
+}
+
+static void on_stage(void *user, const char *stage, const float *x, size_t rows, size_t dim)
+{
+    add_rows(user, stage, x, rows * dim);
+}
+
+static void take(struct hearing *h, const struct features_rows *rows)
+{
+    size_t dim = h->model->encoder->info.dim;
+    add_rows(h, "encoder", rows->encoder, rows->encoder_count * dim);
+    add_rows(h, "adapter", rows->adapter, rows->adapter_count * adapter_dim(h->model->adapter));
+}
+
+static void hear(struct hearing *h, const char *path, const float *samples, size_t count,
+                 size_t chunk)
+{
+    struct error error;
+    struct features_rows rows;
+    *h = (struct hearing){.tap = {on_stage, h}};
+    assert_int_equal(backend_cpu_create(&h->be, 2), 0);
+    if (model_load(&h->model, path, h->be, NULL, &error) < 0) {
+        fail_msg("%s", error.message);
+    }
+    h->model->encoder->tap = &h->tap;
+    assert_int_equal(features_create(&h->features, h->model, &error), 0);
+    for (size_t at = 0; at < count; at += chunk) {
+        features_push(h->features, samples + at, count - at < chunk ? count - at : chunk, &rows);
+        take(h, &rows);
+    }
+    while (features_end(h->features, &rows)) {
+        take(h, &rows);
+    }
+}
+
+static void hearing_finish(struct hearing *h)
+{
+    for (size_t i = 0; i < h->stage_count; i++) {
+        free(h->stages[i].rows);
+    }
+    features_destroy(h->features);
+    model_destroy(h->model);
+    h->be->ops->destroy(h->be);
+}
+
+static const struct stage *find_stage(const struct hearing *h, const char *name)
+{
+    for (size_t i = 0; i < h->stage_count; i++) {
+        if (strcmp(h->stages[i].name, name) == 0) {
+            return &h->stages[i];
+        }
+    }
+    fail_msg("no stage %s", name);
+    return NULL;
+}
+
+/* A stage against its golden rows; Whisper's layers compute more than are kept. */
+static void check_stage(const struct hearing *h, const char *model, const char *stage)
+{
+    char path[NAME_MAX_BYTES];
+    struct npy want;
+    const struct stage *got = find_stage(h, stage);
+    snprintf(path, sizeof(path), "tests/golden/%s_%s.npy", model, stage);
+    assert_int_equal(npy_load(&want, path), 0);
+    assert_true(got->count >= want.count);
+    assert_true(got->count == want.count || strncmp(stage, "layer", 5) == 0);
+    double error = relative_error(got->rows, want.floats, want.count);
+    printf("  %s %-8s relative error %.1e\n", model, stage, error);
+    assert_true(error < limit);
+    npy_free(&want);
+}
+
+static void check_model(const char *model, const char *const *stages, size_t count)
+{
+    char path[NAME_MAX_BYTES];
+    struct npy pcm;
+    struct hearing h;
+    snprintf(path, sizeof(path), "tests/golden/%s.gguf", model);
+    assert_int_equal(npy_load(&pcm, "tests/golden/pcm.npy"), 0);
+    hear(&h, path, pcm.floats, pcm.count, FEATURES_BLOCK);
+    for (size_t i = 0; i < count; i++) {
+        check_stage(&h, model, stages[i]);
+    }
+    hearing_finish(&h);
+    npy_free(&pcm);
+}
+
+static void whisper_is_transformers(void **state)
+{
+    static const char *const stages[] = {"mel", "stem", "layer0", "layer1", "encoder", "adapter"};
+    (void)state;
+    check_model("whisper", stages, sizeof(stages) / sizeof(stages[0]));
+}
+
+static void wavlm_is_transformers(void **state)
+{
+    static const char *const stages[] = {"conv", "stem", "layer0", "layer1", "encoder", "adapter"};
+    (void)state;
+    check_model("wavlm_base", stages, sizeof(stages) / sizeof(stages[0]));
+    check_model("wavlm_large", stages, sizeof(stages) / sizeof(stages[0]));
+}
+
+/* The ids that follow a hearing greedily, as the model's one prompt asks for them. */
+static void check_text(struct hearing *h, const struct npy *want)
+{
+    static const float never = -INFINITY;
+    struct model *m = h->model;
+    size_t vocab = backbone_vocab(m->backbone);
+    size_t dim = backbone_dim(m->backbone);
+    const struct stage *heard = find_stage(h, "adapter");
+    float *logits = h->be->ops->alloc(h->be, vocab);
+    float *rows = h->be->ops->alloc(h->be, heard->count);
+    struct state *s = NULL;
+    assert_true(logits && rows);
+    assert_int_equal(state_create(&s, h->be, backbone_state_shape(m->backbone)), 0);
+    h->be->ops->upload(h->be, rows, heard->rows, heard->count);
+
+    backbone_push_tokens(m->backbone, s, m->audio_begin.ids, m->audio_begin.count, NULL);
+    backbone_push_rows(m->backbone, s, rows, heard->count / dim, NULL);
+    backbone_push_tokens(m->backbone, s, m->reply.ids, m->reply.count, logits);
+    for (size_t i = 0; i < want->count; i++) {
+        h->be->ops->upload(h->be, logits, &never, 1); /* id 0 is banned */
+        uint32_t id = h->be->ops->argmax(h->be, logits, vocab);
+        if (id != (uint32_t)want->ints[i]) {
+            fail_msg("token %zu is %u, not %d", i, id, want->ints[i]);
+        }
+        backbone_push_tokens(m->backbone, s, &id, 1, logits);
+    }
+    state_destroy(s);
+    h->be->ops->free(h->be, rows);
+    h->be->ops->free(h->be, logits);
+}
+
+static void check_generation(const char *name)
+{
+    char path[NAME_MAX_BYTES];
+    struct npy pcm;
+    struct npy want;
+    struct hearing h;
+    snprintf(path, sizeof(path), "tests/golden/generation_%s.npy", name);
+    assert_int_equal(npy_load(&want, path), 0);
+    assert_int_equal(npy_load(&pcm, "tests/golden/pcm.npy"), 0);
+    snprintf(path, sizeof(path), "tests/golden/generation_%s.gguf", name);
+    hear(&h, path, pcm.floats, pcm.count, 999);
+    assert_int_equal(h.model->caption.count, 0);
+    assert_int_equal(want.count, 64);
+    check_text(&h, &want);
+    hearing_finish(&h);
+    npy_free(&pcm);
+    npy_free(&want);
+}
+
+static void checkpoints_of_both_generations_say_the_same_64_tokens(void **state)
+{
+    (void)state;
+    check_generation("old");
+    check_generation("new");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whisper_is_transformers),
+        cmocka_unit_test(wavlm_is_transformers),
+        cmocka_unit_test(checkpoints_of_both_generations_say_the_same_64_tokens),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
