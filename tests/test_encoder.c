@@ -1,7 +1,7 @@
-/* Any split of the audio gives the same rows, bit for bit. What the rows are is test_model's. */
+/* Every encoder, however it streams: any split of the input gives the same rows, bit for bit, and
+ * nothing is lost. What the rows are is test_model's and test_public's.
+ */
 #include "model/encoder.h"
-#include "tests/support/gguf_writer.h"
-#include "tests/support/npy.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -11,65 +11,109 @@
 #include <string.h>
 
 enum {
-    FRAMES = 1201, /* odd, and longer than any history */
+    SECONDS = 12, /* longer than any history or window below */
+    PCM_PER_SECOND = 16000,
+    MEL_PER_SECOND = 100,
+    ROW_SAMPLES = 320,
+};
+
+struct subject {
+    const char *path;
+    const char *streaming;
+    size_t reach; /* input items that the first row needs */
+};
+
+static const struct subject subjects[] = {
+    {"tests/golden/tiny.gguf", "exact", 2},
+    {"tests/golden/whisper.gguf", "exact", 2},
+    {"tests/golden/whisper.gguf", "windowed:1000,200,140", 2},
+    {"tests/golden/wavlm_base.gguf", "exact", 400},
+    {"tests/golden/wavlm_base.gguf", "windowed:600,300,200", 400},
+    {"tests/golden/wavlm_large.gguf", "exact", 400},
+    {"tests/golden/wavlm_large.gguf", "windowed", 400},
+    {"tests/golden/wavlm_large.gguf", "windowed:0,2000,0", 400},
 };
 
 struct fixture {
+    const struct subject *subject;
     struct backend *be;
     struct gguf *gguf;
     struct encoder *encoder;
-    float *frames; /* [FRAMES, bins] */
-    float *rows;   /* backend, [FRAMES, dim] */
+    size_t items; /* of input */
+    size_t item;  /* floats of one */
+    float *input; /* [items, item] */
+    float *rows;  /* backend, [rows_max, dim] */
+    size_t rows_max;
 };
 
-static int setup(void **context)
+static void fixture_init(struct fixture *f, const struct subject *subject)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
+    struct encoder_options options;
+    struct error error;
+    *f = (struct fixture){.subject = subject};
     assert_int_equal(backend_cpu_create(&f->be, 2), 0);
-    assert_int_equal(gguf_open(&f->gguf, "tests/golden/tiny.gguf", NULL), 0);
-    assert_int_equal(encoder_create(&f->encoder, f->gguf, f->be, NULL, NULL), 0);
-    size_t bins = f->encoder->info.input_dim;
-    f->frames = calloc(FRAMES * bins, sizeof(float));
-    f->rows = f->be->ops->alloc(f->be, FRAMES * f->encoder->info.dim);
-    assert_true(f->frames && f->rows);
-    unsigned random = 1;
-    for (size_t i = 0; i < FRAMES * bins; i++) {
-        random = random * 1664525u + 1013904223u;
-        f->frames[i] = (float)(random >> 8) / 8388608.0f - 1.0f;
+    assert_int_equal(gguf_open(&f->gguf, subject->path, NULL), 0);
+    assert_int_equal(encoder_options_parse(&options, subject->streaming), 0);
+    if (encoder_create(&f->encoder, f->gguf, f->be, &options, &error) < 0) {
+        fail_msg("%s", error.message);
     }
-    *context = f;
-    return 0;
+    const struct encoder_info *info = &f->encoder->info;
+    bool pcm = info->input == ENCODER_INPUT_PCM;
+    f->item = info->input_dim;
+    f->items = (size_t)SECONDS * (pcm ? PCM_PER_SECOND : MEL_PER_SECOND) + 1;
+    f->input = calloc(f->items * f->item, sizeof(float));
+    f->rows_max = (SECONDS + 1) * info->rows_per_second + info->max_rows;
+    f->rows = f->be->ops->alloc(f->be, f->rows_max * info->dim);
+    assert_true(f->input && f->rows);
+    unsigned random = 1;
+    for (size_t i = 0; i < f->items * f->item; i++) {
+        random = random * 1664525u + 1013904223u;
+        f->input[i] = (float)(random >> 8) / 8388608.0f - 1.0f;
+    }
 }
 
-static int teardown(void **context)
+static void fixture_finish(struct fixture *f)
 {
-    struct fixture *f = *context;
     f->be->ops->free(f->be, f->rows);
-    free(f->frames);
+    free(f->input);
     encoder_destroy(f->encoder);
     gguf_close(f->gguf);
     f->be->ops->destroy(f->be);
-    free(f);
-    return 0;
 }
 
-/* The rows of an utterance pushed in pieces of chunk frames, on the heap; each push within its
- * bound. */
-static float *encode(struct fixture *f, size_t frames, size_t chunk, size_t *rows)
+static void with_every_encoder(void (*test)(struct fixture *f))
+{
+    for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++) {
+        struct fixture f;
+        printf("  %s, %s\n", subjects[i].path, subjects[i].streaming);
+        fixture_init(&f, &subjects[i]);
+        test(&f);
+        fixture_finish(&f);
+    }
+}
+
+/* The rows of an utterance of so many items pushed in pieces of chunk, on the heap; each push
+ * within its bound. */
+static float *encode(struct fixture *f, size_t items, size_t chunk, size_t *rows)
 {
     struct encoder *e = f->encoder;
     size_t dim = e->info.dim;
     size_t made = 0;
+    size_t now = 1;
     e->ops->reset(e);
-    for (size_t at = 0; at < frames; at += chunk) {
-        size_t count = frames - at < chunk ? frames - at : chunk;
-        size_t now =
-            e->ops->push(e, f->frames + at * e->info.input_dim, count, f->rows + made * dim);
+    for (size_t at = 0; at < items; at += chunk) {
+        size_t count = items - at < chunk ? items - at : chunk;
+        assert_true(made + e->info.max_rows <= f->rows_max);
+        now = e->ops->push(e, f->input + at * f->item, count, f->rows + made * dim);
         assert_true(now <= e->info.max_rows);
+        assert_true(now == 0 || !e->info.at_end);
         made += now;
     }
-    made += e->ops->flush(e, f->rows + made * dim);
+    for (now = 1; now > 0; made += now) {
+        assert_true(made + e->info.max_rows <= f->rows_max);
+        now = e->ops->flush(e, f->rows + made * dim);
+        assert_true(now <= e->info.max_rows);
+    }
     float *host = calloc(made * dim + 1, sizeof(host[0]));
     assert_non_null(host);
     f->be->ops->download(f->be, host, f->rows, made * dim);
@@ -77,16 +121,25 @@ static float *encode(struct fixture *f, size_t frames, size_t chunk, size_t *row
     return host;
 }
 
-static void any_split_gives_the_same_rows(void **context)
+/* How many rows so many items make. */
+static size_t rows_of(const struct fixture *f, size_t items)
 {
-    struct fixture *f = *context;
-    static const size_t chunks[] = {1, 2, 3, 7, 16, 64, 99};
+    size_t reach = f->subject->reach;
+    size_t step = f->encoder->info.input == ENCODER_INPUT_PCM ? ROW_SAMPLES : 2;
+    return items < reach ? 0 : (items - reach) / step + 1;
+}
+
+static void try_splits(struct fixture *f)
+{
+    static const size_t chunks[] = {1, 3, 16, 64, 99};
+    size_t most = f->encoder->info.max_input;
+    size_t items = f->items / 4;
     size_t rows = 0;
-    float *all = encode(f, FRAMES, f->encoder->info.max_input, &rows);
-    assert_int_equal(rows, FRAMES / 2);
+    float *all = encode(f, items, most, &rows);
+    assert_int_equal(rows, rows_of(f, items));
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
         size_t count = 0;
-        float *some = encode(f, FRAMES, chunks[i], &count);
+        float *some = encode(f, items, chunks[i] * most / 100 + 1, &count);
         assert_int_equal(count, rows);
         assert_memory_equal(some, all, rows * f->encoder->info.dim * sizeof(float));
         free(some);
@@ -94,47 +147,85 @@ static void any_split_gives_the_same_rows(void **context)
     free(all);
 }
 
-static void rows_never_change_with_what_follows(void **context)
+static void any_split_gives_the_same_rows(void **state)
 {
-    struct fixture *f = *context;
+    (void)state;
+    with_every_encoder(try_splits);
+}
+
+/* What was given while there was speech is not taken back: but for the rows that the lookahead
+ * had not passed, those of a shorter utterance are the same. */
+static void try_future(struct fixture *f)
+{
+    const struct encoder_info *info = &f->encoder->info;
     size_t rows = 0;
     size_t count = 0;
-    float *all = encode(f, FRAMES, 100, &rows);
-    float *start = encode(f, 333, 10, &count);
-    assert_int_equal(count, 166);
-    assert_memory_equal(start, all, count * f->encoder->info.dim * sizeof(float));
+    if (info->at_end) {
+        return;
+    }
+    float *all = encode(f, f->items, info->max_input, &rows);
+    float *start = encode(f, f->items / 2, 10, &count);
+    assert_int_equal(rows, rows_of(f, f->items));
+    assert_int_equal(count, rows_of(f, f->items / 2));
+    size_t waiting = info->lookahead_ms * info->rows_per_second / 1000;
+    size_t same = count - (waiting < count ? waiting : count);
+    assert_true(same > count / 2);
+    assert_memory_equal(start, all, same * info->dim * sizeof(float));
     free(all);
     free(start);
 }
 
-static void a_row_needs_two_frames(void **context)
+static void rows_never_change_with_what_follows(void **state)
 {
-    struct fixture *f = *context;
-    for (size_t frames = 0; frames <= 5; frames++) {
+    (void)state;
+    with_every_encoder(try_future);
+}
+
+static void try_short(struct fixture *f)
+{
+    size_t reach = f->subject->reach;
+    const size_t items[] = {0, 1, reach - 1, reach, reach + 1, 2 * reach + 319};
+    for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
         size_t rows = 0;
-        free(encode(f, frames, 1, &rows));
-        assert_int_equal(rows, frames / 2);
+        free(encode(f, items[i], f->encoder->info.max_input, &rows));
+        assert_int_equal(rows, rows_of(f, items[i]));
     }
 }
 
-static void rows_are_finite_for_extreme_frames(void **context)
+static void a_row_needs_what_it_reaches(void **state)
 {
-    struct fixture *f = *context;
-    size_t bins = f->encoder->info.input_dim;
-    for (size_t i = 0; i < 200 * bins; i++) {
-        f->frames[i] = i / bins % 2 ? 1e6f : -1e6f;
-    }
+    (void)state;
+    with_every_encoder(try_short);
+}
+
+static void try_extremes(struct fixture *f)
+{
+    size_t items = f->items / 8;
     size_t rows = 0;
-    float *all = encode(f, 200, 100, &rows);
+    for (size_t i = 0; i < items * f->item; i++) {
+        f->input[i] = i / f->item / 7 % 2 ? 1e6f : -1e6f;
+    }
+    float *all = encode(f, items, f->encoder->info.max_input, &rows);
+    for (size_t i = 0; i < rows * f->encoder->info.dim; i++) {
+        assert_true(isfinite(all[i]));
+    }
+    free(all);
+    memset(f->input, 0, items * f->item * sizeof(float));
+    all = encode(f, items, f->encoder->info.max_input, &rows);
     for (size_t i = 0; i < rows * f->encoder->info.dim; i++) {
         assert_true(isfinite(all[i]));
     }
     free(all);
 }
 
-static void nothing_is_allocated_after_create(void **context)
+static void rows_are_finite_for_extreme_input_and_silence(void **state)
 {
-    struct fixture *f = *context;
+    (void)state;
+    with_every_encoder(try_extremes);
+}
+
+static void try_without_memory(struct fixture *f)
+{
     const struct backend_ops *ops = f->be->ops;
     struct backend_ops without = *ops;
     without.alloc = NULL;
@@ -142,20 +233,82 @@ static void nothing_is_allocated_after_create(void **context)
     without.weight_create = NULL;
     f->be->ops = &without;
     size_t rows = 0;
-    free(encode(f, FRAMES, 100, &rows));
-    free(encode(f, FRAMES, 1, &rows));
+    free(encode(f, f->items, f->encoder->info.max_input, &rows));
+    free(encode(f, f->items / 50, 1, &rows));
     f->be->ops = ops;
+}
+
+static void nothing_is_allocated_after_create(void **state)
+{
+    (void)state;
+    with_every_encoder(try_without_memory);
+}
+
+/* An utterance longer than an encoder takes as one is cut, and every piece gives its rows. */
+static void try_too_long(struct fixture *f)
+{
+    const struct encoder_info *info = &f->encoder->info;
+    bool pcm = info->input == ENCODER_INPUT_PCM;
+    size_t step = pcm ? ROW_SAMPLES : 2;
+    size_t given = 0;
+    size_t now = 1;
+    if (info->max_ms == 0) {
+        return;
+    }
+    size_t items = (info->max_ms * 5 / 2 + 30) * (pcm ? PCM_PER_SECOND : MEL_PER_SECOND) / 1000;
+    f->encoder->ops->reset(f->encoder);
+    for (size_t at = 0; at < items; at += info->max_input) {
+        size_t count = items - at < info->max_input ? items - at : info->max_input;
+        given += f->encoder->ops->push(f->encoder, f->input, count, f->rows);
+    }
+    size_t early = given;
+    for (; now > 0; given += now) {
+        now = f->encoder->ops->flush(f->encoder, f->rows);
+    }
+    printf("    %zu items: %zu rows, %zu of them before the end\n", items, given, early);
+    assert_true(early > 0);
+    assert_in_range(given, items / step - 6, items / step);
+}
+
+static void too_long_an_utterance_is_cut_not_lost(void **state)
+{
+    (void)state;
+    with_every_encoder(try_too_long);
+}
+
+static void windows_that_cannot_be_are_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "",       "exactly",         "windowed:",        "windowed:1,2",
+        "window", "windowed:1,2,-3", "windowed:1,2,3,4", "windowed:99999999,2,3"};
+    static const char *const large[] = {"windowed:0,10,0", "windowed:30000,20000,0"};
+    struct encoder_options options;
+    struct error error;
+    struct fixture f;
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(encoder_options_parse(&options, wrong[i]), -EINVAL);
+    }
+    fixture_init(&f, &subjects[2]);
+    for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++) {
+        struct encoder *e = NULL;
+        assert_int_equal(encoder_options_parse(&options, large[i]), 0);
+        assert_int_equal(encoder_create(&e, f.gguf, f.be, &options, &error), -EINVAL);
+        assert_non_null(strstr(error.message, "a window of"));
+    }
+    fixture_finish(&f);
 }
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(any_split_gives_the_same_rows),
-        CASE(rows_never_change_with_what_follows),
-        CASE(a_row_needs_two_frames),
-        CASE(rows_are_finite_for_extreme_frames),
-        CASE(nothing_is_allocated_after_create),
+        cmocka_unit_test(any_split_gives_the_same_rows),
+        cmocka_unit_test(rows_never_change_with_what_follows),
+        cmocka_unit_test(a_row_needs_what_it_reaches),
+        cmocka_unit_test(rows_are_finite_for_extreme_input_and_silence),
+        cmocka_unit_test(nothing_is_allocated_after_create),
+        cmocka_unit_test(too_long_an_utterance_is_cut_not_lost),
+        cmocka_unit_test(windows_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
