@@ -1,7 +1,10 @@
 /* The encoders of the public checkpoints and a model of each generation, against `transformers` and
  * the `rwkv` package (tests/golden/make_encoders.py), stage by stage.
  */
+#include "base/file.h"
+#include "model/transformer.h"
 #include "pipeline/features.h"
+#include "tests/support/gguf_writer.h"
 #include "tests/support/npy.h"
 #include "tests/support/test.h"
 
@@ -200,6 +203,96 @@ static void check_generation(const char *name)
     npy_free(&want);
 }
 
+static void relative_positions_are_in_transformers_buckets(void **state)
+{
+    struct npy want;
+    (void)state;
+    assert_int_equal(npy_load(&want, "tests/golden/wavlm_buckets.npy"), 0);
+    long most = (long)want.count / 2;
+    for (long d = -most; d <= most; d++) {
+        assert_int_equal(transformer_bucket(d, 320, 800), want.ints[d + most]);
+    }
+    npy_free(&want);
+}
+
+/* Rows of the adapter, and the logits after them, with matrices of another type. */
+struct outcome {
+    float *rows, *logits; /* [row_count], [vocab], owned */
+    size_t row_count, vocab;
+};
+
+static void outcome_of(struct outcome *o, const char *path, const struct npy *pcm)
+{
+    struct hearing h;
+    hear(&h, path, pcm->floats, pcm->count, FEATURES_BLOCK);
+    struct backbone *b = h.model->backbone;
+    const struct stage *heard = find_stage(&h, "adapter");
+    struct state *s = NULL;
+    o->row_count = heard->count;
+    o->vocab = backbone_vocab(b);
+    o->rows = malloc(heard->count * sizeof(float));
+    o->logits = malloc(o->vocab * sizeof(float));
+    float *rows = h.be->ops->alloc(h.be, heard->count);
+    float *logits = h.be->ops->alloc(h.be, o->vocab);
+    assert_true(o->rows && o->logits && rows && logits);
+    assert_int_equal(state_create(&s, h.be, backbone_state_shape(b)), 0);
+    memcpy(o->rows, heard->rows, heard->count * sizeof(float));
+    h.be->ops->upload(h.be, rows, heard->rows, heard->count);
+    backbone_push_rows(b, s, rows, heard->count / backbone_dim(b), logits);
+    h.be->ops->download(h.be, o->logits, logits, o->vocab);
+    state_destroy(s);
+    h.be->ops->free(h.be, rows);
+    h.be->ops->free(h.be, logits);
+    hearing_finish(&h);
+}
+
+static void outcome_finish(struct outcome *o)
+{
+    free(o->rows);
+    free(o->logits);
+}
+
+static void check_type(const struct outcome *want, enum tensor_type type, double most_rows,
+                       double most_logits)
+{
+    static const char *const path = "types.gguf.tmp";
+    const struct gguf_edit edit = {.retype_halves = true, .halves = type};
+    struct gguf *g = NULL;
+    struct npy pcm;
+    struct outcome got;
+    assert_int_equal(gguf_open(&g, "tests/golden/wavlm_large.gguf", NULL), 0);
+    struct bytes file = gguf_edited(g, &edit);
+    gguf_close(g);
+    assert_int_equal(file_replace(path, file.data, file.size, NULL), 0);
+    bytes_free(&file);
+    assert_int_equal(npy_load(&pcm, "tests/golden/pcm.npy"), 0);
+    outcome_of(&got, path, &pcm);
+    remove(path);
+    double rows = relative_error(got.rows, want->rows, want->row_count);
+    double logits = relative_error(got.logits, want->logits, want->vocab);
+    printf("  %-5s adapter rows %.1e (at most %.0e), logits %.1e (at most %.0e)\n",
+           tensor_type_name(type), rows, most_rows, logits, most_logits);
+    assert_true(rows <= most_rows && logits <= most_logits);
+    outcome_finish(&got);
+    npy_free(&pcm);
+}
+
+/* The F16 file's weights are exact, and its rows are the reference's: what differs is rounding. */
+static void other_types_stay_within_their_tolerance(void **state)
+{
+    struct npy pcm;
+    struct outcome want;
+    (void)state;
+    assert_int_equal(npy_load(&pcm, "tests/golden/pcm.npy"), 0);
+    outcome_of(&want, "tests/golden/wavlm_large.gguf", &pcm);
+    check_type(&want, TENSOR_F32, 0.0, 0.0);
+    check_type(&want, TENSOR_BF16, 1e-2, 1e-2);
+    check_type(&want, TENSOR_Q8_0, 5e-2, 5e-2);
+    check_type(&want, TENSOR_Q4_0, 5e-1, 5e-1);
+    outcome_finish(&want);
+    npy_free(&pcm);
+}
+
 static void checkpoints_of_both_generations_say_the_same_64_tokens(void **state)
 {
     (void)state;
@@ -212,6 +305,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whisper_is_transformers),
         cmocka_unit_test(wavlm_is_transformers),
+        cmocka_unit_test(relative_positions_are_in_transformers_buckets),
+        cmocka_unit_test(other_types_stay_within_their_tolerance),
         cmocka_unit_test(checkpoints_of_both_generations_say_the_same_64_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

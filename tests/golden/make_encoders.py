@@ -11,6 +11,7 @@ takes it from there.
     whisper_stem, _layer0, _layer1, _encoder [K, 64], _adapter [R, 64]      stem: what enters layer 0
     wavlm_{base,large}_conv [L, 32]     after the seven convolutions
     wavlm_{base,large}_stem, _layer0, _layer1, _encoder [L, 64], _adapter [R, 64]
+    wavlm_buckets [4001] int32          of the distances -2000 .. 2000
     generation_{old,new}.npy [64] int32: the text ids that follow pcm.npy, greedily
     world_text.txt, world_tokens.npy int32: what the rwkv package's World tokenizer makes of the text
 """
@@ -142,6 +143,15 @@ def golden_wavlm(name, kind, pcm, folder):
     save(name, seen, len(seen["encoder"]))
 
 
+def golden_buckets():
+    """The bucket of every distance, by transformers' own attention."""
+    model, _ = make.encoder("wavlm-mini")
+    attention = model.encoder.layers[0].attention
+    buckets = attention._relative_positions_bucket(torch.arange(-2000, 2001))
+    np.save(HERE / "wavlm_buckets.npy", np.int32(buckets))
+    print(f"wavlm_buckets {attention.num_buckets} buckets up to a distance of {attention.max_distance}")
+
+
 def greedy(backbone, begin, rows, end, folder):
     """The rwkv package over ids, rows and ids, then greedily -> (ids, the smallest margin).
 
@@ -207,6 +217,7 @@ def main():
         "whisper": lambda folder: golden_whisper(pcm, folder),
         "wavlm_base": lambda folder: golden_wavlm("wavlm_base", "wavlm-mini", pcm, folder),
         "wavlm_large": lambda folder: golden_wavlm("wavlm_large", "wavlm-mini-large", pcm, folder),
+        "wavlm_buckets": lambda folder: golden_buckets(),
         "generation_old": lambda folder: golden_generation("generation_old", "older", pcm, folder),
         "generation_new": lambda folder: golden_generation("generation_new", "newer", pcm, folder),
         "world": lambda folder: golden_world(),

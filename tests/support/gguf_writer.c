@@ -206,11 +206,104 @@ static void copy_key(struct gguf_writer *w, const struct gguf *g, const char *ke
     }
 }
 
+/* Scale of a block as it is stored. */
+static float add_scale(struct bytes *b, float scale)
+{
+    _Float16 half = (_Float16)scale;
+    bytes_add(b, &half, sizeof(half));
+    return scale == 0.0f ? 0.0f : 1.0f / scale;
+}
+
+static void add_q8_0(struct bytes *b, const float *x)
+{
+    float most = 0.0f;
+    for (size_t i = 0; i < TENSOR_BLOCK; i++) {
+        most = fmaxf(most, fabsf(x[i]));
+    }
+    float inverse = add_scale(b, most / 127.0f);
+    for (size_t i = 0; i < TENSOR_BLOCK; i++) {
+        int8_t q = (int8_t)roundf(x[i] * inverse);
+        bytes_add(b, &q, 1);
+    }
+}
+
+static void add_q4_0(struct bytes *b, const float *x)
+{
+    float most = 0.0f;
+    for (size_t i = 0; i < TENSOR_BLOCK; i++) {
+        most = fabsf(x[i]) > fabsf(most) ? x[i] : most;
+    }
+    float inverse = add_scale(b, most / -8.0f);
+    for (size_t i = 0; i < TENSOR_BLOCK / 2; i++) {
+        unsigned low = (unsigned)fminf(x[i] * inverse + 8.5f, 15.0f);
+        unsigned high = (unsigned)fminf(x[i + TENSOR_BLOCK / 2] * inverse + 8.5f, 15.0f);
+        unsigned char both = (unsigned char)(low | high << 4);
+        bytes_add(b, &both, 1);
+    }
+}
+
+static void add_bf16(struct bytes *b, float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    uint16_t half = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    bytes_add(b, &half, sizeof(half));
+}
+
+static void add_row(struct bytes *b, enum tensor_type type, const float *row, size_t cols)
+{
+    switch (type) {
+    case TENSOR_F32:
+        bytes_add(b, row, cols * sizeof(float));
+        break;
+    case TENSOR_F16:
+        break;
+    case TENSOR_BF16:
+        for (size_t i = 0; i < cols; i++) {
+            add_bf16(b, row[i]);
+        }
+        break;
+    case TENSOR_Q8_0:
+        for (size_t i = 0; i < cols; i += TENSOR_BLOCK) {
+            add_q8_0(b, row + i);
+        }
+        break;
+    case TENSOR_Q4_0:
+        for (size_t i = 0; i < cols; i += TENSOR_BLOCK) {
+            add_q4_0(b, row + i);
+        }
+        break;
+    }
+}
+
+/* Rows that are no whole blocks of a quantised type stay as they are. */
+static void copy_retyped(struct gguf_writer *w, const struct gguf_tensor *t, const char *name,
+                         enum tensor_type type)
+{
+    struct bytes data = {0};
+    float *row = malloc(t->tensor.cols * sizeof(row[0]));
+    if (!row) {
+        abort();
+    }
+    for (size_t r = 0; r < t->tensor.rows; r++) {
+        tensor_row_to_float(&t->tensor, r, row);
+        add_row(&data, type, row, t->tensor.cols);
+    }
+    gguf_writer_tensor(w, name, t->dims, t->size, type, data.data, data.size);
+    bytes_free(&data);
+    free(row);
+}
+
 static void copy_tensor(struct gguf_writer *w, const struct gguf_tensor *t, const char *name,
                         const struct gguf_edit *edit)
 {
     uint64_t size[4] = {t->size[0], t->size[1], t->size[2], t->size[3]};
     size_t data_size = t->tensor.rows * tensor_row_bytes(t->tensor.type, t->tensor.cols);
+    if (edit->retype_halves && t->tensor.type == TENSOR_F16 &&
+        tensor_row_bytes(edit->halves, t->tensor.cols) > 0) {
+        copy_retyped(w, t, name, edit->halves);
+        return;
+    }
     if (is(edit->swap_tensor, name)) {
         size[0] = t->size[1];
         size[1] = t->size[0];

@@ -48,7 +48,9 @@ struct gguf_edit {
     const char *swap_tensor;            /* its first two dimensions change places */
     const char *spoil_tensor;           /* its first float becomes a NaN */
     const char *retype_tensor;          /* gets a type that nobody reads */
-    const char *u32_key;                /* gets u32_value */
+    bool retype_halves;                 /* matrices of F16 get the type below, as gguf-py rounds */
+    enum tensor_type halves;
+    const char *u32_key; /* gets u32_value */
     uint32_t u32_value;
     const char *string_key; /* gets string_value */
     const char *string_value;
