@@ -121,7 +121,7 @@ static int bench_backbone(struct bench *b)
         uint32_t id = m->caption.count ? m->caption.ids[0] : 1;
         for (int i = 0; i < DECODE_TOKENS; i++) {
             backbone_push_tokens(m->backbone, s, &id, 1, logits);
-            id = sampler_next(&m->sampler, be, logits, vocab);
+            id = decoding_greedy(&m->decoding, be, logits, vocab);
         }
         decode[run] = seconds(CLOCK_MONOTONIC) - begin;
     }

@@ -8,7 +8,6 @@ enum {
     MODEL_FORMAT_VERSION = 1,
     MODEL_PASS_ROWS = 64, /* of the backbone: enough to share a weight's way through the cache */
     MODEL_TOKENS_DEFAULT = 200,
-    MODEL_TOKENS_MAX = 1 << 16,
 };
 
 static bool string_is(struct gguf_string s, const char *text)
@@ -113,7 +112,7 @@ static int read_ids(const struct model *m, const char *key, uint32_t *ids, size_
 
 static int read_prompts(struct model *m, struct error *error)
 {
-    struct sampler *s = &m->sampler;
+    struct decoding *d = &m->decoding;
     const struct {
         const char *key;
         uint32_t *ids;
@@ -124,8 +123,8 @@ static int read_prompts(struct model *m, struct error *error)
         {"earshot.prompt.caption", m->caption.ids, MODEL_PROMPT_MAX, &m->caption.count},
         {"earshot.prompt.reply", m->reply.ids, MODEL_PROMPT_MAX, &m->reply.count},
         {"earshot.prompt.text_begin", m->text_begin.ids, MODEL_PROMPT_MAX, &m->text_begin.count},
-        {"earshot.decode.stop", s->stop, SAMPLER_LIST_MAX, &s->stop_count},
-        {"earshot.decode.ban", s->ban, SAMPLER_LIST_MAX, &s->ban_count},
+        {"earshot.decode.stop", d->stop, DECODING_LIST_MAX, &d->stop_count},
+        {"earshot.decode.ban", d->ban, DECODING_LIST_MAX, &d->ban_count},
     };
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         int r = read_ids(m, lists[i].key, lists[i].ids, lists[i].most, lists[i].count, error);
@@ -143,11 +142,11 @@ static int read_decoding(struct model *m, struct error *error)
     if (r < 0 && r != -ENOENT) {
         return r;
     }
-    if (max_tokens == 0 || max_tokens > MODEL_TOKENS_MAX) {
+    if (max_tokens == 0 || max_tokens > DECODING_TOKENS_MAX) {
         return error_set(error, -EINVAL, "%s: earshot.decode.max_tokens is %u (1 to %d)",
-                         gguf_path(m->gguf), max_tokens, MODEL_TOKENS_MAX);
+                         gguf_path(m->gguf), max_tokens, DECODING_TOKENS_MAX);
     }
-    m->sampler.max_tokens = max_tokens;
+    m->decoding.max_tokens = max_tokens;
     r = gguf_get_bool(m->gguf, "earshot.conversation.carry", &m->carry, error);
     return r == -ENOENT ? 0 : r;
 }

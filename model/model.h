@@ -34,7 +34,7 @@ struct model {
     struct backbone *backbone;
     struct tokenizer *tokenizer;
     struct prompt audio_begin, caption, reply, text_begin;
-    struct sampler sampler;
+    struct decoding decoding;
     bool carry;           /* the state goes on from utterance to utterance */
     uint64_t fingerprint; /* of metadata and tensor table: which model a saved state belongs to */
     char name[64];        /* general.name */

@@ -130,16 +130,16 @@ static bool decode(struct recogniser *r, const struct prompt *prompt,
     size_t tokens = 0;
     text_clear(&r->text);
     backbone_push_tokens(m->backbone, r->fork, prompt->ids, prompt->count, r->logits);
-    for (size_t i = 0; i < m->sampler.max_tokens; i++) {
+    for (size_t i = 0; i < m->decoding.max_tokens; i++) {
         if (is_cancelled(r)) {
             whole = false;
             break;
         }
-        uint32_t id = sampler_next(&m->sampler, m->backend, r->logits, vocab);
+        uint32_t id = decoding_greedy(&m->decoding, m->backend, r->logits, vocab);
         tokens++;
         surprise -= log((double)m->backend->ops->probability(m->backend, r->logits, vocab, id));
         backbone_push_tokens(m->backbone, r->fork, &id, 1, r->logits);
-        if (sampler_stops(&m->sampler, id))
+        if (decoding_stops(&m->decoding, id))
             break;
         size_t size, before = r->text.size;
         const char *bytes = tokenizer_bytes(m->tokenizer, id, &size);

@@ -179,7 +179,7 @@ static void what_is_heard_is_written_down(void **context)
     backbone_push_tokens(m->backbone, f->state, m->caption.ids, m->caption.count, logits);
     check_device(f->be, "heard logits", logits, first.floats, first.count);
     for (size_t i = 0; i < greedy.count; i++) {
-        uint32_t id = sampler_next(&m->sampler, f->be, logits, backbone_vocab(m->backbone));
+        uint32_t id = decoding_greedy(&m->decoding, f->be, logits, backbone_vocab(m->backbone));
         assert_int_equal(id, greedy.ints[i]);
         backbone_push_tokens(m->backbone, f->state, &id, 1, logits);
     }
@@ -199,10 +199,10 @@ static void prompts_and_decoding_come_from_the_file(void **context)
     assert_int_equal(m->caption.ids[0], 257);
     assert_int_equal(m->reply.ids[0], 258);
     assert_int_equal(m->text_begin.ids[0], 259);
-    assert_true(sampler_stops(&m->sampler, 24));
-    assert_int_equal(m->sampler.ban_count, 1);
-    assert_int_equal(m->sampler.ban[0], 0);
-    assert_true(m->sampler.max_tokens > 0);
+    assert_true(decoding_stops(&m->decoding, 24));
+    assert_int_equal(m->decoding.ban_count, 1);
+    assert_int_equal(m->decoding.ban[0], 0);
+    assert_true(m->decoding.max_tokens > 0);
     assert_string_equal(m->name, "tiny random model for tests");
     assert_int_equal(tokenizer_size(m->tokenizer), backbone_vocab(m->backbone));
 }

@@ -57,7 +57,7 @@ static int setup(void **state)
     assert_int_equal(backend_cpu_create(&f->backend, 1), 0);
     if (model_load(&f->model, "tests/golden/tiny.gguf", f->backend, NULL, &error))
         fail_msg("%s", error.message);
-    f->model->sampler.max_tokens = 24;
+    f->model->decoding.max_tokens = 24;
     f->speech = speech_load(&f->samples);
     f->log.cancel_after = -1;
     *state = f;
@@ -187,7 +187,7 @@ static void a_cancelled_reply_ends_within_a_token(void **state)
     const char *caption = f->log.events[1].text;
     assert_true(strlen(caption) > 0);
     f->log.count = 0;
-    f->log.cancel_after = (long)f->model->sampler.max_tokens + 2; /* in the reply */
+    f->log.cancel_after = (long)f->model->decoding.max_tokens + 2; /* in the reply */
     utter(r, f, 40000, 800);
     f->log.cancel_after = -1;
     assert_true(f->log.count < whole);

@@ -104,7 +104,7 @@ static void an_hour_allocates_nothing_and_stays_flat(void **state)
     assert_int_equal(backend_cpu_create(&be, 0), 0);
     if (model_load(&m, "tests/golden/tiny.gguf", be, NULL, &error))
         fail_msg("%s", error.message);
-    m->sampler.max_tokens = 8;
+    m->decoding.max_tokens = 8;
     struct recogniser_config config = {
         .partial_ms = 240, .reply = true, .sink = on_event, .user = &c};
     assert_int_equal(recogniser_create(&c.recogniser, m, &config, &error), 0);

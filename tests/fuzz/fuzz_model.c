@@ -20,7 +20,7 @@ static void run_backbone(struct model *m, float *rows, size_t count)
     if (logits && state_create(&s, be, backbone_state_shape(m->backbone)) == 0) {
         backbone_push_rows(m->backbone, s, rows, count, NULL);
         backbone_push_tokens(m->backbone, s, m->caption.ids, m->caption.count, logits);
-        sampler_next(&m->sampler, be, logits, backbone_vocab(m->backbone));
+        decoding_greedy(&m->decoding, be, logits, backbone_vocab(m->backbone));
     }
     state_destroy(s);
     be->ops->free(be, logits);
