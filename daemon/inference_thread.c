@@ -152,7 +152,7 @@ static int ask(struct inference *i, const struct engine_request *r, struct error
     send_text(i, ENGINE_BUSY, 1, "");
     char text[EVENT_TEXT_MAX];
     int64_t begin_us = clock_monotonic_us();
-    int n = recogniser_ask(i->recogniser, r->text, strlen(r->text), text, sizeof text);
+    int n = recogniser_ask(i->recogniser, r->text, strlen(r->text), NULL, text, sizeof text);
     i->message.event.compute_us = (uint32_t)(clock_monotonic_us() - begin_us);
     send_text(i, ENGINE_BUSY, 0, "");
     if (n == -ENOTSUP)

@@ -123,6 +123,7 @@ static int read_prompts(struct model *m, struct error *error)
         {"earshot.prompt.caption", m->caption.ids, MODEL_PROMPT_MAX, &m->caption.count},
         {"earshot.prompt.reply", m->reply.ids, MODEL_PROMPT_MAX, &m->reply.count},
         {"earshot.prompt.text_begin", m->text_begin.ids, MODEL_PROMPT_MAX, &m->text_begin.count},
+        {"earshot.prompt.ask", m->ask.ids, MODEL_PROMPT_MAX, &m->ask.count},
         {"earshot.decode.stop", d->stop, DECODING_LIST_MAX, &d->stop_count},
         {"earshot.decode.ban", d->ban, DECODING_LIST_MAX, &d->ban_count},
     };
@@ -132,7 +133,12 @@ static int read_prompts(struct model *m, struct error *error)
             return r;
         }
     }
-    return 0;
+    if (m->ask.count == 0) {
+        m->ask = m->reply;
+    }
+    m->space = true;
+    int r = gguf_get_bool(m->gguf, "earshot.prompt.space", &m->space, error);
+    return r == -ENOENT ? 0 : r;
 }
 
 static int read_decoding(struct model *m, struct error *error)

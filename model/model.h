@@ -34,7 +34,9 @@ struct model {
     struct backbone *backbone;
     struct tokenizer *tokenizer;
     struct prompt audio_begin, caption, reply, text_begin;
+    struct prompt ask; /* after a text that is asked; where the file has none, as reply */
     struct decoding decoding;
+    bool space;           /* a text that is asked gets a leading space */
     bool carry;           /* the state goes on from utterance to utterance */
     uint64_t fingerprint; /* of metadata and tensor table: which model a saved state belongs to */
     char name[64];        /* general.name */

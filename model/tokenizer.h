@@ -28,7 +28,8 @@ size_t tokenizer_encode(const struct tokenizer *t, const char *text, size_t size
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *size);
 
 /* Text under construction: bytes go in, only whole valid UTF-8 sequences count; an invalid byte
- * (and a NUL, which ends no text) becomes U+FFFD; an unfinished sequence at the end waits. */
+ * (and a NUL, which ends no text) becomes U+FFFD; an unfinished sequence at the end waits, and is
+ * dropped if nothing more comes: at every moment data is whole characters. */
 struct text {
     char *data; /* [capacity], NUL-terminated, owned by the caller */
     size_t capacity;

@@ -6,7 +6,8 @@
  *                                                    └─ fork + reply prompt   ─► reply
  *
  * `conversation` is the state between utterances: empty, or, for models that carry it on, what the
- * last turn left behind. `hearing` begins as a copy of it.
+ * last turn left behind: the fork of its reply, or of its caption where there was none. `hearing`
+ * begins as a copy of it.
  */
 #include "pipeline/recogniser.h"
 
@@ -33,12 +34,14 @@ struct recogniser {
     struct state *conversation;
     struct state *hearing;
     struct state *fork;
+    struct sampler *sampler;
     float *logits;        /* backend memory [vocab] */
     uint32_t *ask_ids;    /* [ASK_TOKENS_MAX] */
     uint64_t rows;        /* adapter rows of this utterance */
     int64_t heard;        /* samples of this utterance */
     int64_t next_partial; /* sample count at which the next partial result is due */
     bool open;
+    bool stopped;                  /* the text ended with a stop token, not at its length */
     struct text text;              /* over event.text */
     struct event event;            /* the one being made */
     char previous[EVENT_TEXT_MAX]; /* the last partial text */
@@ -69,7 +72,9 @@ int recogniser_create(struct recogniser **out, struct model *model,
     r->logits = be->ops->alloc(be, backbone_vocab(model->backbone));
     r->ask_ids = calloc(ASK_TOKENS_MAX, sizeof(*r->ask_ids));
     if (!r->logits || !r->ask_ids || state_create(&r->conversation, be, shape) ||
-        state_create(&r->hearing, be, shape) || state_create(&r->fork, be, shape)) {
+        state_create(&r->hearing, be, shape) || state_create(&r->fork, be, shape) ||
+        sampler_create(&r->sampler, be, &model->decoding, model->tokenizer,
+                       backbone_vocab(model->backbone))) {
         error_set(error, code, "no memory for the states");
         goto fail;
     }
@@ -93,6 +98,7 @@ void recogniser_destroy(struct recogniser *r)
     state_destroy(r->conversation);
     state_destroy(r->hearing);
     state_destroy(r->fork);
+    sampler_destroy(r->sampler);
     be->ops->free(be, r->logits);
     free(r->ask_ids);
     free(r);
@@ -117,10 +123,11 @@ static void emit(struct recogniser *r, enum event_type type)
         r->config.sink(r->config.user, e);
 }
 
-/* Greedy text after prompt from the fork, into r->text. on_token is called after each token that
- * changed the text, or is NULL. Returns false when cancelled. */
+/* Text after prompt from the fork, into r->text. on_token is called after each token that changed
+ * the text, or is NULL. Returns false when cancelled. A character that is unfinished when the text
+ * ends is dropped, so that no text holds half of one. */
 static bool decode(struct recogniser *r, const struct prompt *prompt,
-                   void (*on_token)(struct recogniser *r))
+                   const struct sampler_config *sampling, void (*on_token)(struct recogniser *r))
 {
     const struct model *m = r->model;
     size_t vocab = backbone_vocab(m->backbone);
@@ -129,21 +136,25 @@ static bool decode(struct recogniser *r, const struct prompt *prompt,
     double surprise = 0.0;
     size_t tokens = 0;
     text_clear(&r->text);
+    r->stopped = false;
+    sampler_begin(r->sampler, sampling);
     backbone_push_tokens(m->backbone, r->fork, prompt->ids, prompt->count, r->logits);
-    for (size_t i = 0; i < m->decoding.max_tokens; i++) {
+    for (size_t i = 0; i < sampler_max_tokens(r->sampler); i++) {
         if (is_cancelled(r)) {
             whole = false;
             break;
         }
-        uint32_t id = decoding_greedy(&m->decoding, m->backend, r->logits, vocab);
+        uint32_t id = sampler_next(r->sampler, r->logits);
         tokens++;
         surprise -= log((double)m->backend->ops->probability(m->backend, r->logits, vocab, id));
         backbone_push_tokens(m->backbone, r->fork, &id, 1, r->logits);
-        if (decoding_stops(&m->decoding, id))
+        r->stopped = decoding_stops(&m->decoding, id);
+        if (r->stopped)
             break;
         size_t size, before = r->text.size;
         const char *bytes = tokenizer_bytes(m->tokenizer, id, &size);
-        for (; before == 0 && size > 0 && *bytes == ' '; size--)
+        bool first = before == 0 && r->text.tail_size == 0;
+        for (; first && size > 0 && *bytes == ' '; size--)
             bytes++;
         text_append(&r->text, bytes, size);
         if (on_token && r->text.size != before)
@@ -156,10 +167,17 @@ static bool decode(struct recogniser *r, const struct prompt *prompt,
     return whole;
 }
 
-/* Models of the public checkpoints have one prompt, which gives the words. */
+/* Models of the public checkpoints have one prompt: the one text it gives is the caption, and there
+ * is no reply beside it. */
 static const struct prompt *caption_prompt(const struct model *m)
 {
     return m->caption.count ? &m->caption : &m->reply;
+}
+
+static bool decode_caption(struct recogniser *r)
+{
+    static const struct sampler_config greedy = {.temperature = 0.0f};
+    return decode(r, caption_prompt(r->model), &greedy, NULL);
 }
 
 /* The leading bytes on which two texts agree, cut back to the end of a word. */
@@ -190,8 +208,7 @@ static void partial(struct recogniser *r)
 {
     struct event *e = &r->event;
     state_copy(r->fork, r->hearing);
-    if (!decode(r, caption_prompt(r->model), NULL) || strcmp(e->text, r->previous) == 0 ||
-        is_noise(r))
+    if (!decode_caption(r) || strcmp(e->text, r->previous) == 0 || is_noise(r))
         return;
     e->stable_bytes = agreed_bytes(e->text, r->previous);
     memcpy(r->previous, e->text, r->text.size + 1);
@@ -289,16 +306,34 @@ static void reply_token(struct recogniser *r)
     emit(r, EVENT_REPLY_UPDATED);
 }
 
-/* The reply to the utterance that has just been captioned. */
-static void reply(struct recogniser *r)
+static bool wants_reply(const struct recogniser *r)
+{
+    return r->config.reply && r->model->reply.count && r->model->caption.count;
+}
+
+/* The reply to the utterance that has just been captioned; false when it was cancelled. */
+static bool reply(struct recogniser *r)
 {
     uint64_t begin = now_us();
     state_copy(r->fork, r->hearing);
     r->event.seq = 0;
     r->event.stable_bytes = 0;
-    decode(r, &r->model->reply, reply_token);
+    bool whole = decode(r, &r->model->reply, &r->config.sampling, reply_token);
     r->event.compute_us = (uint32_t)(now_us() - begin);
     emit(r, EVENT_REPLY_COMPLETED);
+    return whole;
+}
+
+/* The conversation goes on from the fork. A text that was cut at its length is ended, as all that
+ * the model was trained on are. */
+static void carry_on(struct recogniser *r)
+{
+    struct model *m = r->model;
+    if (!m->carry)
+        return;
+    if (!r->stopped && m->decoding.stop_count)
+        backbone_push_tokens(m->backbone, r->fork, m->decoding.stop, 1, NULL);
+    state_copy(r->conversation, r->fork);
 }
 
 void recogniser_end(struct recogniser *r, int64_t time_us)
@@ -310,7 +345,7 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     hear_end(r);
     state_copy(r->fork, r->hearing);
     text_clear(&r->text);
-    bool whole = r->rows == 0 || decode(r, caption_prompt(r->model), NULL);
+    bool whole = r->rows == 0 || decode_caption(r);
     if (is_noise(r))
         text_clear(&r->text);
     r->open = false;
@@ -318,11 +353,10 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     e->stable_bytes = (uint32_t)r->text.size;
     e->compute_us = (uint32_t)(now_us() - begin);
     emit(r, whole ? EVENT_UTTERANCE_COMPLETED : EVENT_UTTERANCE_CANCELLED);
-    if (whole && r->text.size && r->config.reply && r->model->reply.count &&
-        r->model->caption.count)
-        reply(r);
-    if (whole && r->model->carry)
-        state_copy(r->conversation, r->fork);
+    if (!whole || r->text.size == 0)
+        return;
+    if (!wants_reply(r) || reply(r))
+        carry_on(r);
 }
 
 void recogniser_cancel(struct recogniser *r)
@@ -352,40 +386,40 @@ void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, u
     }
 }
 
-/* A text as models were trained on it, every word behind a space, into r->event.text. Returns its
- * size, or -E2BIG. */
-static int spaced_text(struct recogniser *r, const char *text, size_t size)
+/* The ids of a text as the model was trained on it, behind a space or not. Their count, or -E2BIG.
+ */
+static int text_ids(struct recogniser *r, const char *text, size_t size)
 {
-    if (size + 1 >= EVENT_TEXT_MAX)
+    const struct model *m = r->model;
+    size_t space = m->space ? 1 : 0;
+    if (size + space >= EVENT_TEXT_MAX)
         return -E2BIG;
     r->event.text[0] = ' ';
-    memcpy(r->event.text + 1, text, size);
-    return (int)size + 1;
+    memcpy(r->event.text + space, text, size);
+    size_t count =
+        tokenizer_encode(m->tokenizer, r->event.text, size + space, r->ask_ids, ASK_TOKENS_MAX);
+    return count <= ASK_TOKENS_MAX ? (int)count : -E2BIG;
 }
 
-int recogniser_ask(struct recogniser *r, const char *text, size_t size, char *out, size_t capacity)
+int recogniser_ask(struct recogniser *r, const char *text, size_t size,
+                   const struct sampler_config *sampling, char *out, size_t capacity)
 {
     struct model *m = r->model;
-    if (!m->reply.count)
+    if (!m->ask.count)
         return -ENOTSUP;
-    int spaced = spaced_text(r, text, size);
-    if (spaced < 0)
-        return spaced;
-    size_t count =
-        tokenizer_encode(m->tokenizer, r->event.text, (size_t)spaced, r->ask_ids, ASK_TOKENS_MAX);
-    if (count > ASK_TOKENS_MAX)
-        return -E2BIG;
+    int count = text_ids(r, text, size);
+    if (count < 0)
+        return count;
     state_copy(r->fork, r->conversation);
     if (m->text_begin.count)
         backbone_push_tokens(m->backbone, r->fork, m->text_begin.ids, m->text_begin.count, NULL);
     if (count)
-        backbone_push_tokens(m->backbone, r->fork, r->ask_ids, count, NULL);
-    if (!decode(r, &m->reply, NULL))
+        backbone_push_tokens(m->backbone, r->fork, r->ask_ids, (size_t)count, NULL);
+    if (!decode(r, &m->ask, sampling ? sampling : &r->config.sampling, NULL))
         return -ECANCELED;
-    if (m->carry)
-        state_copy(r->conversation, r->fork);
     if (r->text.size + 1 > capacity)
         return -E2BIG;
+    carry_on(r);
     memcpy(out, r->text.data, r->text.size + 1);
     return (int)r->text.size;
 }

@@ -21,6 +21,7 @@
 struct recogniser_config {
     int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none */
     bool reply;     /* assistant mode: a reply after each caption */
+    struct sampler_config sampling; /* of replies and answers; captions are greedy */
     float min_confidence; /* 0..1: a text of one or two words below it is noise, and empty */
     event_sink *sink;
     bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */
@@ -49,9 +50,13 @@ void recogniser_cancel(struct recogniser *r);
 void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id);
 
 /* The reply to a text, into reply [capacity] (NUL-terminated); its length, or -ENOTSUP when the
- * model has no reply prompt, -ECANCELED. */
-int recogniser_ask(struct recogniser *r, const char *text, size_t size, char *reply,
-                   size_t capacity);
+ * model has no prompt for it, -E2BIG, -ECANCELED. sampling NULL: as the replies. */
+int recogniser_ask(struct recogniser *r, const char *text, size_t size,
+                   const struct sampler_config *sampling, char *reply, size_t capacity);
+
+/* In a model that carries the conversation on, a turn becomes part of it as a whole, up to the stop
+ * token: what was heard and the reply to it, or the caption where no reply was made; what was asked
+ * and the answer. A turn that was cancelled, and one without words, leaves it as it was. */
 
 /* Forgets the conversation. */
 void recogniser_reset(struct recogniser *r);

@@ -207,9 +207,9 @@ static void prompts_and_decoding_come_from_the_file(void **context)
     assert_int_equal(tokenizer_size(m->tokenizer), backbone_vocab(m->backbone));
 }
 
-/* Loads a copy of the tiny model with one edit. */
-static int load_edited(struct backend *be, const struct gguf_edit *edit, uint64_t *fingerprint,
-                       struct error *error)
+/* A copy of the tiny model with an edit; NULL with the error and its code. */
+static struct model *load_copy(struct backend *be, const struct gguf_edit *edit, int *code,
+                               struct error *error)
 {
     struct gguf *g = NULL;
     assert_int_equal(gguf_open(&g, TINY, NULL), 0);
@@ -221,15 +221,52 @@ static int load_edited(struct backend *be, const struct gguf_edit *edit, uint64_
     assert_int_equal(write(fd, file.data, file.size), file.size);
     close(fd);
     struct model *m = NULL;
-    int r = model_load(&m, path, be, NULL, error);
-    if (r == 0 && fingerprint) {
-        *fingerprint = m->fingerprint;
-    }
-    assert_true((r == 0) == (m != NULL));
-    model_destroy(m);
+    *code = model_load(&m, path, be, NULL, error);
+    assert_true((*code == 0) == (m != NULL));
     unlink(path);
     bytes_free(&file);
-    return r;
+    return m;
+}
+
+static int load_edited(struct backend *be, const struct gguf_edit *edit, uint64_t *fingerprint,
+                       struct error *error)
+{
+    int code = 0;
+    struct model *m = load_copy(be, edit, &code, error);
+    if (m && fingerprint) {
+        *fingerprint = m->fingerprint;
+    }
+    model_destroy(m);
+    return code;
+}
+
+static void a_file_may_say_how_a_text_is_asked(void **context)
+{
+    struct fixture *f = *context;
+    static const uint32_t ids[] = {24, 258};
+    const struct gguf_edit edit = {.new_bool = "earshot.prompt.space",
+                                   .bool_value = false,
+                                   .new_ids = "earshot.prompt.ask",
+                                   .ids = ids,
+                                   .id_count = 2};
+    assert_true(f->model->space);
+    assert_int_equal(f->model->ask.count, 1);
+    assert_int_equal(f->model->ask.ids[0], 258); /* as a reply */
+    int code = 0;
+    struct error error = {""};
+    struct model *m = load_copy(f->be, &edit, &code, &error);
+    assert_non_null(m);
+    assert_false(m->space);
+    assert_int_equal(m->ask.count, 2);
+    assert_memory_equal(m->ask.ids, ids, sizeof(ids));
+    assert_int_equal(m->reply.count, 1);
+    model_destroy(m);
+
+    static const uint32_t outside[] = {300};
+    const struct gguf_edit wrong = {.new_ids = "earshot.prompt.ask", .ids = outside, .id_count = 1};
+    assert_null(load_copy(f->be, &wrong, &code, &error));
+    assert_int_equal(code, -EINVAL);
+    assert_non_null(strstr(error.message, "earshot.prompt.ask names token 300"));
 }
 
 struct wrong {
@@ -329,6 +366,7 @@ int main(void)
         CASE(tokens_give_the_reference_logits_and_states),
         CASE(what_is_heard_is_written_down),
         CASE(prompts_and_decoding_come_from_the_file),
+        CASE(a_file_may_say_how_a_text_is_asked),
         CASE(a_wrong_model_is_refused_with_the_culprit),
         CASE(a_model_without_an_encoder_is_for_text),
         CASE(the_fingerprint_tells_models_apart),

@@ -1,5 +1,6 @@
 /* One hearing to text with a tiny random model: what it says means nothing, but it must be the
  * same for every split of the samples, and the events must come in their order. */
+#include "pipeline/features.h"
 #include "pipeline/recogniser.h"
 #include "tests/support/speech.h"
 
@@ -212,42 +213,450 @@ static void ask_answers_and_refuses_what_is_too_long(void **state)
     struct fixture *f = *state;
     struct recogniser *r = create(f, 0, true);
     char first[EVENT_TEXT_MAX], again[EVENT_TEXT_MAX];
-    int n = recogniser_ask(r, "who are you", 11, first, sizeof(first));
+    int n = recogniser_ask(r, "who are you", 11, NULL, first, sizeof(first));
     assert_true(n >= 0);
     assert_int_equal(strlen(first), n);
-    assert_int_equal(recogniser_ask(r, "who are you", 11, again, sizeof(again)), n);
+    assert_int_equal(recogniser_ask(r, "who are you", 11, NULL, again, sizeof(again)), n);
     assert_string_equal(first, again);
     static char huge[100000];
     memset(huge, 'x', sizeof(huge));
-    assert_int_equal(recogniser_ask(r, huge, sizeof(huge), again, sizeof(again)), -E2BIG);
+    assert_int_equal(recogniser_ask(r, huge, sizeof(huge), NULL, again, sizeof(again)), -E2BIG);
     f->log.cancel_after = 0;
-    assert_int_equal(recogniser_ask(r, "x", 1, again, sizeof(again)), -ECANCELED);
+    assert_int_equal(recogniser_ask(r, "x", 1, NULL, again, sizeof(again)), -ECANCELED);
     f->log.cancel_after = -1;
     recogniser_destroy(r);
+}
+
+/* What the backbone should have taken in, fed by hand. */
+struct reference {
+    const struct fixture *f;
+    struct state *state;
+    float *logits; /* [vocab] */
+    struct features *features;
+};
+
+static struct reference reference_create(const struct fixture *f)
+{
+    struct reference x = {.f = f};
+    struct error error;
+    assert_int_equal(state_create(&x.state, f->backend, backbone_state_shape(f->model->backbone)),
+                     0);
+    x.logits = f->backend->ops->alloc(f->backend, backbone_vocab(f->model->backbone));
+    assert_int_equal(features_create(&x.features, f->model, &error), 0);
+    return x;
+}
+
+static void reference_destroy(struct reference *x)
+{
+    features_destroy(x->features);
+    state_destroy(x->state);
+    x->f->backend->ops->free(x->f->backend, x->logits);
+}
+
+static void take_prompt(struct reference *x, const struct prompt *p)
+{
+    if (p->count)
+        backbone_push_tokens(x->f->model->backbone, x->state, p->ids, p->count, x->logits);
+}
+
+static void take_words(struct reference *x, const char *text)
+{
+    uint32_t ids[64];
+    size_t count = tokenizer_encode(x->f->model->tokenizer, text, strlen(text), ids, 64);
+    assert_true(count <= 64);
+    backbone_push_tokens(x->f->model->backbone, x->state, ids, count, x->logits);
+}
+
+static void take_rows(struct reference *x, const struct features_rows *rows)
+{
+    if (rows->adapter_count)
+        backbone_push_rows(x->f->model->backbone, x->state, rows->adapter, rows->adapter_count,
+                           NULL);
+}
+
+static void take_speech(struct reference *x, size_t samples)
+{
+    struct features_rows rows;
+    features_begin(x->features);
+    for (size_t i = 0; i < samples; i += FEATURES_BLOCK) {
+        size_t n = samples - i < FEATURES_BLOCK ? samples - i : FEATURES_BLOCK;
+        features_push(x->features, x->f->speech + i, n, &rows);
+        take_rows(x, &rows);
+    }
+    features_end(x->features, &rows);
+    take_rows(x, &rows);
+}
+
+/* The likeliest tokens up to the stop token, or max_tokens and a stop token. Returns how many. */
+static size_t take_text(struct reference *x)
+{
+    const struct model *m = x->f->model;
+    size_t vocab = backbone_vocab(m->backbone), count = 0;
+    bool stopped = false;
+    while (!stopped && count < m->decoding.max_tokens) {
+        uint32_t id = decoding_greedy(&m->decoding, x->f->backend, x->logits, vocab);
+        backbone_push_tokens(m->backbone, x->state, &id, 1, x->logits);
+        stopped = decoding_stops(&m->decoding, id);
+        count++;
+    }
+    if (!stopped)
+        backbone_push_tokens(m->backbone, x->state, m->decoding.stop, 1, NULL);
+    return count;
+}
+
+/* The conversation of a recogniser, by way of its file. */
+static struct state *conversation_of(const struct recogniser *r, const struct fixture *f)
+{
+    struct state *s = NULL;
+    struct error error = {""};
+    char path[] = "/tmp/earshot-test-state-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(state_create(&s, f->backend, backbone_state_shape(f->model->backbone)), 0);
+    if (recogniser_save(r, path, &error) || state_load(s, f->model->fingerprint, path, &error))
+        fail_msg("%s", error.message);
+    unlink(path);
+    return s;
+}
+
+static bool same_state(const struct state *a, const struct state *b)
+{
+    const struct state_shape *n = &a->shape;
+    size_t rows = n->layers * n->dim;
+    return a->rows == b->rows && !memcmp(a->att_shift, b->att_shift, rows * sizeof(float)) &&
+           !memcmp(a->wkv, b->wkv, rows * n->head_size * sizeof(float)) &&
+           !memcmp(a->ffn_shift, b->ffn_shift, rows * sizeof(float));
+}
+
+static bool goes_on_from(const struct recogniser *r, const struct reference *x)
+{
+    struct state *s = conversation_of(r, x->f);
+    bool same = same_state(s, x->state);
+    printf("%llu rows and tokens against %llu\n", (unsigned long long)s->rows,
+           (unsigned long long)x->state->rows);
+    state_destroy(s);
+    return same;
+}
+
+/* The model as it was before a test changed it. */
+static struct model was;
+
+static struct model *change_model(struct fixture *f)
+{
+    was = *f->model;
+    f->model->carry = true;
+    return f->model;
+}
+
+static void restore_model(struct fixture *f)
+{
+    *f->model = was;
+}
+
+/* A stop token that the model does say: the fifth of a caption. */
+static void stop_early(struct fixture *f)
+{
+    struct model *m = f->model;
+    struct reference x = reference_create(f);
+    uint32_t id = 0;
+    take_prompt(&x, &m->audio_begin);
+    take_speech(&x, 40000);
+    take_prompt(&x, m->caption.count ? &m->caption : &m->reply);
+    for (int i = 0; i < 5; i++) {
+        id = decoding_greedy(&m->decoding, f->backend, x.logits, backbone_vocab(m->backbone));
+        backbone_push_tokens(m->backbone, x.state, &id, 1, x.logits);
+    }
+    m->decoding.stop[m->decoding.stop_count++] = id;
+    reference_destroy(&x);
+}
+
+/* What public checkpoints have: one prompt, in two arrangements. */
+static void one_prompt(struct model *m, bool placeholder)
+{
+    const struct prompt user = {{23, 86, 116}, 3}, assistant = {{24, 23, 66, 59}, 4};
+    m->caption.count = 0;
+    m->audio_begin = placeholder ? user : (struct prompt){.count = 0};
+    m->reply = placeholder ? assistant : (struct prompt){{23, 66, 59}, 3};
+    m->ask = assistant;
+    m->text_begin = user;
+    m->space = false;
+}
+
+static void a_model_with_one_prompt_gives_its_text_once(void **state)
+{
+    struct fixture *f = *state;
+    for (int placeholder = 0; placeholder < 2; placeholder++) {
+        struct model *m = change_model(f);
+        one_prompt(m, placeholder);
+        stop_early(f);
+        struct recogniser *r = create(f, 0, true);
+        utter(r, f, 40000, 800);
+        assert_int_equal(f->log.count, 2); /* no reply beside it */
+        assert_int_equal(f->log.events[1].type, EVENT_UTTERANCE_COMPLETED);
+
+        struct reference x = reference_create(f);
+        take_prompt(&x, &m->audio_begin);
+        take_speech(&x, 40000);
+        take_prompt(&x, &m->reply);
+        assert_int_equal(recogniser_stats(r).tokens, take_text(&x));
+        assert_true(goes_on_from(r, &x));
+        reference_destroy(&x);
+        recogniser_destroy(r);
+        restore_model(f);
+    }
+}
+
+static void a_text_is_asked_as_the_file_says(void **state)
+{
+    struct fixture *f = *state;
+    char reply[EVENT_TEXT_MAX];
+    for (int space = 0; space < 2; space++) {
+        struct model *m = change_model(f);
+        one_prompt(m, true);
+        m->space = space;
+        struct recogniser *r = create(f, 0, true);
+        assert_true(recogniser_ask(r, "ab cd", 5, NULL, reply, sizeof(reply)) >= 0);
+        struct reference x = reference_create(f);
+        take_prompt(&x, &m->text_begin);
+        take_words(&x, space ? " ab cd" : "ab cd");
+        take_prompt(&x, &m->ask);
+        take_text(&x);
+        assert_true(goes_on_from(r, &x));
+        reference_destroy(&x);
+        recogniser_destroy(r);
+        restore_model(f);
+    }
+}
+
+/* Hearing, asking and hearing again, against the same sequence by hand. */
+static void check_turns(struct fixture *f, bool reply)
+{
+    struct model *m = change_model(f);
+    char answer[EVENT_TEXT_MAX];
+    m->audio_begin = (struct prompt){{65, 66}, 2};
+    stop_early(f);
+    const struct prompt *prompt = reply ? &m->reply : &m->caption;
+    struct recogniser *r = create(f, 240, reply);
+    struct reference x = reference_create(f);
+    utter(r, f, 40000, 800);
+    take_prompt(&x, &m->audio_begin);
+    take_speech(&x, 40000);
+    take_prompt(&x, prompt);
+    take_text(&x);
+    assert_true(goes_on_from(r, &x));
+
+    assert_true(recogniser_ask(r, "and then", 8, NULL, answer, sizeof(answer)) >= 0);
+    take_prompt(&x, &m->text_begin);
+    take_words(&x, " and then");
+    take_prompt(&x, &m->reply);
+    take_text(&x);
+    assert_true(goes_on_from(r, &x));
+
+    utter(r, f, 24000, 160);
+    take_prompt(&x, &m->audio_begin);
+    take_speech(&x, 24000);
+    take_prompt(&x, prompt);
+    take_text(&x);
+    assert_true(goes_on_from(r, &x));
+
+    recogniser_reset(r);
+    state_reset(x.state);
+    assert_true(goes_on_from(r, &x));
+    reference_destroy(&x);
+    recogniser_destroy(r);
+    restore_model(f);
+}
+
+static void turns_are_one_sequence_of_what_was_heard_and_replied(void **state)
+{
+    check_turns(*state, true);
+}
+
+static void without_replies_the_captions_go_on(void **state)
+{
+    check_turns(*state, false);
+}
+
+static void a_model_that_does_not_carry_forgets(void **state)
+{
+    struct fixture *f = *state;
+    struct recogniser *r = create(f, 0, true);
+    struct reference empty = reference_create(f);
+    char answer[EVENT_TEXT_MAX];
+    utter(r, f, 40000, 800);
+    recogniser_ask(r, "x", 1, NULL, answer, sizeof(answer));
+    assert_true(goes_on_from(r, &empty));
+    reference_destroy(&empty);
+    recogniser_destroy(r);
+}
+
+static void what_is_cancelled_or_empty_leaves_the_conversation(void **state)
+{
+    struct fixture *f = *state;
+    struct model *m = change_model(f);
+    struct recogniser *r = create(f, 0, true);
+    char answer[EVENT_TEXT_MAX];
+    utter(r, f, 40000, 800);
+    struct state *before = conversation_of(r, f);
+
+    const long looks[] = {3, (long)m->decoding.max_tokens + 3}; /* in the caption, in the reply */
+    for (size_t i = 0; i < 2; i++) {
+        f->log.count = 0;
+        f->log.cancel_after = looks[i];
+        utter(r, f, 40000, 800);
+        assert_true(f->log.cancel_after < 0);
+    }
+    f->log.cancel_after = 3;
+    assert_int_equal(recogniser_ask(r, "x", 1, NULL, answer, sizeof(answer)), -ECANCELED);
+    f->log.cancel_after = -1;
+    recogniser_begin(r, 8, 0);
+    recogniser_push(r, f->speech, 16000);
+    recogniser_cancel(r);
+    recogniser_begin(r, 9, 0); /* nothing was said */
+    recogniser_end(r, 0);
+
+    m->decoding = (struct decoding){.stop_count = 1, .max_tokens = 9}; /* a stop at once */
+    struct reference x = reference_create(f);
+    state_copy(x.state, before);
+    take_prompt(&x, &m->audio_begin);
+    take_speech(&x, 40000);
+    take_prompt(&x, &m->caption);
+    m->decoding.stop[0] =
+        decoding_greedy(&m->decoding, f->backend, x.logits, backbone_vocab(m->backbone));
+    f->log.count = 0;
+    utter(r, f, 40000, 800);
+    assert_int_equal(f->log.events[1].size, 0);
+
+    struct state *after = conversation_of(r, f);
+    assert_true(same_state(before, after));
+    state_destroy(before);
+    state_destroy(after);
+    reference_destroy(&x);
+    recogniser_destroy(r);
+    restore_model(f);
 }
 
 static void a_conversation_survives_save_and_load(void **state)
 {
     struct fixture *f = *state;
-    f->model->carry = true;
+    change_model(f);
     struct recogniser *r = create(f, 0, true);
     struct error error;
     char path[] = "/tmp/earshot-test-state-XXXXXX", next[EVENT_TEXT_MAX], same[EVENT_TEXT_MAX];
+    static struct log first;
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
     utter(r, f, 30000, 800);
     assert_int_equal(recogniser_save(r, path, &error), 0);
-    recogniser_ask(r, "and then", 8, next, sizeof(next));
+    f->log.count = 0;
+    utter(r, f, 40000, 800);
+    first = f->log;
+    recogniser_ask(r, "and then", 8, NULL, next, sizeof(next));
+    struct state *expected = conversation_of(r, f);
     recogniser_destroy(r);
 
     r = create(f, 0, true);
+    recogniser_ask(r, "something else", 14, NULL, same, sizeof(same));
     assert_int_equal(recogniser_load(r, path, &error), 0);
-    recogniser_ask(r, "and then", 8, same, sizeof(same));
+    utter(r, f, 40000, 800);
+    assert_int_equal(f->log.count, first.count);
+    for (size_t i = 0; i < first.count; i++)
+        assert_string_equal(f->log.events[i].text, first.events[i].text);
+    recogniser_ask(r, "and then", 8, NULL, same, sizeof(same));
     assert_string_equal(next, same);
+    struct state *got = conversation_of(r, f);
+    assert_true(same_state(got, expected));
+    state_destroy(got);
+    state_destroy(expected);
     recogniser_destroy(r);
     unlink(path);
-    f->model->carry = false;
+    restore_model(f);
+}
+
+static void replies_are_drawn_and_captions_are_not(void **state)
+{
+    struct fixture *f = *state;
+    static struct log first, again, other, greedy;
+    struct log *const logs[] = {&first, &again, &other, &greedy};
+    static const uint64_t seeds[] = {4, 4, 5, 0};
+    for (size_t i = 0; i < 4; i++) {
+        struct recogniser_config config = {
+            .reply = true,
+            .sampling = {.temperature = i < 3 ? 1.5f : 0.0f, .top_p = 1.0f, .seed = seeds[i]},
+            .sink = on_event,
+            .user = &f->log};
+        struct recogniser *r;
+        struct error error;
+        assert_int_equal(recogniser_create(&r, f->model, &config, &error), 0);
+        f->log.count = 0;
+        utter(r, f, 40000, 800);
+        *logs[i] = f->log;
+        recogniser_destroy(r);
+        assert_string_equal(logs[i]->events[1].text, first.events[1].text);
+    }
+    const char *text = first.events[first.count - 1].text;
+    assert_string_equal(again.events[again.count - 1].text, text);
+    assert_string_not_equal(other.events[other.count - 1].text, text);
+    assert_string_not_equal(greedy.events[greedy.count - 1].text, text);
+}
+
+static void a_question_has_its_own_sampling(void **state)
+{
+    struct fixture *f = *state;
+    struct recogniser *r = create(f, 0, true);
+    char greedy[EVENT_TEXT_MAX], drawn[EVENT_TEXT_MAX], again[EVENT_TEXT_MAX];
+    const struct sampler_config hot = {.temperature = 2.0f, .top_p = 1.0f, .seed = 9};
+    const struct sampler_config short_text = {.max_tokens = 3};
+    recogniser_ask(r, "x", 1, NULL, greedy, sizeof(greedy));
+    recogniser_ask(r, "x", 1, &hot, drawn, sizeof(drawn));
+    recogniser_ask(r, "x", 1, &hot, again, sizeof(again));
+    assert_string_not_equal(greedy, drawn);
+    assert_string_equal(drawn, again);
+    uint64_t before = recogniser_stats(r).tokens;
+    recogniser_ask(r, "x", 1, &short_text, again, sizeof(again));
+    assert_int_equal(recogniser_stats(r).tokens - before, 3);
+    recogniser_destroy(r);
+}
+
+/* Most tokens of the tiny model are single bytes, and hot it says them in any order. */
+static void check_utf8(const char *text)
+{
+    char whole[EVENT_TEXT_MAX];
+    struct text x;
+    text_init(&x, whole, sizeof(whole));
+    text_append(&x, text, strlen(text));
+    assert_string_equal(whole, text);
+    assert_int_equal(x.tail_size, 0);
+}
+
+static void no_event_holds_half_a_character(void **state)
+{
+    struct fixture *f = *state;
+    struct model *m = change_model(f);
+    size_t characters = 0;
+    m->decoding.max_tokens = 200;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct recogniser_config config = {
+            .reply = true,
+            .sampling = {.temperature = 3.0f, .top_p = 1.0f, .seed = seed},
+            .sink = on_event,
+            .user = &f->log};
+        struct recogniser *r;
+        struct error error;
+        assert_int_equal(recogniser_create(&r, m, &config, &error), 0);
+        f->log.count = 0;
+        utter(r, f, 40000, 800);
+        for (size_t i = 0; i < f->log.count; i++)
+            check_utf8(f->log.events[i].text);
+        for (const char *p = f->log.events[f->log.count - 1].text; *p; p++)
+            characters += (*p & 0xe0) == 0xc0;
+        recogniser_destroy(r);
+    }
+    printf("%zu characters of two bytes\n", characters);
+    assert_true(characters > 0);
+    restore_model(f);
 }
 
 int main(void)
@@ -260,6 +669,15 @@ int main(void)
         cmocka_unit_test(a_cancelled_reply_ends_within_a_token),
         cmocka_unit_test(nothing_said_gives_an_empty_text),
         cmocka_unit_test(ask_answers_and_refuses_what_is_too_long),
+        cmocka_unit_test(a_model_with_one_prompt_gives_its_text_once),
+        cmocka_unit_test(a_text_is_asked_as_the_file_says),
+        cmocka_unit_test(turns_are_one_sequence_of_what_was_heard_and_replied),
+        cmocka_unit_test(without_replies_the_captions_go_on),
+        cmocka_unit_test(a_model_that_does_not_carry_forgets),
+        cmocka_unit_test(what_is_cancelled_or_empty_leaves_the_conversation),
+        cmocka_unit_test(replies_are_drawn_and_captions_are_not),
+        cmocka_unit_test(a_question_has_its_own_sampling),
+        cmocka_unit_test(no_event_holds_half_a_character),
         cmocka_unit_test(a_conversation_survives_save_and_load),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

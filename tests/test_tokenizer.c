@@ -216,6 +216,44 @@ static void text_never_ends_in_half_a_character(void **context)
     assert_false(x.full);
 }
 
+/* A vocabulary of bytes alone, and every text that it can break off in the middle. */
+static void text_of_single_bytes_is_whole_at_every_token(void **context)
+{
+    (void)context;
+    static const char *const none[] = {NULL};
+    static const char text[] =
+        "na\xc3\xafve \xe2\x82\xac 5 \xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x98\x80!";
+    struct vocabulary v = vocabulary(none, -1);
+    struct tokenizer *t = NULL;
+    uint32_t ids[64];
+    char buffer[64];
+    struct text x;
+    assert_int_equal(create(&t, &v, NULL), 0);
+    size_t count = tokenizer_encode(t, text, sizeof(text) - 1, ids, 64);
+    assert_int_equal(count, sizeof(text) - 1);
+    text_init(&x, buffer, sizeof(buffer));
+    size_t whole = 0; /* bytes of text up to the last character that is complete */
+    for (size_t i = 0; i < count; i++) {
+        size_t size = 0;
+        const char *bytes = tokenizer_bytes(t, ids[i], &size);
+        text_append(&x, bytes, size);
+        bool last = ((unsigned char)text[i + 1] & 0xc0) != 0x80;
+        whole = last ? i + 1 : whole;
+        assert_int_equal(x.size, whole);
+        assert_memory_equal(x.data, text, whole);
+        assert_int_equal(x.data[x.size], '\0');
+    }
+    assert_string_equal(x.data, text);
+
+    text_clear(&x); /* what is unfinished at the end is dropped, not replaced */
+    text_append(&x, text, sizeof(text) - 3);
+    text_trim(&x);
+    assert_int_equal(x.size, sizeof(text) - 1 - 6);
+    assert_memory_equal(x.data, text, x.size);
+    tokenizer_destroy(t);
+    release(&v);
+}
+
 static void trimming_drops_white_space_at_both_ends(void **context)
 {
     (void)context;
@@ -244,6 +282,7 @@ int main(void)
         cmocka_unit_test(wrong_vocabularies_are_refused),
         cmocka_unit_test(text_is_whole_utf8),
         cmocka_unit_test(text_never_ends_in_half_a_character),
+        cmocka_unit_test(text_of_single_bytes_is_whole_at_every_token),
         cmocka_unit_test(trimming_drops_white_space_at_both_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

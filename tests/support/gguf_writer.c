@@ -316,6 +316,18 @@ static void copy_tensor(struct gguf_writer *w, const struct gguf_tensor *t, cons
     }
 }
 
+static void add_new_keys(struct gguf_writer *w, const struct gguf_edit *edit)
+{
+    if (edit->new_bool) {
+        add_key(w, edit->new_bool, GGUF_BOOL);
+        bytes_add(&w->keys, &edit->bool_value, 1);
+    }
+    if (edit->new_ids) {
+        gguf_writer_array(w, edit->new_ids, GGUF_U32, edit->ids, sizeof(edit->ids[0]),
+                          edit->id_count);
+    }
+}
+
 struct bytes gguf_edited(const struct gguf *g, const struct gguf_edit *edit)
 {
     struct gguf_writer w;
@@ -329,6 +341,7 @@ struct bytes gguf_edited(const struct gguf *g, const struct gguf_edit *edit)
             copy_key(&w, g, key, edit);
         }
     }
+    add_new_keys(&w, edit);
     for (size_t i = 0; i < gguf_tensor_count(g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
         char name[256] = "";

@@ -54,6 +54,11 @@ struct gguf_edit {
     uint32_t u32_value;
     const char *string_key; /* gets string_value */
     const char *string_value;
+    const char *new_bool; /* a key that is added, with bool_value */
+    bool bool_value;
+    const char *new_ids; /* a key that is added, with ids [id_count] */
+    const uint32_t *ids;
+    size_t id_count;
 };
 
 /* A copy of g with one edit. */
