@@ -4,6 +4,7 @@
 #include "cli/offline.h"
 
 #include <dbus/dbus.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <portaudio.h>
@@ -17,8 +18,26 @@
 #define OBJECT "/org/earshot/Earshot1"
 #define INTERFACE "org.earshot.Earshot1.Assistant"
 
+/* Of `earshot ask`: the options of the method, with their D-Bus types. */
+static const struct ask_option {
+    const char *name, *key;
+    int type;
+    const char *signature;
+} ask_options[] = {
+    {"temperature", "temperature", DBUS_TYPE_DOUBLE, "d"},
+    {"top-p", "top_p", DBUS_TYPE_DOUBLE, "d"},
+    {"top-k", "top_k", DBUS_TYPE_UINT32, "u"},
+    {"presence-penalty", "presence_penalty", DBUS_TYPE_DOUBLE, "d"},
+    {"frequency-penalty", "frequency_penalty", DBUS_TYPE_DOUBLE, "d"},
+    {"penalty-decay", "penalty_decay", DBUS_TYPE_DOUBLE, "d"},
+    {"seed", "seed", DBUS_TYPE_UINT64, "t"},
+    {"max-tokens", "max_tokens", DBUS_TYPE_UINT32, "u"},
+};
+
 enum {
     ANSWER_MS = 10 * 60 * 1000, /* a reply may take its time */
+    ASK_OPTIONS = sizeof ask_options / sizeof *ask_options,
+    ASK_OPTION_FIRST = 256, /* what getopt_long returns for ask_options[0] */
 };
 
 struct client {
@@ -26,6 +45,8 @@ struct client {
     const char *command;
     char **words; /* what follows the options, ends with NULL */
     int word_count;
+    DBusBasicValue ask_values[ASK_OPTIONS];
+    bool ask_given[ASK_OPTIONS];
 };
 
 /* Says why on stderr; EXIT_FAILED. */
@@ -66,6 +87,24 @@ static void append_no_options(DBusMessageIter *args)
     DBusMessageIter empty;
     dbus_message_iter_open_container(args, DBUS_TYPE_ARRAY, "{sv}", &empty);
     dbus_message_iter_close_container(args, &empty);
+}
+
+static void append_ask_options(DBusMessageIter *args, const struct client *c)
+{
+    DBusMessageIter array, entry, variant;
+    dbus_message_iter_open_container(args, DBUS_TYPE_ARRAY, "{sv}", &array);
+    for (size_t i = 0; i < ASK_OPTIONS; i++) {
+        const struct ask_option *o = &ask_options[i];
+        if (!c->ask_given[i])
+            continue;
+        dbus_message_iter_open_container(&array, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+        append_string(&entry, o->key);
+        dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, o->signature, &variant);
+        dbus_message_iter_append_basic(&variant, o->type, &c->ask_values[i]);
+        dbus_message_iter_close_container(&entry, &variant);
+        dbus_message_iter_close_container(&array, &entry);
+    }
+    dbus_message_iter_close_container(args, &array);
 }
 
 /* A call without arguments and without an answer worth printing. */
@@ -145,7 +184,7 @@ static int run_ask(struct client *c)
     }
     DBusMessage *call = new_call(INTERFACE, "Ask", &args);
     append_string(&args, text);
-    append_no_options(&args);
+    append_ask_options(&args, c);
     free(text);
     DBusMessage *reply = answer(c, call, &e);
     if (!reply)
@@ -378,7 +417,8 @@ static const struct command {
 } commands[] = {
     {"captions", "", "what is being said, live", 0, 0, run_captions, false},
     {"status", "", "what the daemon does, and with what", 0, 0, run_status, false},
-    {"ask", "TEXT...", "the assistant's reply to a text", 1, 10000, run_ask, false},
+    {"ask", "TEXT...", "the assistant's reply to a text; -h tells its options", 1, 10000, run_ask,
+     false},
     {"listen", "", "begin a turn now; prints its id", 0, 0, run_listen, false},
     {"finish", "", "end the turn", 0, 0, run_finish, false},
     {"cancel", "", "drop the turn and any reply", 0, 0, run_cancel, false},
@@ -434,34 +474,96 @@ static int run(const struct command *command, struct client *c, const char *bus)
     return status;
 }
 
+static void command_usage(const struct command *command, FILE *out)
+{
+    bool asks = command->run == run_ask;
+    fprintf(out, "Usage: earshot %s [--bus BUS] %s%s\n", command->name, asks ? "[OPTION]... " : "",
+            command->words);
+}
+
 static int usage_error(const struct command *command)
 {
-    fprintf(stderr, "Usage: earshot %s [--bus BUS] %s\n", command->name, command->words);
+    command_usage(command, stderr);
     return EXIT_USAGE;
+}
+
+static int help(const struct command *command)
+{
+    command_usage(command, stdout);
+    printf("%s\n", command->help);
+    if (command->run == run_ask)
+        fputs("\nHow the words are chosen; what is not given is as in [reply] of earshot.conf:\n"
+              "  --temperature X        0 always the likeliest, 1 as likely as the model says\n"
+              "  --top-p X              the likeliest that together have this probability\n"
+              "  --top-k N              of those the first N; 0 all\n"
+              "  --presence-penalty X   against what the answer has already\n"
+              "  --frequency-penalty X  and again for every time that it has it\n"
+              "  --penalty-decay X      what such a time counts one word later\n"
+              "  --seed N               the same seed, the same answer; 0 another one every time\n"
+              "  --max-tokens N         the longest answer; 0 what the model says\n",
+              stdout);
+    return EXIT_DONE;
+}
+
+/* False, and said: that is no number, or none of this type. */
+static bool take_ask_option(struct client *c, size_t index, const char *text)
+{
+    const struct ask_option *o = &ask_options[index];
+    DBusBasicValue *value = &c->ask_values[index];
+    char *end;
+    errno = 0;
+    bool whole = *text >= '0' && *text <= '9';
+    if (o->type == DBUS_TYPE_DOUBLE)
+        value->dbl = strtod(text, &end);
+    else
+        value->u64 = strtoull(text, &end, 10);
+    bool good = end != text && !*end && errno == 0 && (o->type == DBUS_TYPE_DOUBLE || whole);
+    if (good && o->type == DBUS_TYPE_UINT32) {
+        good = value->u64 <= UINT32_MAX;
+        value->u32 = (dbus_uint32_t)value->u64;
+    }
+    if (!good)
+        fprintf(stderr, "earshot ask: --%s %s: not a %s\n", o->name, text,
+                o->type == DBUS_TYPE_DOUBLE ? "number" : "whole number");
+    c->ask_given[index] = true;
+    return good;
+}
+
+/* "--bus", "--help", and the options of ask. */
+static void list_options(struct option *longs)
+{
+    *longs++ = (struct option){"bus", required_argument, NULL, 'b'};
+    *longs++ = (struct option){"help", no_argument, NULL, 'h'};
+    for (int i = 0; i < ASK_OPTIONS; i++)
+        *longs++ =
+            (struct option){ask_options[i].name, required_argument, NULL, ASK_OPTION_FIRST + i};
+    *longs = (struct option){NULL, 0, NULL, 0};
 }
 
 int client_command(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"bus", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'}, {NULL}};
+    struct option longs[ASK_OPTIONS + 3];
     const struct command *command = find_command(argv[0]);
     if (!command) {
         fprintf(stderr, "earshot: no command \"%s\"; see earshot --help\n", argv[0]);
         return EXIT_USAGE;
     }
+    struct client c = {.command = command->name};
     const char *bus = "session";
+    list_options(longs);
     for (int option; (option = getopt_long(argc, argv, "+h", longs, NULL)) != -1;) {
-        if (option == 'h') {
-            printf("Usage: earshot %s [--bus BUS] %s\n%s\n", command->name, command->words,
-                   command->help);
-            return EXIT_DONE;
-        }
-        if (option != 'b')
+        bool of_ask = option >= ASK_OPTION_FIRST && command->run == run_ask;
+        if (option == 'h')
+            return help(command);
+        if (option == 'b')
+            bus = optarg;
+        else if (!of_ask)
             return usage_error(command);
-        bus = optarg;
+        else if (!take_ask_option(&c, (size_t)(option - ASK_OPTION_FIRST), optarg))
+            return EXIT_USAGE;
     }
-    struct client c = {
-        .command = command->name, .words = argv + optind, .word_count = argc - optind};
+    c.words = argv + optind;
+    c.word_count = argc - optind;
     if (c.word_count < command->words_min || c.word_count > command->words_max)
         return usage_error(command);
     return run(command, &c, bus);

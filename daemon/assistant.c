@@ -298,6 +298,7 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->bus = bus;
     a->state = ASSISTANT_LOADING;
     a->muted = config->muted;
+    a->sampling = config->reply;
     a->assistant_mode = strcmp(config->mode, "assistant") == 0;
     a->object = (struct interface_object){bus, ASSISTANT_PATH, assistant_interfaces, a};
     int rc = history_create(&a->history, (size_t)config->history);

@@ -1,4 +1,5 @@
 /* The methods and properties of the interfaces, and the tables that describe them. */
+#include "daemon/ask_options.h"
 #include "daemon/assistant_private.h"
 #include "daemon/places.h"
 
@@ -104,10 +105,12 @@ static DBusMessage *call_reset(void *user, DBusMessage *call)
 
 static DBusMessage *call_ask(void *user, DBusMessage *call)
 {
-    DBusMessage *error = not_loaded(user, call);
-    if (error)
-        return error;
-    struct engine_request r = {.type = ENGINE_ASK};
+    struct assistant *a = user;
+    DBusMessage *refused = not_loaded(a, call);
+    if (refused)
+        return refused;
+    struct engine_request r = {.type = ENGINE_ASK, .sampling = a->sampling};
+    struct error error;
     const char *text;
     DBusMessageIter args;
     dbus_message_iter_init(call, &args);
@@ -115,7 +118,10 @@ static DBusMessage *call_ask(void *user, DBusMessage *call)
     if (!*text || strlen(text) >= sizeof r.text)
         return assistant_error(call, "InvalidArgument", "a question has 1 to 4095 bytes");
     strcpy(r.text, text);
-    return assistant_request(user, call, &r);
+    dbus_message_iter_next(&args);
+    if (ask_options_read(&r.sampling, &args, &error))
+        return assistant_error(call, "InvalidArgument", error.message);
+    return assistant_request(a, call, &r);
 }
 
 static DBusMessage *request_state_file(struct assistant *a, DBusMessage *call,

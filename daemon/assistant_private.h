@@ -5,6 +5,7 @@
 #include "daemon/assistant.h"
 #include "daemon/history.h"
 #include "daemon/interface.h"
+#include "model/sampler.h"
 
 enum {
     ASSISTANT_PENDING = 64,    /* calls that wait for the engine */
@@ -40,6 +41,7 @@ struct assistant {
     enum assistant_state state; /* as last announced */
     bool loaded, failed, can_reply, hearing, busy, muted, assistant_mode;
     enum engine_source source;
+    struct sampler_config sampling; /* of answers, where a question has no options */
     char device[EVENT_TEXT_MAX];
     char model[64];
     struct engine_message message; /* scratch */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <ini.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,15 @@ enum config_type {
     CONFIG_BOOL,
     CONFIG_INT,
     CONFIG_FLOAT,
+    CONFIG_U32,
+    CONFIG_U64, /* all of them */
 };
 
 struct config_key {
     const char *section, *name;
     enum config_type type;
     size_t offset;       /* in struct config */
-    double min, max;     /* INT and FLOAT */
+    double min, max;     /* INT, FLOAT and U32 */
     const char *choices; /* CHOICE: words between spaces */
     const char *help;    /* lines */
 };
@@ -69,6 +72,23 @@ static const struct config_key keys[] = {
      .help = "What a text of one or two words needs, or it is taken for noise. 0: all is kept."},
     {"text", "history", CONFIG_INT, FIELD(history), 1, 100000,
      .help = "Completed utterances that GetTranscript can give; in memory only."},
+    {"reply", "temperature", CONFIG_FLOAT, FIELD(reply.temperature), 0, 5,
+     .help = "How freely replies and answers choose their words; captions never do.\n"
+             "0: always the likeliest. 1: as likely as the model says."},
+    {"reply", "top_p", CONFIG_FLOAT, FIELD(reply.top_p), 0, 1,
+     .help = "Only the likeliest words that together have this probability. 1: all."},
+    {"reply", "top_k", CONFIG_U32, FIELD(reply.top_k), 0, DECODING_TOKENS_MAX,
+     .help = "Of those only so many. 0: all."},
+    {"reply", "presence_penalty", CONFIG_FLOAT, FIELD(reply.presence_penalty), -5, 5,
+     .help = "Against a word that the reply has already."},
+    {"reply", "frequency_penalty", CONFIG_FLOAT, FIELD(reply.frequency_penalty), -5, 5,
+     .help = "And again for every time that it has it."},
+    {"reply", "penalty_decay", CONFIG_FLOAT, FIELD(reply.penalty_decay), 0, 1,
+     .help = "What such a time still counts for one word later."},
+    {"reply", "seed", CONFIG_U64, FIELD(reply.seed),
+     .help = "The same seed gives the same reply. 0: another one every time."},
+    {"reply", "max_tokens", CONFIG_U32, FIELD(reply.max_tokens), 0, DECODING_TOKENS_MAX,
+     .help = "The longest reply. 0: what the model says."},
     {"log", "level", CONFIG_CHOICE, FIELD(log), .choices = "error warning info debug",
      .help = "The log never holds what was said."},
 };
@@ -89,6 +109,7 @@ void config_init(struct config *c)
         .min_confidence = RECOGNISER_MIN_CONFIDENCE,
         .history = 1000,
         .endpoint = endpoint_config_default(),
+        .reply = sampler_config_default(),
         .log = "info",
     };
 }
@@ -127,6 +148,14 @@ static bool parse_number(const struct config_key *k, const char *value, double *
     return end != value && !*end && errno == 0 && *out >= k->min && *out <= k->max;
 }
 
+static bool parse_whole(const char *value, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtoull(value, &end, 10);
+    return *value >= '0' && *value <= '9' && !*end && errno == 0;
+}
+
 int config_set(struct config *c, const char *section, const char *key, const char *value,
                struct error *error)
 {
@@ -135,6 +164,7 @@ int config_set(struct config *c, const char *section, const char *key, const cha
         return error_set(error, -EINVAL, "unknown key \"%s\" in [%s]", key, section);
     char *field = (char *)c + k->offset;
     double number;
+    uint64_t whole;
 
     switch (k->type) {
     case CONFIG_TEXT:
@@ -162,6 +192,18 @@ int config_set(struct config *c, const char *section, const char *key, const cha
             *(int *)(void *)field = (int)number;
         else
             *(float *)(void *)field = (float)number;
+        return 0;
+    case CONFIG_U32:
+        if (!parse_whole(value, &whole) || (double)whole < k->min || (double)whole > k->max)
+            return error_set(error, -EINVAL, "[%s] %s = \"%s\" is not a whole number from %g to %g",
+                             section, key, value, k->min, k->max);
+        *(uint32_t *)(void *)field = (uint32_t)whole;
+        return 0;
+    case CONFIG_U64:
+        if (!parse_whole(value, &whole))
+            return error_set(error, -EINVAL, "[%s] %s = \"%s\" is not a whole number", section, key,
+                             value);
+        *(uint64_t *)(void *)field = whole;
         return 0;
     }
     return -EINVAL;
@@ -263,6 +305,12 @@ static void print_value(const struct config *c, const struct config_key *k, FILE
     case CONFIG_FLOAT:
         fprintf(out, " %g", (double)*(const float *)(const void *)field);
         break;
+    case CONFIG_U32:
+        fprintf(out, " %" PRIu32, *(const uint32_t *)(const void *)field);
+        break;
+    case CONFIG_U64:
+        fprintf(out, " %" PRIu64, *(const uint64_t *)(const void *)field);
+        break;
     }
 }
 
@@ -275,7 +323,7 @@ static void print_help(const struct config_key *k, FILE *out)
     }
     if (k->choices)
         fprintf(out, "# One of: %s\n", k->choices);
-    if (k->type == CONFIG_INT || k->type == CONFIG_FLOAT)
+    if (k->type == CONFIG_INT || k->type == CONFIG_FLOAT || k->type == CONFIG_U32)
         fprintf(out, "# From %g to %g.\n", k->min, k->max);
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "dsp/endpoint.h"
+#include "model/sampler.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,6 +32,8 @@ struct config {
     float min_confidence;
     int history; /* completed utterances kept in memory */
     struct endpoint_config endpoint;
+
+    struct sampler_config reply; /* of replies and answers */
 
     char log[CONFIG_WORD_MAX];
 };

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "daemon/config.h"
+#include "model/sampler.h"
 #include "pipeline/event.h"
 
 #include <stdbool.h>
@@ -27,7 +28,7 @@ enum engine_request_type {
     ENGINE_MUTE,   /* flag: close the device, or open it */
     ENGINE_DEVICE, /* text: the capture device's name, empty for any */
     /* for the inference thread, between two utterances */
-    ENGINE_ASK,     /* text; result: the reply */
+    ENGINE_ASK,     /* text, sampling; result: the reply */
     ENGINE_RESET,   /* forgets the conversation */
     ENGINE_SAVE,    /* text: path */
     ENGINE_RESTORE, /* text: path */
@@ -39,6 +40,7 @@ struct engine_request {
     uint64_t number; /* chosen by the caller, handed back with the result */
     uint32_t stamp;  /* set by the engine */
     bool flag;
+    struct sampler_config sampling;
     char text[EVENT_TEXT_MAX];
 };
 

@@ -94,6 +94,7 @@ static int load(struct inference *i, struct error *error)
     struct recogniser_config rc_config = {
         .partial_ms = c->partials ? c->partial_ms : 0,
         .reply = strcmp(c->mode, "assistant") == 0 && i->model->reply.count > 0,
+        .sampling = c->reply,
         .sink = take_event,
         .min_confidence = c->min_confidence,
         .cancelled = is_cancelled,
@@ -152,7 +153,8 @@ static int ask(struct inference *i, const struct engine_request *r, struct error
     send_text(i, ENGINE_BUSY, 1, "");
     char text[EVENT_TEXT_MAX];
     int64_t begin_us = clock_monotonic_us();
-    int n = recogniser_ask(i->recogniser, r->text, strlen(r->text), NULL, text, sizeof text);
+    int n =
+        recogniser_ask(i->recogniser, r->text, strlen(r->text), &r->sampling, text, sizeof text);
     i->message.event.compute_us = (uint32_t)(clock_monotonic_us() - begin_us);
     send_text(i, ENGINE_BUSY, 0, "");
     if (n == -ENOTSUP)

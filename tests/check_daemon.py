@@ -283,6 +283,7 @@ def conversation():
     for text in ("", "x" * 5000):
         got = d.call("Ask", text, options, signature="sa{sv}")
         check(f"a question of {len(text)} bytes is refused", got == ERROR + "InvalidArgument", got)
+    ask_options(d)
     many = []
     for _ in range(100):
         d.object.Ask("x", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=60,
@@ -309,6 +310,41 @@ def conversation():
     check("a damaged one is refused", got == ERROR + "Failed", got)
     check("Reset is answered", d.call("Reset") == ())
     d.stop()
+
+
+def ask_options(d):
+    def ask(**more):
+        answers = []
+        options = dbus.Dictionary(more, signature="sv")
+        d.object.Ask("tell me more", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=60,
+                     reply_handler=lambda *a: answers.append(a[0]),
+                     error_handler=lambda e: answers.append((e.get_dbus_name(), e.get_dbus_message())))
+        wait_until(lambda: answers, 60)
+        return answers[0] if answers else "no answer"
+
+    wrong = {"temperature": (-1.0, 5.5, "hot", dbus.UInt32(1)), "top_p": (1.5, float("nan")),
+             "top_k": (dbus.UInt32(70000), dbus.Int32(5)), "seed": (dbus.Int64(5), 1.0),
+             "max_tokens": (dbus.UInt32(65537), True), "presence_penalty": (6.0,),
+             "frequency_penalty": (-6.0,), "penalty_decay": (2.0,), "shoe_size": (43.0,)}
+    for option, values in wrong.items():
+        for value in values:
+            got = ask(**{option: value})
+            check(f"Ask with {option} {value!r} is refused and named", isinstance(got, tuple)
+                  and got[0] == ERROR + "InvalidArgument" and option in got[1], got)
+    drawn = dict(temperature=1.5, top_p=1.0, top_k=dbus.UInt32(0), presence_penalty=0.2,
+                 frequency_penalty=0.2, penalty_decay=0.99, max_tokens=dbus.UInt32(40))
+    if isinstance(ask(), tuple):
+        print("skipped: the model has no replies")
+        return
+    first, again, other = (ask(seed=dbus.UInt64(n), **drawn) for n in (2**63, 2**63, 12))
+    check("a seed gives its answer", first == again, f"{first!r} {again!r}")
+    check("another seed another one", first != other, f"{first!r} {other!r}")
+    check("max_tokens cuts it", len(ask(max_tokens=dbus.UInt32(1))) <= len(ask()))
+    said = [earshot("ask", "--seed", 5, "--temperature", 2, "--top-p=1", "tell", "me") for _ in range(2)]
+    check("earshot ask takes the options", all(s.returncode == 0 for s in said)
+          and said[0].stdout == said[1].stdout, str(said))
+    said = earshot("ask", "--top-p", "2", "hello")
+    check("and tells what the daemon refuses", said.returncode == 1 and "top_p" in said.stderr, said)
 
 
 def push_to_talk():
@@ -352,7 +388,9 @@ def client():
     none = earshot("status")
     check("without a daemon the client says so", none.returncode == 1 and "earshotd" in none.stderr,
           none.stderr)
-    for args in (["ask"], ["status", "x"], ["mute", "--what"], ["shout"]):
+    for args in (["ask"], ["status", "x"], ["mute", "--what"], ["shout"], ["mute", "--seed", "1"],
+                 ["ask", "--temperature", "hot", "x"], ["ask", "--top-k", "-1", "x"],
+                 ["ask", "--max-tokens", "4294967296", "x"], ["ask", "--seed", "1.5", "x"]):
         check(f"earshot {' '.join(args)} is a usage error", earshot(*args).returncode == 2)
     d = Daemon("--bus", "session", source=f"file:{silence(1)}")
     d.reaches(IDLE)

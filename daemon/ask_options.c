@@ -1,0 +1,66 @@
+#include "daemon/ask_options.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+static const struct option {
+    const char *name;
+    int type; /* of D-Bus */
+    size_t offset;
+} options[] = {
+    {"temperature", DBUS_TYPE_DOUBLE, offsetof(struct sampler_config, temperature)},
+    {"top_p", DBUS_TYPE_DOUBLE, offsetof(struct sampler_config, top_p)},
+    {"top_k", DBUS_TYPE_UINT32, offsetof(struct sampler_config, top_k)},
+    {"presence_penalty", DBUS_TYPE_DOUBLE, offsetof(struct sampler_config, presence_penalty)},
+    {"frequency_penalty", DBUS_TYPE_DOUBLE, offsetof(struct sampler_config, frequency_penalty)},
+    {"penalty_decay", DBUS_TYPE_DOUBLE, offsetof(struct sampler_config, penalty_decay)},
+    {"seed", DBUS_TYPE_UINT64, offsetof(struct sampler_config, seed)},
+    {"max_tokens", DBUS_TYPE_UINT32, offsetof(struct sampler_config, max_tokens)},
+};
+
+static const struct option *find_option(const char *name)
+{
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (strcmp(options[i].name, name) == 0)
+            return &options[i];
+    return NULL;
+}
+
+static int read_entry(struct sampler_config *c, DBusMessageIter *entry, struct error *error)
+{
+    DBusMessageIter variant;
+    DBusBasicValue value;
+    const char *name;
+    dbus_message_iter_get_basic(entry, &name);
+    const struct option *o = find_option(name);
+    if (!o)
+        return error_set(error, -EINVAL, "no option is called %.60s", name);
+    dbus_message_iter_next(entry);
+    dbus_message_iter_recurse(entry, &variant);
+    if (dbus_message_iter_get_arg_type(&variant) != o->type)
+        return error_set(error, -EINVAL, "%s has the type %c", name, o->type);
+    dbus_message_iter_get_basic(&variant, &value);
+    void *field = (char *)c + o->offset;
+    if (o->type == DBUS_TYPE_DOUBLE)
+        *(float *)field = (float)value.dbl;
+    else if (o->type == DBUS_TYPE_UINT32)
+        *(uint32_t *)field = value.u32;
+    else
+        *(uint64_t *)field = value.u64;
+    return 0;
+}
+
+int ask_options_read(struct sampler_config *c, DBusMessageIter *array, struct error *error)
+{
+    DBusMessageIter entries, entry;
+    for (dbus_message_iter_recurse(array, &entries);
+         dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
+         dbus_message_iter_next(&entries)) {
+        dbus_message_iter_recurse(&entries, &entry);
+        int rc = read_entry(c, &entry, error);
+        if (rc)
+            return rc;
+    }
+    return sampler_config_check(c, error);
+}
