@@ -62,7 +62,9 @@ static const struct config_key keys[] = {
     {"speech", "tail_ms", CONFIG_INT, FIELD(endpoint.tail_ms), 0, 10000,
      .help = "Audio kept after the last speech; not above end_ms."},
     {"speech", "max_ms", CONFIG_INT, FIELD(endpoint.max_ms), 1000, 120000,
-     .help = "The longest utterance."},
+     .help =
+         "The longest utterance, less where the model takes less. What is longer is cut at a\n"
+         "pause in its last quarter, or where speech is least likely, and goes on as the next."},
     {"text", "mode", CONFIG_CHOICE, FIELD(mode), .choices = "captions assistant",
      .help = "captions: what was said. assistant: a reply after it, if the model has replies."},
     {"text", "partials", CONFIG_BOOL, FIELD(partials), .help = "Text while somebody speaks."},

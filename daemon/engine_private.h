@@ -52,6 +52,7 @@ struct engine {
     atomic_bool aborted;        /* writer: main */
     atomic_uint_fast32_t stamp; /* writer: main; one more for every cancel */
     atomic_bool loaded;         /* writer: inference */
+    atomic_size_t longest_ms;   /* writer: inference, before loaded; of an utterance, 0: any */
     atomic_bool gone;           /* writer: inference; it will take no more pieces */
     atomic_uint_fast64_t front_beats, inference_beats; /* writers: their threads */
 

@@ -200,6 +200,7 @@ static void open_source(struct front *f)
         retry_later(f, &error);
         return;
     }
+    frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms));
     f->open = true;
     f->told_missing = false;
     log_info("listening to %s, %d Hz, %d channels", f->source->name, f->source->rate_hz,

@@ -1,7 +1,7 @@
 /* Turns speech probabilities (one a 10 ms frame) into utterances: begin, end, maximum length.
- * Pure logic over frame counts; the caller keeps the samples (pre-roll). One thread at a time.
- * Times are those of the probabilities: vad.h's lag VAD_DELAY behind the sound, and the defaults
- * allow for it.
+ * Pure logic over frame counts; the caller keeps the samples (pre-roll, and what endpoint_certain
+ * holds back). One thread at a time. Times are those of the probabilities: vad.h's lag VAD_DELAY
+ * behind the sound, and the defaults allow for it; only a cut is where the sound is.
  */
 #ifndef EARSHOT_DSP_ENDPOINT_H
 #define EARSHOT_DSP_ENDPOINT_H
@@ -17,13 +17,19 @@ struct endpoint_config {
     int end_ms;            /* silence that closes */
     int preroll_ms;        /* audio before BEGIN that belongs to it; never into the one before */
     int tail_ms;           /* audio kept after the last speech frame (<= end_ms) */
-    int max_ms;            /* longest utterance, held or not; past 3/4 of it a short pause closes */
+    int max_ms; /* longest utterance, held or not; what is longer is cut, see endpoint.c */
+    int lag_ms; /* of the probabilities behind the sound */
 };
 
 enum endpoint_event {
     ENDPOINT_NONE,
     ENDPOINT_BEGIN, /* the utterance began at frame begin_frame */
     ENDPOINT_END,   /* the utterance ended at frame end_frame (exclusive) */
+    ENDPOINT_CUT,   /* it was too long: it ended at end_frame, and the next began there */
+};
+
+enum {
+    ENDPOINT_CUT_FRAMES = 8, /* a pause worth cutting at, and what a place to cut is judged by */
 };
 
 struct endpoint {
@@ -35,9 +41,14 @@ struct endpoint {
     bool held;         /* push-to-talk: the VAD may not close it */
     int speech_frames; /* evidence so far, closed state */
     int silence_frames;
+    float recent[ENDPOINT_CUT_FRAMES]; /* the last probabilities, by frame modulo the size */
+    int64_t cut_frame;                 /* the best place to cut so far; -1: none yet */
+    float cut_probability;             /* of speech there */
 };
 
 struct endpoint_config endpoint_config_default(void);
+/* The same for an encoder that takes at most max_ms of audio; 0: no limit. */
+struct endpoint_config endpoint_limit(struct endpoint_config config, size_t max_ms);
 void endpoint_init(struct endpoint *e, const struct endpoint_config *config);
 
 /* One frame's probability. Returns at most one event. */
@@ -48,5 +59,8 @@ enum endpoint_event endpoint_hold(struct endpoint *e);
 
 /* Closes whatever is open now (ENDPOINT_END or NONE). */
 enum endpoint_event endpoint_finish(struct endpoint *e);
+
+/* While open: what comes before this frame belongs to the utterance, however it will end. */
+int64_t endpoint_certain(const struct endpoint *e);
 
 #endif

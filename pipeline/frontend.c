@@ -5,7 +5,9 @@
  *
  * Places in the stream are absolute sample numbers. Audio is handed on as soon as it certainly
  * belongs to the utterance: up to the last speech frame plus the tail. What follows is held in the
- * history until speech resumes (then it is handed on) or the utterance ends (then it is not).
+ * history until speech resumes (then it is handed on) or the utterance ends (then it is not). In
+ * the last quarter of the longest utterance it is held from the best place to cut on
+ * (dsp/endpoint.c).
  */
 #include "pipeline/frontend.h"
 
@@ -54,13 +56,14 @@ static size_t power_of_two(size_t at_least)
     return n;
 }
 
-/* How far back audio may still be wanted: the pre-roll and the evidence before an opening, or the
- * silence that is held while an utterance is open. */
+/* How far back audio may still be wanted: the pre-roll and the evidence before an opening, the
+ * silence that is held while an utterance is open, or its last quarter. */
 static size_t history_samples(const struct endpoint_config *c)
 {
-    size_t before = (size_t)(c->preroll_ms + c->begin_ms);
-    size_t held = (size_t)c->end_ms;
-    size_t ms = (before > held ? before : held) + 1000;
+    size_t ms = (size_t)(c->preroll_ms + c->begin_ms);
+    size_t quarter = (size_t)c->max_ms / 4;
+    ms = ms > (size_t)c->end_ms ? ms : (size_t)c->end_ms;
+    ms = (ms > quarter ? ms : quarter) + 1000;
     return power_of_two(ms * FRAME / FRAME_MS + FRONTEND_BLOCK + LOGMEL_WINDOW);
 }
 
@@ -70,7 +73,7 @@ int frontend_create(struct frontend **out, const struct endpoint_config *config,
     struct endpoint_config defaults = endpoint_config_default();
     const struct endpoint_config *c = config ? config : &defaults;
     if (!sink || c->preroll_ms < 0 || c->begin_ms < 0 || c->end_ms <= 0 || c->tail_ms < 0 ||
-        c->tail_ms > c->end_ms || c->max_ms <= c->end_ms)
+        c->tail_ms > c->end_ms || c->max_ms <= c->end_ms || c->lag_ms < 0 || c->lag_ms > 500)
         return -EINVAL;
 
     struct frontend *f = calloc(1, sizeof(*f));
@@ -157,15 +160,6 @@ static void close_at(struct frontend *f, uint64_t sample)
     emit(f, FRONTEND_END, f->handed);
 }
 
-/* The end of what certainly belongs to the open utterance. */
-static uint64_t certain(const struct frontend *f)
-{
-    const struct endpoint *e = &f->endpoint;
-    int64_t tail = e->config.tail_ms / FRAME_MS;
-    int64_t after = e->held || e->silence_frames < tail ? e->silence_frames : tail;
-    return frame_to_sample(f, e->frame - e->silence_frames + after);
-}
-
 static void on_event(struct frontend *f, enum endpoint_event event)
 {
     switch (event) {
@@ -175,11 +169,15 @@ static void on_event(struct frontend *f, enum endpoint_event event)
     case ENDPOINT_END:
         close_at(f, frame_to_sample(f, f->endpoint.end_frame));
         break;
+    case ENDPOINT_CUT:
+        close_at(f, frame_to_sample(f, f->endpoint.end_frame));
+        open_at(f, f->handed);
+        break;
     case ENDPOINT_NONE:
         break;
     }
     if (f->open)
-        hand_on(f, certain(f));
+        hand_on(f, frame_to_sample(f, endpoint_certain(&f->endpoint)));
 }
 
 /* At most FRONTEND_BLOCK samples. */
@@ -259,6 +257,11 @@ void frontend_gap(struct frontend *f, uint64_t lost_samples)
     endpoint_init(&f->endpoint, &config);
     vad_reset(f->vad);
     logmel_reset(f->mel);
+}
+
+void frontend_limit(struct frontend *f, size_t max_ms)
+{
+    f->endpoint.config = endpoint_limit(f->endpoint.config, max_ms);
 }
 
 bool frontend_is_open(const struct frontend *f)

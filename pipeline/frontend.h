@@ -52,6 +52,9 @@ void frontend_flush(struct frontend *f);
  * afresh, time goes on by lost samples. */
 void frontend_gap(struct frontend *f, uint64_t lost_samples);
 
+/* From the next utterance on none is longer than an encoder takes (0: any length). */
+void frontend_limit(struct frontend *f, size_t max_ms);
+
 bool frontend_is_open(const struct frontend *f);
 float frontend_rms_db(const struct frontend *f);
 int64_t frontend_time_us(const struct frontend *f);

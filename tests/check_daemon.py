@@ -212,6 +212,7 @@ def captions():
 def interface():
     d = Daemon("--bus", f"unix:path={WORK}/bus", source=f"file:{silence(60)}")
     d.reaches(IDLE)
+    wait_until(lambda: d.get("Device"))
     xml = d.call("Introspect", interface=dbus.INTROSPECTABLE_IFACE)
     live = {i.get("name"): i for i in ElementTree.fromstring(xml).findall("interface")}
 

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,15 +140,37 @@ static void a_tail_longer_than_the_wait_ends_now(void **state)
     assert_int_equal(e.end_frame, e.frame);
 }
 
-static void a_long_utterance_closes_at_a_short_pause(void **state)
+static void a_long_utterance_is_cut_when_a_short_pause_is_over(void **state)
 {
     (void)state;
     struct endpoint e;
     make(&e);
     push(&e, speech, 10);
-    assert_int_equal(push(&e, speech, 280), ENDPOINT_NONE);
-    assert_int_equal(push(&e, silence, 20), ENDPOINT_END);
-    assert_true(e.frame < 310);
+    assert_int_equal(push(&e, speech, 270), ENDPOINT_NONE);
+    assert_int_equal(push(&e, silence, 10), ENDPOINT_NONE); /* before the last quarter */
+    assert_int_equal(push(&e, speech, 30), ENDPOINT_NONE);
+    assert_int_equal(push(&e, silence, 7), ENDPOINT_NONE); /* too short */
+    assert_int_equal(push(&e, speech, 13), ENDPOINT_NONE);
+    assert_int_equal(push(&e, silence, 8), ENDPOINT_NONE);
+    assert_int_equal(push(&e, between, 1), ENDPOINT_CUT);
+    assert_int_equal(e.frame, 349);
+    assert_int_equal(e.end_frame, 344); /* the middle of the pause */
+    assert_int_equal(e.begin_frame, 344);
+    assert_true(e.open);
+    assert_int_equal(push(&e, speech, 300), ENDPOINT_NONE); /* and begins to count anew */
+}
+
+static void a_long_utterance_that_is_over_has_its_tail(void **state)
+{
+    (void)state;
+    struct endpoint e;
+    make(&e);
+    push(&e, speech, 10);
+    assert_int_equal(push(&e, speech, 310), ENDPOINT_NONE);
+    assert_int_equal(push(&e, silence, 60), ENDPOINT_END);
+    assert_int_equal(e.frame, 370);
+    assert_int_equal(e.end_frame, 340);
+    assert_false(e.open);
 }
 
 static void speech_without_a_pause_is_cut_and_loses_nothing(void **state)
@@ -156,11 +179,91 @@ static void speech_without_a_pause_is_cut_and_loses_nothing(void **state)
     struct endpoint e;
     make(&e);
     assert_int_equal(push(&e, speech, 10), ENDPOINT_BEGIN);
-    assert_int_equal(push(&e, speech, 1000), ENDPOINT_END);
-    assert_int_equal(e.end_frame - e.begin_frame, 400);
-    int64_t end = e.end_frame;
+    assert_int_equal(push(&e, speech, 1000), ENDPOINT_CUT);
+    assert_int_equal(e.frame, 400);
+    assert_in_range(e.end_frame, 390, 400);
+    assert_int_equal(e.begin_frame, e.end_frame);
+    int64_t begin = e.begin_frame;
+    assert_int_equal(push(&e, speech, 1000), ENDPOINT_CUT);
+    assert_int_equal(e.frame, begin + 400);
+}
+
+static void the_cut_is_where_speech_is_least_likely(void **state)
+{
+    (void)state;
+    for (int lag = 0; lag <= 15; lag += 15) {
+        struct endpoint_config config = make_config();
+        struct endpoint e;
+        config.lag_ms = lag * 10;
+        endpoint_init(&e, &config);
+        push(&e, speech, 10);
+        push(&e, speech, 280);
+        push(&e, between, 8); /* too early, where the probabilities do not lag */
+        push(&e, speech, 50);
+        assert_int_equal(push(&e, between, 10), ENDPOINT_NONE);
+        assert_int_equal(push(&e, speech, 1000), ENDPOINT_CUT);
+        assert_int_equal(e.frame, 400);
+        assert_in_range(e.end_frame, 350 - lag, 356 - lag);
+        assert_int_equal(e.begin_frame, e.end_frame);
+    }
+}
+
+static void silence_behind_a_cut_is_no_utterance(void **state)
+{
+    (void)state;
+    struct endpoint e;
+    make(&e);
+    push(&e, speech, 10);
+    assert_int_equal(push(&e, speech, 386), ENDPOINT_NONE);
+    assert_int_equal(push(&e, silence, 10), ENDPOINT_END);
+    assert_int_equal(e.frame, 400);
+    assert_int_equal(e.end_frame, 396);
+    assert_false(e.open);
+    assert_int_equal(push(&e, silence, 10), ENDPOINT_NONE);
     assert_int_equal(push(&e, speech, 10), ENDPOINT_BEGIN);
-    assert_int_equal(e.begin_frame, end);
+    assert_int_equal(e.begin_frame, 396); /* the pre-roll goes back to it */
+}
+
+/* Any probabilities, with and without hold: what was certain stays so, no frame of speech is lost
+ * at a cut, nothing is longer than it may be. */
+static void utterances_keep_their_promises(void **state)
+{
+    (void)state;
+    unsigned random = 7, cuts = 0;
+    for (int round = 0; round < 60; round++) {
+        struct endpoint_config config = make_config();
+        struct endpoint e;
+        int64_t certain = 0, open_since = -1;
+        float p = 0.9f;
+        config.lag_ms = round % 2 ? 150 : 0;
+        config.max_ms = 1000 + 500 * (round % 7);
+        endpoint_init(&e, &config);
+        for (int i = 0; i < 5000; i++) {
+            random = random * 1664525u + 1013904223u;
+            if (random >> 28 == 0)
+                p = (float)(random >> 8 & 0xffff) / 65536.0f;
+            if (round % 3 == 0 && i % 1000 == 500 && endpoint_hold(&e) == ENDPOINT_BEGIN)
+                open_since = certain = e.begin_frame;
+            enum endpoint_event event = endpoint_push(&e, p);
+            if (event == ENDPOINT_END || event == ENDPOINT_CUT) {
+                assert_true(e.end_frame >= certain && e.end_frame <= e.frame);
+                assert_true((e.end_frame - open_since) * 10 <= config.max_ms);
+            }
+            if (event == ENDPOINT_BEGIN)
+                assert_true(e.begin_frame >= e.end_frame);
+            if (event == ENDPOINT_CUT)
+                assert_int_equal(e.begin_frame, e.end_frame);
+            if (event == ENDPOINT_BEGIN || event == ENDPOINT_CUT)
+                open_since = certain = e.begin_frame;
+            cuts += event == ENDPOINT_CUT;
+            if (e.open) {
+                assert_true(endpoint_certain(&e) >= certain);
+                certain = endpoint_certain(&e);
+            }
+        }
+    }
+    printf("%u cuts\n", cuts);
+    assert_true(cuts > 100);
 }
 
 static void hold_opens_and_only_finish_closes(void **state)
@@ -193,15 +296,40 @@ static void hold_keeps_an_open_utterance(void **state)
     assert_int_equal(push(&e, silence, 50), ENDPOINT_END);
 }
 
-static void even_what_is_held_has_a_longest(void **state)
+static void what_is_held_is_cut_and_goes_on_being_held(void **state)
 {
     (void)state;
     struct endpoint e;
     make(&e);
     endpoint_hold(&e);
-    assert_int_equal(push(&e, silence, 399), ENDPOINT_NONE);
-    assert_int_equal(push(&e, silence, 1), ENDPOINT_END);
+    assert_int_equal(push(&e, silence, 350), ENDPOINT_NONE);
+    assert_int_equal(push(&e, speech, 49), ENDPOINT_NONE); /* no cut at a pause */
+    assert_int_equal(push(&e, silence, 1), ENDPOINT_CUT);
+    assert_in_range(e.end_frame, 340, 350);
+    assert_int_equal(e.begin_frame, e.end_frame);
+    assert_true(e.open && e.held);
+    assert_int_equal(push(&e, silence, 200), ENDPOINT_NONE);
+    assert_int_equal(endpoint_finish(&e), ENDPOINT_END);
+    assert_int_equal(e.end_frame, 600);
     assert_false(e.held);
+}
+
+static void an_encoder_may_take_less(void **state)
+{
+    (void)state;
+    const struct endpoint_config config = make_config();
+    struct endpoint_config c = endpoint_limit(config, 0);
+    assert_memory_equal(&c, &config, sizeof(c));
+    c = endpoint_limit(config, 30000);
+    assert_memory_equal(&c, &config, sizeof(c));
+    c = endpoint_limit(config, 4000);
+    assert_int_equal(c.max_ms, 3900); /* what has no frame yet comes on top */
+    c = endpoint_limit(c, 4000);
+    assert_int_equal(c.max_ms, 3900);
+    for (size_t most = 1; most < 3000; most += 50) {
+        c = endpoint_limit(config, most);
+        assert_true(c.max_ms > c.end_ms && c.end_ms >= c.tail_ms && c.tail_ms >= 0);
+    }
 }
 
 static void the_defaults_make_sense(void **state)
@@ -224,11 +352,16 @@ int main(void)
         cmocka_unit_test(doubt_neither_counts_nor_takes_away),
         cmocka_unit_test(utterances_do_not_overlap),
         cmocka_unit_test(a_tail_longer_than_the_wait_ends_now),
-        cmocka_unit_test(a_long_utterance_closes_at_a_short_pause),
+        cmocka_unit_test(a_long_utterance_is_cut_when_a_short_pause_is_over),
+        cmocka_unit_test(a_long_utterance_that_is_over_has_its_tail),
         cmocka_unit_test(speech_without_a_pause_is_cut_and_loses_nothing),
+        cmocka_unit_test(the_cut_is_where_speech_is_least_likely),
+        cmocka_unit_test(silence_behind_a_cut_is_no_utterance),
+        cmocka_unit_test(utterances_keep_their_promises),
         cmocka_unit_test(hold_opens_and_only_finish_closes),
         cmocka_unit_test(hold_keeps_an_open_utterance),
-        cmocka_unit_test(even_what_is_held_has_a_longest),
+        cmocka_unit_test(what_is_held_is_cut_and_goes_on_being_held),
+        cmocka_unit_test(an_encoder_may_take_less),
         cmocka_unit_test(the_defaults_make_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,76 @@ static void a_long_utterance_is_cut(void **state)
     free(x);
 }
 
+/* The middle of the first order over and over: a voice that does not pause. */
+static float *make_monologue(size_t *count)
+{
+    size_t have, piece = 16000 * 12 / 10, from = 16000 * 13 / 10;
+    float *x = speech_load(&have), *y;
+    *count = 20 * piece;
+    y = calloc(*count, sizeof(*y));
+    assert_non_null(y);
+    for (size_t i = 0; i < *count; i++)
+        y[i] = x[from + i % piece];
+    free(x);
+    return y;
+}
+
+static void a_monologue_is_cut_and_no_sample_is_lost(void **state)
+{
+    (void)state;
+    static const size_t chunks[] = {160, 7, 4800, 1 << 20};
+    static const int longest[] = {1500, 4000, 10000};
+    size_t count;
+    float *x = make_monologue(&count);
+    for (size_t i = 0; i < sizeof(longest) / sizeof(longest[0]); i++) {
+        struct endpoint_config c = endpoint_config_default();
+        c.max_ms = longest[i];
+        struct heard first = hear(x, count, chunks[0], &c);
+        printf("at most %d ms: %zu utterances\n", longest[i], first.begun);
+        assert_true(first.begun >= count / ((size_t)longest[i] * 16));
+        assert_true(first.begin[0] < 16000);
+        assert_true(first.end[first.begun - 1] == (int64_t)count);
+        for (size_t j = 0; j < first.begun; j++) {
+            assert_true(first.end[j] - first.begin[j] <= (int64_t)longest[i] * 16);
+            assert_true(j == 0 || first.begin[j] == first.end[j - 1]);
+        }
+        for (size_t j = 1; j < sizeof(chunks) / sizeof(chunks[0]); j++) {
+            struct heard h = hear(x, count, chunks[j], &c);
+            assert_int_equal(h.begun, first.begun);
+            assert_memory_equal(h.begin, first.begin, sizeof(h.begin));
+            assert_memory_equal(h.end, first.end, sizeof(h.end));
+        }
+    }
+    free(x);
+}
+
+static void push_to_talk_goes_on_in_the_next_utterance(void **state)
+{
+    (void)state;
+    size_t count;
+    float *x = speech_load(&count);
+    struct heard h = {.source = x, .source_count = count};
+    struct frontend *f;
+    assert_int_equal(frontend_create(&f, NULL, on_piece, &h), 0);
+    frontend_limit(f, 2000);
+    frontend_push(f, x, 1600);
+    frontend_hold(f);
+    frontend_push(f, x + 1600, 16000 * 7);
+    assert_true(frontend_is_open(f));
+    frontend_finish(f);
+    printf("%zu utterances\n", h.begun);
+    assert_true(h.begun >= 4);
+    assert_int_equal(h.ended, h.begun);
+    assert_int_equal(h.begin[0], 0);
+    assert_int_equal(h.end[h.begun - 1], 1600 + 16000 * 7);
+    for (size_t i = 0; i < h.begun; i++) {
+        assert_true(h.end[i] - h.begin[i] <= 2000 * 16);
+        assert_true(i == 0 || h.begin[i] == h.end[i - 1]);
+    }
+    frontend_destroy(f);
+    free(x);
+}
+
 static void push_to_talk_hears_silence_until_finish(void **state)
 {
     (void)state;
@@ -219,6 +289,8 @@ int main(void)
         cmocka_unit_test(a_word_at_the_very_end_is_heard),
         cmocka_unit_test(silence_has_no_utterance),
         cmocka_unit_test(a_long_utterance_is_cut),
+        cmocka_unit_test(a_monologue_is_cut_and_no_sample_is_lost),
+        cmocka_unit_test(push_to_talk_goes_on_in_the_next_utterance),
         cmocka_unit_test(push_to_talk_hears_silence_until_finish),
         cmocka_unit_test(cancel_drops_what_is_open),
         cmocka_unit_test(a_gap_ends_the_utterance_and_time_goes_on),

@@ -42,6 +42,7 @@ struct bench {
     struct logmel *logmel;
     struct vad *vad;
     struct endpoint endpoint;
+    int64_t begin_frame; /* of the open utterance */
     float gain;
     double seconds; /* of audio */
     double cpu_s;   /* spent on it */
@@ -86,8 +87,10 @@ static int read_marks(struct spans *marks, const char *path)
 static void take_event(struct bench *b, enum endpoint_event event)
 {
     const struct endpoint *e = &b->endpoint;
-    if (event == ENDPOINT_END)
-        spans_add(&b->found, 0.01 * (double)e->begin_frame, 0.01 * (double)e->end_frame, "found");
+    if (event == ENDPOINT_END || event == ENDPOINT_CUT)
+        spans_add(&b->found, 0.01 * (double)b->begin_frame, 0.01 * (double)e->end_frame, "found");
+    if (event == ENDPOINT_BEGIN || event == ENDPOINT_CUT)
+        b->begin_frame = e->begin_frame;
 }
 
 static void hear(struct bench *b, float *samples, size_t count)
