@@ -142,6 +142,8 @@ static int build_trie(struct tokenizer *t, size_t bytes_size, struct error *erro
         for (size_t i = 0; i < t->node_count; i++) {
             build_children(t, &b, i);
         }
+        struct node *fitting = realloc(t->nodes, t->node_count * sizeof(t->nodes[0]));
+        t->nodes = fitting ? fitting : t->nodes;
     }
     free(b.sorted);
     free(b.ranges);

@@ -4,8 +4,11 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define REPLACED "\xef\xbf\xbd"
 
@@ -131,6 +134,54 @@ static void ids_out_of_range_are_empty(void **context)
     assert_string_equal(tokenizer_bytes(t, 265, &size), "");
     assert_string_equal(tokenizer_bytes(t, UINT32_MAX, &size), "");
     assert_int_equal(size, 0);
+    tokenizer_destroy(t);
+    release(&v);
+}
+
+static size_t allocated(void)
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
+/* As many ids as the World vocabulary has, some of them empty, in the middle and at the end. */
+static void a_large_vocabulary_with_empty_ids(void **context)
+{
+    (void)context;
+    enum { COUNT = 65536 };
+    struct vocabulary v = {0};
+    struct tokenizer *t = NULL;
+    unsigned random = 3;
+    add(&v, "", 0);
+    for (int byte = 0; byte < 256; byte++) {
+        add(&v, &(char){(char)byte}, 1);
+    }
+    while (v.count < COUNT) {
+        char token[16];
+        size_t size = v.count % 97 == 0 || v.count > COUNT - 7 ? 0 : 2 + v.count % 15;
+        for (size_t i = 0; i < size; i++) {
+            random = random * 1664525u + 1013904223u;
+            token[i] = "etaoinshrdlu \xc3\xa9\n"[random >> 28];
+        }
+        add(&v, token, size);
+    }
+    size_t before = allocated();
+    clock_t begin = clock();
+    assert_int_equal(create(&t, &v, NULL), 0);
+    printf("%d ids of %zu bytes: %.0f ms, %zu kB\n", COUNT, v.bytes.size,
+           (double)(clock() - begin) * 1e3 / CLOCKS_PER_SEC, (allocated() - before) / 1024);
+    assert_int_equal(tokenizer_size(t), COUNT);
+    for (uint32_t id = 0; id < COUNT; id++) {
+        size_t size = 0;
+        uint32_t found = 0;
+        const char *bytes = tokenizer_bytes(t, id, &size);
+        if (size > 0) {
+            assert_int_equal(tokenizer_encode(t, bytes, size, &found, 1), 1);
+            size_t same = 0;
+            assert_memory_equal(tokenizer_bytes(t, found, &same), bytes, size);
+            assert_true(same == size && found <= id);
+        }
+    }
     tokenizer_destroy(t);
     release(&v);
 }
@@ -279,6 +330,7 @@ int main(void)
         cmocka_unit_test(encoding_counts_what_does_not_fit),
         cmocka_unit_test(any_bytes_come_back),
         cmocka_unit_test(ids_out_of_range_are_empty),
+        cmocka_unit_test(a_large_vocabulary_with_empty_ids),
         cmocka_unit_test(wrong_vocabularies_are_refused),
         cmocka_unit_test(text_is_whole_utf8),
         cmocka_unit_test(text_never_ends_in_half_a_character),
