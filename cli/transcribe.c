@@ -27,6 +27,7 @@ struct utterance {
 struct transcript {
     struct recogniser *recogniser;
     struct frontend *frontend;
+    size_t longest_ms; /* of an utterance; 0: no limit */
     uint64_t next_id;
     struct utterance *utterances; /* [count], owned; empty ones are left out */
     size_t count, capacity;
@@ -90,6 +91,7 @@ static int transcribe_file(struct transcript *t, const char *path, struct error 
     int code = frontend_create(&t->frontend, NULL, on_piece, t);
     if (code)
         return error_set(error, code, "%s: %s", path, strerror(-code));
+    frontend_limit(t->frontend, t->longest_ms);
     code = offline_read(path, on_samples, t, error);
     frontend_flush(t->frontend);
     frontend_destroy(t->frontend);
@@ -257,13 +259,14 @@ int command_transcribe(int argc, char **argv)
     struct offline session;
     if (offline_open(&session, &o, &error))
         return offline_fail("transcribe", &error);
-    struct transcript t = {.next_id = 1};
+    const struct encoder *encoder = session.model->encoder;
+    struct transcript t = {.next_id = 1, .longest_ms = encoder ? encoder->info.max_ms : 0};
     struct recogniser_config config = {.reply = format == FORMAT_JSON,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
                                        .sink = on_event,
                                        .user = &t};
     int code = EXIT_FAILED;
-    if (!session.model->encoder)
+    if (!encoder)
         fprintf(stderr, "earshot transcribe: %s has no speech encoder\n", session.model->name);
     else if (recogniser_create(&t.recogniser, session.model, &config, &error))
         offline_fail("transcribe", &error);

@@ -40,6 +40,17 @@ static const struct config_key keys[] = {
      .help = "Where the model computes."},
     {"model", "threads", CONFIG_INT, FIELD(threads), 0, 256,
      .help = "Threads of the cpu backend. 0: one per core, at most 8."},
+    {"model", "streaming", CONFIG_CHOICE, FIELD(streaming), .choices = "exact windowed",
+     .help =
+         "How an encoder that looks both ways (Whisper's, WavLM's) hears; others need neither.\n"
+         "exact: an utterance at its end, as it was trained; no text while somebody speaks.\n"
+         "windowed: as it comes, through a window that slides over it."},
+    {"model", "left_ms", CONFIG_INT, FIELD(left_ms), 0, 30000,
+     .help = "A window: what it sees of the past,"},
+    {"model", "hop_ms", CONFIG_INT, FIELD(hop_ms), 20, 10000,
+     .help = "what it gives out before it slides on,"},
+    {"model", "ahead_ms", CONFIG_INT, FIELD(ahead_ms), 0, 10000,
+     .help = "and what it waits for. All together at most what the model takes as one utterance."},
     {"audio", "source", CONFIG_TEXT, FIELD(source),
      .help =
          "portaudio: pipewire, pulse or default, else any microphone.\n"
@@ -101,8 +112,13 @@ enum {
 
 void config_init(struct config *c)
 {
+    struct encoder_options encoder = encoder_options_default();
     *c = (struct config){
         .backend = "auto",
+        .streaming = "exact",
+        .left_ms = (int)encoder.left_ms,
+        .hop_ms = (int)encoder.hop_ms,
+        .ahead_ms = (int)encoder.ahead_ms,
         .source = "portaudio",
         .buffer_ms = 4000,
         .mode = "captions",
@@ -373,4 +389,14 @@ enum log_level config_log_level(const struct config *c)
         return LOG_LEVEL_DEBUG;
     }
     return LOG_LEVEL_INFO;
+}
+
+struct encoder_options config_encoder(const struct config *c)
+{
+    return (struct encoder_options){
+        .streaming = strcmp(c->streaming, "windowed") == 0 ? ENCODER_WINDOWED : ENCODER_EXACT,
+        .left_ms = (size_t)c->left_ms,
+        .hop_ms = (size_t)c->hop_ms,
+        .ahead_ms = (size_t)c->ahead_ms,
+    };
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "dsp/endpoint.h"
+#include "model/encoder.h"
 #include "model/sampler.h"
 
 #include <stdbool.h>
@@ -20,7 +21,9 @@ enum {
 struct config {
     char model[CONFIG_TEXT_MAX]; /* path; empty: places_model() finds one */
     char backend[CONFIG_WORD_MAX];
-    int threads; /* of the CPU backend; 0: one per core, at most 8 */
+    int threads;                     /* of the CPU backend; 0: one per core, at most 8 */
+    char streaming[CONFIG_WORD_MAX]; /* of encoders that look both ways */
+    int left_ms, hop_ms, ahead_ms;   /* their windows */
 
     char source[CONFIG_TEXT_MAX]; /* as sources.h reads it */
     bool muted;
@@ -55,5 +58,6 @@ void config_print_defaults(FILE *out);
 void config_print(const struct config *c, FILE *out);
 
 enum log_level config_log_level(const struct config *c);
+struct encoder_options config_encoder(const struct config *c);
 
 #endif

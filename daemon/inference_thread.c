@@ -82,15 +82,17 @@ static void take_event(void *user, const struct event *event)
 static int load(struct inference *i, struct error *error)
 {
     const struct config *c = &i->engine->config;
+    struct encoder_options encoder = config_encoder(c);
     int rc = backend_cpu_create(&i->backend, c->threads);
     if (rc)
         return error_set(error, rc, "the cpu backend: %s", strerror(-rc));
-    rc = model_load(&i->model, i->engine->model_path, i->backend, NULL, error);
+    rc = model_load(&i->model, i->engine->model_path, i->backend, &encoder, error);
     if (rc)
         return rc;
     if (!i->model->encoder)
         return error_set(error, -EINVAL, "%s: a model without an encoder cannot hear",
                          i->engine->model_path);
+    atomic_store(&i->engine->longest_ms, i->model->encoder->info.max_ms);
     struct recogniser_config rc_config = {
         .partial_ms = c->partials ? c->partial_ms : 0,
         .reply = strcmp(c->mode, "assistant") == 0 && i->model->reply.count > 0,

@@ -283,8 +283,8 @@ static void take_speech(struct reference *x, size_t samples)
         features_push(x->features, x->f->speech + i, n, &rows);
         take_rows(x, &rows);
     }
-    features_end(x->features, &rows);
-    take_rows(x, &rows);
+    while (features_end(x->features, &rows))
+        take_rows(x, &rows);
 }
 
 /* The likeliest tokens up to the stop token, or max_tokens and a stop token. Returns how many. */
