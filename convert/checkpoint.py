@@ -63,11 +63,13 @@ def read_torch(path, mapped):
         raise ConvertError(f"{path}: damaged ({first_line(e)})") from None
     if not isinstance(content, dict):
         raise ConvertError(f"{path}: holds a {type(content).__name__}, not named tensors")
-    return {name: of_torch(path, name, value) for name, value in content.items() if isinstance(value, torch.Tensor)}
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    return {name: of_torch(path, name, value) for name, value in tensors.items()}
 
 
 def of_torch(path, name, value):
-    return Stored(path, str(name), tuple(value.shape), str(value.dtype).removeprefix("torch."), lambda: value)
+    kind = value.dtype if value.layout == torch.strided and value.device.type == "cpu" else value.layout
+    return Stored(path, name, tuple(value.shape), str(kind).removeprefix("torch."), value.detach)
 
 
 def read_safetensors(path):

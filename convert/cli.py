@@ -187,6 +187,9 @@ def main(arguments=None):
     except ConvertError as e:
         print(f"convert: {e}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("convert: interrupted, nothing was written", file=sys.stderr)
+        return 130
     except OSError as e:
         print(f"convert: {e.filename or args.out}: {e.strerror}", file=sys.stderr)
         return 1

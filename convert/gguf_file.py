@@ -89,7 +89,7 @@ def packed(tensor, progress=None):
     out = np.empty((len(rows), tensor.nbytes // max(len(rows), 1)), np.uint8)
     step = max(1, BLOCK_ELEMENTS // tensor.shape[-1])
     for i in range(0, len(rows), step):
-        array = np.ascontiguousarray(rows[i : i + step].detach().float().numpy())
+        array = np.ascontiguousarray(rows[i : i + step].float().numpy())
         check_values(array, tensor)
         block = gguf.quants.quantize(array, tensor.kind)
         out[i : i + step] = np.ascontiguousarray(block).view(np.uint8).reshape(len(array), -1)

@@ -18,8 +18,9 @@ class Progress:
         if step == self.shown:
             return
         self.shown = step
-        left = (time.monotonic() - self.began) * (1 / share - 1)
-        text = f"{100 * share:3.0f} %  {self.done / 1e6:.0f} of {self.total / 1e6:.0f} million weights, {left:.0f} s left"
+        text = f"{100 * share:3.0f} %  {self.done / 1e6:.0f} of {self.total / 1e6:.0f} million weights"
+        if share > 0.02:
+            text += f", {(time.monotonic() - self.began) * (1 / share - 1):.0f} s left"
         if self.live:
             bar = "#" * int(30 * share)
             self.stream.write(f"\r[{bar:30}] {text}\033[K" + ("\n" if self.done == self.total else ""))

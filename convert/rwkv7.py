@@ -7,6 +7,7 @@ from convert.part import Part, refuse
 
 BLOCK = re.compile(r"blocks\.(\d+)\.")
 UNUSED = re.compile(r"blocks\.0\.att\.v[012]$")
+VOCAB_MAX = 1 << 22
 OLDER = {"att.time_maa_x": "RWKV-6", "att.time_faaaa": "RWKV-5", "att.time_first": "RWKV-4", "att.time_decay": "RWKV-4 to 6"}
 
 
@@ -45,6 +46,8 @@ def convert(stored, wanted):
     part = Part("RWKV-7", stored, "backbone", wanted)
     check_version(part)
     vocab, dim = part.shape("emb.weight", 2)
+    if vocab > VOCAB_MAX:
+        raise ConvertError(f"{part.find('emb.weight')}: {vocab} rows, at most {VOCAB_MAX} are read")
     heads, head_size = part.shape("blocks.0.att.r_k", 2)
     ffn = part.shape("blocks.0.ffn.key.weight", 2)[0]
     layers = part.count(BLOCK)

@@ -2,6 +2,7 @@
 
 from convert import ConvertError
 
+MAX = 1 << 31
 
 class Settings:
     """A JSON object, and the file it came from."""
@@ -23,14 +24,19 @@ class Settings:
 
     def number(self, key, default):
         value = self.values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < MAX:
             raise ConvertError(f"{self.file}: {key} is {value!r}, not a positive number")
         return value
 
+    def count(self, key, default):
+        if not isinstance(self.values.get(key, default), int):
+            raise ConvertError(f"{self.file}: {key} is {self.values[key]!r}, not a whole number")
+        return self.number(key, default)
+
     def numbers(self, key, default):
         value = self.values.get(key, default)
-        if not isinstance(value, list) or not all(type(n) is int and n > 0 for n in value):
-            raise ConvertError(f"{self.file}: {key} is {value!r}, not a list of positive numbers")
+        if not isinstance(value, list) or not all(type(n) is int and 0 < n < MAX for n in value):
+            raise ConvertError(f"{self.file}: {key} is {value!r}, not a list of positive whole numbers")
         return value
 
     def flag(self, key, default):

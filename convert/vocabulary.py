@@ -28,7 +28,7 @@ def parse_line(line):
     literal, length = rest.rsplit(" ", 1)
     try:
         token = ast.literal_eval(literal.strip())
-    except (SyntaxError, MemoryError, RecursionError):
+    except (SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError("not a Python literal") from None
     token = token.encode() if isinstance(token, str) else token
     if not isinstance(token, bytes) or not 0 < len(token) <= TOKEN_MAX:

@@ -136,7 +136,7 @@ def convert(stored, wanted, config, preprocessor, normalise):
     counts = {"dim": dim, "layers": layers, "heads": heads, "ffn": ffn}
     counts |= {f"conv.{key}": value for key, value in conv.items()} | position
     counts["relative.buckets"] = buckets
-    counts["relative.max_distance"] = config.number("max_bucket_distance", MAX_DISTANCE)
+    counts["relative.max_distance"] = config.count("max_bucket_distance", MAX_DISTANCE)
     norm_first = config.flag("do_stable_layer_norm", norm == "layer")
     eps = config.number("layer_norm_eps", 1e-5)
 

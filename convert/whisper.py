@@ -40,7 +40,7 @@ def convert(stored, wanted, config, preprocessor):
     dim, bins, _ = part.shape("conv1.weight", 3)
     positions = part.shape("embed_positions.weight", 2)[0]
     layers, ffn = part.count(LAYER), part.shape("layers.0.fc1.weight", 2)[0]
-    heads = config.number("encoder_attention_heads", max(dim // HEAD_DIM, 1))
+    heads = config.count("encoder_attention_heads", max(dim // HEAD_DIM, 1))
     if positions != POSITIONS:
         raise ConvertError(f"{part.find('embed_positions.weight')}: {positions} positions, Whisper has {POSITIONS}")
     if dim % heads:

@@ -169,6 +169,12 @@ def test_safetensors(shop):
     check_backbone(shop.convert(shop.folder / "model.safetensors", "--type", "f32"), state)
 
 
+def test_a_pickle_from_before_zip_files(shop):
+    state = make.backbone("rwkv7-mini")
+    torch.save(state, shop.folder / "model.pth", _use_new_zipfile_serialization=False)
+    check_backbone(shop.convert(shop.folder / "model.pth", "--type", "f32"), state)
+
+
 def test_an_adapter_without_convolution_and_other_kernels(shop, parts):
     backbone, encoder, _ = parts
     for kernel, stride in ((0, 1), (3, 2), (4, 3), (5, 4)):

@@ -120,6 +120,12 @@ def test_values_and_types_that_do_not_fit(shop, tensors):
     assert "llm.head.weight: too large for f16" in shop.refuses(shop.save(large), "--type", "f16")
     whole = tensors | {"llm.head.weight": tensors["llm.head.weight"].to(torch.int8)}
     assert "llm.head.weight: of type int8" in shop.refuses(shop.save(whole))
+    sparse = tensors | {"llm.head.weight": tensors["llm.head.weight"].to_sparse()}
+    assert "llm.head.weight: of type sparse_coo" in shop.refuses(shop.save(sparse))
+    empty = tensors | {"llm.head.weight": torch.zeros(0, 64)}
+    assert "llm.head.weight: empty" in shop.refuses(shop.save(empty))
+    endless = tensors | {"llm.emb.weight": torch.zeros(1).expand(1 << 40, 64)}
+    assert "llm.emb.weight: 1099511627776 rows" in shop.refuses(shop.save(endless))
 
 
 @pytest.mark.parametrize("name, version", [("time_maa_x", "RWKV-6"), ("time_faaaa", "RWKV-5"), ("time_first", "RWKV-4")])
@@ -161,7 +167,7 @@ WRONG = {
     "wavlm-mini": {"hidden_act": "relu", "feat_extract_activation": "silu", "feat_extract_norm": "batch", "add_adapter": True,
                    "pos_conv_depth": 5, "conv_pos_batch_norm": True, "num_hidden_layers": 3, "num_attention_heads": 4,
                    "conv_stride": [5, 2], "num_buckets": 64, "conv_dim": [16] * 7, "conv_bias": True, "model_type": "hubert",
-                   "num_conv_pos_embedding_groups": 8, "max_bucket_distance": "far", "layer_norm_eps": 0},
+                   "num_conv_pos_embedding_groups": 8, "max_bucket_distance": 80.5, "layer_norm_eps": 0},
     "whisper-mini": {"activation_function": "relu", "d_model": 65, "encoder_layers": 3, "encoder_ffn_dim": 4,
                      "num_mel_bins": 128, "encoder_attention_heads": 7, "max_source_positions": 1400},
 }  # fmt: skip
