@@ -1,4 +1,4 @@
-"""Public checkpoints (RWKV-7, Whisper, WavLM, ModRWKV) into Earshot's model file. `tools/convert --help`, docs/convert.md.
+"""Public checkpoints (RWKV-7, Whisper, WavLM, ModRWKV) into Earshot's model file.
 
     checkpoint.py   reads .pth, .bin and .safetensors, lazily and without running code
     part.py         one part's tensors: what it must have, in which shape, and what is left over
@@ -8,6 +8,8 @@
     gguf_file.py    types, settings, and the file itself; training/export.py writes with it too
     report.py       progress and the summary
     cli.py          the command
+
+`tools/convert --help` and docs/convert.md say how it is used.
 """
 
 

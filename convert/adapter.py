@@ -14,7 +14,8 @@ def find(stored):
             inner = {name.removeprefix(prefix): s for name, s in stored.items() if name.startswith(prefix)}
             refuse([s for name, s in stored.items() if not name.startswith(prefix)], "is no part of an adapter")
             return inner, prefix
-    raise ConvertError(f"{next(iter(stored.values())).file if stored else 'adapter'}: has no proj.0.weight, so no adapter")
+    file = next(iter(stored.values())).file if stored else "adapter"
+    raise ConvertError(f"{file}: has no proj.0.weight, so no adapter")
 
 
 def convert(stored, wanted, encoder_dim, dim, stride, padding):
@@ -24,7 +25,8 @@ def convert(stored, wanted, encoder_dim, dim, stride, padding):
         hidden, _, kernel = part.shape("conv.weight", 3)
         stride = stride or STRIDES.get(kernel)
         if not stride:
-            raise ConvertError(f"{part.find('conv.weight')}: no usual stride goes with {kernel} taps, give --adapter-stride")
+            found = part.find("conv.weight")
+            raise ConvertError(f"{found}: no usual stride goes with {kernel} taps, give --adapter-stride")
         part.kernel("conv.weight", "conv.weight", (hidden, encoder_dim, kernel))
         part.f32("conv.bias", "conv.bias", (hidden,))
         part.linear("proj.0", "proj.0", hidden, hidden)

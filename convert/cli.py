@@ -12,19 +12,25 @@ from convert.gguf_file import TYPES, write_model
 from convert.report import Progress, Summary
 from convert.settings import Settings
 
+HUBERT = """audio is normalised: no preprocessor_config.json says otherwise, and the public training code
+           then takes HuBERT large's processor (--no-normalise)"""
+NO_TOKENIZER = """audio is not normalised, as preprocessor_config.json says; the public training code does normalise
+           when the encoder's folder has no tokenizer (--normalise)"""
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/convert", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="RWKV-7 with or without encoder and adapter: .pth or .safetensors")
+    parser.add_argument(
+        "checkpoint", type=Path, help=".pth or .safetensors of RWKV-7, alone or with encoder and adapter"
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT.gguf")
     parser.add_argument("--encoder", type=Path, metavar="DIR", help="Hugging Face folder of Whisper or WavLM")
     parser.add_argument("--adapter", type=Path, metavar="FILE", help="adapter, when the checkpoint has none")
     parser.add_argument("--type", choices=TYPES, default="q8_0", help="of backbone and adapter (default: %(default)s)")
     parser.add_argument("--encoder-type", choices=TYPES, help="of the encoder (default: as --type)")
-    parser.add_argument("--vocab", type=Path, metavar="FILE", help="vocabulary (default: beside the checkpoint, then rwkv's)")
-    parser.add_argument("--prompt", choices=prompts.GENERATIONS, help="how the model was taught to talk (default: by layout)")
+    parser.add_argument("--vocab", type=Path, metavar="FILE", help="default: beside the checkpoint, then rwkv's")
+    parser.add_argument("--prompt", choices=prompts.GENERATIONS, help="what was trained on (default: by layout)")
     parser.add_argument("--carry", action=argparse.BooleanOptionalAction, help="go on from utterance to utterance")
     parser.add_argument("--normalise", action=argparse.BooleanOptionalAction, help="WavLM: zero mean, unit variance")
     parser.add_argument("--adapter-stride", type=positive, metavar="N", help="default: by kernel, 3→2 4→3 5→4")
@@ -73,7 +79,8 @@ def read_settings(folder):
         return Settings("config.json", {}), Settings("preprocessor_config.json", {})
     if not (folder / "config.json").is_file():
         raise ConvertError(f"{folder}: config.json is missing")
-    return tuple(Settings(folder / name, read_json(folder / name)) for name in ("config.json", "preprocessor_config.json"))
+    files = folder / "config.json", folder / "preprocessor_config.json"
+    return tuple(Settings(file, read_json(file)) for file in files)
 
 
 def normalised(args, preprocessor, summary):
@@ -81,13 +88,11 @@ def normalised(args, preprocessor, summary):
     if args.normalise is not None:
         return args.normalise
     if "do_normalize" not in preprocessor.values:
-        summary.assume("audio is normalised: no preprocessor_config.json says otherwise, and the public training code"
-                       " then takes HuBERT large's processor")  # fmt: skip
+        summary.assume(HUBERT)
         return True
     wanted = preprocessor.flag("do_normalize", True)
     if not wanted and not any((args.encoder / name).exists() for name in TOKENIZERS):
-        summary.assume("audio is not normalised, as preprocessor_config.json says; the public training code normalises when"
-                       " the encoder's folder has no tokenizer: --normalise if the adapter was trained so")  # fmt: skip
+        summary.assume(NO_TOKENIZER)
     return wanted
 
 
@@ -157,7 +162,8 @@ def convert(args, summary):
     summary.ignore(left)
     encoder_dim, fill_encoder, encoder_tensors = convert_encoder(args, parts, summary)
     counts, adapter_tensors = convert_adapter(args, parts, older, (encoder_dim, backbone["dim"]), summary)
-    summary.say("backbone", "RWKV-7, {layers} layers of {dim}, {vocab} rows".format(**backbone) + f", {args.type.upper()}")
+    shape = "RWKV-7, {layers} layers of {dim}, {vocab} rows".format(**backbone)
+    summary.say("backbone", f"{shape}, {args.type.upper()}")
     source = args.vocab or vocabulary.find(args.checkpoint)
     tokens = vocabulary.read(source, backbone["vocab"])
     summary.say("vocabulary", f"{sum(map(bool, tokens))} tokens of {source}")

@@ -1,8 +1,8 @@
 """Which tensors of a checkpoint are the encoder's, the adapter's and the backbone's.
 
-    older   emb.weight, blocks.*, ...           modality.world_encoder.{model,adapter}.*
-    newer   llm.emb.weight, llm.blocks.*, ...   encoder.*                   proj.*
-    plain   emb.weight, blocks.*, ...           a Hugging Face folder       a file
+older   emb.weight, blocks.*, ...           modality.world_encoder.{model,adapter}.*
+newer   llm.emb.weight, llm.blocks.*, ...   encoder.*                   proj.*
+plain   emb.weight, blocks.*, ...           a Hugging Face folder       a file
 """
 
 import re
@@ -54,7 +54,8 @@ def split(path, stored):
         return Parts(NEWER, under(stored, "llm."), encoder, found_adapter(own), ignored)
     if any(name.startswith(WORLD) for name in stored):
         own = {n: s for n, s in stored.items() if n.startswith(f"{WORLD}adapter.")}
-        refuse(list(outside(under(stored, "modality."), "world_encoder.").values()), "is no modality that Earshot knows")
+        other = [s for name, s in stored.items() if name.startswith("modality.") and not name.startswith(WORLD)]
+        refuse(other, "is no modality that Earshot knows")
         encoder = outside(under(stored, WORLD), "adapter.")
         return Parts(OLDER, outside(stored, "modality."), encoder, found_adapter(own))
     if "emb.weight" in stored or any(name.startswith("blocks.") for name in stored):
@@ -68,6 +69,6 @@ def find_encoder(where, stored):
         for prefix in prefixes:
             if prefix + marker in stored:
                 inner = {n: s for n, s in under(stored, prefix).items() if not QUIET.search(n)}
-                rest = [s for n, s in stored.items() if not n.startswith(prefix) or QUIET.search(n.removeprefix(prefix))]
-                return kind, inner, rest
+                taken = {prefix + n for n in inner}
+                return kind, inner, [s for n, s in stored.items() if n not in taken]
     raise ConvertError(f"{where}: neither Whisper nor WavLM, its first tensor is {next(iter(stored), 'missing')}")

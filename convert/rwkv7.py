@@ -8,7 +8,12 @@ from convert.part import Part, refuse
 BLOCK = re.compile(r"blocks\.(\d+)\.")
 UNUSED = re.compile(r"blocks\.0\.att\.v[012]$")
 VOCAB_MAX = 1 << 22
-OLDER = {"att.time_maa_x": "RWKV-6", "att.time_faaaa": "RWKV-5", "att.time_first": "RWKV-4", "att.time_decay": "RWKV-4 to 6"}
+OLDER = {
+    "att.time_maa_x": "RWKV-6",
+    "att.time_faaaa": "RWKV-5",
+    "att.time_first": "RWKV-4",
+    "att.time_decay": "RWKV-4 to 6",
+}
 
 
 def check_version(part):
@@ -52,7 +57,8 @@ def convert(stored, wanted):
     ffn = part.shape("blocks.0.ffn.key.weight", 2)[0]
     layers = part.count(BLOCK)
     if heads * head_size != dim:
-        raise ConvertError(f"{part.find('blocks.0.att.r_k')}: {heads} heads of {head_size}, emb.weight has {dim} columns")
+        found = part.find("blocks.0.att.r_k")
+        raise ConvertError(f"{found}: {heads} heads of {head_size}, emb.weight has {dim} columns")
     part.matrix("emb.weight", "emb.weight", (vocab, dim))
     part.norm("blocks.0.ln0", "blocks.0.ln0", dim)
     for layer in range(layers):

@@ -1,8 +1,9 @@
-"""config.json and preprocessor_config.json: keys with the values that Earshot computes, and errors that name the key."""
+"""config.json and preprocessor_config.json: only what Earshot computes is accepted, and errors name the key."""
 
 from convert import ConvertError
 
 MAX = 1 << 31
+
 
 class Settings:
     """A JSON object, and the file it came from."""
@@ -14,7 +15,8 @@ class Settings:
         """The key is absent or one of the values Earshot computes."""
         value = self.values.get(key, allowed[0])
         if value not in allowed:
-            raise ConvertError(f"{self.file}: {key} is {value!r}, Earshot only knows {' and '.join(map(repr, allowed))}")
+            known = " and ".join(map(repr, allowed))
+            raise ConvertError(f"{self.file}: {key} is {value!r}, Earshot only knows {known}")
         return value
 
     def equal(self, key, seen, where):

@@ -2,8 +2,6 @@
 
 import re
 
-import torch
-
 from convert import ConvertError
 from convert.part import Part, refuse
 
@@ -44,7 +42,8 @@ def conv_stack(part, config):
         name = f"feature_extractor.conv_layers.{n}"
         out, _, kernel = part.shape(f"{name}.conv.weight", 3)
         if kernel != wanted[n]:
-            raise ConvertError(f"{part.find(f'{name}.conv.weight')}: shape [..., {kernel}], {config.file}: conv_kernel is {wanted}")
+            found = part.find(f"{name}.conv.weight")
+            raise ConvertError(f"{found}: shape {list(found.shape)}, {config.file}: conv_kernel is {wanted}")
         part.kernel(f"conv.{n}.weight", f"{name}.conv.weight", (out, fan_in, kernel))
         if bias:
             part.f32(f"conv.{n}.bias", f"{name}.conv.bias", (out,))
@@ -114,14 +113,15 @@ def convert(stored, wanted, config, preprocessor, normalise):
     """-> (counts, settings, tensors, a line for the summary). normalise: what the caller decided, see layout.py."""
     part = Part("WavLM", stored, "encoder", wanted)
     config.only("feat_extract_norm", "group", "layer")
-    if "encoder.layers.0.attention.gru_rel_pos_linear.weight" not in part:
-        raise ConvertError("WavLM: encoder.layers.0.attention.gru_rel_pos_linear.weight is missing (wav2vec 2 or HuBERT?)")
-    buckets, heads = part.shape("encoder.layers.0.attention.rel_attn_embed.weight", 2)
+    first = "encoder.layers.0.attention"
+    if f"{first}.gru_rel_pos_linear.weight" not in part:
+        raise ConvertError(f"WavLM: {first}.gru_rel_pos_linear.weight is missing (wav2vec 2 or HuBERT?)")
+    buckets, heads = part.shape(f"{first}.rel_attn_embed.weight", 2)
     dim = part.shape("feature_projection.projection.weight", 2)[0]
     ffn = part.shape("encoder.layers.0.feed_forward.intermediate_dense.weight", 2)[0]
     layers = part.count(LAYER)
     if dim % heads:
-        raise ConvertError(f"{part.find('encoder.layers.0.attention.rel_attn_embed.weight')}: {heads} heads do not divide {dim}")
+        raise ConvertError(f"{part.find(f'{first}.rel_attn_embed.weight')}: {heads} heads do not divide {dim}")
     shapes = {"hidden_size": dim, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": ffn}
     check_config(config, shapes | {"num_buckets": buckets})
     conv, norm = conv_stack(part, config)
@@ -129,7 +129,7 @@ def convert(stored, wanted, config, preprocessor, normalise):
     part.linear("proj", "feature_projection.projection", dim, conv["dims"][-1])
     position = position_conv(part, dim, config)
     part.norm("ln", "encoder.layer_norm", dim)
-    part.f32("relative.weight", "encoder.layers.0.attention.rel_attn_embed.weight", (buckets, heads))
+    part.f32("relative.weight", f"{first}.rel_attn_embed.weight", (buckets, heads))
     for n in range(layers):
         block(part, n, dim, ffn, heads)
     refuse(part.left(), "is no part of WavLM as Earshot knows it")

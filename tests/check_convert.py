@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """tools/convert, over tiny checkpoints of every public layout: convert/tests, in the Python that has what they need."""
+
 import os
 import pathlib
 import subprocess

@@ -132,7 +132,11 @@ def backbone(name, seed=2, spare=False, dtype=torch.float16):
     for n in range(layers):
         block = (norm("ln0", dim) if n == 0 else {}) | norm("ln1", dim) | norm("ln2", dim)
         block |= {f"att.{key}": value for key, value in attention(n, dim, ranks, spare).items()}
-        block |= {"ffn.x_k": torch.rand(1, 1, dim), "ffn.key.weight": linear(ffn, dim), "ffn.value.weight": linear(dim, ffn)}
+        block |= {
+            "ffn.x_k": torch.rand(1, 1, dim),
+            "ffn.key.weight": linear(ffn, dim),
+            "ffn.value.weight": linear(dim, ffn),
+        }
         tensors |= {f"blocks.{n}.{key}": value.to(dtype) for key, value in block.items()}
     tensors |= {key: value.to(dtype) for key, value in norm("ln_out", dim).items()}
     return tensors | {"head.weight": linear(rows, dim, 2.0).to(dtype)}
@@ -146,7 +150,10 @@ def adapter(encoder_dim, dim, kernel=3, hidden=None, seed=3):
     if kernel:
         tensors["conv.weight"] = torch.randn(hidden, encoder_dim, kernel) * (encoder_dim * kernel) ** -0.5
         tensors["conv.bias"] = 0.2 * torch.randn(hidden)
-    tensors |= {"proj.0.weight": linear(hidden, hidden if kernel else encoder_dim), "proj.0.bias": 0.2 * torch.randn(hidden)}
+    tensors |= {
+        "proj.0.weight": linear(hidden, hidden if kernel else encoder_dim),
+        "proj.0.bias": 0.2 * torch.randn(hidden),
+    }
     tensors |= {"proj.2.weight": linear(dim, hidden), "proj.2.bias": 0.2 * torch.randn(dim)}
     return {name: value.half() for name, value in tensors.items()}
 
@@ -188,7 +195,9 @@ def main():
         return 0
     dim = RWKV7[args.backbone][0]
     mapped = adapter(encoder_dim(model), dim, args.kernel) if model else {}
-    tensors = full(args.layout, backbone(args.backbone, dtype=torch.bfloat16), encoder_state(model) if model else {}, mapped)
+    tensors = full(
+        args.layout, backbone(args.backbone, dtype=torch.bfloat16), encoder_state(model) if model else {}, mapped
+    )
     torch.save({name: value.to(torch.bfloat16) for name, value in tensors.items()}, args.out)
     if args.adapter_out:
         torch.save(mapped, args.adapter_out)

@@ -58,7 +58,8 @@ def add_metadata(writer, config, vocab, name):
     writer.add_counts("earshot.encoder", {key: encoder[key] for key in shape})
     writer.add_float32("earshot.encoder.rope_base", encoder["rope_base"])
     writer.add_counts("earshot.adapter", {key: adapter[key] for key in ("kernel", "stride", "padding")})
-    writer.add_counts("earshot.backbone", {key: backbone[key] for key in ("dim", "layers", "head_size", "ffn", "vocab")})
+    shape = ("dim", "layers", "head_size", "ffn", "vocab")
+    writer.add_counts("earshot.backbone", {key: backbone[key] for key in shape})
     Prompts(reply=[REPLY], text_begin=[TEXT], caption=[CAPTION], max_tokens=200).add_to(writer)
     writer.add_vocabulary(vocab)
 

@@ -125,7 +125,10 @@ def test_wavlm_from_a_folder(shop, encoders, name):
     assert ("encoder.conv.3.bias" in model.arrays, "encoder.conv.3.norm.weight" in model.arrays) == (large, large)
     same(model.arrays["encoder.conv.0.weight"], state["feature_extractor.conv_layers.0.conv.weight"].permute(0, 2, 1))
     same(model.arrays["encoder.relative.weight"], state["encoder.layers.0.attention.rel_attn_embed.weight"])
-    same(model.arrays["encoder.blocks.1.attn.gate.scale"], state["encoder.layers.1.attention.gru_rel_pos_const"].flatten())
+    same(
+        model.arrays["encoder.blocks.1.attn.gate.scale"],
+        state["encoder.layers.1.attention.gru_rel_pos_const"].flatten(),
+    )
     same(model.arrays["encoder.blocks.1.ln2.weight"], state["encoder.layers.1.final_layer_norm.weight"])
     whole = encoders[name][0].encoder.pos_conv_embed.conv.weight.detach().permute(0, 2, 1)
     np.testing.assert_allclose(model.arrays["encoder.position.weight"], whole, rtol=1e-6)
@@ -198,7 +201,12 @@ def test_types_by_part(shop, parts, kind):
     rank_8, one_channel = model.kinds["backbone.blocks.1.att.w2"], model.kinds["encoder.conv.0.weight"]
     assert rank_8 == ("F32" if kind in ("q8_0", "q4_0") else kind.upper())
     assert one_channel == ("F32" if other == "q8_0" else "F16")
-    vectors = ["backbone.blocks.0.att.r_k", "backbone.ln_out.weight", "encoder.relative.weight", "encoder.blocks.0.attn.gate.weight"]
+    vectors = [
+        "backbone.blocks.0.att.r_k",
+        "backbone.ln_out.weight",
+        "encoder.relative.weight",
+        "encoder.blocks.0.attn.gate.weight",
+    ]
     assert {model.kinds[name] for name in vectors} == {"F32"}
     exact = parts[0]["head.weight"].float().numpy()
     coarse = {"f32": 0, "f16": 0, "bf16": 0.01, "q8_0": 0.01, "q4_0": 0.2}[kind]
@@ -232,6 +240,21 @@ def test_the_summary(shop, parts):
         assert part in said
     tensors = make.full("newer", backbone, encoder, adapter) | {"step": torch.zeros(1)}
     assert "step, which is unknown" in shop.run(shop.save(tensors))[1]
+
+
+def test_the_bar_on_a_terminal(monkeypatch):
+    import io
+
+    from convert.report import Progress
+
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", screen)
+    progress = Progress(100)
+    for _ in range(100):
+        progress.advance(1)
+    assert "[###############               ]  50 %" in screen.getvalue()
+    assert screen.getvalue().count("\n") == 1
 
 
 def test_a_folder_that_says_do_not_normalise_but_has_no_tokenizer(shop, encoders):

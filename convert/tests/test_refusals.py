@@ -3,11 +3,14 @@
 import json
 import os
 import pickle
+import shutil
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from convert import gguf_file
 from convert.tests.conftest import make
 
 
@@ -57,8 +60,16 @@ def test_a_pickle_that_wants_to_run_code(shop, whole_file):
     assert not trap.exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"hello, world, this is text", b"GGUF\3\0\0\0" + bytes(32), b"\x80\x02garbage" * 9,
-                                  b"\x10\0\0\0\0\0\0\0{\"a\": nonsense!!}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello, world, this is text",
+        b"GGUF\3\0\0\0" + bytes(32),
+        b"\x80\x02garbage" * 9,
+        b'\x10\0\0\0\0\0\0\0{"a": nonsense!!}',
+    ],
+)
 def test_what_is_no_checkpoint(shop, data):
     path = shop.folder / "x.pth"
     path.write_bytes(data)
@@ -71,29 +82,55 @@ def test_a_file_that_is_not_there_and_a_list(shop):
     assert "no tensors at its top level" in shop.refuses(shop.save({"state_dict": {"emb.weight": torch.zeros(3)}}))
 
 
-@pytest.mark.parametrize("name", ["llm.blocks.1.att.w2", "llm.blocks.0.ln0.bias", "llm.head.weight", "proj.proj.2.bias",
-                                  "llm.blocks.0.att.r_k", "encoder.model.encoder.layers.1.attention.gru_rel_pos_const",
-                                  "encoder.model.encoder.layers.0.feed_forward.output_dense.bias",
-                                  "encoder.model.feature_extractor.conv_layers.0.layer_norm.weight"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llm.blocks.1.att.w2",
+        "llm.blocks.0.ln0.bias",
+        "llm.head.weight",
+        "proj.proj.2.bias",
+        "llm.blocks.0.att.r_k",
+        "encoder.model.encoder.layers.1.attention.gru_rel_pos_const",
+        "encoder.model.encoder.layers.0.feed_forward.output_dense.bias",
+        "encoder.model.feature_extractor.conv_layers.0.layer_norm.weight",
+    ],
+)
 def test_a_missing_tensor(shop, tensors, name):
     del tensors[name]
     said = shop.refuses(shop.save(tensors))
     assert f"{name.split('.', 1)[1].removeprefix('model.')} is missing" in said
 
 
-@pytest.mark.parametrize("name", ["llm.blocks.1.att.qq.weight", "llm.blocks.0.ffn.s_emb.weight", "llm.blocks.1.ln3.weight",
-                                  "proj.pre_norm.weight", "encoder.model.encoder.layers.1.extra.weight",
-                                  "llm.blocks.1.ln0.weight"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llm.blocks.1.att.qq.weight",
+        "llm.blocks.0.ffn.s_emb.weight",
+        "llm.blocks.1.ln3.weight",
+        "proj.pre_norm.weight",
+        "encoder.model.encoder.layers.1.extra.weight",
+        "llm.blocks.1.ln0.weight",
+    ],
+)
 def test_a_tensor_that_would_change_the_result(shop, tensors, name):
     tensors[name] = torch.zeros(64)
     assert name in shop.refuses(shop.save(tensors))
 
 
-@pytest.mark.parametrize("name", ["llm.blocks.1.att.w2", "llm.blocks.0.att.x_r", "llm.blocks.1.ffn.value.weight",
-                                  "proj.conv.weight", "proj.proj.2.weight", "llm.head.weight",
-                                  "encoder.model.encoder.layers.1.attention.k_proj.weight",
-                                  "encoder.model.encoder.pos_conv_embed.conv.parametrizations.weight.original0",
-                                  "encoder.model.feature_extractor.conv_layers.4.conv.weight"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llm.blocks.1.att.w2",
+        "llm.blocks.0.att.x_r",
+        "llm.blocks.1.ffn.value.weight",
+        "proj.conv.weight",
+        "proj.proj.2.weight",
+        "llm.head.weight",
+        "encoder.model.encoder.layers.1.attention.k_proj.weight",
+        "encoder.model.encoder.pos_conv_embed.conv.parametrizations.weight.original0",
+        "encoder.model.feature_extractor.conv_layers.4.conv.weight",
+    ],
+)
 def test_a_wrong_shape(shop, tensors, name):
     tensors[name] = torch.cat([tensors[name]] * 2, -1).clone()
     said = shop.refuses(shop.save(tensors))
@@ -107,8 +144,15 @@ def test_shapes_that_contradict_each_other_are_named(shop, tensors):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("name", ["llm.emb.weight", "llm.blocks.1.ln2.bias", "encoder.model.encoder.layers.1.layer_norm.weight",
-                                  "encoder.model.encoder.pos_conv_embed.conv.parametrizations.weight.original1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llm.emb.weight",
+        "llm.blocks.1.ln2.bias",
+        "encoder.model.encoder.layers.1.layer_norm.weight",
+        "encoder.model.encoder.pos_conv_embed.conv.parametrizations.weight.original1",
+    ],
+)
 def test_values_that_are_no_numbers(shop, tensors, name, value):
     tensors[name] = tensors[name].clone()
     tensors[name].view(-1)[-1] = value
@@ -128,9 +172,15 @@ def test_values_and_types_that_do_not_fit(shop, tensors):
     assert "llm.emb.weight: 1099511627776 rows" in shop.refuses(shop.save(endless))
 
 
-@pytest.mark.parametrize("name, version", [("time_maa_x", "RWKV-6"), ("time_faaaa", "RWKV-5"), ("time_first", "RWKV-4")])
+@pytest.mark.parametrize(
+    "name, version", [("time_maa_x", "RWKV-6"), ("time_faaaa", "RWKV-5"), ("time_first", "RWKV-4")]
+)
 def test_older_versions_of_rwkv(shop, name, version):
-    tensors = {"emb.weight": torch.zeros(9, 64), "blocks.0.att.time_decay": torch.zeros(64), f"blocks.0.att.{name}": torch.zeros(64)}
+    tensors = {
+        "emb.weight": torch.zeros(9, 64),
+        "blocks.0.att.time_decay": torch.zeros(64),
+        f"blocks.0.att.{name}": torch.zeros(64),
+    }
     said = shop.refuses(shop.save(tensors))
     assert f"blocks.0.att.{name}" in said and version in said
 
@@ -139,7 +189,10 @@ def test_other_models(shop):
     assert "model.layers.0.x" in shop.refuses(shop.save({"model.layers.0.x": torch.zeros(3)}))
     tensors = make.full("older", make.backbone("rwkv7-mini"), {"vision_model.x": torch.zeros(3)}, make.adapter(64, 64))
     assert "neither Whisper nor WavLM" in shop.refuses(shop.save(tensors))
-    tensors = make.backbone("rwkv7-mini") | {"modality.state.x": torch.zeros(3), "modality.world_encoder.x": torch.zeros(3)}
+    tensors = make.backbone("rwkv7-mini") | {
+        "modality.state.x": torch.zeros(3),
+        "modality.world_encoder.x": torch.zeros(3),
+    }
     assert "modality.state.x" in shop.refuses(shop.save(tensors))
 
 
@@ -163,14 +216,45 @@ def test_output_is_not_an_input_and_has_a_folder(shop):
     assert "no such folder" in shop.refuses(checkpoint, "-o", shop.folder / "none" / "x.gguf")
 
 
+def test_a_full_disk_and_an_interruption(shop, monkeypatch):
+    checkpoint = shop.save(make.backbone("rwkv7-mini"))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+        assert "0 MB free, the file needs" in shop.refuses(checkpoint)
+    monkeypatch.setattr(gguf_file, "packed", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    status, _, said = shop.run(checkpoint)
+    assert status == 130 and "nothing was written" in said and not list(shop.folder.glob("*gguf*"))
+
+
 WRONG = {
-    "wavlm-mini": {"hidden_act": "relu", "feat_extract_activation": "silu", "feat_extract_norm": "batch", "add_adapter": True,
-                   "pos_conv_depth": 5, "conv_pos_batch_norm": True, "num_hidden_layers": 3, "num_attention_heads": 4,
-                   "conv_stride": [5, 2], "num_buckets": 64, "conv_dim": [16] * 7, "conv_bias": True, "model_type": "hubert",
-                   "num_conv_pos_embedding_groups": 8, "max_bucket_distance": 80.5, "layer_norm_eps": 0},
-    "whisper-mini": {"activation_function": "relu", "d_model": 65, "encoder_layers": 3, "encoder_ffn_dim": 4,
-                     "num_mel_bins": 128, "encoder_attention_heads": 7, "max_source_positions": 1400},
-}  # fmt: skip
+    "wavlm-mini": {
+        "hidden_act": "relu",
+        "feat_extract_activation": "silu",
+        "feat_extract_norm": "batch",
+        "add_adapter": True,
+        "pos_conv_depth": 5,
+        "conv_pos_batch_norm": True,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "conv_stride": [5, 2],
+        "num_buckets": 64,
+        "conv_dim": [16] * 7,
+        "conv_bias": True,
+        "model_type": "hubert",
+        "num_conv_pos_embedding_groups": 8,
+        "max_bucket_distance": 80.5,
+        "layer_norm_eps": 0,
+    },
+    "whisper-mini": {
+        "activation_function": "relu",
+        "d_model": 65,
+        "encoder_layers": 3,
+        "encoder_ffn_dim": 4,
+        "num_mel_bins": 128,
+        "encoder_attention_heads": 7,
+        "max_source_positions": 1400,
+    },
+}
 PREPROCESSOR = {"n_fft": 512, "hop_length": 80, "chunk_length": 10, "feature_size": 128, "sampling_rate": 8000}
 CASES = [(name, "config.json", key, value) for name, keys in WRONG.items() for key, value in keys.items()]
 CASES += [("whisper-mini", "preprocessor_config.json", key, value) for key, value in PREPROCESSOR.items()]
@@ -201,10 +285,21 @@ def test_folders_that_lack_something(shop, encoders):
     assert "has no model.safetensors or pytorch_model.bin" in shop.refuses(checkpoint, *options)
 
 
-@pytest.mark.parametrize("line, why", [("257 'ab' 3", "says 3 bytes, has 2"), ("257 __import__('os') 5", "line 257"),
-                                       ("x 'ab' 2", "line 257"), ("97 'ab' 2", "given before"), ("257 'a' 1", "given before"),
-                                       ("400 'ab' 2", "320 rows"), ("257 '' 0", "line 257"), ("257", "line 257"),
-                                       ("257 'ab", "line 257"), ("0 'ab' 2", "id 0")])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, why",
+    [
+        ("257 'ab' 3", "says 3 bytes, has 2"),
+        ("257 __import__('os') 5", "line 257"),
+        ("x 'ab' 2", "line 257"),
+        ("97 'ab' 2", "given before"),
+        ("257 'a' 1", "given before"),
+        ("400 'ab' 2", "320 rows"),
+        ("257 '' 0", "line 257"),
+        ("257", "line 257"),
+        ("257 'ab", "line 257"),
+        ("0 'ab' 2", "id 0"),
+    ],
+)
 def test_a_bad_line_of_the_vocabulary(shop, line, why):
     lines = (shop.folder / "rwkv_vocab_v20230424.txt").read_text(encoding="utf-8").splitlines()[:256]
     (shop.folder / "v.txt").write_text("\n".join([*lines, line]) + "\n", encoding="utf-8")
@@ -214,5 +309,7 @@ def test_a_bad_line_of_the_vocabulary(shop, line, why):
 
 def test_a_vocabulary_without_a_byte(shop):
     (shop.folder / "v.txt").write_text("1 'a' 1\n")
-    assert "the byte 0 is no token" in shop.refuses(shop.save(make.backbone("rwkv7-mini")), "--vocab", shop.folder / "v.txt")
+    assert "the byte 0 is no token" in shop.refuses(
+        shop.save(make.backbone("rwkv7-mini")), "--vocab", shop.folder / "v.txt"
+    )
     assert "none.txt" in shop.refuses(shop.folder / "model.pth", "--vocab", shop.folder / "none.txt")

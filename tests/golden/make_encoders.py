@@ -1,11 +1,11 @@
-"""Golden vectors of public encoders and checkpoints: whisper, wavlm_base, wavlm_large, generation_{old,new}, world.
+"""Golden vectors of public encoders, checkpoints and the tokenizer: whisper, wavlm_*, generation_*, world_*.
 
-    python tests/golden/make_encoders.py      from the repository's root, with torch, transformers, gguf, safetensors, rwkv
+    python tests/golden/make_encoders.py         from the repository's root, with transformers and convert's requirements
 
-Tiny random models of transformers' own classes, and a tiny RWKV-7, become model files through tools/convert; the vectors
-come from transformers over tests/golden/pcm.npy, and the text from the public `rwkv` package (CPU float32). All weights
-are exact in half precision, so the F16 matrices are exact; WavLM's positional kernel is rounded in the file and the reference
-takes it from there.
+Tiny random models of transformers' own classes, and a tiny RWKV-7, become model files through tools/convert; the
+vectors come from transformers over tests/golden/pcm.npy, and the text from the public `rwkv` package (CPU float32). All
+weights are exact in half precision, so the F16 matrices are exact; WavLM's positional kernel is rounded in the file and
+the reference takes it from there.
 
     whisper_mel [2 K, 80]               K = 126 rows are kept of 30 s
     whisper_stem, _layer0, _layer1, _encoder [K, 64], _adapter [R, 64]      stem: what enters layer 0
@@ -43,13 +43,12 @@ MARGIN = 0.01  # between the best and the second logit, so that rounding decides
 WORDS = [b"User", b"\x16Ass", b"istant", b"t:", b" the", b"\n\n"]
 SMALL_WAVLM = {"num_hidden_layers": 1, "intermediate_size": 64}
 WORLD_TEXT = (
-    "Turn the lights on, please! 3.14159 \u00d7 10\u207b\u00b2  =  0.0314\r\n\tdef f(x):\n        return x ** 2\n\n\n"
-    "Gr\u00fc\u00dfe aus M\u00fcnchen; \u00e7a va? \u017b\u00f3\u0142\u0107. \u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440. "
-    "\u0393\u03b5\u03b9\u03ac. \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u0928\u092e\u0938\u094d\u0924\u0947 "
-    "\u4f60\u597d\uff0c\u4e16\u754c\u3002\u3053\u3093\u306b\u3061\u306f \uc548\ub155\ud558\uc138\uc694 \u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35 "
-    "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467\u2764\ufe0f\U0001f1e9\U0001f1ea \U00012000\u200b\u00a0e\u0301 "
-    "\x16User:what?\x17\x16Assistant:\x01\x02\x1b[0m\x7f" + " " * 130 + "=" * 70 + "https://example.org/a_b?c=d&e=%20#f"
-)  # fmt: skip
+    "Turn the lights on, please! 3.14159 × 10⁻²  =  0.0314\r\n\tdef f(x):\n        return x ** 2\n\n"
+    "\nGrüße aus München; ça va? Żółć. Привет, мир. Γειά. שלום مرحبا नम"
+    "स\u094dते 你好，世界。こんにちは 안녕하세요 สวัสดี 😀👨\u200d"
+    "👩\u200d👧❤\ufe0f🇩🇪 𒀀\u200b\xa0e\u0301 \x16User:what?\x17\x16Assistant:\x01\x02\x1b[0"
+    "m\x7f" + " " * 130 + "=" * 70 + "https://example.org/a_b?c=d&e=%20#f"
+)
 
 
 def write_vocabulary(path):
@@ -58,7 +57,16 @@ def write_vocabulary(path):
 
 
 def convert(out, checkpoint, *options):
-    arguments = [str(checkpoint), "-o", str(out), "--type", "f16", "--name", f"tiny random {out.stem}", *map(str, options)]
+    arguments = [
+        str(checkpoint),
+        "-o",
+        str(out),
+        "--type",
+        "f16",
+        "--name",
+        f"tiny random {out.stem}",
+        *map(str, options),
+    ]
     assert cli.main(arguments) == 0
     assert out.stat().st_size < 800_000
 
