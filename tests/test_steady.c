@@ -106,7 +106,11 @@ static void an_hour_allocates_nothing_and_stays_flat(void **state)
         fail_msg("%s", error.message);
     m->decoding.max_tokens = 8;
     struct recogniser_config config = {
-        .partial_ms = 240, .reply = true, .sink = on_event, .user = &c};
+        .partial_ms = 240,
+        .reply = true,
+        .sampling = {.temperature = 1.0f, .top_p = 0.9f, .frequency_penalty = 0.2f},
+        .sink = on_event,
+        .user = &c};
     assert_int_equal(recogniser_create(&c.recogniser, m, &config, &error), 0);
     assert_int_equal(frontend_create(&f, NULL, on_piece, &c), 0);
 
