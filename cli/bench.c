@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum {
@@ -19,6 +20,7 @@ enum {
     SILENCE_S = 60,
     PREFILL_ROWS = 64,
     DECODE_TOKENS = 64,
+    CHAIN_TOKENS = 40, /* for AUDIO_S seconds: brisk speech */
     STREAM_BYTES = 256 << 20,
 };
 
@@ -135,6 +137,52 @@ static int bench_backbone(struct bench *b)
     return code;
 }
 
+/* An utterance from its first sample to its text, of as many tokens as people say in the time. */
+static int bench_chain(struct bench *b, struct error *error)
+{
+    struct model *m = b->session.model;
+    const struct backend_ops *op = m->backend->ops;
+    size_t count = (size_t)AUDIO_S * RATE_HZ, vocab = backbone_vocab(m->backbone);
+    double times[RUNS];
+    struct features *f = NULL;
+    struct state *s = NULL;
+    struct features_rows out;
+    float *audio = make_audio(count), *logits = op->alloc(m->backend, vocab);
+    int code = features_create(&f, m, error);
+    if (!code &&
+        (!audio || !logits || state_create(&s, m->backend, backbone_state_shape(m->backbone))))
+        code = error_set(error, -1, "out of memory");
+    for (int run = 0; !code && run < RUNS; run++) {
+        double begin = seconds(CLOCK_MONOTONIC);
+        features_begin(f);
+        state_reset(s);
+        for (size_t i = 0; i < count; i += FEATURES_BLOCK) {
+            size_t n = count - i < FEATURES_BLOCK ? count - i : FEATURES_BLOCK;
+            features_push(f, audio + i, n, &out);
+            backbone_push_rows(m->backbone, s, out.adapter, out.adapter_count, NULL);
+        }
+        while (features_end(f, &out))
+            backbone_push_rows(m->backbone, s, out.adapter, out.adapter_count, NULL);
+        uint32_t id = m->caption.count ? m->caption.ids[0] : 1;
+        for (int i = 0; i < CHAIN_TOKENS; i++) {
+            backbone_push_tokens(m->backbone, s, &id, 1, logits);
+            id = decoding_greedy(&m->decoding, m->backend, logits, vocab);
+        }
+        times[run] = seconds(CLOCK_MONOTONIC) - begin;
+    }
+    if (!code) {
+        double mid = median(times, RUNS);
+        printf("%-34s %10.3f %-9s  (%d s of audio and %d tokens in %.2f s; %.2f to %.2f)\n",
+               "whole chain, real-time factor", mid / AUDIO_S, "", AUDIO_S, CHAIN_TOKENS, mid,
+               times[0], times[RUNS - 1]);
+    }
+    state_destroy(s);
+    features_destroy(f);
+    op->free(m->backend, logits);
+    free(audio);
+    return code;
+}
+
 /* What one thread reads from memory, the limit of decoding. */
 static void bench_memory(void)
 {
@@ -244,13 +292,22 @@ static int bench_silence(struct bench *b, struct error *error)
     return code;
 }
 
+static double resident_mb(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1000;
+}
+
 static int bench_all(struct bench *b, const char *path, struct error *error)
 {
     struct model *m = b->session.model;
-    printf("model %s, backend %s\n", m->name, m->backend->ops->name);
     int code = m->encoder ? bench_features(b, error) : 0;
     if (!code && bench_backbone(b))
         return error_set(error, -1, "out of memory");
+    if (!code && m->encoder)
+        code = bench_chain(b, error);
+    printf("%-34s %10.0f %-9s\n", "resident, at most", resident_mb(), "MB");
     bench_memory();
     if (!code && m->encoder)
         code = bench_silence(b, error);
@@ -282,8 +339,14 @@ int command_bench(int argc, char **argv)
         return usage(stderr, EXIT_USAGE);
     static struct bench b = {.next_id = 1};
     struct error error;
+    double begin = seconds(CLOCK_MONOTONIC);
     if (offline_open(&b.session, &o, &error))
         return offline_fail("bench", &error);
+    struct model *m = b.session.model;
+    printf("model %s, backend %s\n", m->name, m->backend->ops->name);
+    printf("%-34s %10.0f %-9s  (file %.0f MB, resident at most %.0f MB)\n", "loading",
+           1000 * (seconds(CLOCK_MONOTONIC) - begin), "ms", (double)gguf_size(m->gguf) / 1e6,
+           resident_mb());
     int code = bench_all(&b, argv[optind], &error);
     offline_close(&b.session);
     return code ? offline_fail("bench", &error) : EXIT_DONE;

@@ -554,6 +554,11 @@ const char *gguf_path(const struct gguf *g)
     return g->path;
 }
 
+size_t gguf_size(const struct gguf *g)
+{
+    return g->map.size;
+}
+
 uint64_t gguf_fingerprint(const struct gguf *g)
 {
     uint64_t hash = hash_bytes(HASH_START, g->map.data, g->header_size);

@@ -51,6 +51,7 @@ int gguf_open_memory(struct gguf **out, const void *data, size_t size, struct er
 void gguf_close(struct gguf *g);
 
 const char *gguf_path(const struct gguf *g);     /* for messages, shortened at the front */
+size_t gguf_size(const struct gguf *g);          /* bytes of the file */
 uint64_t gguf_fingerprint(const struct gguf *g); /* of all metadata, shapes and some weights */
 const char *gguf_type_name(enum gguf_type type); /* "u32" ... */
 
