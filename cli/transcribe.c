@@ -263,6 +263,7 @@ int command_transcribe(int argc, char **argv)
     struct transcript t = {.next_id = 1, .longest_ms = encoder ? encoder->info.max_ms : 0};
     struct recogniser_config config = {.reply = format == FORMAT_JSON,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
+                                       .min_phones = RECOGNISER_MIN_PHONES,
                                        .sink = on_event,
                                        .user = &t};
     int code = EXIT_FAILED;

@@ -33,6 +33,7 @@ struct config {
     bool partials;
     int partial_ms;
     float min_confidence;
+    float min_phones;
     int history; /* completed utterances kept in memory */
     struct endpoint_config endpoint;
 

@@ -19,6 +19,7 @@ enum {
 
 enum piece_type {
     PIECE_BEGIN,
+    PIECE_HOLD,
     PIECE_AUDIO,
     PIECE_END,
     PIECE_DROP,

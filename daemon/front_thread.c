@@ -69,6 +69,9 @@ static void take_piece(void *user, const struct frontend_piece *p)
         piece->stamp = (uint32_t)atomic_load(&f->engine->stamp);
         f->id = next_id(f->id);
         break;
+    case FRONTEND_HOLD:
+        piece->type = PIECE_HOLD;
+        break;
     case FRONTEND_AUDIO:
         piece->type = PIECE_AUDIO;
         break;

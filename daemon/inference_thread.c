@@ -99,6 +99,7 @@ static int load(struct inference *i, struct error *error)
         .sampling = c->reply,
         .sink = take_event,
         .min_confidence = c->min_confidence,
+        .min_phones = c->min_phones,
         .cancelled = is_cancelled,
         .user = i,
     };
@@ -112,9 +113,12 @@ static void complete(struct inference *i, int64_t time_us)
         recogniser_cancel(i->recogniser);
         return;
     }
-    send_text(i, ENGINE_BUSY, 1, "");
+    bool hearing = recogniser_is_hearing(i->recogniser);
+    if (hearing)
+        send_text(i, ENGINE_BUSY, 1, "");
     recogniser_end(i->recogniser, time_us);
-    send_text(i, ENGINE_BUSY, 0, "");
+    if (hearing)
+        send_text(i, ENGINE_BUSY, 0, "");
 }
 
 /* False: that was the last piece. */
@@ -126,6 +130,10 @@ static bool take_piece(struct inference *i)
         i->open = true;
         i->stamp = p->stamp;
         recogniser_begin(i->recogniser, p->id, p->time_us);
+        return true;
+    case PIECE_HOLD:
+        if (i->open)
+            recogniser_hold(i->recogniser);
         return true;
     case PIECE_AUDIO:
         if (i->open)

@@ -173,6 +173,9 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
     }
     const struct encoder_info *info = &m->encoder->info;
     r = adapter_create(&m->adapter, m->gguf, m->backend, info->dim, info->max_rows, error);
+    if (r == 0) {
+        r = phones_create(&m->phones, m->gguf, m->backend, info->dim, info->max_rows, error);
+    }
     if (r == 0 && adapter_dim(m->adapter) != backbone_dim(m->backbone)) {
         return error_set(error, -EINVAL,
                          "%s: adapter.proj.2.weight makes rows of %zu, the "
@@ -236,6 +239,7 @@ void model_destroy(struct model *m)
         return;
     }
     tokenizer_destroy(m->tokenizer);
+    phones_destroy(m->phones);
     adapter_destroy(m->adapter);
     encoder_destroy(m->encoder);
     backbone_destroy(m->backbone);

@@ -10,6 +10,7 @@
 #include "model/backbone.h"
 #include "model/encoder.h"
 #include "model/gguf.h"
+#include "model/phones.h"
 #include "model/sampler.h"
 #include "model/state.h"
 #include "model/tokenizer.h"
@@ -31,6 +32,7 @@ struct model {
     struct backend *backend; /* not owned */
     struct encoder *encoder; /* NULL: a text-only model */
     struct adapter *adapter; /* NULL with encoder */
+    struct phones *phones;   /* NULL where the file has no such head */
     struct backbone *backbone;
     struct tokenizer *tokenizer;
     struct prompt audio_begin, caption, reply, text_begin;

@@ -20,6 +20,7 @@ struct features {
     float *frames;       /* host [logmel_bound(FEATURES_BLOCK), bins] */
     float *encoder_rows; /* backend memory, room for a push */
     float *adapter_rows; /* backend memory, room for a push */
+    float *phones;       /* host, room for a push */
     enum ending ending;
 };
 
@@ -43,7 +44,8 @@ static int create_rows(struct features *f, size_t input, struct error *error)
     f->encoder_rows = op->alloc(m->backend, info->max_rows * info->dim);
     f->adapter_rows = op->alloc(m->backend, adapter_rows_bound(m->adapter, info->max_rows) *
                                                 adapter_dim(m->adapter));
-    if (!f->encoder_rows || !f->adapter_rows)
+    f->phones = calloc(info->max_rows, sizeof(float));
+    if (!f->encoder_rows || !f->adapter_rows || !f->phones)
         return error_set(error, -ENOMEM, "no memory for encoder rows");
     return 0;
 }
@@ -82,6 +84,7 @@ void features_destroy(struct features *f)
     be->ops->free(be, f->encoder_rows);
     be->ops->free(be, f->adapter_rows);
     free(f->frames);
+    free(f->phones);
     free(f);
 }
 
@@ -95,6 +98,20 @@ void features_begin(struct features *f)
     f->ending = ENDING_INPUT;
 }
 
+/* What follows from the encoder's rows. */
+static void adapt(struct features *f, struct features_rows *out)
+{
+    struct model *m = f->model;
+    if (out->encoder_count == 0)
+        return;
+    out->adapter_count =
+        adapter_push(m->adapter, f->encoder_rows, out->encoder_count, f->adapter_rows);
+    if (m->phones) {
+        phones_hear(m->phones, f->encoder_rows, out->encoder_count, f->phones);
+        out->phones = f->phones;
+    }
+}
+
 /* input: samples or frames. */
 static void encode(struct features *f, const float *input, size_t count, struct features_rows *out)
 {
@@ -103,9 +120,7 @@ static void encode(struct features *f, const float *input, size_t count, struct 
     out->adapter = f->adapter_rows;
     if (count)
         out->encoder_count = e->ops->push(e, input, count, f->encoder_rows);
-    if (out->encoder_count)
-        out->adapter_count =
-            adapter_push(f->model->adapter, f->encoder_rows, out->encoder_count, f->adapter_rows);
+    adapt(f, out);
 }
 
 void features_push(struct features *f, const float *samples, size_t count,
@@ -148,10 +163,8 @@ bool features_end(struct features *f, struct features_rows *out)
         return true;
     case ENDING_ENCODER:
         out->encoder_count = e->ops->flush(e, f->encoder_rows);
-        if (out->encoder_count > 0)
-            out->adapter_count =
-                adapter_push(a, f->encoder_rows, out->encoder_count, f->adapter_rows);
-        else
+        adapt(f, out);
+        if (out->encoder_count == 0)
             f->ending = ENDING_ADAPTER;
         return true;
     case ENDING_ADAPTER:

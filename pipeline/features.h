@@ -21,6 +21,7 @@ struct features_rows {
     size_t mel_count;
     const float *encoder; /* backend memory [encoder_count, encoder dim] */
     size_t encoder_count;
+    const float *phones;  /* host [encoder_count], 1 - P(blank); NULL: the model has no such head */
     const float *adapter; /* backend memory [adapter_count, backbone dim] */
     size_t adapter_count;
 };

@@ -172,6 +172,8 @@ static void on_event(struct frontend *f, enum endpoint_event event)
     case ENDPOINT_CUT:
         close_at(f, frame_to_sample(f, f->endpoint.end_frame));
         open_at(f, f->handed);
+        if (f->endpoint.held)
+            emit(f, FRONTEND_HOLD, f->handed);
         break;
     case ENDPOINT_NONE:
         break;
@@ -217,6 +219,7 @@ void frontend_push(struct frontend *f, const float *samples, size_t count)
 void frontend_hold(struct frontend *f)
 {
     on_event(f, endpoint_hold(&f->endpoint));
+    emit(f, FRONTEND_HOLD, f->handed);
 }
 
 void frontend_finish(struct frontend *f)

@@ -18,6 +18,7 @@ enum {
 
 enum frontend_piece_type {
     FRONTEND_BEGIN, /* an utterance begins */
+    FRONTEND_HOLD,  /* push-to-talk: it is one, whatever is heard */
     FRONTEND_AUDIO, /* samples of it, in order */
     FRONTEND_END,   /* it is over */
     FRONTEND_DROP,  /* it is cancelled */

@@ -25,6 +25,7 @@ enum {
     PARTIAL_MIN_MS = 240,
     PARTIAL_COST_FACTOR = 4, /* time between partial results over the time one takes, at least */
     ASK_TOKENS_MAX = 1024,
+    PHONE_ROWS = 15, /* encoder rows whose phones are counted together: 300 ms */
 };
 
 struct recogniser {
@@ -41,6 +42,9 @@ struct recogniser {
     int64_t heard;        /* samples of this utterance */
     int64_t next_partial; /* sample count at which the next partial result is due */
     bool open;
+    bool told;                /* the utterance has been announced */
+    float phones[PHONE_ROWS]; /* of the last encoder rows, a ring */
+    size_t phones_at;
     bool stopped;                  /* the text ended with a stop token, not at its length */
     struct text text;              /* over event.text */
     struct event event;            /* the one being made */
@@ -216,8 +220,34 @@ static void partial(struct recogniser *r)
     emit(r, EVENT_UTTERANCE_UPDATED);
 }
 
+/* The utterance is speech. */
+static void announce(struct recogniser *r)
+{
+    if (r->told)
+        return;
+    r->told = true;
+    text_clear(&r->text);
+    emit(r, EVENT_UTTERANCE_STARTED);
+}
+
+/* Phones of encoder rows; announces when there are enough. */
+static void count_phones(struct recogniser *r, const float *phones, size_t count)
+{
+    for (size_t i = 0; i < count && !r->told; i++) {
+        float sum = 0.0f;
+        r->phones[r->phones_at] = phones[i];
+        r->phones_at = (r->phones_at + 1) % PHONE_ROWS;
+        for (size_t j = 0; j < PHONE_ROWS; j++)
+            sum += r->phones[j];
+        if (sum > r->config.min_phones)
+            announce(r);
+    }
+}
+
 static void take_rows(struct recogniser *r, const struct features_rows *rows)
 {
+    if (rows->phones)
+        count_phones(r, rows->phones, rows->encoder_count);
     if (rows->adapter_count)
         backbone_push_rows(r->model->backbone, r->hearing, rows->adapter, rows->adapter_count,
                            NULL);
@@ -257,7 +287,7 @@ static void partial_when_due(struct recogniser *r)
 {
     int64_t step = partial_step(r);
     uint64_t begin = now_us();
-    if (r->rows > 0)
+    if (r->rows > 0 && r->told)
         partial(r);
     int64_t cost = (int64_t)(now_us() - begin) * FEATURES_RATE_HZ / 1000000;
     r->next_partial += step * (1 + PARTIAL_COST_FACTOR * cost / step);
@@ -280,7 +310,21 @@ void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us)
     if (m->audio_begin.count)
         backbone_push_tokens(m->backbone, r->hearing, m->audio_begin.ids, m->audio_begin.count,
                              NULL);
-    emit(r, EVENT_UTTERANCE_STARTED);
+    r->told = false;
+    memset(r->phones, 0, sizeof(r->phones));
+    if (!m->phones || r->config.min_phones <= 0.0f)
+        announce(r);
+}
+
+void recogniser_hold(struct recogniser *r)
+{
+    if (r->open)
+        announce(r);
+}
+
+bool recogniser_is_hearing(const struct recogniser *r)
+{
+    return r->open && r->told;
 }
 
 void recogniser_push(struct recogniser *r, const float *samples, size_t count)
@@ -343,6 +387,10 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     uint64_t begin = now_us();
     struct event *e = &r->event;
     hear_end(r);
+    if (!r->told) {
+        r->open = false;
+        return;
+    }
     state_copy(r->fork, r->hearing);
     text_clear(&r->text);
     bool whole = r->rows == 0 || decode_caption(r);
@@ -365,7 +413,8 @@ void recogniser_cancel(struct recogniser *r)
         return;
     r->open = false;
     text_clear(&r->text);
-    emit(r, EVENT_UTTERANCE_CANCELLED);
+    if (r->told)
+        emit(r, EVENT_UTTERANCE_CANCELLED);
 }
 
 void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id)
@@ -373,6 +422,9 @@ void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, u
     switch (piece->type) {
     case FRONTEND_BEGIN:
         recogniser_begin(r, (*next_id)++, piece->time_us);
+        break;
+    case FRONTEND_HOLD:
+        recogniser_hold(r);
         break;
     case FRONTEND_AUDIO:
         recogniser_push(r, piece->samples, piece->count);

@@ -21,7 +21,7 @@ enum {
 
 struct heard {
     int64_t begin[UTTERANCES_MAX], end[UTTERANCES_MAX]; /* samples */
-    size_t begun, ended, dropped;
+    size_t begun, ended, dropped, held;
     const float *source; /* [source_count], what was pushed */
     size_t source_count;
     int64_t next; /* the sample that must come next */
@@ -43,6 +43,11 @@ static void on_piece(void *user, const struct frontend_piece *p)
         assert_true(h->begun == 0 || at >= h->end[h->begun - 1]);
         h->begin[h->begun++] = at;
         h->next = at;
+        break;
+    case FRONTEND_HOLD:
+        assert_int_equal(at, h->next);
+        assert_true(h->begun > h->ended + h->dropped);
+        h->held++;
         break;
     case FRONTEND_AUDIO:
         assert_in_range(p->count, 1, FRONTEND_BLOCK);
@@ -202,6 +207,7 @@ static void push_to_talk_goes_on_in_the_next_utterance(void **state)
     printf("%zu utterances\n", h.begun);
     assert_true(h.begun >= 4);
     assert_int_equal(h.ended, h.begun);
+    assert_int_equal(h.held, h.begun);
     assert_int_equal(h.begin[0], 0);
     assert_int_equal(h.end[h.begun - 1], 1600 + 16000 * 7);
     for (size_t i = 0; i < h.begun; i++) {

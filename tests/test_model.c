@@ -129,6 +129,27 @@ static void the_adapter_gives_the_reference_rows(void **context)
     npy_free(&expected);
 }
 
+static void the_head_hears_the_reference_phones(void **context)
+{
+    struct fixture *f = *context;
+    struct npy input = golden("encoder");
+    struct npy expected = golden("phones");
+    float *rows = f->be->ops->alloc(f->be, input.count);
+    float *out = malloc(expected.count * sizeof(float));
+    assert_true(rows && out && f->model->phones);
+    f->be->ops->upload(f->be, rows, input.floats, input.count);
+    for (size_t at = 0; at < expected.count; at += 25) {
+        phones_hear(f->model->phones, rows + at * input.shape[1], 25, out + at);
+    }
+    double error = relative_error(out, expected.floats, expected.count);
+    printf("  phones: relative error %.1e\n", error);
+    assert_true(error < 1e-5);
+    f->be->ops->free(f->be, rows);
+    free(out);
+    npy_free(&input);
+    npy_free(&expected);
+}
+
 static void check_state(struct fixture *f)
 {
     struct npy att = golden("state_att_x");
@@ -363,6 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(the_encoder_gives_the_reference_rows),
         CASE(the_adapter_gives_the_reference_rows),
+        CASE(the_head_hears_the_reference_phones),
         CASE(tokens_give_the_reference_logits_and_states),
         CASE(what_is_heard_is_written_down),
         CASE(prompts_and_decoding_come_from_the_file),

@@ -75,10 +75,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct recogniser *create(struct fixture *f, int partial_ms, bool reply)
+static struct recogniser *create_wary(struct fixture *f, int partial_ms, bool reply,
+                                      float min_phones)
 {
     struct recogniser_config config = {.partial_ms = partial_ms,
                                        .reply = reply,
+                                       .min_phones = min_phones,
                                        .sink = on_event,
                                        .cancelled = cancelled,
                                        .user = &f->log};
@@ -88,6 +90,11 @@ static struct recogniser *create(struct fixture *f, int partial_ms, bool reply)
         fail_msg("%s", error.message);
     f->log.count = 0;
     return r;
+}
+
+static struct recogniser *create(struct fixture *f, int partial_ms, bool reply)
+{
+    return create_wary(f, partial_ms, reply, 0.0f);
 }
 
 static void utter(struct recogniser *r, const struct fixture *f, size_t samples, size_t chunk)
@@ -205,6 +212,90 @@ static void nothing_said_gives_an_empty_text(void **state)
     assert_int_equal(f->log.count, 2);
     assert_int_equal(f->log.events[1].type, EVENT_UTTERANCE_COMPLETED);
     assert_int_equal(f->log.events[1].size, 0);
+    recogniser_destroy(r);
+}
+
+/* The most phones that 300 ms of the speech have for this model, by its own head. */
+static float most_phones(struct fixture *f, size_t samples)
+{
+    float recent[15] = {0}, most = 0.0f;
+    size_t at = 0;
+    struct features *features;
+    struct features_rows rows;
+    assert_int_equal(features_create(&features, f->model, NULL), 0);
+    for (size_t i = 0; i < samples + FEATURES_BLOCK; i += FEATURES_BLOCK) {
+        size_t left = i < samples ? samples - i : 0;
+        if (left > 0)
+            features_push(features, f->speech + i, left < FEATURES_BLOCK ? left : FEATURES_BLOCK,
+                          &rows);
+        else
+            features_end(features, &rows);
+        assert_true(rows.encoder_count == 0 || rows.phones);
+        for (size_t j = 0; j < rows.encoder_count; j++) {
+            float sum = 0.0f;
+            recent[at++ % 15] = rows.phones[j];
+            for (size_t k = 0; k < 15; k++)
+                sum += recent[k];
+            most = sum > most ? sum : most;
+        }
+    }
+    features_destroy(features);
+    return most;
+}
+
+static void what_has_too_few_phones_is_not_told(void **state)
+{
+    struct fixture *f = *state;
+    float most = most_phones(f, 40000);
+    printf("at most %.3f phones in 300 ms\n", (double)most);
+    assert_true(most > 0.0f && most < 15.0f);
+
+    struct recogniser *r = create_wary(f, 240, true, most * 1.001f);
+    utter(r, f, 40000, 800);
+    assert_int_equal(f->log.count, 0);
+    recogniser_begin(r, 8, 0);
+    recogniser_push(r, f->speech, 20000);
+    assert_false(recogniser_is_hearing(r));
+    recogniser_cancel(r);
+    assert_int_equal(f->log.count, 0);
+    recogniser_destroy(r);
+}
+
+static void what_has_enough_phones_is_told_when_it_has(void **state)
+{
+    struct fixture *f = *state;
+    static char want[EVENT_TEXT_MAX];
+    struct recogniser *r = create(f, 0, false);
+    utter(r, f, 40000, 800);
+    strcpy(want, f->log.events[1].text);
+    recogniser_destroy(r);
+
+    r = create_wary(f, 0, false, most_phones(f, 40000) * 0.999f);
+    recogniser_begin(r, 8, 0);
+    assert_int_equal(f->log.count, 0);
+    recogniser_push(r, f->speech, 40000);
+    recogniser_end(r, 0);
+    assert_int_equal(f->log.count, 2);
+    assert_int_equal(f->log.events[0].type, EVENT_UTTERANCE_STARTED);
+    assert_string_equal(f->log.events[1].text, want);
+    recogniser_destroy(r);
+}
+
+static void what_is_held_is_told_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct recogniser *r = create_wary(f, 0, false, 15.0f);
+    recogniser_hold(r);
+    assert_int_equal(f->log.count, 0);
+    recogniser_begin(r, 8, 0);
+    assert_false(recogniser_is_hearing(r));
+    recogniser_hold(r);
+    recogniser_hold(r);
+    assert_true(recogniser_is_hearing(r));
+    assert_int_equal(f->log.count, 1);
+    recogniser_end(r, 0);
+    assert_int_equal(f->log.count, 2);
+    assert_int_equal(f->log.events[1].type, EVENT_UTTERANCE_COMPLETED);
     recogniser_destroy(r);
 }
 
@@ -668,6 +759,9 @@ int main(void)
         cmocka_unit_test(cancel_drops_the_utterance_once),
         cmocka_unit_test(a_cancelled_reply_ends_within_a_token),
         cmocka_unit_test(nothing_said_gives_an_empty_text),
+        cmocka_unit_test(what_has_too_few_phones_is_not_told),
+        cmocka_unit_test(what_has_enough_phones_is_told_when_it_has),
+        cmocka_unit_test(what_is_held_is_told_at_once),
         cmocka_unit_test(ask_answers_and_refuses_what_is_too_long),
         cmocka_unit_test(a_model_with_one_prompt_gives_its_text_once),
         cmocka_unit_test(a_text_is_asked_as_the_file_says),

@@ -72,6 +72,11 @@ def write_gguf(path, state, config, vocab, choose, name="Earshot English tiny"):
     write_model(path, lambda writer: add_metadata(writer, config, vocab, name), tensors)
 
 
+def phones_head(whole):
+    """The CTC head beside a model, under the names of the file: with it the C program tells speech from noise."""
+    return {f"encoder.phones.{leaf}": whole[f"head.{leaf}"] for leaf in ("weight", "bias") if f"head.{leaf}" in whole}
+
+
 def quantised(state, kind):
     """The state dict as a reader of the file sees it (what quantisation costs, measured in PyTorch)."""
     wanted, seen = TYPES[kind], {}
@@ -99,8 +104,9 @@ def main():
     parser.add_argument("--name", default="Earshot English tiny")
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
+    state = saved["model"] | phones_head(saved.get("whole", {}))
     choose = partial(type_of, wanted=TYPES[args.type])
-    write_gguf(args.out, saved["model"], saved["config"], saved["vocab"], choose, args.name)
+    write_gguf(args.out, state, saved["config"], saved["vocab"], choose, args.name)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Weights are rounded to half precision first, so that the file's F16 matrices are
     pcm [samples]      mel [F, 80]      encoder [L, 32]      adapter [R, 128]
     tokens [T] int32   logits [T, 300], state_att_x [2, 128], state_s [2, 2, 64, 64] (value rows, key columns),
                        state_ffn_x [2, 128]: after the tokens, from an empty state
+    phones [L]         1 - P(blank) of a random head of 41 classes over the encoder's rows
     heard_logits [300] after adapter rows and the caption prompt; greedy [24] int32: the text ids that follow
 """
 
@@ -109,12 +110,21 @@ def greedy(model, rows, prompt):
     return first, ids
 
 
-def write_model(model, config):
+def phones_head():
+    """A random CTC head, from a generator of its own."""
+    own = torch.Generator().manual_seed(41)
+    weight, bias = torch.randn(41, 32, generator=own) * 0.3, torch.randn(41, generator=own)
+    bias[0] = 4.0
+    return {"head.weight": weight, "head.bias": bias}
+
+
+def write_model(model, head, config):
     def choose(name, array):
         return export.TYPES["f16" if STORED_F16.fullmatch(name) else "f32"]
 
     name = "tiny random model for tests"
-    export.write_gguf(HERE / "tiny.gguf", model.state_dict(), config, tiny_vocab(), choose, name)
+    state = model.state_dict() | export.phones_head(head)
+    export.write_gguf(HERE / "tiny.gguf", state, config, tiny_vocab(), choose, name)
 
 
 def check_public(model, tokens, logits):
@@ -138,12 +148,14 @@ def main():
     logits, states = public_reference(model.state_dict(), tokens)
     check_public(model, tokens, logits)
     heard, ids = greedy(model, adapter, export.CAPTION)
-    write_model(model, config)
+    head = phones_head()
+    phones = 1 - torch.softmax(encoder[0] @ head["head.weight"].T + head["head.bias"], -1)[:, 0]
+    write_model(model, head, config)
     vectors = {
         "pcm": pcm, "mel": mel, "encoder": encoder[0], "adapter": adapter[0],
         "tokens": np.int32(tokens), "logits": logits, "state_att_x": torch.stack(states[0::3]),
         "state_s": torch.stack(states[1::3]), "state_ffn_x": torch.stack(states[2::3]),
-        "heard_logits": heard, "greedy": np.int32(ids),
+        "phones": phones, "heard_logits": heard, "greedy": np.int32(ids),
     }  # fmt: skip
     for name, value in vectors.items():
         array = np.asarray(value)

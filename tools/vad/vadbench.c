@@ -1,6 +1,9 @@
 /* What the detector and the endpointer, with their defaults, find in a marked recording.
  *
- *     vadbench AUDIO MARKS.tsv [GAIN_DB]
+ *     vadbench AUDIO MARKS.tsv [GAIN_DB [MODEL]]
+ *
+ * With a model the utterances are those that the recogniser tells of with its defaults, and the
+ * words that it makes of them are counted.
  *
  * MARKS.tsv: begin, end (seconds) and label of each stretch; "speech" is what is to be found, any
  * other label is what may set off a false alarm (tools/vad/mix.py makes both). An utterance is
@@ -12,6 +15,7 @@
 #include "dsp/endpoint.h"
 #include "dsp/logmel.h"
 #include "dsp/vad.h"
+#include "pipeline/recogniser.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -47,6 +51,10 @@ struct bench {
     double seconds; /* of audio */
     double cpu_s;   /* spent on it */
     struct spans found;
+    struct frontend *frontend; /* with a model, instead of the three above */
+    struct recogniser *recogniser;
+    uint64_t next_id;
+    size_t words;
 };
 
 struct errors {
@@ -93,6 +101,35 @@ static void take_event(struct bench *b, enum endpoint_event event)
         b->begin_frame = e->begin_frame;
 }
 
+static void on_event(void *user, const struct event *e)
+{
+    struct bench *b = user;
+    if (e->type != EVENT_UTTERANCE_COMPLETED)
+        return;
+    spans_add(&b->found, (double)e->start_us * 1e-6, (double)e->end_us * 1e-6, "found");
+    for (const char *p = e->text; *p; p++)
+        b->words += p == e->text || p[-1] == ' ';
+    if (e->size > 0 && getenv("VADBENCH_VERBOSE") != NULL)
+        printf("  text %.2f - %.2f: %s\n", (double)e->start_us * 1e-6, (double)e->end_us * 1e-6,
+               e->text);
+}
+
+static void on_piece(void *user, const struct frontend_piece *piece)
+{
+    struct bench *b = user;
+    recogniser_take(b->recogniser, piece, &b->next_id);
+}
+
+static void hear_with_model(struct bench *b, float *samples, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        samples[i] *= b->gain;
+    clock_t begun = clock();
+    frontend_push(b->frontend, samples, count);
+    b->cpu_s += (double)(clock() - begun) / CLOCKS_PER_SEC;
+    b->seconds += (double)count / RATE_HZ;
+}
+
 static void hear(struct bench *b, float *samples, size_t count)
 {
     float frames[(BLOCK / LOGMEL_HOP + 2) * VAD_BINS];
@@ -120,8 +157,10 @@ static int hear_file(struct bench *b, const char *path)
     }
     bool fits = sound_rate_hz(sound) == RATE_HZ && sound_channels(sound) == 1;
     while (fits && (got = sound_read(sound, samples, BLOCK)) > 0)
-        hear(b, samples, (size_t)got);
+        (b->frontend ? hear_with_model : hear)(b, samples, (size_t)got);
     sound_close(sound);
+    if (b->frontend)
+        frontend_flush(b->frontend);
     take_event(b, endpoint_finish(&b->endpoint));
     if (!fits)
         fprintf(stderr, "%s: want 16 kHz mono\n", path);
@@ -248,6 +287,8 @@ static void report_false(const struct bench *b, const struct spans *marks)
     for (size_t k = 0; k < kinds; k++)
         printf(" %s %zu", labels[k], counts[k]);
     printf("\n");
+    if (b->frontend)
+        printf("  words: %zu\n", b->words);
 }
 
 static int run(struct bench *b, const char *audio, const char *marks_path)
@@ -271,13 +312,44 @@ static int run(struct bench *b, const char *audio, const char *marks_path)
     return result;
 }
 
+static int run_with_model(struct bench *b, char **argv)
+{
+    struct recogniser_config config = {.min_confidence = RECOGNISER_MIN_CONFIDENCE,
+                                       .min_phones = RECOGNISER_MIN_PHONES,
+                                       .sink = on_event,
+                                       .user = b};
+    struct backend *be = NULL;
+    struct model *m = NULL;
+    struct error error = {.message = "out of memory"};
+    int result = backend_cpu_create(&be, 1);
+    if (result == 0)
+        result = model_load(&m, argv[4], be, NULL, &error);
+    if (result == 0)
+        result = recogniser_create(&b->recogniser, m, &config, &error);
+    if (result == 0)
+        result = frontend_create(&b->frontend, NULL, on_piece, b);
+    if (result == 0)
+        result = run(b, argv[1], argv[2]);
+    else
+        fprintf(stderr, "%s\n", error.message);
+    frontend_destroy(b->frontend);
+    recogniser_destroy(b->recogniser);
+    model_destroy(m);
+    if (be)
+        be->ops->destroy(be);
+    free(b->found.items);
+    return result == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 3 && argc != 4) {
-        fprintf(stderr, "usage: vadbench AUDIO MARKS.tsv [GAIN_DB]\n");
+    if (argc < 3 || argc > 5) {
+        fprintf(stderr, "usage: vadbench AUDIO MARKS.tsv [GAIN_DB [MODEL]]\n");
         return 2;
     }
-    struct bench b = {.gain = argc == 4 ? powf(10.0f, strtof(argv[3], NULL) / 20.0f) : 1.0f};
+    struct bench b = {.gain = argc > 3 ? powf(10.0f, strtof(argv[3], NULL) / 20.0f) : 1.0f};
+    if (argc == 5)
+        return run_with_model(&b, argv);
     struct endpoint_config config = endpoint_config_default();
     endpoint_init(&b.endpoint, &config);
     int result = 1;
