@@ -1,7 +1,9 @@
 /* Runs a fuzz target over the files of a folder, whole and with some thousand random changes each,
  * always the same ones. No libFuzzer needed.
  *
- *     fuzz_gguf_regression tests/fuzz/corpus/gguf [changes]
+ *     fuzz_gguf_regression tests/fuzz/corpus/gguf [changes [seconds]]
+ *
+ * With seconds it goes round again with other changes until so many have passed.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -9,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static uint64_t random_state = 1;
@@ -71,18 +74,14 @@ static int run_file(const char *path, long changes)
     return 0;
 }
 
-int main(int argc, char **argv)
+/* The files there were, or -1 when one could not be read. */
+static int run_folder(const char *name, long changes)
 {
-    if (argc < 2) {
-        fprintf(stderr, "usage: %s FOLDER [CHANGES]\n", argv[0]);
-        return 2;
-    }
-    DIR *folder = opendir(argv[1]);
+    DIR *folder = opendir(name);
     if (!folder) {
-        perror(argv[1]);
-        return 1;
+        perror(name);
+        return -1;
     }
-    long changes = argc > 2 ? atol(argv[2]) : 1000;
     int files = 0;
     int failed = 0;
     for (struct dirent *entry; (entry = readdir(folder));) {
@@ -90,11 +89,29 @@ int main(int argc, char **argv)
         if (entry->d_name[0] == '.') {
             continue;
         }
-        snprintf(path, sizeof(path), "%s/%s", argv[1], entry->d_name);
+        snprintf(path, sizeof(path), "%s/%s", name, entry->d_name);
         failed += run_file(path, changes) < 0;
         files++;
     }
     closedir(folder);
-    printf("%d files, %ld changes of each\n", files, changes);
-    return failed > 0 || files == 0;
+    return failed > 0 ? -1 : files;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s FOLDER [CHANGES [SECONDS]]\n", argv[0]);
+        return 2;
+    }
+    long changes = argc > 2 ? atol(argv[2]) : 1000;
+    long seconds = argc > 3 ? atol(argv[3]) : 0;
+    time_t begin = time(NULL);
+    int files = 0;
+    long rounds = 0;
+    do {
+        files = run_folder(argv[1], changes);
+        rounds++;
+    } while (files > 0 && time(NULL) - begin < seconds);
+    printf("%s: %d files, %ld changes of each\n", argv[1], files, changes * rounds);
+    return files <= 0;
 }
