@@ -380,6 +380,14 @@ static void carry_on(struct recogniser *r)
     state_copy(r->conversation, r->fork);
 }
 
+/* A short word may have too few phones; but the model is sure of it. */
+static bool has_sure_words(struct recogniser *r)
+{
+    state_copy(r->fork, r->hearing);
+    return r->rows > 0 && decode_caption(r) && r->text.size > 0 &&
+           r->event.confidence >= r->config.min_confidence;
+}
+
 void recogniser_end(struct recogniser *r, int64_t time_us)
 {
     if (!r->open)
@@ -387,10 +395,11 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     uint64_t begin = now_us();
     struct event *e = &r->event;
     hear_end(r);
-    if (!r->told) {
+    if (!r->told && !has_sure_words(r)) {
         r->open = false;
         return;
     }
+    announce(r);
     state_copy(r->fork, r->hearing);
     text_clear(&r->text);
     bool whole = r->rows == 0 || decode_caption(r);

@@ -1,8 +1,8 @@
 /* One hearing: utterance samples -> encoder -> adapter -> backbone state -> text. The state is
  * forked for every partial result, for the caption and for the reply. Single-threaded, without an
  * operating system but a clock; allocates at create only. Any split of the samples gives the same
- * rows, state and final text. Nothing is told of an utterance before it is heard to be speech
- * (min_phones), and of one that never is.
+ * rows, state and final text. An utterance is told of when it is heard to be speech (min_phones),
+ * or at its end if the model is sure of its words; of any other, nothing is.
  */
 #ifndef EARSHOT_PIPELINE_RECOGNISER_H
 #define EARSHOT_PIPELINE_RECOGNISER_H
@@ -28,7 +28,7 @@ struct recogniser_config {
     bool reply;     /* assistant mode: a reply after each caption */
     struct sampler_config sampling; /* of replies and answers; captions are greedy */
     float min_confidence; /* 0..1: a text of one or two words below it is noise, and empty */
-    float min_phones;     /* what is never above it is noise, and was no utterance; 0: all is one */
+    float min_phones; /* what is never above it, and has no sure words, is no utterance; 0..15 */
     event_sink *sink;
     bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */
     void *user;                    /* of sink and cancelled */

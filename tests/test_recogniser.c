@@ -76,11 +76,12 @@ static int teardown(void **state)
 }
 
 static struct recogniser *create_wary(struct fixture *f, int partial_ms, bool reply,
-                                      float min_phones)
+                                      float min_phones, float min_confidence)
 {
     struct recogniser_config config = {.partial_ms = partial_ms,
                                        .reply = reply,
                                        .min_phones = min_phones,
+                                       .min_confidence = min_confidence,
                                        .sink = on_event,
                                        .cancelled = cancelled,
                                        .user = &f->log};
@@ -94,7 +95,7 @@ static struct recogniser *create_wary(struct fixture *f, int partial_ms, bool re
 
 static struct recogniser *create(struct fixture *f, int partial_ms, bool reply)
 {
-    return create_wary(f, partial_ms, reply, 0.0f);
+    return create_wary(f, partial_ms, reply, 0.0f, 0.0f);
 }
 
 static void utter(struct recogniser *r, const struct fixture *f, size_t samples, size_t chunk)
@@ -250,7 +251,7 @@ static void what_has_too_few_phones_is_not_told(void **state)
     printf("at most %.3f phones in 300 ms\n", (double)most);
     assert_true(most > 0.0f && most < 15.0f);
 
-    struct recogniser *r = create_wary(f, 240, true, most * 1.001f);
+    struct recogniser *r = create_wary(f, 240, true, most * 1.001f, 1.0f);
     utter(r, f, 40000, 800);
     assert_int_equal(f->log.count, 0);
     recogniser_begin(r, 8, 0);
@@ -270,10 +271,11 @@ static void what_has_enough_phones_is_told_when_it_has(void **state)
     strcpy(want, f->log.events[1].text);
     recogniser_destroy(r);
 
-    r = create_wary(f, 0, false, most_phones(f, 40000) * 0.999f);
+    r = create_wary(f, 0, false, most_phones(f, 40000) * 0.999f, 0.0f);
     recogniser_begin(r, 8, 0);
     assert_int_equal(f->log.count, 0);
     recogniser_push(r, f->speech, 40000);
+    assert_int_equal(f->log.count, 1);
     recogniser_end(r, 0);
     assert_int_equal(f->log.count, 2);
     assert_int_equal(f->log.events[0].type, EVENT_UTTERANCE_STARTED);
@@ -281,10 +283,26 @@ static void what_has_enough_phones_is_told_when_it_has(void **state)
     recogniser_destroy(r);
 }
 
+static void what_has_sure_words_is_told_at_its_end(void **state)
+{
+    struct fixture *f = *state;
+    struct recogniser *r = create_wary(f, 240, false, 15.0f, 0.01f);
+    recogniser_begin(r, 8, 0);
+    recogniser_push(r, f->speech, 40000);
+    assert_int_equal(f->log.count, 0);
+    recogniser_end(r, 0);
+    assert_int_equal(f->log.count, 2);
+    assert_int_equal(f->log.events[0].type, EVENT_UTTERANCE_STARTED);
+    assert_int_equal(f->log.events[0].size, 0);
+    assert_int_equal(f->log.events[1].type, EVENT_UTTERANCE_COMPLETED);
+    assert_true(f->log.events[1].size > 0);
+    recogniser_destroy(r);
+}
+
 static void what_is_held_is_told_at_once(void **state)
 {
     struct fixture *f = *state;
-    struct recogniser *r = create_wary(f, 0, false, 15.0f);
+    struct recogniser *r = create_wary(f, 0, false, 15.0f, 1.0f);
     recogniser_hold(r);
     assert_int_equal(f->log.count, 0);
     recogniser_begin(r, 8, 0);
@@ -761,6 +779,7 @@ int main(void)
         cmocka_unit_test(nothing_said_gives_an_empty_text),
         cmocka_unit_test(what_has_too_few_phones_is_not_told),
         cmocka_unit_test(what_has_enough_phones_is_told_when_it_has),
+        cmocka_unit_test(what_has_sure_words_is_told_at_its_end),
         cmocka_unit_test(what_is_held_is_told_at_once),
         cmocka_unit_test(ask_answers_and_refuses_what_is_too_long),
         cmocka_unit_test(a_model_with_one_prompt_gives_its_text_once),
