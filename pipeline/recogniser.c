@@ -28,6 +28,9 @@ enum {
     PHONE_ROWS = 15, /* encoder rows whose phones are counted together: 300 ms */
 };
 
+static const float sure_phones = 0.25f; /* of min_phones */
+static const float sure_confidence = 0.9f;
+
 struct recogniser {
     struct model *model;
     struct recogniser_config config;
@@ -44,6 +47,7 @@ struct recogniser {
     bool open;
     bool told;                /* the utterance has been announced */
     float phones[PHONE_ROWS]; /* of the last encoder rows, a ring */
+    float most_phones;        /* that it has held */
     size_t phones_at;
     bool stopped;                  /* the text ended with a stop token, not at its length */
     struct text text;              /* over event.text */
@@ -239,6 +243,8 @@ static void count_phones(struct recogniser *r, const float *phones, size_t count
         r->phones_at = (r->phones_at + 1) % PHONE_ROWS;
         for (size_t j = 0; j < PHONE_ROWS; j++)
             sum += r->phones[j];
+        if (sum > r->most_phones)
+            r->most_phones = sum;
         if (sum > r->config.min_phones)
             announce(r);
     }
@@ -312,6 +318,7 @@ void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us)
                              NULL);
     r->told = false;
     memset(r->phones, 0, sizeof(r->phones));
+    r->most_phones = 0.0f;
     if (!m->phones || r->config.min_phones <= 0.0f)
         announce(r);
 }
@@ -380,12 +387,13 @@ static void carry_on(struct recogniser *r)
     state_copy(r->conversation, r->fork);
 }
 
-/* A short word may have too few phones; but the model is sure of it. */
+/* A short word may have too few phones, but some; and the model is sure of it. */
 static bool has_sure_words(struct recogniser *r)
 {
+    if (r->rows == 0 || r->most_phones < sure_phones * r->config.min_phones)
+        return false;
     state_copy(r->fork, r->hearing);
-    return r->rows > 0 && decode_caption(r) && r->text.size > 0 &&
-           r->event.confidence >= r->config.min_confidence;
+    return decode_caption(r) && r->text.size > 0 && r->event.confidence > sure_confidence;
 }
 
 void recogniser_end(struct recogniser *r, int64_t time_us)
