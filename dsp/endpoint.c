@@ -38,9 +38,9 @@ enum {
 struct endpoint_config endpoint_config_default(void)
 {
     return (struct endpoint_config){
-        .begin_threshold = 0.5f,
+        .begin_threshold = 0.35f,
         .end_threshold = 0.3f,
-        .begin_ms = 80,
+        .begin_ms = 60,
         .end_ms = 500,
         .preroll_ms = 500,
         .tail_ms = 100,

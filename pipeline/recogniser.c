@@ -29,7 +29,7 @@ enum {
 };
 
 static const float sure_phones = 0.25f; /* of min_phones */
-static const float sure_confidence = 0.9f;
+static const float sure_confidence = 0.95f;
 
 struct recogniser {
     struct model *model;

@@ -12,8 +12,8 @@ import scipy.signal
 
 from training.features import FLOOR, MEL_BINS, RATE_HZ, hz_to_mel, mel_to_hz
 
-STRETCH = 0.35      # 0.9..1.1 in time
-WARP = 0.4          # 0.9..1.1 of the frequencies: another vocal tract
+STRETCH = 0.4       # 0.85..1.15 in time
+WARP = 0.5          # 0.86..1.14 of the frequencies: another vocal tract
 REVERB = 0.35       # RT60 0.1..0.6 s
 EQUALISE = 0.5      # smooth, +-8 dB
 TELEPHONE = 0.08    # 300..3400 Hz
@@ -51,13 +51,13 @@ def interpolate_rows(values, positions):
 
 
 def stretch(mel, rng):
-    frames = max(2, round(len(mel) * rng.uniform(0.9, 1.1)))
+    frames = max(2, round(len(mel) * rng.uniform(0.85, 1.15)))
     return interpolate_rows(mel, np.linspace(0, len(mel) - 1, frames))
 
 
 def warp(mel, rng):
-    """Every bin takes what was at a frequency 0.9..1.1 times its own."""
-    positions = np.interp(BIN_HZ * rng.uniform(0.9, 1.1), BIN_HZ, np.arange(MEL_BINS))
+    """Every bin takes what was at a frequency 0.86..1.14 times its own."""
+    positions = np.interp(BIN_HZ * rng.uniform(0.86, 1.14), BIN_HZ, np.arange(MEL_BINS))
     return interpolate_rows(mel.T, positions).T
 
 

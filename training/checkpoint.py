@@ -116,6 +116,41 @@ def optimiser(groups, peak, weight_decay=0.01):
     return torch.optim.AdamW(made, lr=peak, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 
+class MuonAndAdamW:
+    """Muon for the matrices of hidden layers, AdamW for everything else, as one optimiser."""
+
+    def __init__(self, groups, peak, weight_decay=0.01):
+        hidden, rest = [], []
+        for module, share in groups:
+            named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+            inner = [p for name, p in named if p.ndim == 2 and min(p.shape) >= 32 and not name.startswith(("emb", "head"))]
+            taken = {id(p) for p in inner}
+            hidden.append({"params": inner, "share": share})
+            for decays in (True, False):
+                params = [p for _, p in named if id(p) not in taken and (p.ndim >= 2) == decays]
+                rest.append({"params": params, "share": share, "weight_decay": weight_decay if decays else 0.0})
+        self.hidden = torch.optim.Muon([g for g in hidden if g["params"]], lr=peak, weight_decay=weight_decay,
+                                       momentum=0.95, adjust_lr_fn="match_rms_adamw")
+        self.rest = torch.optim.AdamW([g for g in rest if g["params"]], lr=peak, betas=(0.9, 0.98), eps=1e-8, fused=True)
+        self.param_groups = self.hidden.param_groups + self.rest.param_groups
+
+    def step(self):
+        self.hidden.step()
+        self.rest.step()
+
+    def zero_grad(self, set_to_none=True):
+        self.hidden.zero_grad(set_to_none)
+        self.rest.zero_grad(set_to_none)
+
+    def state_dict(self):
+        return {"hidden": self.hidden.state_dict(), "rest": self.rest.state_dict()}
+
+    def load_state_dict(self, state):
+        self.hidden.load_state_dict(state["hidden"])
+        self.rest.load_state_dict(state["rest"])
+        self.param_groups = self.hidden.param_groups + self.rest.param_groups
+
+
 def take_step(optimizer, lr, clip=1.0):
     """Clip, step unless a gradient is not finite, clear -> the gradient norm."""
     params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]

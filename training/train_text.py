@@ -4,7 +4,9 @@
     python -m training.train_text --phase 2 [--minutes 20]      adapter and backbone; starts from runs/text1.pt
     python -m training.train_text --phase 3 [--minutes 10]      encoder as well, CTC beside the text; from runs/text2.pt
 
-Each resumes from its own <data root>/runs/textN.pt. In phase 1 the adapter is also drawn to what the backbone was
+    python -m training.train_text --phase 3 --begin-with runs/text3.pt --out text4 --optimiser muon --lr 5e-4     and on
+
+Each resumes from its own <data root>/runs/textN.pt (or --out). In phase 1 the adapter is also drawn to what the backbone was
 pre-trained on: the phones the encoder's CTC head hears, pooled (training/hearing.py), through the same table.
 """
 
@@ -12,6 +14,7 @@ import argparse
 import random
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,12 +31,12 @@ from training.train_backbone import Sentences
 from training.train_encoder import ctc, distance
 
 SHARES = {
-    "words": (("speech_commands_9w", "speech_commands_mini"), 0.17),
-    "numbers": (("an4",), 0.25),
-    "wake": (("precise", "precise_nww"), 0.06),
-    "read": (("kathleen", "ljspeech_sub", "mini_librispeech_train5"), 0.03),
-    "synth": (("synth",), 0.45),
-    "noise": (("noise",), 0.04),
+    "words": (("speech_commands_9w", "speech_commands_mini"), 0.15),
+    "numbers": (("an4",), 0.20),
+    "wake": (("precise", "precise_nww"), 0.05),
+    "read": (("kathleen", "ljspeech_sub", "mini_librispeech_train5"), 0.07),
+    "synth": (("synth",), 0.47),
+    "noise": (("noise",), 0.06),
 }
 
 
@@ -79,8 +82,8 @@ def replace_encoder(model, heard):
 
 def start(phase, root):
     """The model a phase begins with, and the vocabulary."""
-    if phase > 1:
-        saved = checkpoint.load(root / f"text{phase - 1}.pt")
+    if isinstance(phase, Path) or phase > 1:
+        saved = checkpoint.load(phase if isinstance(phase, Path) else root / f"text{phase - 1}.pt")
         model = Whole(saved["parts"])
         model.load_state_dict(saved["whole"])
         return model, saved["parts"], saved["vocab"]
@@ -153,7 +156,26 @@ def evaluate(model, encoding, most=60):
     return scores, wrong[:: max(1, len(wrong) // 6)][:6]
 
 
+@torch.no_grad()
+def dev_loss(model, encoding, most=160):
+    """{set: mean cross-entropy of the captions} over some clips of the dev sets, evenly drawn."""
+    data, found = Dataset("dev"), {}
+    sets = np.array(data.sets)
+    for name in ("an4", "speech_commands_mini", "synth_dev"):
+        members = np.flatnonzero(sets == name)
+        members = members[:: max(1, len(members) // most)]
+        losses = []
+        for batch in in_order(data, list(members), 8000):
+            rows, counts, _ = model.hear(batch, False)
+            targets = [encoding.encode(data.texts[i]) for i in batch.items]
+            x, labels = sequence.assemble(model.earshot.backbone, rows, counts, [[sequence.CAPTION]] * len(targets), targets)
+            losses.append((float(sequence.text_loss(model.earshot.backbone, x, labels)[0]), sum(map(len, targets))))
+        found[name] = sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+    return found
+
+
 def report(model, encoding):
+    print("dev loss", " ".join(f"{name} {loss:.4f}" for name, loss in dev_loss(model, encoding).items()), flush=True)
     scores, wrong = evaluate(model, encoding)
     print("dev", " ".join(f"{name} wer {wer:.3f} exact {exact:.3f};" for name, (wer, exact) in scores.items()), flush=True)
     print("   ", " | ".join(wrong), flush=True)
@@ -165,6 +187,9 @@ def main():
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--dev-seconds", type=float, default=300, help="between evaluations")
     parser.add_argument("--encoder", help="take encoder and CTC head from this checkpoint of train_encoder instead")
+    parser.add_argument("--begin-with", help="weights of this checkpoint, with a new clock and optimiser")
+    parser.add_argument("--out", help="name of the checkpoint instead of textN")
+    parser.add_argument("--optimiser", choices=("adamw", "muon"), default="adamw")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--frames", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=1)
@@ -182,9 +207,10 @@ def train(rank, args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     root = checkpoint.data_root() / "runs"
-    path = root / f"text{args.phase}.pt"
-    model, parts, vocab = start(args.phase, root)
-    optimizer = checkpoint.optimiser(learners(model, args.phase), args.lr)
+    path = root / f"{args.out or f'text{args.phase}'}.pt"
+    model, parts, vocab = start(Path(args.begin_with) if args.begin_with else args.phase, root)
+    make = {"adamw": checkpoint.optimiser, "muon": checkpoint.MuonAndAdamW}[args.optimiser]
+    optimizer = make(learners(model, args.phase), args.lr)
     learning = [p for p in model.parameters() if p.requires_grad]
     step, clock = 0, checkpoint.Clock()
     if path.exists():
