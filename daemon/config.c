@@ -84,9 +84,10 @@ static const struct config_key keys[] = {
     {"text", "min_confidence", CONFIG_FLOAT, FIELD(min_confidence), 0.0, 1.0,
      .help = "What a text of one or two words needs, or it is taken for noise. 0: all is kept."},
     {"text", "min_phones", CONFIG_FLOAT, FIELD(min_phones), 0.0, 15.0,
-     .help = "Phones within 300 ms that make a sound speech, where the model can tell. What never has\n"
-             "as many, nor words that are sure, is not told at all, unless the microphone is held.\n"
-             "0: all is speech."},
+     .help =
+         "Phones within 300 ms that make a sound speech, where the model can tell. What never has\n"
+         "as many, nor words that are sure, is not told at all, unless the microphone is held.\n"
+         "0: all is speech."},
     {"text", "history", CONFIG_INT, FIELD(history), 1, 100000,
      .help = "Completed utterances that GetTranscript can give; in memory only."},
     {"reply", "temperature", CONFIG_FLOAT, FIELD(reply.temperature), 0, 5,
