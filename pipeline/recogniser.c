@@ -224,14 +224,16 @@ static void partial(struct recogniser *r)
     emit(r, EVENT_UTTERANCE_UPDATED);
 }
 
-/* The utterance is speech. */
+/* The utterance is speech. The text that is being made stays as it is. */
 static void announce(struct recogniser *r)
 {
     if (r->told)
         return;
     r->told = true;
-    text_clear(&r->text);
-    emit(r, EVENT_UTTERANCE_STARTED);
+    struct event started = {
+        .type = EVENT_UTTERANCE_STARTED, .id = r->event.id, .start_us = r->event.start_us};
+    if (r->config.sink)
+        r->config.sink(r->config.user, &started);
 }
 
 /* Phones of encoder rows; announces when there are enough. */
@@ -387,13 +389,16 @@ static void carry_on(struct recogniser *r)
     state_copy(r->conversation, r->fork);
 }
 
-/* A short word may have too few phones, but some; and the model is sure of it. */
-static bool has_sure_words(struct recogniser *r)
+/* A short word may have too few phones, but it has some; */
+static bool has_some_phones(const struct recogniser *r)
 {
-    if (r->rows == 0 || r->most_phones < sure_phones * r->config.min_phones)
-        return false;
-    state_copy(r->fork, r->hearing);
-    return decode_caption(r) && r->text.size > 0 && r->event.confidence > sure_confidence;
+    return r->rows > 0 && r->most_phones >= sure_phones * r->config.min_phones;
+}
+
+/* and the model is sure of it. */
+static bool has_sure_words(const struct recogniser *r)
+{
+    return r->text.size > 0 && r->event.confidence > sure_confidence;
 }
 
 void recogniser_end(struct recogniser *r, int64_t time_us)
@@ -403,17 +408,17 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     uint64_t begin = now_us();
     struct event *e = &r->event;
     hear_end(r);
-    if (!r->told && !has_sure_words(r)) {
-        r->open = false;
+    r->open = false;
+    if (!r->told && !has_some_phones(r))
         return;
-    }
-    announce(r);
     state_copy(r->fork, r->hearing);
     text_clear(&r->text);
     bool whole = r->rows == 0 || decode_caption(r);
+    if (!r->told && !(whole && has_sure_words(r)))
+        return;
+    announce(r);
     if (is_noise(r))
         text_clear(&r->text);
-    r->open = false;
     e->end_us = time_us;
     e->stable_bytes = (uint32_t)r->text.size;
     e->compute_us = (uint32_t)(now_us() - begin);
