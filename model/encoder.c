@@ -70,8 +70,7 @@ int encoder_create(struct encoder **out, const struct gguf *g, struct backend *b
         return r == -ENOENT ? -EINVAL : r;
     }
     for (size_t i = 0; i < sizeof(encoder_table) / sizeof(encoder_table[0]); i++) {
-        const char *name = encoder_table[i]->type;
-        if (strlen(name) == type.size && memcmp(name, type.data, type.size) == 0) {
+        if (gguf_string_is(type, encoder_table[i]->type)) {
             return encoder_table[i]->create(out, g, be, options ? options : &standard, error);
         }
     }

@@ -22,8 +22,7 @@
 
 enum {
     WAVLM_PUSH_MAX = WAVLM_BLOCK,
-    WAVLM_RATE_MS = 16, /* samples */
-    WAVLM_ROW_MS = WAVLM_ROW / WAVLM_RATE_MS,
+    WAVLM_SAMPLES_PER_MS = 16,
     WAVLM_GROUPS_MAX = 64,
     WAVLM_POSITION_MAX = 512,
     WAVLM_BUCKETS_MAX = 4096,
@@ -177,22 +176,6 @@ static int make_buffers(struct wavlm *w, size_t rows, size_t dim, struct error *
     return r;
 }
 
-static void describe(struct wavlm *w, const struct encoder_options *options)
-{
-    bool windowed = options->streaming == ENCODER_WINDOWED;
-    w->base.info = (struct encoder_info){
-        .input = ENCODER_INPUT_PCM,
-        .input_dim = 1,
-        .rows_per_second = 1000 / WAVLM_ROW_MS,
-        .dim = w->layers.config.dim,
-        .lookahead_ms = windowed ? options->hop_ms + options->ahead_ms : 0,
-        .at_end = !windowed,
-        .max_input = WAVLM_PUSH_MAX,
-        .max_rows = w->two_way.given,
-        .max_ms = windowed ? 0 : WAVLM_SAMPLES_MAX / WAVLM_RATE_MS,
-    };
-}
-
 static int bind_all(struct wavlm *w, const struct encoder_options *options, struct error *error)
 {
     struct transformer_config c = {0};
@@ -210,13 +193,12 @@ static int bind_all(struct wavlm *w, const struct encoder_options *options, stru
         .units = 1,
         .max_units = w->stem.max_rows,
         .max_rows = most,
-        .x_rows = two_way_window(options, most),
         .dim = c.dim,
         .encode = encode,
         .encoder = &w->base,
     };
     r = two_way_init(&w->two_way, &w->bind, &two_way, error);
-    c.max_rows = two_way.x_rows;
+    c.max_rows = w->two_way.window;
     if (r == 0) {
         r = bind_own(w, c.dim, error);
     }
@@ -224,9 +206,16 @@ static int bind_all(struct wavlm *w, const struct encoder_options *options, stru
         r = transformer_init(&w->layers, &w->bind, &c, error);
     }
     if (r == 0) {
-        r = make_buffers(w, two_way.x_rows, c.dim, error);
+        r = make_buffers(w, w->two_way.window, c.dim, error);
     }
-    describe(w, options);
+    w->base.info = (struct encoder_info){
+        .input = ENCODER_INPUT_PCM,
+        .input_dim = 1,
+        .max_input = WAVLM_PUSH_MAX,
+        .max_ms =
+            options->streaming == ENCODER_EXACT ? WAVLM_SAMPLES_MAX / WAVLM_SAMPLES_PER_MS : 0,
+    };
+    two_way_describe(&w->two_way, &w->base.info);
     return r;
 }
 

@@ -155,13 +155,12 @@ static int bind_all(struct whisper *w, const struct encoder_options *options, st
         .units = 2,
         .max_units = WHISPER_FRAMES_MAX,
         .max_rows = w->positions,
-        .x_rows = two_way_window(options, w->positions),
         .dim = c.dim,
         .encode = encode,
         .encoder = &w->base,
     };
     r = two_way_init(&w->two_way, &w->bind, &two_way, error);
-    c.max_rows = two_way.x_rows;
+    c.max_rows = w->two_way.window;
     if (r == 0) {
         r = bind_stem(w, c.dim, error);
     }
@@ -169,20 +168,16 @@ static int bind_all(struct whisper *w, const struct encoder_options *options, st
         r = transformer_init(&w->layers, &w->bind, &c, error);
     }
     if (r == 0) {
-        r = make_buffers(w, two_way.x_rows, c.dim, error);
+        r = make_buffers(w, w->two_way.window, c.dim, error);
     }
     w->base.info = (struct encoder_info){
         .input = ENCODER_INPUT_LOG_MEL,
         .input_dim = w->bins,
         .zeros = WHISPER_ZEROS,
-        .rows_per_second = 1000 / WHISPER_ROW_MS,
-        .dim = c.dim,
-        .lookahead_ms = w->windowed ? options->hop_ms + options->ahead_ms : 0,
-        .at_end = !w->windowed,
         .max_input = WHISPER_FRAMES_MAX,
-        .max_rows = w->two_way.given,
         .max_ms = w->windowed ? 0 : w->positions * WHISPER_ROW_MS,
     };
+    two_way_describe(&w->two_way, &w->base.info);
     return r;
 }
 

@@ -542,6 +542,11 @@ void gguf_close(struct gguf *g)
     free(g);
 }
 
+bool gguf_string_is(struct gguf_string s, const char *text)
+{
+    return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
+}
+
 void gguf_release(const struct gguf *g, const struct tensor *t)
 {
     if (g->mapped) {

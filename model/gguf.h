@@ -35,6 +35,8 @@ struct gguf_string {
     size_t size;
 };
 
+bool gguf_string_is(struct gguf_string s, const char *text);
+
 struct gguf_tensor {
     struct gguf_string name;
     uint32_t dims;        /* 1..4 */

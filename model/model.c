@@ -10,11 +10,6 @@ enum {
     MODEL_TOKENS_DEFAULT = 200,
 };
 
-static bool string_is(struct gguf_string s, const char *text)
-{
-    return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
-}
-
 /* A key that must be there: its lack is the file's fault. */
 static int required(int r)
 {
@@ -29,7 +24,7 @@ static int check_format(const struct gguf *g, struct error *error)
     if (r < 0) {
         return required(r);
     }
-    if (!string_is(architecture, "earshot")) {
+    if (!gguf_string_is(architecture, "earshot")) {
         return error_set(error, -ENOTSUP, "%s: general.architecture is \"%.*s\", not \"earshot\"",
                          gguf_path(g), architecture.size < 40 ? (int)architecture.size : 40,
                          architecture.data);
@@ -164,7 +159,7 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
     if (r < 0) {
         return required(r);
     }
-    if (string_is(type, "none")) {
+    if (gguf_string_is(type, "none")) {
         return 0;
     }
     r = encoder_create(&m->encoder, m->gguf, m->backend, options, error);

@@ -12,11 +12,15 @@ static size_t rows_of(size_t ms)
     return (ms + TWO_WAY_ROW_MS - 1) / TWO_WAY_ROW_MS;
 }
 
-size_t two_way_window(const struct encoder_options *o, size_t max_rows)
+/* Rows of the window's parts. Exact: one hop is all. */
+static void set_window(struct two_way *t)
 {
-    return o->streaming == ENCODER_EXACT
-               ? max_rows
-               : rows_of(o->left_ms) + rows_of(o->hop_ms) + rows_of(o->ahead_ms);
+    const struct encoder_options *o = &t->config.options;
+    bool exact = o->streaming == ENCODER_EXACT;
+    t->left = exact ? 0 : rows_of(o->left_ms);
+    t->hop = exact ? t->config.max_rows : rows_of(o->hop_ms);
+    t->ahead = exact ? 0 : rows_of(o->ahead_ms);
+    t->window = t->left + t->hop + t->ahead;
 }
 
 int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config *c,
@@ -25,26 +29,32 @@ int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config 
     const struct encoder_options *o = &c->options;
     size_t most = c->max_rows * TWO_WAY_ROW_MS;
     *t = (struct two_way){.config = *c, .be = b->backend};
+    set_window(t);
     if (o->streaming == ENCODER_WINDOWED &&
         (o->hop_ms < TWO_WAY_ROW_MS || o->left_ms > most || o->hop_ms > most ||
-         o->ahead_ms > most || two_way_window(o, c->max_rows) > c->max_rows)) {
+         o->ahead_ms > most || t->window > c->max_rows)) {
         return error_set(error, -EINVAL,
                          "a window of %zu + %zu + %zu ms: the hop must be at least %d, all "
                          "together at most %zu",
                          o->left_ms, o->hop_ms, o->ahead_ms, TWO_WAY_ROW_MS, most);
     }
-    t->left = rows_of(o->left_ms);
-    t->hop = o->streaming == ENCODER_EXACT ? c->max_rows : rows_of(o->hop_ms);
-    t->ahead = o->streaming == ENCODER_EXACT ? 0 : rows_of(o->ahead_ms);
-    if (o->streaming == ENCODER_EXACT) {
-        t->left = 0;
-    }
     size_t pushed = c->max_units / c->units + 1;
     t->given = pushed > TWO_WAY_GIVE ? pushed : TWO_WAY_GIVE;
     /* Rows are given as fast as units come, so what waits beyond a window is at most a push. */
-    size_t keep = (two_way_window(o, c->max_rows) + pushed) * c->units;
+    size_t keep = (t->window + pushed) * c->units;
     int r = past_init(&t->units, b, keep, c->max_units, c->unit_dim, error);
-    return r < 0 ? r : bind_alloc(b, &t->x, c->x_rows, c->dim, error);
+    return r < 0 ? r : bind_alloc(b, &t->x, t->window, c->dim, error);
+}
+
+void two_way_describe(const struct two_way *t, struct encoder_info *info)
+{
+    const struct encoder_options *o = &t->config.options;
+    bool exact = o->streaming == ENCODER_EXACT;
+    info->rows_per_second = 1000 / TWO_WAY_ROW_MS;
+    info->dim = t->config.dim;
+    info->lookahead_ms = exact ? 0 : o->hop_ms + o->ahead_ms;
+    info->at_end = exact;
+    info->max_rows = t->given;
 }
 
 void two_way_reset(struct two_way *t)

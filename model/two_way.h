@@ -28,9 +28,8 @@ struct two_way_config {
     size_t units;     /* of a row */
     size_t max_units; /* the most that come between two calls of two_way_advance */
     size_t max_rows;  /* of an utterance, and of a window */
-    size_t x_rows;    /* >= max_rows when exact: what encode writes */
     size_t dim;       /* of a row */
-    /* x: [rows, dim], and on to x_rows for an encoder that pads. */
+    /* x: [rows, dim], and on to the window for an encoder that pads. */
     void (*encode)(struct encoder *e, const struct two_way_window *w, float *x);
     struct encoder *encoder;
 };
@@ -39,21 +38,23 @@ struct two_way {
     struct two_way_config config;
     struct backend *be;
     size_t left, hop, ahead; /* rows */
+    size_t window;           /* rows: left + hop + ahead, or max_rows */
     size_t given;            /* rows a call gives at most */
     struct past units;
     size_t start;            /* rows of the utterance before the oldest unit */
     size_t done;             /* rows of the utterance that have been encoded */
-    float *x;                /* [x_rows, dim], the last window */
+    float *x;                /* [window, dim], the last one */
     size_t ready, ready_end; /* rows of x that wait to be given */
 };
-
-/* The rows of a window, for x_rows. */
-size_t two_way_window(const struct encoder_options *o, size_t max_rows);
 
 /* -EINVAL when the options make no window that max_rows has room for. */
 int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config *c,
                  struct error *error);
 void two_way_reset(struct two_way *t);
+
+/* What follows from all this of an encoder's info: rows, their dim and delay, and how many at once.
+ */
+void two_way_describe(const struct two_way *t, struct encoder_info *info);
 
 /* The place of so many new units. */
 float *two_way_append(struct two_way *t, size_t units);

@@ -29,8 +29,8 @@ static int read_norm(struct wavlm_stem *s, const struct bind *b, struct error *e
     if (r < 0) {
         return r == -ENOENT ? -EINVAL : r;
     }
-    s->group_norm = norm.size == strlen("group") && memcmp(norm.data, "group", norm.size) == 0;
-    if (!s->group_norm && (norm.size != strlen("layer") || memcmp(norm.data, "layer", 5) != 0)) {
+    s->group_norm = gguf_string_is(norm, "group");
+    if (!s->group_norm && !gguf_string_is(norm, "layer")) {
         return error_set(error, -EINVAL, "%s: earshot.encoder.conv.norm is neither group nor layer",
                          gguf_path(b->gguf));
     }
@@ -243,8 +243,11 @@ static void level(const struct wavlm_stem *s, double *gain, double *offset)
 }
 
 /* GroupNorm's shift and scale of every channel, from the moments. */
-static void find_norm(struct wavlm_stem *s, double gain, double offset)
+static void find_norm(struct wavlm_stem *s)
 {
+    double gain;
+    double offset;
+    level(s, &gain, &offset);
     const struct wavlm_moments *m = &s->moments;
     const struct wavlm_conv *c = &s->convs[0];
     double windows = fmax(m->windows, 1.0);
@@ -318,7 +321,9 @@ static size_t take_block(struct wavlm_stem *s)
 {
     size_t count = s->filled;
     s->filled = 0;
-    add_moments(s, s->block, count);
+    if (s->group_norm || s->normalise) {
+        add_moments(s, s->block, count);
+    }
     if (s->waits) {
         assert(count <= WAVLM_SAMPLES_MAX - s->waiting);
         memcpy(s->samples + s->waiting, s->block, count * sizeof(float));
@@ -326,10 +331,7 @@ static size_t take_block(struct wavlm_stem *s)
         return 0;
     }
     if (s->group_norm) {
-        double gain;
-        double offset;
-        level(s, &gain, &offset);
-        find_norm(s, gain, offset);
+        find_norm(s);
     }
     return run_block(s, s->block, count);
 }
@@ -359,10 +361,7 @@ size_t wavlm_stem_flush(struct wavlm_stem *s)
 {
     size_t rows = s->filled > 0 && !wavlm_stem_full(s) ? take_block(s) : 0;
     if (s->waits && s->taken == 0 && s->waiting > 0 && s->group_norm) {
-        double gain;
-        double offset;
-        level(s, &gain, &offset);
-        find_norm(s, gain, offset);
+        find_norm(s);
     }
     if (s->taken < s->waiting) {
         size_t left = s->waiting - s->taken;
