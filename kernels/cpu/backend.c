@@ -118,18 +118,6 @@ void cpu_zero(struct backend *be, float *dst, size_t count)
         memset(dst, 0, count * sizeof(float));
 }
 
-int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t,
-                      enum weight_use use)
-{
-    return weight_create((struct cpu_backend *)be, out, t, use);
-}
-
-void cpu_weight_destroy(struct backend *be, struct weight *w)
-{
-    (void)be;
-    weight_destroy(w);
-}
-
 /* Longer calls are cut into LINEAR_ROWS, so rows does not matter. */
 int cpu_reserve(struct backend *be, size_t rows)
 {

@@ -48,10 +48,6 @@ size_t weight_segment_bytes(enum tensor_type type);
 typedef void cpu_part(void *context, size_t begin, size_t end, size_t thread);
 void cpu_split(struct backend *be, size_t items, size_t cost, cpu_part *part, void *context);
 
-int weight_create(struct cpu_backend *cpu, struct weight **out, const struct tensor *t,
-                  enum weight_use use);
-void weight_destroy(struct weight *w);
-
 /* The table for this machine; wanted: "scalar", "avx2", "avx512" or NULL for the best. NULL if the
  * machine lacks it. */
 const struct backend_ops *cpu_choose(const char *wanted);

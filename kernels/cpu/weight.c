@@ -180,9 +180,10 @@ static uint8_t *alloc_pages(size_t size)
     return p;
 }
 
-int weight_create(struct cpu_backend *cpu, struct weight **out, const struct tensor *t,
-                  enum weight_use use)
+int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t,
+                      enum weight_use use)
 {
+    struct cpu_backend *cpu = (struct cpu_backend *)be;
     size_t row_bytes = tensor_row_bytes(t->type, t->cols);
     struct weight *w;
 
@@ -203,7 +204,7 @@ int weight_create(struct cpu_backend *cpu, struct weight **out, const struct ten
             free(w);
             return -ENOMEM;
         }
-        cpu_split(&cpu->base, w->panels, w->in * PANEL, pack_part, w);
+        cpu_split(be, w->panels, w->in * PANEL, pack_part, w);
         if (w->in > cpu->widest)
             cpu->widest = w->in;
     }
@@ -211,8 +212,9 @@ int weight_create(struct cpu_backend *cpu, struct weight **out, const struct ten
     return 0;
 }
 
-void weight_destroy(struct weight *w)
+void cpu_weight_destroy(struct backend *be, struct weight *w)
 {
+    (void)be;
     if (!w)
         return;
     free(w->data);
