@@ -120,27 +120,25 @@ static void on_piece(void *user, const struct frontend_piece *piece)
     recogniser_take(b->recogniser, piece, &b->next_id);
 }
 
-static void hear_with_model(struct bench *b, float *samples, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        samples[i] *= b->gain;
-    clock_t begun = clock();
-    frontend_push(b->frontend, samples, count);
-    b->cpu_s += (double)(clock() - begun) / CLOCKS_PER_SEC;
-    b->seconds += (double)count / RATE_HZ;
-}
-
-static void hear(struct bench *b, float *samples, size_t count)
+static void detect(struct bench *b, const float *samples, size_t count)
 {
     float frames[(BLOCK / LOGMEL_HOP + 2) * VAD_BINS];
     float probability[BLOCK / LOGMEL_HOP + 2];
-    for (size_t i = 0; i < count; i++)
-        samples[i] *= b->gain;
-    clock_t begun = clock();
     size_t n = logmel_push(b->logmel, samples, count, frames);
     vad_push(b->vad, frames, n, probability);
     for (size_t t = 0; t < n; t++)
         take_event(b, endpoint_push(&b->endpoint, probability[t]));
+}
+
+static void hear(struct bench *b, float *samples, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        samples[i] *= b->gain;
+    clock_t begun = clock();
+    if (b->frontend)
+        frontend_push(b->frontend, samples, count);
+    else
+        detect(b, samples, count);
     b->cpu_s += (double)(clock() - begun) / CLOCKS_PER_SEC;
     b->seconds += (double)count / RATE_HZ;
 }
@@ -157,7 +155,7 @@ static int hear_file(struct bench *b, const char *path)
     }
     bool fits = sound_rate_hz(sound) == RATE_HZ && sound_channels(sound) == 1;
     while (fits && (got = sound_read(sound, samples, BLOCK)) > 0)
-        (b->frontend ? hear_with_model : hear)(b, samples, (size_t)got);
+        hear(b, samples, (size_t)got);
     sound_close(sound);
     if (b->frontend)
         frontend_flush(b->frontend);
