@@ -320,6 +320,7 @@ static int bench_all(struct bench *b, const char *path, struct error *error)
 static int usage(FILE *to, int code)
 {
     fprintf(to, "earshot bench [FILE] [-m MODEL] [--backend auto|cpu] [--threads N]\n"
+                "                     [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
                 "Prints the speed of each part; with a sound file of speech also the share of a\n"
                 "core that listening takes and the time from the end of speech to the text.\n");
     return code;

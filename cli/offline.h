@@ -15,11 +15,10 @@ enum { /* exit codes of every command */
 };
 
 struct offline_options {
-    const char *model;   /* path; NULL: the default model */
-    const char *backend; /* "auto", "cpu"; NULL: auto */
-    int threads;         /* 0: one a core */
-    const char
-        *streaming; /* of an encoder that looks both ways, see model/encoder.h; NULL: exact */
+    const char *model;     /* path; NULL: the default model */
+    const char *backend;   /* "auto", "cpu"; NULL: auto */
+    int threads;           /* 0: one a core */
+    const char *streaming; /* as encoder_options_parse reads it; NULL: exact */
 };
 
 struct offline {
