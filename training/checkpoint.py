@@ -106,14 +106,21 @@ def rate(step, progress, peak, warmup=500, flat=0.3, floor=0.01):
     return peak * min(1.0, (step + 1) / warmup)
 
 
-def optimiser(groups, peak, weight_decay=0.01):
-    """AdamW over [(module, share of the learning rate)], decay on matrices only."""
+def adamw(groups, peak, weight_decay):
+    """AdamW over [(parameters, share of the learning rate)], decay on matrices only."""
     made = []
-    for module, share in groups:
+    for params, share in groups:
         for decays in (True, False):
-            params = [p for p in module.parameters() if p.requires_grad and (p.ndim >= 2) == decays]
-            made.append({"params": params, "share": share, "weight_decay": weight_decay if decays else 0.0})
+            chosen = [p for p in params if (p.ndim >= 2) == decays]
+            if chosen:
+                made.append({"params": chosen, "share": share, "weight_decay": weight_decay if decays else 0.0})
     return torch.optim.AdamW(made, lr=peak, betas=(0.9, 0.98), eps=1e-8, fused=True)
+
+
+def optimiser(groups, peak, weight_decay=0.01):
+    """AdamW over [(module, share of the learning rate)]."""
+    learning = [([p for p in module.parameters() if p.requires_grad], share) for module, share in groups]
+    return adamw(learning, peak, weight_decay)
 
 
 class MuonAndAdamW:
@@ -123,16 +130,17 @@ class MuonAndAdamW:
         hidden, rest = [], []
         for module, share in groups:
             named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-            inner = [p for name, p in named if p.ndim == 2 and min(p.shape) >= 32 and not name.startswith(("emb", "head"))]
-            taken = {id(p) for p in inner}
-            hidden.append({"params": inner, "share": share})
-            for decays in (True, False):
-                params = [p for _, p in named if id(p) not in taken and (p.ndim >= 2) == decays]
-                rest.append({"params": params, "share": share, "weight_decay": weight_decay if decays else 0.0})
+            inner = {name for name, p in named if self.is_hidden(name, p)}
+            hidden.append({"params": [p for name, p in named if name in inner], "share": share})
+            rest.append(([p for name, p in named if name not in inner], share))
         self.hidden = torch.optim.Muon([g for g in hidden if g["params"]], lr=peak, weight_decay=weight_decay,
                                        momentum=0.95, adjust_lr_fn="match_rms_adamw")
-        self.rest = torch.optim.AdamW([g for g in rest if g["params"]], lr=peak, betas=(0.9, 0.98), eps=1e-8, fused=True)
+        self.rest = adamw(rest, peak, weight_decay)
         self.param_groups = self.hidden.param_groups + self.rest.param_groups
+
+    @staticmethod
+    def is_hidden(name, p):
+        return p.ndim == 2 and min(p.shape) >= 32 and not name.startswith(("emb", "head"))
 
     def step(self):
         self.hidden.step()

@@ -6,15 +6,14 @@
 
     python -m training.train_text --phase 3 --begin-with runs/text3.pt --out text4 --optimiser muon --lr 5e-4     and on
 
-Each resumes from its own <data root>/runs/textN.pt (or --out). In phase 1 the adapter is also drawn to what the backbone was
-pre-trained on: the phones the encoder's CTC head hears, pooled (training/hearing.py), through the same table.
+Each resumes from its own <data root>/runs/textN.pt (or --out). In phase 1 the adapter is also drawn to what the backbone
+was pre-trained on: the phones the encoder's CTC head hears, pooled (training/hearing.py), through the same table.
 """
 
 import argparse
 import random
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -80,10 +79,10 @@ def replace_encoder(model, heard):
     model.head.load_state_dict(part(heard["model"], "head."))
 
 
-def start(phase, root):
-    """The model a phase begins with, and the vocabulary."""
-    if isinstance(phase, Path) or phase > 1:
-        saved = checkpoint.load(phase if isinstance(phase, Path) else root / f"text{phase - 1}.pt")
+def start(begin_with, root):
+    """The model of a checkpoint of these phases, or (None) of the two before them, and the vocabulary."""
+    if begin_with:
+        saved = checkpoint.load(begin_with)
         model = Whole(saved["parts"])
         model.load_state_dict(saved["whole"])
         return model, saved["parts"], saved["vocab"]
@@ -208,7 +207,8 @@ def train(rank, args):
     torch.manual_seed(args.seed)
     root = checkpoint.data_root() / "runs"
     path = root / f"{args.out or f'text{args.phase}'}.pt"
-    model, parts, vocab = start(Path(args.begin_with) if args.begin_with else args.phase, root)
+    before = root / f"text{args.phase - 1}.pt" if args.phase > 1 else None
+    model, parts, vocab = start(args.begin_with or before, root)
     make = {"adamw": checkpoint.optimiser, "muon": checkpoint.MuonAndAdamW}[args.optimiser]
     optimizer = make(learners(model, args.phase), args.lr)
     learning = [p for p in model.parameters() if p.requires_grad]
