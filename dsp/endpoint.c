@@ -31,7 +31,7 @@ enum {
     LIMIT_MARGIN_MS = 100, /* an utterance may get what has no frame yet, on top of max_ms */
 };
 
-/* vad.h speaks of 150 ms ago, so of the 500 ms before BEGIN some 240 are speech and 260 come before
+/* vad.h speaks of 150 ms ago, so of the 500 ms before BEGIN some 210 are speech and 290 come before
  * it, an utterance goes on for 250 ms after its last word, and END is told 650 ms after that word.
  * Measured with tools/vad: an end_ms of 350 would cut another 7 % of the utterances in two.
  */
