@@ -4,11 +4,13 @@
     python -m training.evaluate CHECKPOINT.pt --engine torch [--most 60]
 
 The C engine hears files: the dev split of the human speech (SPEECH/manifest.tsv), the synthetic dev voices (sections 2-5
-of the domain, <data root>/synth/dev) and the held-out noises, for which every word is an insertion. The torch engine
-hears the stored features instead, without the program's voice activity detection.
+of the domain, <data root>/synth/dev) and the held-out noises, for which every word is an insertion. The replies are
+compared, words only, with what the grammar replies to the sentence that was spoken. The torch engine hears the stored
+features instead, without the program's voice activity detection.
 """
 
 import argparse
+import json
 import re
 import subprocess
 import tempfile
@@ -20,6 +22,7 @@ import soundfile
 
 from training.data import data_root, read_manifest, read_table
 from training.prepare import NOISE_EVERY_DEV
+from training.text import reply_for
 from training.train_encoder import distance
 
 RATE_HZ = 16000
@@ -64,13 +67,14 @@ def synthetic_clips(folder):
 
 
 def transcribe(program, model, clips):
-    """The program's line for every clip."""
-    command = [program, "transcribe", "-m", model] + [clip.path for clip in clips]
+    """What the program made of every clip: its text, and the reply to the last utterance."""
+    command = [program, "transcribe", "--json", "-m", model] + [clip.path for clip in clips]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
-    if len(lines) != len(clips):
-        raise ValueError(f"{len(clips)} files, {len(lines)} lines from {program}")
-    return lines
+    heard = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(heard) != len(clips):
+        raise ValueError(f"{len(clips)} files, {len(heard)} lines from {program}")
+    replies = [h["utterances"][-1]["reply"] if h["utterances"] else "" for h in heard]
+    return [h["text"] for h in heard], replies
 
 
 def score(clips, lines):
@@ -92,6 +96,17 @@ def show(table):
             print(f"{name:26} {clips:6} {'-':>7} {100 * right / clips:8.1f}   {written} words inserted")
 
 
+def score_replies(clips, lines, replies):
+    """-> (clips that the grammar has a reply to, replied rightly, well heard among them, replied rightly to those)"""
+    total = np.zeros(4, dtype=int)
+    for clip, line, reply in zip(clips, lines, replies):
+        expected, truth = words(reply_for(clip.text.lower())), words(clip.text)
+        if expected:
+            right, heard = words(reply) == expected, words(line) == truth
+            total += (1, right, heard, right and heard)
+    return total
+
+
 def evaluate_c(args):
     with tempfile.TemporaryDirectory() as folder:
         clips = human_clips(args.speech) + noise_clips(args.speech) + synthetic_clips(folder)
@@ -102,12 +117,16 @@ def evaluate_c(args):
             counts[clip.set] = counts.get(clip.set, 0) + 1
             if counts[clip.set] <= args.most:
                 kept.append(clip)
-        lines = transcribe(args.program, args.model, kept)
+        lines, replies = transcribe(args.program, args.model, kept)
     show(score(kept, lines))
+    asked, right, heard, both = score_replies(kept, lines, replies)
+    print(f"replies right: {right} of {asked}; of the {heard} sentences heard without a mistake: {both}")
     if args.mistakes:
-        for clip, line in zip(kept, lines):
+        for clip, line, reply in zip(kept, lines, replies):
             if words(clip.text) != words(line):
                 print(f"{clip.set}\t{clip.text}\t{line}")
+            elif words(reply_for(clip.text.lower())) != words(reply):
+                print(f"reply\t{clip.text}\t{reply}")
 
 
 def evaluate_torch(args):
