@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """dsp/logmel, through `earshot dump --stage mel`, computes what the model was trained on: training.features."""
 import importlib.util
 import pathlib
