@@ -202,19 +202,36 @@ static void take_lost(struct assistant *a, uint64_t samples)
     bus_send(a->bus, m);
 }
 
+static void pending_finish(struct pending *p)
+{
+    if (p->call)
+        dbus_message_unref(p->call);
+    p->call = NULL;
+    p->waits = false;
+}
+
+/* Whoever waited is gone; the engine goes on with what was asked of it. */
+static void bus_lost(void *user)
+{
+    struct assistant *a = user;
+    for (size_t i = 0; i < ASSISTANT_PENDING; i++) {
+        struct pending *p = &a->pending[i];
+        if (p->call)
+            dbus_message_unref(p->call);
+        p->call = NULL;
+    }
+}
+
 static void take_result(struct assistant *a, const struct engine_message *m)
 {
     for (size_t i = 0; i < ASSISTANT_PENDING; i++) {
         struct pending *p = &a->pending[i];
-        if (!p->call || p->request.number != m->number)
+        if (!p->waits || p->request.number != m->number)
             continue;
-        DBusMessage *reply = assistant_reply(a, p, m);
-        if (!dbus_message_get_no_reply(p->call))
-            bus_send(a->bus, reply);
-        else if (reply)
-            dbus_message_unref(reply);
-        dbus_message_unref(p->call);
-        p->call = NULL;
+        assistant_settle(a, p, m);
+        if (p->call && !dbus_message_get_no_reply(p->call))
+            bus_send(a->bus, assistant_reply(p, m));
+        pending_finish(p);
         return;
     }
 }
@@ -269,7 +286,7 @@ DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
 {
     struct pending *p = NULL;
     for (size_t i = 0; i < ASSISTANT_PENDING && !p; i++)
-        if (!a->pending[i].call)
+        if (!a->pending[i].waits)
             p = &a->pending[i];
     if (!p)
         return assistant_error(call, "Busy", "too many calls wait");
@@ -278,6 +295,7 @@ DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
     if (engine_request(a->engine, &p->request))
         return assistant_error(call, "Busy", "too many calls wait");
     p->call = dbus_message_ref(call);
+    p->waits = true;
     return NULL;
 }
 
@@ -301,6 +319,8 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->sampling = config->reply;
     a->assistant_mode = strcmp(config->mode, "assistant") == 0;
     a->object = (struct interface_object){bus, ASSISTANT_PATH, assistant_interfaces, a};
+    a->bus_watch = (struct bus_watch){.lost = bus_lost, .user = a};
+    bus_watch(bus, &a->bus_watch);
     int rc = history_create(&a->history, (size_t)config->history);
     if (!rc)
         rc = update_init(&a->utterance_update, a);
@@ -322,11 +342,12 @@ void assistant_destroy(struct assistant *a)
     if (!a)
         return;
     for (size_t i = 0; i < ASSISTANT_PENDING; i++) {
-        if (!a->pending[i].call)
-            continue;
-        bus_send(a->bus, assistant_error(a->pending[i].call, "Failed", "the daemon ends"));
-        dbus_message_unref(a->pending[i].call);
+        struct pending *p = &a->pending[i];
+        if (p->call)
+            bus_send(a->bus, assistant_error(p->call, "Failed", "the daemon ends"));
+        pending_finish(p);
     }
+    bus_unwatch(a->bus, &a->bus_watch);
     interface_unexport(&a->object);
     loop_remove_fd(a->engine_fd);
     loop_remove_timer(a->utterance_update.timer);

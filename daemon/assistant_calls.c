@@ -48,16 +48,23 @@ static void change_bool(struct assistant *a, bool *field, bool value, const char
     interface_changed(&a->object, ASSISTANT_INTERFACE, property);
 }
 
-DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
-                             const struct engine_message *result)
+void assistant_settle(struct assistant *a, const struct pending *p,
+                      const struct engine_message *result)
 {
     const struct engine_request *r = &p->request;
     if (result->value < 0)
-        return assistant_error(p->call, error_name(result->value), result->event.text);
+        return;
     if (r->type == ENGINE_MUTE)
         change_bool(a, &a->muted, r->flag, "Muted");
     if (r->type == ENGINE_REPLIES)
         change_bool(a, &a->assistant_mode, r->flag, "Mode");
+}
+
+DBusMessage *assistant_reply(const struct pending *p, const struct engine_message *result)
+{
+    const struct engine_request *r = &p->request;
+    if (result->value < 0)
+        return assistant_error(p->call, error_name(result->value), result->event.text);
     DBusMessage *reply = dbus_message_new_method_return(p->call);
     if (reply && r->type == ENGINE_ASK)
         append_reply(reply, result);

@@ -15,7 +15,8 @@ enum {
 #define ERROR_PREFIX "org.earshot.Earshot1.Error."
 
 struct pending {
-    DBusMessage *call; /* NULL: free */
+    bool waits;
+    DBusMessage *call; /* NULL: nobody wants the answer any more */
     struct engine_request request;
 };
 
@@ -33,6 +34,7 @@ struct assistant {
     struct engine *engine;
     struct loop_fd *engine_fd;
     struct interface_object object;
+    struct bus_watch bus_watch;
     struct history *history;
     struct pending pending[ASSISTANT_PENDING];
     uint64_t last_number;
@@ -53,9 +55,11 @@ extern const struct interface *const assistant_interfaces[];
 DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
                                const struct engine_request *request);
 
-/* A reply once the engine has done a request of the call. */
-DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
-                             const struct engine_message *result);
+/* What a request that the engine has done changes here; */
+void assistant_settle(struct assistant *a, const struct pending *p,
+                      const struct engine_message *result);
+/* and the reply to its call. */
+DBusMessage *assistant_reply(const struct pending *p, const struct engine_message *result);
 
 DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text);
 

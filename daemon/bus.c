@@ -1,3 +1,9 @@
+/* A connection that is lost is made anew, later and later, with the name and the objects that the
+ * lost one had. What was to be sent meanwhile is not: whoever comes back asks (GetTranscript).
+ *
+ *   connected ──Disconnected──► lost ──timer──► connected
+ *                                ▲  └─failed: wait 0.5 s, 1 s, ... 10 s
+ */
 #include "daemon/bus.h"
 
 #include "base/log.h"
@@ -7,9 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    RETRY_FIRST_MS = 500,
+    RETRY_LAST_MS = 10000,
+};
+
 struct bus {
     struct loop *loop;
-    DBusConnection *connection;
+    char *where;                /* owned */
+    const char *name;           /* NULL: none owned yet */
+    DBusConnection *connection; /* NULL: lost */
+    bool lost;                  /* it is, and still has to be let go of */
+    struct bus_object *objects;
+    struct bus_watch *watches;
+    struct loop_timer *retry;
+    int retry_ms;
 };
 
 DBusConnection *bus_connect(const char *where, struct error *error)
@@ -117,25 +135,113 @@ static void remove_timeout(DBusTimeout *timeout, void *user)
     dbus_timeout_set_data(timeout, NULL, NULL);
 }
 
-static void dispatch(void *user)
-{
-    struct bus *b = user;
-    while (dbus_connection_dispatch(b->connection) == DBUS_DISPATCH_DATA_REMAINS)
-        ;
-}
-
 static DBusHandlerResult take_signal(DBusConnection *c, DBusMessage *m, void *user)
 {
     (void)c;
     struct bus *b = user;
     if (dbus_message_is_signal(m, DBUS_INTERFACE_LOCAL, "Disconnected")) {
-        log_error("the bus is gone");
-        loop_stop(b->loop, 1);
+        b->lost = true;
     } else if (dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameLost")) {
         log_error("the bus name was taken by somebody else");
         loop_stop(b->loop, 1);
     }
     return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
+}
+
+static void let_go(struct bus *b)
+{
+    DBusConnection *c = b->connection;
+    b->connection = NULL;
+    if (!c)
+        return;
+    dbus_connection_remove_filter(c, take_signal, b);
+    dbus_connection_set_watch_functions(c, NULL, NULL, NULL, NULL, NULL);
+    dbus_connection_set_timeout_functions(c, NULL, NULL, NULL, NULL, NULL);
+    dbus_connection_close(c);
+    dbus_connection_unref(c);
+}
+
+static void dispatch(void *user)
+{
+    struct bus *b = user;
+    while (b->connection && dbus_connection_dispatch(b->connection) == DBUS_DISPATCH_DATA_REMAINS)
+        ;
+    if (!b->lost)
+        return;
+    b->lost = false;
+    log_warning("the bus is gone; trying again every %d s at most", RETRY_LAST_MS / 1000);
+    let_go(b);
+    for (struct bus_watch *w = b->watches; w; w = w->next)
+        w->lost(w->user);
+    b->retry_ms = RETRY_FIRST_MS;
+    loop_arm(b->retry, b->retry_ms);
+}
+
+static DBusHandlerResult take_call(DBusConnection *c, DBusMessage *m, void *user)
+{
+    (void)c;
+    const struct bus_object *o = user;
+    return o->take(o->user, m);
+}
+
+static bool register_object(struct bus *b, const struct bus_object *o)
+{
+    static const DBusObjectPathVTable table = {.message_function = take_call};
+    return dbus_connection_register_object_path(b->connection, o->path, &table, (void *)o);
+}
+
+static int take_name(struct bus *b, struct error *error)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    int rc = dbus_bus_request_name(b->connection, b->name, DBUS_NAME_FLAG_DO_NOT_QUEUE, &e);
+    if (rc == DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER)
+        return 0;
+    if (rc < 0)
+        error_set(error, -EACCES, "the bus name %s: %s", b->name, e.message);
+    else
+        error_set(error, -EEXIST, "the bus name %s is taken: another earshotd runs", b->name);
+    dbus_error_free(&e);
+    return rc < 0 ? -EACCES : -EEXIST;
+}
+
+/* Connects, with all that the connection before had. 0 or -errno. */
+static int join(struct bus *b, struct error *error)
+{
+    b->connection = bus_connect(b->where, error);
+    if (!b->connection)
+        return -ENOTCONN;
+    DBusConnection *c = b->connection;
+    bool whole =
+        dbus_connection_set_watch_functions(c, add_watch, remove_watch, toggle_watch, b, NULL) &&
+        dbus_connection_set_timeout_functions(c, add_timeout, remove_timeout, toggle_timeout, b,
+                                              NULL) &&
+        dbus_connection_add_filter(c, take_signal, b, NULL);
+    for (const struct bus_object *o = b->objects; whole && o; o = o->next)
+        whole = register_object(b, o);
+    int rc = whole ? 0 : error_set(error, -ENOMEM, "the bus: out of memory");
+    if (!rc && b->name)
+        rc = take_name(b, error);
+    if (rc)
+        let_go(b);
+    return rc;
+}
+
+static void retry_due(void *user)
+{
+    struct bus *b = user;
+    struct error error;
+    int rc = join(b, &error);
+    if (rc == 0) {
+        log_info("the bus is back");
+        return;
+    }
+    if (rc == -EEXIST) {
+        log_error("%s", error.message);
+        loop_stop(b->loop, 1);
+        return;
+    }
+    b->retry_ms = b->retry_ms * 2 < RETRY_LAST_MS ? b->retry_ms * 2 : RETRY_LAST_MS;
+    loop_arm(b->retry, b->retry_ms);
 }
 
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error)
@@ -144,24 +250,16 @@ int bus_create(struct bus **out, struct loop *loop, const char *where, struct er
     if (!b)
         return error_set(error, -ENOMEM, "out of memory");
     b->loop = loop;
-    int rc = -ENOTCONN;
-    b->connection = bus_connect(where, error);
-    if (!b->connection)
-        goto fail;
-    if (!dbus_connection_set_watch_functions(b->connection, add_watch, remove_watch, toggle_watch,
-                                             b, NULL) ||
-        !dbus_connection_set_timeout_functions(b->connection, add_timeout, remove_timeout,
-                                               toggle_timeout, b, NULL) ||
-        !dbus_connection_add_filter(b->connection, take_signal, b, NULL)) {
-        rc = error_set(error, -ENOMEM, "out of memory");
-        goto fail;
+    b->where = strdup(where);
+    b->retry = loop_add_timer(loop, retry_due, b);
+    int rc = b->where && b->retry ? join(b, error) : error_set(error, -ENOMEM, "out of memory");
+    if (rc) {
+        bus_destroy(b);
+        return rc;
     }
     loop_set_prepare(loop, dispatch, b);
     *out = b;
     return 0;
-fail:
-    bus_destroy(b);
-    return rc;
 }
 
 void bus_destroy(struct bus *b)
@@ -169,39 +267,60 @@ void bus_destroy(struct bus *b)
     if (!b)
         return;
     loop_set_prepare(b->loop, NULL, NULL);
-    if (b->connection) {
-        dbus_connection_remove_filter(b->connection, take_signal, b);
+    loop_remove_timer(b->retry);
+    if (b->connection)
         dbus_connection_flush(b->connection);
-        dbus_connection_set_watch_functions(b->connection, NULL, NULL, NULL, NULL, NULL);
-        dbus_connection_set_timeout_functions(b->connection, NULL, NULL, NULL, NULL, NULL);
-        dbus_connection_close(b->connection);
-        dbus_connection_unref(b->connection);
-    }
+    let_go(b);
+    free(b->where);
     free(b);
 }
 
 int bus_own(struct bus *b, const char *name, struct error *error)
 {
-    DBusError e = DBUS_ERROR_INIT;
-    int rc = dbus_bus_request_name(b->connection, name, DBUS_NAME_FLAG_DO_NOT_QUEUE, &e);
-    if (rc == DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER)
-        return 0;
-    if (rc < 0)
-        error_set(error, -EACCES, "the bus name %s: %s", name, e.message);
-    else
-        error_set(error, -EEXIST, "the bus name %s is taken: another earshotd runs", name);
-    dbus_error_free(&e);
-    return rc < 0 ? -EACCES : -EEXIST;
+    b->name = name;
+    return take_name(b, error);
 }
 
-DBusConnection *bus_connection(struct bus *b)
+int bus_export(struct bus *b, struct bus_object *o)
 {
-    return b->connection;
+    if (b->connection && !register_object(b, o))
+        return -ENOMEM;
+    o->next = b->objects;
+    b->objects = o;
+    return 0;
+}
+
+void bus_unexport(struct bus *b, struct bus_object *o)
+{
+    for (struct bus_object **p = &b->objects; *p; p = &(*p)->next) {
+        if (*p != o)
+            continue;
+        *p = o->next;
+        if (b->connection)
+            dbus_connection_unregister_object_path(b->connection, o->path);
+        return;
+    }
+}
+
+void bus_watch(struct bus *b, struct bus_watch *w)
+{
+    w->next = b->watches;
+    b->watches = w;
+}
+
+void bus_unwatch(struct bus *b, struct bus_watch *w)
+{
+    for (struct bus_watch **p = &b->watches; *p; p = &(*p)->next) {
+        if (*p != w)
+            continue;
+        *p = w->next;
+        return;
+    }
 }
 
 void bus_send(struct bus *b, DBusMessage *message)
 {
-    if (!message || !dbus_connection_send(b->connection, message, NULL))
+    if (!message || (b->connection && !dbus_connection_send(b->connection, message, NULL)))
         log_error("out of memory: a D-Bus message was not sent");
     if (message)
         dbus_message_unref(message);

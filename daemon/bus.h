@@ -9,17 +9,38 @@
 
 struct bus;
 
-/* where: "session", "system" or an address. A connection that is lost stops the loop with status 1.
- * 0 or -errno. */
+/* An object at one path; stays the caller's. */
+struct bus_object {
+    const char *path;
+    DBusHandlerResult (*take)(void *user, DBusMessage *m);
+    void *user;
+    struct bus_object *next; /* the bus's */
+};
+
+/* Told when the connection is lost: calls that wait for an answer will not get one, and names of
+ * clients no longer mean anything. Stays the caller's. */
+struct bus_watch {
+    void (*lost)(void *user);
+    void *user;
+    struct bus_watch *next; /* the bus's */
+};
+
+/* where: "session", "system" or an address. A connection that is lost later is made again, with
+ * the name and the objects, as soon as the bus is back. 0 or -errno. */
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error);
 void bus_destroy(struct bus *b); /* sends what waits, then closes */
 
-/* 0, or -EEXIST when somebody else owns the name. */
+/* 0, or -EEXIST when somebody else owns the name; if so later, the loop stops with status 1. */
 int bus_own(struct bus *b, const char *name, struct error *error);
 
-DBusConnection *bus_connection(struct bus *b);
+int bus_export(struct bus *b, struct bus_object *o); /* 0 or -ENOMEM */
+void bus_unexport(struct bus *b, struct bus_object *o);
 
-/* Sends and releases the message; NULL (out of memory) is logged. */
+void bus_watch(struct bus *b, struct bus_watch *w);
+void bus_unwatch(struct bus *b, struct bus_watch *w);
+
+/* Sends and releases the message; NULL (out of memory) is logged. Without a connection it is
+ * dropped. */
 void bus_send(struct bus *b, DBusMessage *message);
 
 /* Opens a private connection to "session", "system" or an address; NULL with a message. */

@@ -107,6 +107,8 @@ static const struct config_key keys[] = {
      .help = "The same seed gives the same reply. 0: another one every time."},
     {"reply", "max_tokens", CONFIG_U32, FIELD(reply.max_tokens), 0, DECODING_TOKENS_MAX,
      .help = "The longest reply. 0: what the model says."},
+    {"service", "bus", CONFIG_TEXT, FIELD(bus),
+     .help = "The bus that has the service: session, system or an address."},
     {"log", "level", CONFIG_CHOICE, FIELD(log), .choices = "error warning info debug",
      .help = "The log never holds what was said."},
 };
@@ -134,6 +136,7 @@ void config_init(struct config *c)
         .history = 1000,
         .endpoint = endpoint_config_default(),
         .reply = sampler_config_default(),
+        .bus = "session",
         .log = "info",
     };
 }

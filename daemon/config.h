@@ -39,6 +39,7 @@ struct config {
 
     struct sampler_config reply; /* of replies and answers */
 
+    char bus[CONFIG_TEXT_MAX]; /* as bus.h reads it */
     char log[CONFIG_WORD_MAX];
 };
 

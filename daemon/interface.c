@@ -265,9 +265,8 @@ static DBusHandlerResult send_reply(struct interface_object *o, DBusMessage *cal
     return DBUS_HANDLER_RESULT_HANDLED;
 }
 
-static DBusHandlerResult take_message(DBusConnection *c, DBusMessage *m, void *user)
+static DBusHandlerResult take_message(void *user, DBusMessage *m)
 {
-    (void)c;
     struct interface_object *o = user;
     if (dbus_message_get_type(m) != DBUS_MESSAGE_TYPE_METHOD_CALL)
         return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
@@ -287,15 +286,13 @@ static DBusHandlerResult take_message(DBusConnection *c, DBusMessage *m, void *u
 
 int interface_export(struct interface_object *o)
 {
-    static const DBusObjectPathVTable table = {.message_function = take_message};
-    return dbus_connection_register_object_path(bus_connection(o->bus), o->path, &table, o)
-               ? 0
-               : -ENOMEM;
+    o->exported = (struct bus_object){.path = o->path, .take = take_message, .user = o};
+    return bus_export(o->bus, &o->exported);
 }
 
 void interface_unexport(struct interface_object *o)
 {
-    dbus_connection_unregister_object_path(bus_connection(o->bus), o->path);
+    bus_unexport(o->bus, &o->exported);
 }
 
 void interface_changed(struct interface_object *o, const char *interface, const char *property)

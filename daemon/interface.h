@@ -47,6 +47,7 @@ struct interface_object {
     const char *path;
     const struct interface *const *interfaces;
     void *user;
+    struct bus_object exported; /* interface_export's */
 };
 
 int interface_export(struct interface_object *o); /* 0 or -ENOMEM; o stays the caller's */

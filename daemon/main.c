@@ -30,7 +30,7 @@ static void usage(FILE *out)
           "  --source SOURCE    portaudio, portaudio:DEVICE, file:PATH or file:PATH:fast\n"
           "  --model FILE       the model\n"
           "  --backend NAME     auto or cpu\n"
-          "  --bus BUS          session (default), system or an address\n"
+          "  --bus BUS          session, system or an address\n"
           "  --print-defaults   every key of the configuration with its default\n"
           "  --help, --version\n",
           out);
@@ -99,6 +99,8 @@ static int read_config(struct config *c, const struct options *o, struct error *
         rc = config_read(c, path, error);
     if (!rc && o->source)
         rc = config_set(c, "audio", "source", o->source, error);
+    if (!rc && o->bus)
+        rc = config_set(c, "service", "bus", o->bus, error);
     if (!rc && o->backend)
         rc = config_set(c, "model", "backend", o->backend, error);
     return rc;
@@ -115,7 +117,7 @@ static int serve(const struct config *c, const struct options *o, struct supervi
 
     int rc = places_model(o->model, c->model, model, sizeof model, error);
     if (!rc)
-        rc = bus_create(&bus, loop, o->bus ? o->bus : "session", error);
+        rc = bus_create(&bus, loop, c->bus, error);
     if (!rc)
         rc = assistant_create(&assistant, loop, bus, c, error);
     if (!rc)

@@ -1,9 +1,5 @@
 #!/usr/bin/python3
-"""earshotd and its client, end to end: a private bus, real programs, a real microphone's way.
-
-Sound comes from tests/data/orders.opus, and, through a private PulseAudio with a null sink, from
-its monitor: PortAudio captures there what the test plays.
-"""
+"""earshotd and its client, end to end: the interface, the microphone, what is refused."""
 import os
 import pathlib
 import pty
@@ -12,172 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import wave
 import xml.etree.ElementTree as ElementTree
 
-try:
-    import dbus
-    import dbus.mainloop.glib
-    from gi.repository import GLib
-except ImportError as missing:
-    print(f"skipped: {missing} (Debian: python3-dbus python3-gi)")
-    sys.exit(77)
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(sys.argv[1]).resolve()
-EARSHOTD, EARSHOT = BUILD / "daemon" / "earshotd", BUILD / "cli" / "earshot"
-DEFAULT = ROOT / "assets" / "earshot-en-tiny.gguf"
-MODEL = DEFAULT if DEFAULT.exists() else ROOT / "tests" / "golden" / "tiny.gguf"
-SPEECH = ROOT / "tests" / "data" / "orders.opus"
-NAME, PATH = "org.earshot.Earshot1", "/org/earshot/Earshot1"
-ASSISTANT, STREAMS = NAME + ".Assistant", NAME + ".Streams"
-ERROR, DBUS_ERROR = NAME + ".Error.", "org.freedesktop.DBus.Error."
-LOADING, IDLE, HEARING, THINKING, MUTED, FAILED = 1, 2, 3, 4, 5, 6
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="earshot-daemon-"))
-failures = 0
-
-
-def check(what, holds, detail=""):
-    global failures
-    print(f"{'ok' if holds else 'FAILED'}: {what} {detail if not holds else ''}".rstrip(), flush=True)
-    failures += not holds
-
-
-def environment():
-    """Nothing of the user's is read or written."""
-    keep = {k: v for k, v in os.environ.items()
-            if k in ("PATH", "LANG", "LD_LIBRARY_PATH") or k.endswith("SAN_OPTIONS")}
-    home = WORK / "home"
-    (home / "run").mkdir(parents=True, exist_ok=True, mode=0o700)
-    keep |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"),
-             "XDG_STATE_HOME": str(WORK / "state"),
-             "DBUS_SESSION_BUS_ADDRESS": f"unix:path={WORK}/bus"}
-    return keep
-
-
-def wait_until(holds, seconds=30):
-    """Runs the main loop until holds() is true; its last value."""
-    limit = time.monotonic() + seconds
-    context = GLib.MainContext.default()
-    while time.monotonic() < limit:
-        while context.iteration(False):
-            pass
-        if holds():
-            return True
-        time.sleep(0.01)
-    return bool(holds())
-
-
-def pause(seconds):
-    wait_until(lambda: False, seconds)
-
-
-class Daemon:
-    """A running earshotd, and everything that it said on the bus."""
-
-    def __init__(self, *options, source=f"file:{SPEECH}", extra=None, model=MODEL):
-        self.signals = []
-        self.match = BUS.add_signal_receiver(self.take, path=PATH, interface_keyword="interface",
-                                             member_keyword="member")
-        self.log = open(WORK / "log", "w+")
-        self.process = subprocess.Popen(
-            [EARSHOTD, "--model", model, "--source", source, *options], stderr=self.log,
-            env=environment() | (extra or {}))
-        there = wait_until(lambda: self.process.poll() is not None or BUS.name_has_owner(NAME))
-        if not there or self.process.poll() is not None:
-            raise RuntimeError(f"earshotd did not start: {self.said()}")
-        self.object = BUS.get_object(NAME, PATH, introspect=False)
-
-    def take(self, *args, interface, member):
-        self.signals.append((member, args))
-
-    def said(self):
-        self.log.seek(0)
-        return self.log.read()
-
-    def call(self, member, *args, interface=ASSISTANT, signature=None, timeout=60):
-        """The answer, or the name of the error."""
-        answers = []
-        self.object.get_dbus_method(member, interface)(
-            *args, signature=signature, timeout=timeout,
-            reply_handler=lambda *a: answers.append(a[0] if len(a) == 1 else a),
-            error_handler=lambda e: answers.append(e.get_dbus_name()))
-        wait_until(lambda: answers, timeout)
-        return answers[0] if answers else "no answer"
-
-    def get(self, name):
-        return self.call("Get", ASSISTANT, name, interface=dbus.PROPERTIES_IFACE)
-
-    def set(self, name, value):
-        return self.call("Set", ASSISTANT, name, value, interface=dbus.PROPERTIES_IFACE,
-                         signature="ssv")
-
-    def of(self, member):
-        return [args for name, args in self.signals if name == member]
-
-    def changes(self, name):
-        return [args[1][name] for args in self.of("PropertiesChanged") if name in args[1]]
-
-    def reaches(self, state, seconds=30):
-        return wait_until(lambda: self.get("State") == state, seconds)
-
-    def completes(self, count, seconds=60):
-        return wait_until(lambda: len(self.of("UtteranceCompleted")) >= count, seconds)
-
-    def stop(self):
-        """Seconds it took to end, and what it returned."""
-        begin = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: self.process.poll() is not None, 10)
-        seconds = time.monotonic() - begin
-        pause(0.05)
-        self.match.remove()
-        if self.process.poll() is None:
-            self.process.kill()
-        text = self.said()
-        self.log.close()
-        check("earshotd ends in a second, without an error", seconds < 1.0 + SLOW
-              and self.process.wait() == 0, f"{seconds:.2f} s {self.process.returncode} {text}")
-        for args in self.of("UtteranceCompleted") + self.of("ReplyCompleted"):
-            if len(args[1]) > 8:
-                check("no transcript in the log", str(args[1]) not in text)
-
-
-def earshot(*args, timeout=60, extra=None):
-    return subprocess.run([EARSHOT, *map(str, args)], capture_output=True, text=True,
-                          errors="replace", timeout=timeout, env=environment() | (extra or {}))
-
-
-def silence(seconds):
-    path = WORK / "silence.wav"
-    with wave.open(str(path), "wb") as w:
-        w.setparams((1, 2, 16000, 0, "NONE", ""))
-        w.writeframes(bytes(32000 * seconds))
-    return path
-
-
-def keeps_the_contract(d):
-    """Started and Completed exactly once, updates only between them."""
-    state, last = {}, 0
-    for member, args in d.signals:
-        if member == "UtteranceStarted":
-            if args[0] in state or args[0] <= last:
-                return False
-            last, state[args[0]] = args[0], "open"
-        elif member == "UtteranceUpdated" and state.get(args[0]) != "open":
-            return False
-        elif member == "UtteranceCompleted":
-            if state.get(args[0]) != "open":
-                return False
-            state[args[0]] = "done"
-    return all(value == "done" for value in state.values())
-
-
-def letters(text):
-    """What any way of printing leaves alone: an untrained model says every byte there is."""
-    return [c for c in text if c.isascii() and c.isalnum()]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.daemon import *  # noqa: E402,F403
 
 
 def captions():
@@ -257,8 +92,7 @@ def interface():
         check(f"{what} is refused", got == DBUS_ERROR + error, got)
     check("Ping is answered", d.call("Ping", interface=dbus.PEER_IFACE) == ())
 
-    options = dbus.Dictionary({}, signature="sv")
-    got = d.call("Open", options, interface=STREAMS, signature="a{sv}")
+    got = d.call("Open", OPTIONS, interface=STREAMS, signature="a{sv}")
     check("streams are not supported yet", got == ERROR + "NotSupported", got)
     got = d.set("Mode", "shouting")
     check("an unknown mode is refused", got == ERROR + "InvalidArgument", got)
@@ -277,17 +111,16 @@ def interface():
 def conversation():
     d = Daemon(source=f"file:{silence(60)}")
     d.reaches(IDLE)
-    options = dbus.Dictionary({}, signature="sv")
-    got = d.call("Ask", "what is seven times eight", options, signature="sa{sv}")
+    got = d.call("Ask", "what is seven times eight", OPTIONS, signature="sa{sv}")
     check("Ask is answered", got == ERROR + "NotSupported" or
           (isinstance(got, tuple) and isinstance(got[0], str) and "compute_ms" in got[1]), got)
     for text in ("", "x" * 5000):
-        got = d.call("Ask", text, options, signature="sa{sv}")
+        got = d.call("Ask", text, OPTIONS, signature="sa{sv}")
         check(f"a question of {len(text)} bytes is refused", got == ERROR + "InvalidArgument", got)
     ask_options(d)
     many = []
     for _ in range(100):
-        d.object.Ask("x", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=60,
+        d.object.Ask("x", OPTIONS, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=60,
                      reply_handler=lambda *a: many.append(a),
                      error_handler=lambda e: many.append(e.get_dbus_name()))
     check("a hundred questions at once are answered or refused",
@@ -351,15 +184,14 @@ def ask_options(d):
 def push_to_talk():
     d = Daemon(source=f"file:{silence(60)}")
     d.reaches(IDLE)
-    options = dbus.Dictionary({}, signature="sv")
-    first = d.call("Listen", options, signature="a{sv}")
+    first = d.call("Listen", OPTIONS, signature="a{sv}")
     check("Listen opens a turn", wait_until(lambda: [a[0] for a in d.of("UtteranceStarted")]
                                             == [first]), first)
     check("and the state is hearing", d.reaches(HEARING, 5))
-    check("Listen again is the same turn", d.call("Listen", options, signature="a{sv}") == first)
+    check("Listen again is the same turn", d.call("Listen", OPTIONS, signature="a{sv}") == first)
     pause(0.3)
     check("Finish completes it", d.call("Finish") == () and d.completes(1))
-    second = d.call("Listen", options, signature="a{sv}")
+    second = d.call("Listen", OPTIONS, signature="a{sv}")
     check("the next turn has another id", isinstance(second, dbus.UInt64) and second > first, second)
     check("Cancel drops it", d.call("Cancel") == () and d.completes(2)
           and d.of("UtteranceCompleted")[1][2].get("cancelled") == True
@@ -374,12 +206,12 @@ def push_to_talk():
     check("and announced", wait_until(lambda: d.changes("Muted") == [True]
                                       and d.changes("Device") == [""]), str(d.signals))
     check("the state is muted", d.reaches(MUTED, 5))
-    got = d.call("Listen", options, signature="a{sv}")
+    got = d.call("Listen", OPTIONS, signature="a{sv}")
     check("a muted daemon does not listen", got == ERROR + "NotReady", got)
     check("unmuting opens the source", d.set("Muted", False) == () and d.reaches(IDLE, 5)
           and wait_until(lambda: str(d.get("Device")).startswith("file:")))
 
-    d.call("Listen", options, signature="a{sv}")
+    d.call("Listen", OPTIONS, signature="a{sv}")
     wait_until(lambda: len(d.of("UtteranceStarted")) == 1)
     d.stop()
     check("ending completes what is open", keeps_the_contract(d), str(d.signals))
@@ -442,12 +274,6 @@ def captions_of_the_client():
     os.close(ours)
 
 
-def config(text):
-    path = WORK / "earshot.conf"
-    path.write_text(text)
-    return path
-
-
 def refusals():
     def run(*args, **extra):
         return subprocess.run([EARSHOTD, *map(str, args)], capture_output=True, text=True,
@@ -506,53 +332,11 @@ def systemd():
 def no_microphone():
     d = Daemon(source="portaudio")
     check("without a microphone the state is failed", d.reaches(FAILED, 20), d.said())
-    got = d.call("Listen", dbus.Dictionary({}, signature="sv"), signature="a{sv}")
+    got = d.call("Listen", OPTIONS, signature="a{sv}")
     check("and Listen says so", got == ERROR + "NotReady", got)
     check("the daemon goes on", d.call("GetTranscript", 0, 0, signature="tu") == [])
     check("muting works all the same", d.set("Muted", True) == () and d.reaches(MUTED, 20))
     d.stop()
-
-
-def children(pid):
-    return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split() + [
-        child for task in pathlib.Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)
-        for child in (task / "children").read_text().split()]
-
-
-class Pulse:
-    """A private sound server with a null sink, whose monitor is the microphone."""
-
-    def __init__(self):
-        self.socket = WORK / "pulse.sock"
-        self.environment = environment() | {"PULSE_SERVER": f"unix:{self.socket}"}
-        (WORK / "home" / ".asoundrc").write_text(
-            "pcm.!default { type pulse }\nctl.!default { type pulse }\npcm.pulse { type pulse }\n")
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
-             "--log-level=error", "--disallow-exit", "-L",
-             f"module-native-protocol-unix auth-anonymous=1 socket={self.socket}", "-L",
-             "module-null-sink sink_name=speaker"],
-            env=self.environment, stderr=subprocess.DEVNULL)
-        return wait_until(lambda: self.control("set-default-source", "speaker.monitor") == 0, 10)
-
-    def control(self, *args):
-        return subprocess.run(["pactl", *args], env=self.environment, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL).returncode
-
-    def listeners(self):
-        out = subprocess.run(["pactl", "list", "short", "source-outputs"], env=self.environment,
-                             capture_output=True, text=True).stdout
-        return len(out.splitlines())
-
-    def play(self, path):
-        return subprocess.Popen(["paplay", path], env=self.environment)
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def microphone():
@@ -615,27 +399,5 @@ def overrun(pulse):
     d.stop()
 
 
-def main():
-    global BUS, SLOW
-    environment()
-    SLOW = 2.0 if "asan" in BUILD.name or "tsan" in BUILD.name else 0.0
-    bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", f"--address=unix:path={WORK}/bus"],
-                           stderr=subprocess.DEVNULL, env=environment())
-    dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
-    wait_until((WORK / "bus").exists, 10)
-    BUS = dbus.bus.BusConnection(f"unix:path={WORK}/bus")
-    print(f"model {MODEL.name}, speech {SPEECH.name}")
-    try:
-        for part in (captions, interface, conversation, push_to_talk, client, refusals, systemd,
-                     no_microphone, microphone):
-            print(f"{part.__name__}:")
-            part()
-    finally:
-        bus.kill()
-        shutil.rmtree(WORK, ignore_errors=True)
-    print(f"{failures} failures")
-    return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+run(captions, interface, conversation, push_to_talk, client, refusals, systemd, no_microphone,
+    microphone)

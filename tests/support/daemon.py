@@ -1,0 +1,275 @@
+"""What the end-to-end tests of earshotd share: a private bus, real programs, a private sound server.
+
+Sound comes from tests/data/orders.opus, and, through a private PulseAudio with a null sink, from
+its monitor: PortAudio captures there what the test plays.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+
+try:
+    import dbus
+    import dbus.mainloop.glib
+    from gi.repository import GLib
+except ImportError as missing:
+    print(f"skipped: {missing} (Debian: python3-dbus python3-gi)")
+    sys.exit(77)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+EARSHOTD, EARSHOT = BUILD / "daemon" / "earshotd", BUILD / "cli" / "earshot"
+DEFAULT = ROOT / "assets" / "earshot-en-tiny.gguf"
+MODEL = DEFAULT if DEFAULT.exists() else ROOT / "tests" / "golden" / "tiny.gguf"
+SPEECH = ROOT / "tests" / "data" / "orders.opus"
+NAME, PATH = "org.earshot.Earshot1", "/org/earshot/Earshot1"
+ASSISTANT, STREAMS = NAME + ".Assistant", NAME + ".Streams"
+ERROR, DBUS_ERROR = NAME + ".Error.", "org.freedesktop.DBus.Error."
+LOADING, IDLE, HEARING, THINKING, MUTED, FAILED = 1, 2, 3, 4, 5, 6
+OPTIONS = dbus.Dictionary({}, signature="sv")
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="earshot-daemon-"))
+SLOW = 2.0 if "asan" in BUILD.name or "tsan" in BUILD.name else 0.0
+failures = 0
+
+
+def check(what, holds, detail=""):
+    global failures
+    print(f"{'ok' if holds else 'FAILED'}: {what} {detail if not holds else ''}".rstrip(), flush=True)
+    failures += not holds
+
+
+def environment():
+    """Nothing of the user's is read or written."""
+    keep = {k: v for k, v in os.environ.items()
+            if k in ("PATH", "LANG", "LD_LIBRARY_PATH") or k.endswith("SAN_OPTIONS")}
+    home = WORK / "home"
+    (home / "run").mkdir(parents=True, exist_ok=True, mode=0o700)
+    keep |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"),
+             "XDG_STATE_HOME": str(WORK / "state"),
+             "DBUS_SESSION_BUS_ADDRESS": f"unix:path={WORK}/bus"}
+    return keep
+
+
+def wait_until(holds, seconds=30):
+    """Runs the main loop until holds() is true; its last value."""
+    limit = time.monotonic() + seconds
+    context = GLib.MainContext.default()
+    while time.monotonic() < limit:
+        while context.iteration(False):
+            pass
+        if holds():
+            return True
+        time.sleep(0.01)
+    return bool(holds())
+
+
+def pause(seconds):
+    wait_until(lambda: False, seconds)
+
+
+class Daemon:
+    """A running earshotd, and everything that it said on the bus."""
+
+    def __init__(self, *options, source=f"file:{SPEECH}", extra=None, model=MODEL, bus=None):
+        self.signals = []
+        self.bus = bus or BUS
+        self.log = open(WORK / "log", "w+")
+        self.process = subprocess.Popen(
+            [EARSHOTD, "--model", model, "--source", source, *options], stderr=self.log,
+            env=environment() | {"DBUS_SESSION_BUS_ADDRESS": self.bus.address} | (extra or {}))
+        self.attach()
+
+    def attach(self):
+        """Finds the daemon on the bus, once more where the bus was lost."""
+        bus = self.bus.connection
+        self.match = bus.add_signal_receiver(self.take, path=PATH, interface_keyword="interface",
+                                             member_keyword="member")
+        there = wait_until(lambda: self.process.poll() is not None or bus.name_has_owner(NAME))
+        if not there or self.process.poll() is not None:
+            raise RuntimeError(f"earshotd did not start: {self.said()}")
+        self.object = bus.get_object(NAME, PATH, introspect=False)
+
+    def take(self, *args, interface, member):
+        self.signals.append((member, args))
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def call(self, member, *args, interface=ASSISTANT, signature=None, timeout=60):
+        """The answer, or the name of the error."""
+        answers = []
+        self.object.get_dbus_method(member, interface)(
+            *args, signature=signature, timeout=timeout,
+            reply_handler=lambda *a: answers.append(a[0] if len(a) == 1 else a),
+            error_handler=lambda e: answers.append(e.get_dbus_name()))
+        wait_until(lambda: answers, timeout)
+        return answers[0] if answers else "no answer"
+
+    def get(self, name):
+        return self.call("Get", ASSISTANT, name, interface=dbus.PROPERTIES_IFACE)
+
+    def set(self, name, value):
+        return self.call("Set", ASSISTANT, name, value, interface=dbus.PROPERTIES_IFACE,
+                         signature="ssv")
+
+    def of(self, member):
+        return [args for name, args in self.signals if name == member]
+
+    def changes(self, name):
+        return [args[1][name] for args in self.of("PropertiesChanged") if name in args[1]]
+
+    def reaches(self, state, seconds=30):
+        return wait_until(lambda: self.get("State") == state, seconds)
+
+    def completes(self, count, seconds=60):
+        return wait_until(lambda: len(self.of("UtteranceCompleted")) >= count, seconds)
+
+    def stop(self):
+        """Seconds it took to end, and what it returned."""
+        begin = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: self.process.poll() is not None, 10)
+        seconds = time.monotonic() - begin
+        pause(0.05)
+        self.match.remove()
+        if self.process.poll() is None:
+            self.process.kill()
+        text = self.said()
+        self.log.close()
+        check("earshotd ends in a second, without an error", seconds < 1.0 + SLOW
+              and self.process.wait() == 0, f"{seconds:.2f} s {self.process.returncode} {text}")
+        for args in self.of("UtteranceCompleted") + self.of("ReplyCompleted"):
+            if len(args[1]) > 8:
+                check("no transcript in the log", str(args[1]) not in text)
+
+
+def earshot(*args, timeout=60, extra=None):
+    return subprocess.run([EARSHOT, *map(str, args)], capture_output=True, text=True,
+                          errors="replace", timeout=timeout, env=environment() | (extra or {}))
+
+
+def silence(seconds):
+    path = WORK / "silence.wav"
+    with wave.open(str(path), "wb") as w:
+        w.setparams((1, 2, 16000, 0, "NONE", ""))
+        w.writeframes(bytes(32000 * seconds))
+    return path
+
+
+def keeps_the_contract(d):
+    """Started and Completed exactly once, updates only between them."""
+    state, last = {}, 0
+    for member, args in d.signals:
+        if member == "UtteranceStarted":
+            if args[0] in state or args[0] <= last:
+                return False
+            last, state[args[0]] = args[0], "open"
+        elif member == "UtteranceUpdated" and state.get(args[0]) != "open":
+            return False
+        elif member == "UtteranceCompleted":
+            if state.get(args[0]) != "open":
+                return False
+            state[args[0]] = "done"
+    return all(value == "done" for value in state.values())
+
+
+def letters(text):
+    """What any way of printing leaves alone: an untrained model says every byte there is."""
+    return [c for c in text if c.isascii() and c.isalnum()]
+
+
+def config(text):
+    path = WORK / "earshot.conf"
+    path.write_text(text)
+    return path
+
+
+def children(pid):
+    return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split() + [
+        child for task in pathlib.Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)
+        for child in (task / "children").read_text().split()]
+
+
+class Pulse:
+    """A private sound server with a null sink, whose monitor is the microphone."""
+
+    def __init__(self):
+        self.socket = WORK / "pulse.sock"
+        self.environment = environment() | {"PULSE_SERVER": f"unix:{self.socket}"}
+        (WORK / "home" / ".asoundrc").write_text(
+            "pcm.!default { type pulse }\nctl.!default { type pulse }\npcm.pulse { type pulse }\n")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
+             "--log-level=error", "--disallow-exit", "-L",
+             f"module-native-protocol-unix auth-anonymous=1 socket={self.socket}", "-L",
+             "module-null-sink sink_name=speaker"],
+            env=self.environment, stderr=subprocess.DEVNULL)
+        return wait_until(lambda: self.control("set-default-source", "speaker.monitor") == 0, 10)
+
+    def control(self, *args):
+        return subprocess.run(["pactl", *args], env=self.environment, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode
+
+    def listeners(self):
+        out = subprocess.run(["pactl", "list", "short", "source-outputs"], env=self.environment,
+                             capture_output=True, text=True).stdout
+        return len(out.splitlines())
+
+    def play(self, path):
+        return subprocess.Popen(["paplay", path], env=self.environment)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Bus:
+    """A private bus, and our connection to it."""
+
+    def __init__(self, name, *options):
+        self.address = f"unix:path={WORK}/{name}"
+        self.options = options or ("--session",)
+        self.start()
+
+    def start(self):
+        path = pathlib.Path(self.address.partition("=")[2])
+        path.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            ["dbus-daemon", *map(str, self.options), "--nofork", f"--address={self.address}"],
+            stderr=subprocess.DEVNULL, env=environment())
+        wait_until(path.exists, 10)
+        self.connection = dbus.bus.BusConnection(self.address)
+        self.connection.set_exit_on_disconnect(False)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def run(*parts):
+    """The parts of a test, one after the other, on a bus of their own; exits with the result."""
+    global BUS
+    environment()
+    dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+    BUS = Bus("bus")
+    print(f"model {MODEL.name}, speech {SPEECH.name}")
+    try:
+        for part in parts:
+            print(f"{part.__name__}:", flush=True)
+            begin = time.monotonic()
+            part()
+            print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
+    finally:
+        BUS.stop()
+        shutil.rmtree(WORK, ignore_errors=True)
+    print(f"{failures} failures")
+    sys.exit(1 if failures else 0)
