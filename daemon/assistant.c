@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/assistant_private.h"
+#include "daemon/places.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -140,6 +141,25 @@ static void offer_update(struct update *u, const struct event *e)
         update_due(u);
 }
 
+static void write_history(struct assistant *a, uint64_t id)
+{
+    if (!a->history_file)
+        return;
+    int rc = history_file_write(a->history_file, history_after(a->history, id - 1));
+    if (rc && !a->told_unwritten)
+        log_error("the history is not on disk: %s; it will be as soon as it can be written",
+                  strerror(-rc));
+    a->told_unwritten = rc != 0;
+}
+
+static void keep_utterance(struct assistant *a, const struct event *e)
+{
+    if (history_add(a->history, e->id, e->start_us, e->end_us, e->text))
+        log_error("out of memory: an utterance is not in the history");
+    else
+        write_history(a, e->id);
+}
+
 static void take_event(struct assistant *a, const struct event *e)
 {
     switch (e->type) {
@@ -154,9 +174,8 @@ static void take_event(struct assistant *a, const struct event *e)
     case EVENT_UTTERANCE_CANCELLED:
         a->hearing = false;
         a->utterance_update.waits = false;
-        if (e->type == EVENT_UTTERANCE_COMPLETED && *e->text &&
-            history_add(a->history, e->id, e->start_us, e->end_us, e->text))
-            log_error("out of memory: an utterance is not in the history");
+        if (e->type == EVENT_UTTERANCE_COMPLETED && *e->text)
+            keep_utterance(a, e);
         signal_completed(a, e, "UtteranceCompleted", e->type == EVENT_UTTERANCE_CANCELLED);
         return;
     case EVENT_REPLY_UPDATED:
@@ -164,7 +183,8 @@ static void take_event(struct assistant *a, const struct event *e)
         return;
     case EVENT_REPLY_COMPLETED:
         a->reply_update.waits = false;
-        history_set_reply(a->history, e->id, e->text);
+        if (history_set_reply(a->history, e->id, e->text) == 0)
+            write_history(a, e->id);
         signal_completed(a, e, "ReplyCompleted", false);
         return;
     }
@@ -230,7 +250,7 @@ static void take_result(struct assistant *a, const struct engine_message *m)
             continue;
         assistant_settle(a, p, m);
         if (p->call && !dbus_message_get_no_reply(p->call))
-            bus_send(a->bus, assistant_reply(p, m));
+            bus_send(a->bus, assistant_reply(a, p, m));
         pending_finish(p);
         return;
     }
@@ -281,21 +301,29 @@ static void engine_ready(void *user, short events)
         take_message(a, &a->message);
 }
 
-DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
-                               const struct engine_request *request)
+int assistant_pass_on(struct assistant *a, DBusMessage *call, const struct engine_request *request)
 {
     struct pending *p = NULL;
     for (size_t i = 0; i < ASSISTANT_PENDING && !p; i++)
         if (!a->pending[i].waits)
             p = &a->pending[i];
     if (!p)
-        return assistant_error(call, "Busy", "too many calls wait");
+        return -EBUSY;
     p->request = *request;
     p->request.number = ++a->last_number;
-    if (engine_request(a->engine, &p->request))
-        return assistant_error(call, "Busy", "too many calls wait");
-    p->call = dbus_message_ref(call);
+    int rc = engine_request(a->engine, &p->request);
+    if (rc)
+        return rc;
+    p->call = call ? dbus_message_ref(call) : NULL;
     p->waits = true;
+    return 0;
+}
+
+DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
+                               const struct engine_request *request)
+{
+    if (assistant_pass_on(a, call, request))
+        return assistant_error(call, "Busy", "too many calls wait");
     return NULL;
 }
 
@@ -306,8 +334,26 @@ static int update_init(struct update *u, struct assistant *a)
     return u->timer ? 0 : -ENOMEM;
 }
 
+static int open_history(struct assistant *a, const struct config *config, struct error *error)
+{
+    char path[4096];
+    size_t damaged;
+    int rc = history_create(&a->history, (size_t)config->history);
+    if (rc)
+        return error_set(error, rc, "the history: %s", strerror(-rc));
+    if (!config->keep_history)
+        return 0;
+    rc = places_history(path, sizeof path, error);
+    if (!rc)
+        rc = history_file_open(&a->history_file, path, a->history, &damaged, error);
+    if (!rc && damaged)
+        log_warning("%s: %zu lines are damaged and left out", path, damaged);
+    return rc;
+}
+
 int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
-                     const struct config *config, struct error *error)
+                     const struct config *config, const struct settings *settings,
+                     struct error *error)
 {
     struct assistant *a = calloc(1, sizeof *a);
     if (!a)
@@ -316,20 +362,17 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->bus = bus;
     a->state = ASSISTANT_LOADING;
     a->muted = config->muted;
-    a->sampling = config->reply;
+    a->settings = settings;
+    a->started = a->config = *config;
     a->assistant_mode = strcmp(config->mode, "assistant") == 0;
     a->object = (struct interface_object){bus, ASSISTANT_PATH, assistant_interfaces, a};
     a->bus_watch = (struct bus_watch){.lost = bus_lost, .user = a};
     bus_watch(bus, &a->bus_watch);
-    int rc = history_create(&a->history, (size_t)config->history);
-    if (!rc)
-        rc = update_init(&a->utterance_update, a);
-    if (!rc)
-        rc = update_init(&a->reply_update, a);
-    if (!rc)
-        rc = interface_export(&a->object);
+    int rc = open_history(a, config, error);
+    if (!rc && (update_init(&a->utterance_update, a) || update_init(&a->reply_update, a) ||
+                interface_export(&a->object)))
+        rc = error_set(error, -ENOMEM, "the D-Bus object: out of memory");
     if (rc) {
-        error_set(error, rc, "the D-Bus object: %s", strerror(-rc));
         assistant_destroy(a);
         return rc;
     }
@@ -352,8 +395,15 @@ void assistant_destroy(struct assistant *a)
     loop_remove_fd(a->engine_fd);
     loop_remove_timer(a->utterance_update.timer);
     loop_remove_timer(a->reply_update.timer);
+    history_file_close(a->history_file);
     history_destroy(a->history);
     free(a);
+}
+
+uint64_t assistant_last_id(const struct assistant *a)
+{
+    size_t count = history_count(a->history);
+    return count ? history_at(a->history, count - 1)->id : 0;
 }
 
 int assistant_attach(struct assistant *a, struct engine *engine)

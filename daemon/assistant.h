@@ -7,6 +7,7 @@
 #include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/engine.h"
+#include "daemon/settings.h"
 
 #define ASSISTANT_BUS_NAME "org.earshot.Earshot1"
 #define ASSISTANT_PATH "/org/earshot/Earshot1"
@@ -25,14 +26,21 @@ enum assistant_state {
 
 struct assistant;
 
-/* Exports the object; the loop stops when the engine has stopped or failed (status 1). 0 or -errno.
- */
+/* Exports the object; the loop stops when the engine has stopped or failed (status 1). settings:
+ * where config came from, for Reload; must outlive the result. 0 or -errno. */
 int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
-                     const struct config *config, struct error *error);
+                     const struct config *config, const struct settings *settings,
+                     struct error *error);
 void assistant_destroy(struct assistant *a);
+
+/* Of the newest utterance in the history; 0: none. */
+uint64_t assistant_last_id(const struct assistant *a);
 
 /* Listens to the engine, which is not owned. 0 or -ENOMEM. */
 int assistant_attach(struct assistant *a, struct engine *engine);
+
+/* Reload, asked for by nobody on the bus: what goes wrong is logged. */
+void assistant_reload(void *assistant);
 
 /* The state's name, and the word "state" of `earshot status`. */
 const char *assistant_state_name(enum assistant_state state);

@@ -1,4 +1,5 @@
 /* The methods and properties of the interfaces, and the tables that describe them. */
+#include "base/log.h"
 #include "daemon/ask_options.h"
 #include "daemon/assistant_private.h"
 #include "daemon/places.h"
@@ -48,19 +49,47 @@ static void change_bool(struct assistant *a, bool *field, bool value, const char
     interface_changed(&a->object, ASSISTANT_INTERFACE, property);
 }
 
+/* The front end has taken it: now the rest. */
+static void take_config(struct assistant *a, const struct config *c)
+{
+    struct engine_request text = {.type = ENGINE_SET_TEXT, .config = *c};
+    struct engine_request replies = {.type = ENGINE_REPLIES,
+                                     .flag = strcmp(c->mode, "assistant") == 0};
+    bool moved = strcmp(a->config.mode, c->mode) != 0;
+    if (assistant_pass_on(a, NULL, &text) || (moved && assistant_pass_on(a, NULL, &replies)))
+        log_error("too many calls wait: [text] and [reply] stay as they were");
+    a->config = *c;
+    log_set_level(config_log_level(c));
+}
+
 void assistant_settle(struct assistant *a, const struct pending *p,
                       const struct engine_message *result)
 {
     const struct engine_request *r = &p->request;
+    if (result->value < 0 && !p->call)
+        log_error("%s", result->event.text);
     if (result->value < 0)
         return;
     if (r->type == ENGINE_MUTE)
         change_bool(a, &a->muted, r->flag, "Muted");
     if (r->type == ENGINE_REPLIES)
         change_bool(a, &a->assistant_mode, r->flag, "Mode");
+    if (r->type == ENGINE_SET_HEARING)
+        take_config(a, &r->config);
 }
 
-DBusMessage *assistant_reply(const struct pending *p, const struct engine_message *result)
+static void append_restarts(DBusMessage *reply, const struct config *started,
+                            const struct config *now)
+{
+    const char *names[CONFIG_NAMES_MAX];
+    const char **array = names;
+    int count = (int)config_restarts(started, now, names);
+    dbus_message_append_args(reply, DBUS_TYPE_ARRAY, DBUS_TYPE_STRING, &array, count,
+                             DBUS_TYPE_INVALID);
+}
+
+DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
+                             const struct engine_message *result)
 {
     const struct engine_request *r = &p->request;
     if (result->value < 0)
@@ -68,6 +97,8 @@ DBusMessage *assistant_reply(const struct pending *p, const struct engine_messag
     DBusMessage *reply = dbus_message_new_method_return(p->call);
     if (reply && r->type == ENGINE_ASK)
         append_reply(reply, result);
+    if (reply && r->type == ENGINE_SET_HEARING)
+        append_restarts(reply, &a->started, &r->config);
     if (reply && r->type == ENGINE_HOLD)
         dbus_message_append_args(reply, DBUS_TYPE_UINT64, &(uint64_t){(uint64_t)result->value},
                                  DBUS_TYPE_INVALID);
@@ -116,7 +147,7 @@ static DBusMessage *call_ask(void *user, DBusMessage *call)
     DBusMessage *refused = not_loaded(a, call);
     if (refused)
         return refused;
-    struct engine_request r = {.type = ENGINE_ASK, .sampling = a->sampling};
+    struct engine_request r = {.type = ENGINE_ASK, .sampling = a->config.reply};
     struct error error;
     const char *text;
     DBusMessageIter args;
@@ -129,6 +160,30 @@ static DBusMessage *call_ask(void *user, DBusMessage *call)
     if (ask_options_read(&r.sampling, &args, &error))
         return assistant_error(call, "InvalidArgument", error.message);
     return assistant_request(a, call, &r);
+}
+
+static DBusMessage *call_reload(void *user, DBusMessage *call)
+{
+    struct assistant *a = user;
+    struct engine_request r = {.type = ENGINE_SET_HEARING};
+    struct error error;
+    DBusMessage *refused = not_loaded(a, call);
+    if (refused)
+        return refused;
+    if (settings_read(a->settings, &r.config, &error))
+        return assistant_error(call, "InvalidArgument", error.message);
+    return assistant_request(a, call, &r);
+}
+
+void assistant_reload(void *assistant)
+{
+    struct assistant *a = assistant;
+    struct engine_request r = {.type = ENGINE_SET_HEARING};
+    struct error error;
+    if (settings_read(a->settings, &r.config, &error))
+        log_error("%s; the configuration stays as it was", error.message);
+    else if (assistant_pass_on(a, NULL, &r))
+        log_error("too many calls wait: the configuration stays as it was");
 }
 
 static DBusMessage *request_state_file(struct assistant *a, DBusMessage *call,
@@ -282,6 +337,7 @@ static const struct interface_method assistant_methods[] = {
      {{"since_id", "t"}, {"limit", "u"}},
      {{"utterances", "a(txxss)"}},
      call_transcript},
+    {"Reload", .out = {{"restarts", "as"}}, .call = call_reload},
     {NULL},
 };
 

@@ -4,6 +4,7 @@
 
 #include "daemon/assistant.h"
 #include "daemon/history.h"
+#include "daemon/history_file.h"
 #include "daemon/interface.h"
 #include "model/sampler.h"
 
@@ -29,6 +30,8 @@ struct update {
 };
 
 struct assistant {
+    const struct settings *settings;
+    struct config started, config; /* at the start, and as last read */
     struct loop *loop;
     struct bus *bus;
     struct engine *engine;
@@ -36,6 +39,8 @@ struct assistant {
     struct interface_object object;
     struct bus_watch bus_watch;
     struct history *history;
+    struct history_file *history_file; /* NULL: in memory only */
+    bool told_unwritten;               /* the log has it */
     struct pending pending[ASSISTANT_PENDING];
     uint64_t last_number;
     struct update utterance_update, reply_update;
@@ -43,7 +48,6 @@ struct assistant {
     enum assistant_state state; /* as last announced */
     bool loaded, failed, can_reply, hearing, busy, muted, assistant_mode;
     enum engine_source source;
-    struct sampler_config sampling; /* of answers, where a question has no options */
     char device[EVENT_TEXT_MAX];
     char model[64];
     struct engine_message message; /* scratch */
@@ -51,7 +55,9 @@ struct assistant {
 
 extern const struct interface *const assistant_interfaces[];
 
-/* Passes the request on; its result answers the call. The error reply when it cannot be. */
+/* Passes the request on; its result answers the call, which may be NULL. 0 or -EBUSY. */
+int assistant_pass_on(struct assistant *a, DBusMessage *call, const struct engine_request *request);
+/* The same, and the error reply when it cannot be. */
 DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
                                const struct engine_request *request);
 
@@ -59,7 +65,8 @@ DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
 void assistant_settle(struct assistant *a, const struct pending *p,
                       const struct engine_message *result);
 /* and the reply to its call. */
-DBusMessage *assistant_reply(const struct pending *p, const struct engine_message *result);
+DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
+                             const struct engine_message *result);
 
 DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text);
 

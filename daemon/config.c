@@ -28,28 +28,30 @@ struct config_key {
     double min, max;     /* INT, FLOAT and U32 */
     const char *choices; /* CHOICE: words between spaces */
     const char *help;    /* lines */
+    const char *restart; /* its full name, where a change waits for the next start */
 };
 
 #define FIELD(name) offsetof(struct config, name)
 
 static const struct config_key keys[] = {
-    {"model", "path", CONFIG_TEXT, FIELD(model),
+    {"model", "path", CONFIG_TEXT, FIELD(model), .restart = "model.path",
      .help = "The model file. Empty: $EARSHOT_MODEL, "
              "else the installed default model."},
     {"model", "backend", CONFIG_CHOICE, FIELD(backend), .choices = "auto cpu",
-     .help = "Where the model computes."},
-    {"model", "threads", CONFIG_INT, FIELD(threads), 0, 256,
+     .restart = "model.backend", .help = "Where the model computes."},
+    {"model", "threads", CONFIG_INT, FIELD(threads), 0, 256, .restart = "model.threads",
      .help = "Threads of the cpu backend. 0: one per core, at most 8."},
     {"model", "streaming", CONFIG_CHOICE, FIELD(streaming), .choices = "exact windowed",
+     .restart = "model.streaming",
      .help =
          "How an encoder that looks both ways (Whisper's, WavLM's) hears; others need neither.\n"
          "exact: an utterance at its end, as it was trained; no text while somebody speaks.\n"
          "windowed: as it comes, through a window that slides over it."},
-    {"model", "left_ms", CONFIG_INT, FIELD(left_ms), 0, 30000,
+    {"model", "left_ms", CONFIG_INT, FIELD(left_ms), 0, 30000, .restart = "model.left_ms",
      .help = "A window: what it sees of the past,"},
-    {"model", "hop_ms", CONFIG_INT, FIELD(hop_ms), 20, 10000,
+    {"model", "hop_ms", CONFIG_INT, FIELD(hop_ms), 20, 10000, .restart = "model.hop_ms",
      .help = "what it gives out before it slides on,"},
-    {"model", "ahead_ms", CONFIG_INT, FIELD(ahead_ms), 0, 10000,
+    {"model", "ahead_ms", CONFIG_INT, FIELD(ahead_ms), 0, 10000, .restart = "model.ahead_ms",
      .help = "and what it waits for. All together at most what the model takes as one utterance."},
     {"audio", "source", CONFIG_TEXT, FIELD(source),
      .help =
@@ -88,8 +90,13 @@ static const struct config_key keys[] = {
          "Phones within 300 ms that make a sound speech, where the model can tell. What never has\n"
          "as many, nor words that are sure, is not told at all, unless the microphone is held.\n"
          "0: all is speech."},
-    {"text", "history", CONFIG_INT, FIELD(history), 1, 100000,
-     .help = "Completed utterances that GetTranscript can give; in memory only."},
+    {"text", "history", CONFIG_INT, FIELD(history), 1, 100000, .restart = "text.history",
+     .help = "Completed utterances that GetTranscript can give."},
+    {"text", "keep_history", CONFIG_BOOL, FIELD(keep_history), .restart = "text.keep_history",
+     .help = "Keep them on disk, over restarts: in the file history of the state directory\n"
+             "($STATE_DIRECTORY, else ~/.local/state/earshot). no: in memory only."},
+    {"text", "resume", CONFIG_BOOL, FIELD(resume), .restart = "text.resume",
+     .help = "Save the conversation at the end, as \"last\", and go on with it at the start."},
     {"reply", "temperature", CONFIG_FLOAT, FIELD(reply.temperature), 0, 5,
      .help = "How freely replies and answers choose their words; captions never do.\n"
              "0: always the likeliest. 1: as likely as the model says."},
@@ -107,7 +114,7 @@ static const struct config_key keys[] = {
      .help = "The same seed gives the same reply. 0: another one every time."},
     {"reply", "max_tokens", CONFIG_U32, FIELD(reply.max_tokens), 0, DECODING_TOKENS_MAX,
      .help = "The longest reply. 0: what the model says."},
-    {"service", "bus", CONFIG_TEXT, FIELD(bus),
+    {"service", "bus", CONFIG_TEXT, FIELD(bus), .restart = "service.bus",
      .help = "The bus that has the service: session, system or an address."},
     {"log", "level", CONFIG_CHOICE, FIELD(log), .choices = "error warning info debug",
      .help = "The log never holds what was said."},
@@ -116,6 +123,8 @@ static const struct config_key keys[] = {
 enum {
     KEYS = sizeof keys / sizeof *keys,
 };
+
+_Static_assert((int)KEYS <= (int)CONFIG_NAMES_MAX, "room for every key");
 
 void config_init(struct config *c)
 {
@@ -385,6 +394,43 @@ void config_print_defaults(FILE *out)
 void config_print(const struct config *c, FILE *out)
 {
     print_keys(c, false, out);
+}
+
+static size_t value_size(enum config_type type)
+{
+    switch (type) {
+    case CONFIG_TEXT:
+    case CONFIG_CHOICE:
+        return 0;
+    case CONFIG_BOOL:
+        return sizeof(bool);
+    case CONFIG_INT:
+        return sizeof(int);
+    case CONFIG_FLOAT:
+        return sizeof(float);
+    case CONFIG_U32:
+        return sizeof(uint32_t);
+    case CONFIG_U64:
+        return sizeof(uint64_t);
+    }
+    return 0;
+}
+
+static bool same_value(const struct config_key *k, const struct config *a, const struct config *b)
+{
+    const char *x = (const char *)a + k->offset, *y = (const char *)b + k->offset;
+    size_t size = value_size(k->type);
+    return size ? memcmp(x, y, size) == 0 : strcmp(x, y) == 0;
+}
+
+size_t config_restarts(const struct config *a, const struct config *b,
+                       const char *names[CONFIG_NAMES_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].restart && !same_value(&keys[i], a, b))
+            names[count++] = keys[i].restart;
+    return count;
 }
 
 enum log_level config_log_level(const struct config *c)

@@ -16,6 +16,7 @@
 enum {
     CONFIG_TEXT_MAX = 512, /* bytes of a text value with the NUL */
     CONFIG_WORD_MAX = 16,  /* bytes of a choice with the NUL */
+    CONFIG_NAMES_MAX = 64, /* keys */
 };
 
 struct config {
@@ -34,7 +35,9 @@ struct config {
     int partial_ms;
     float min_confidence;
     float min_phones;
-    int history; /* completed utterances kept in memory */
+    int history;       /* completed utterances that are kept, */
+    bool keep_history; /* on disk too */
+    bool resume;       /* the conversation goes on where the daemon ended */
     struct endpoint_config endpoint;
 
     struct sampler_config reply; /* of replies and answers */
@@ -58,6 +61,11 @@ void config_print_defaults(FILE *out);
 
 /* Every key with the value it has in c, nothing commented out. */
 void config_print(const struct config *c, FILE *out);
+
+/* The keys that differ and that only a new start makes true, "section.key" each; their count, at
+ * most CONFIG_NAMES_MAX. */
+size_t config_restarts(const struct config *a, const struct config *b,
+                       const char *names[CONFIG_NAMES_MAX]);
 
 enum log_level config_log_level(const struct config *c);
 struct encoder_options config_encoder(const struct config *c);

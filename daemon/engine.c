@@ -82,7 +82,7 @@ static int start_threads(struct engine *e)
 }
 
 int engine_create(struct engine **out, const struct config *config, const char *model_path,
-                  struct error *error)
+                  uint64_t last_id, struct error *error)
 {
     if (strlen(model_path) >= ENGINE_PATH_MAX)
         return error_set(error, -ENAMETOOLONG, "%s: the path is too long", model_path);
@@ -100,7 +100,7 @@ int engine_create(struct engine **out, const struct config *config, const char *
         error_set(error, rc, "the engine: %s", strerror(-rc));
         goto fail;
     }
-    rc = front_create(&e->front, e, error);
+    rc = front_create(&e->front, e, last_id, error);
     if (!rc)
         rc = inference_create(&e->inference, e, error);
     if (rc)

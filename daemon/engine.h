@@ -22,17 +22,20 @@
 
 enum engine_request_type {
     /* for the front-end thread */
-    ENGINE_HOLD,   /* result: the id of the utterance that is open now */
-    ENGINE_FINISH, /* the open utterance ends now */
-    ENGINE_CANCEL, /* the open utterance is dropped; see also engine_cancel */
-    ENGINE_MUTE,   /* flag: close the device, or open it */
-    ENGINE_DEVICE, /* text: the capture device's name, empty for any */
+    ENGINE_HOLD,        /* result: the id of the utterance that is open now */
+    ENGINE_FINISH,      /* the open utterance ends now */
+    ENGINE_CANCEL,      /* the open utterance is dropped; see also engine_cancel */
+    ENGINE_MUTE,        /* flag: close the device, or open it */
+    ENGINE_DEVICE,      /* text: the capture device's name, empty for any */
+    ENGINE_SET_HEARING, /* config: [speech] from the next silence on, [audio] when the source opens
+                         */
     /* for the inference thread, between two utterances */
-    ENGINE_ASK,     /* text, sampling; result: the reply */
-    ENGINE_RESET,   /* forgets the conversation */
-    ENGINE_SAVE,    /* text: path */
-    ENGINE_RESTORE, /* text: path */
-    ENGINE_REPLIES, /* flag: replies after captions, from the next utterance on */
+    ENGINE_ASK,      /* text, sampling; result: the reply */
+    ENGINE_RESET,    /* forgets the conversation */
+    ENGINE_SAVE,     /* text: path */
+    ENGINE_RESTORE,  /* text: path */
+    ENGINE_REPLIES,  /* flag: replies after captions, from the next utterance on */
+    ENGINE_SET_TEXT, /* config: [text] but for its mode, and [reply] */
 };
 
 struct engine_request {
@@ -41,7 +44,10 @@ struct engine_request {
     uint32_t stamp;  /* set by the engine */
     bool flag;
     struct sampler_config sampling;
-    char text[EVENT_TEXT_MAX];
+    union {
+        char text[EVENT_TEXT_MAX];
+        struct config config;
+    };
 };
 
 enum engine_message_type {
@@ -70,9 +76,10 @@ struct engine_message {
 
 struct engine;
 
-/* Checks the source and starts both threads; the model loads on its thread. Returns 0 or -errno. */
+/* Checks the source and starts both threads; the model loads on its thread. Ids of utterances are
+ * above last_id. Returns 0 or -errno. */
 int engine_create(struct engine **out, const struct config *config, const char *model_path,
-                  struct error *error);
+                  uint64_t last_id, struct error *error);
 
 /* Joins the threads: after ENGINE_STOPPED this is at once. */
 void engine_destroy(struct engine *e);

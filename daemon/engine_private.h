@@ -73,7 +73,7 @@ void engine_beat(atomic_uint_fast64_t *beats);
  * inference thread, each with its own queue. */
 void engine_send(struct engine *e, struct queue *messages, const struct engine_message *m);
 
-int front_create(struct front **out, struct engine *e, struct error *error);
+int front_create(struct front **out, struct engine *e, uint64_t last_id, struct error *error);
 void front_destroy(struct front *f);
 void *front_main(void *front); /* the thread */
 

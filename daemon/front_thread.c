@@ -31,6 +31,8 @@ struct front {
     size_t chunk;              /* frames a read takes: 20 ms */
     bool open, ended, muted;
     bool told_missing; /* the log has it */
+    struct config config;
+    bool reconfigured; /* the front end does not know of it yet */
     int retry_ms;
     int64_t retry_us; /* when to try again */
 
@@ -90,12 +92,14 @@ static void take_piece(void *user, const struct frontend_piece *p)
     push_piece(f);
 }
 
-int front_create(struct front **out, struct engine *e, struct error *error)
+int front_create(struct front **out, struct engine *e, uint64_t last_id, struct error *error)
 {
     struct front *f = calloc(1, sizeof *f);
     if (!f)
         return error_set(error, -ENOMEM, "out of memory");
     f->engine = e;
+    f->id = last_id;
+    f->config = e->config;
     f->muted = e->config.muted;
     f->retry_ms = RETRY_FIRST_MS;
     int rc = source_create(&f->source, e->config.source, e->config.buffer_ms, error);
@@ -295,14 +299,10 @@ static void set_muted(struct front *f, bool muted)
     tell_source(f, ENGINE_SOURCE_CLOSED, "");
 }
 
-static int set_device(struct front *f, const char *device, struct error *error)
+static int set_source(struct front *f, const char *spec, struct error *error)
 {
-    char spec[SOURCE_NAME_MAX + 16];
-    int length = snprintf(spec, sizeof spec, *device ? "portaudio:%s" : "portaudio%s", device);
-    if (length >= (int)sizeof spec)
-        return error_set(error, -EINVAL, "the device's name is too long");
     struct source *s;
-    int rc = source_create(&s, spec, f->engine->config.buffer_ms, error);
+    int rc = source_create(&s, spec, f->config.buffer_ms, error);
     if (rc)
         return rc;
     close_source(f);
@@ -314,6 +314,36 @@ static int set_device(struct front *f, const char *device, struct error *error)
     return 0;
 }
 
+static int set_device(struct front *f, const char *device, struct error *error)
+{
+    char spec[SOURCE_NAME_MAX + 16];
+    int length = snprintf(spec, sizeof spec, *device ? "portaudio:%s" : "portaudio%s", device);
+    if (length >= (int)sizeof spec)
+        return error_set(error, -EINVAL, "the device's name is too long");
+    return set_source(f, spec, error);
+}
+
+static int set_config(struct front *f, const struct config *c, struct error *error)
+{
+    bool moved = strcmp(f->config.source, c->source) != 0 || f->config.buffer_ms != c->buffer_ms;
+    int rc = moved ? set_source(f, c->source, error) : 0;
+    if (rc)
+        return rc;
+    f->config = *c;
+    f->reconfigured = true;
+    return 0;
+}
+
+/* Between two utterances. */
+static void configure(struct front *f)
+{
+    int rc = frontend_configure(f->frontend, &f->config.endpoint);
+    if (rc)
+        log_error("[speech] stays as it was: %s", strerror(-rc));
+    frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms));
+    f->reconfigured = false;
+}
+
 static void answer(struct front *f, const struct engine_request *r)
 {
     struct error error = {""};
@@ -322,6 +352,8 @@ static void answer(struct front *f, const struct engine_request *r)
         set_muted(f, r->flag);
     else if (r->type == ENGINE_DEVICE)
         value = set_device(f, r->text, &error);
+    else if (r->type == ENGINE_SET_HEARING)
+        value = set_config(f, &r->config, &error);
     else if (r->type == ENGINE_FINISH)
         frontend_finish(f->frontend);
     else if (r->type == ENGINE_CANCEL)
@@ -341,6 +373,8 @@ static void go_round(struct front *f)
     struct engine_request request;
     while (queue_pop(e->front_requests, &request))
         answer(f, &request);
+    if (f->reconfigured && !frontend_is_open(f->frontend))
+        configure(f);
 
     if (!atomic_load(&e->loaded) || f->muted || f->ended) {
         engine_wait(e->front_wake, IDLE_MS);

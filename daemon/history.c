@@ -72,6 +72,11 @@ int history_set_reply(struct history *h, uint64_t id, const char *reply)
     return -ENOENT;
 }
 
+size_t history_capacity(const struct history *h)
+{
+    return h->capacity;
+}
+
 size_t history_count(const struct history *h)
 {
     return h->count;

@@ -1,5 +1,4 @@
-/* The last completed utterances, in memory only: a ring of a fixed number of entries. Main thread.
- */
+/* The last completed utterances: a ring of a fixed number of entries. Main thread. */
 #ifndef EARSHOT_DAEMON_HISTORY_H
 #define EARSHOT_DAEMON_HISTORY_H
 
@@ -18,11 +17,13 @@ struct history;
 int history_create(struct history **out, size_t capacity); /* 0, -EINVAL or -ENOMEM */
 void history_destroy(struct history *h);
 
-/* Copies the text; the oldest entry is forgotten when the ring is full. 0 or -ENOMEM. */
+/* id: above all others. Copies the text; the oldest entry is forgotten when the ring is full. 0 or
+ * -ENOMEM. */
 int history_add(struct history *h, uint64_t id, int64_t start_us, int64_t end_us, const char *text);
 /* 0, -ENOENT when the utterance is not (or no longer) there, or -ENOMEM. */
 int history_set_reply(struct history *h, uint64_t id, const char *reply);
 
+size_t history_capacity(const struct history *h);
 size_t history_count(const struct history *h);
 const struct history_entry *history_at(const struct history *h, size_t i); /* 0 is the oldest */
 

@@ -2,11 +2,15 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
+#include "daemon/places.h"
 #include "pipeline/recogniser.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define RESUMED_NAME "last"
 
 enum {
     SPARE_MESSAGES = 16, /* room that updates leave to what must not be lost */
@@ -79,6 +83,16 @@ static void take_event(void *user, const struct event *event)
     send(i);
 }
 
+static struct recogniser_config recogniser_config(const struct config *c)
+{
+    return (struct recogniser_config){
+        .partial_ms = c->partials ? c->partial_ms : 0,
+        .sampling = c->reply,
+        .min_confidence = c->min_confidence,
+        .min_phones = c->min_phones,
+    };
+}
+
 static int load(struct inference *i, struct error *error)
 {
     const struct config *c = &i->engine->config;
@@ -93,17 +107,12 @@ static int load(struct inference *i, struct error *error)
         return error_set(error, -EINVAL, "%s: a model without an encoder cannot hear",
                          i->engine->model_path);
     atomic_store(&i->engine->longest_ms, i->model->encoder->info.max_ms);
-    struct recogniser_config rc_config = {
-        .partial_ms = c->partials ? c->partial_ms : 0,
-        .reply = strcmp(c->mode, "assistant") == 0 && i->model->reply.count > 0,
-        .sampling = c->reply,
-        .sink = take_event,
-        .min_confidence = c->min_confidence,
-        .min_phones = c->min_phones,
-        .cancelled = is_cancelled,
-        .user = i,
-    };
-    return recogniser_create(&i->recogniser, i->model, &rc_config, error);
+    struct recogniser_config text = recogniser_config(c);
+    text.reply = strcmp(c->mode, "assistant") == 0 && i->model->reply.count > 0;
+    text.sink = take_event;
+    text.cancelled = is_cancelled;
+    text.user = i;
+    return recogniser_create(&i->recogniser, i->model, &text, error);
 }
 
 static void complete(struct inference *i, int64_t time_us)
@@ -177,6 +186,12 @@ static int ask(struct inference *i, const struct engine_request *r, struct error
     return 0;
 }
 
+static void set_text(struct inference *i, const struct config *c)
+{
+    struct recogniser_config text = recogniser_config(c);
+    recogniser_configure(i->recogniser, &text);
+}
+
 static int do_request(struct inference *i, const struct engine_request *r, struct error *error)
 {
     if (r->type == ENGINE_ASK)
@@ -185,7 +200,9 @@ static int do_request(struct inference *i, const struct engine_request *r, struc
         return recogniser_save(i->recogniser, r->text, error);
     if (r->type == ENGINE_RESTORE)
         return recogniser_load(i->recogniser, r->text, error);
-    if (r->type == ENGINE_RESET)
+    if (r->type == ENGINE_SET_TEXT)
+        set_text(i, &r->config);
+    else if (r->type == ENGINE_RESET)
         recogniser_reset(i->recogniser);
     else if (r->type == ENGINE_REPLIES && r->flag && !i->model->reply.count)
         return error_set(error, -ENOTSUP, "the model has no replies");
@@ -227,6 +244,31 @@ static bool go_round(struct inference *i)
     return false;
 }
 
+/* The conversation that the daemon before ended with, if it is to go on. */
+static void resume(struct inference *i)
+{
+    char path[ENGINE_PATH_MAX];
+    struct error error;
+    int rc = places_saved_state(RESUMED_NAME, path, sizeof path, &error);
+    if (!rc && access(path, F_OK) != 0)
+        return;
+    if (!rc)
+        rc = recogniser_load(i->recogniser, path, &error);
+    if (rc)
+        log_warning("the conversation begins anew: %s", error.message);
+}
+
+static void save_for_later(struct inference *i)
+{
+    char path[ENGINE_PATH_MAX];
+    struct error error;
+    int rc = places_saved_state(RESUMED_NAME, path, sizeof path, &error);
+    if (!rc)
+        rc = recogniser_save(i->recogniser, path, &error);
+    if (rc)
+        log_error("the conversation is not saved: %s", error.message);
+}
+
 static void run(struct inference *i)
 {
     struct engine *e = i->engine;
@@ -241,10 +283,14 @@ static void run(struct inference *i)
     send_text(i, ENGINE_LOADED, i->model->reply.count > 0, i->model->name);
     atomic_store(&e->loaded, true);
     engine_wake(e->front_wake);
+    if (e->config.resume)
+        resume(i);
     while (go_round(i))
         ;
     if (i->open)
         recogniser_cancel(i->recogniser);
+    if (e->config.resume)
+        save_for_later(i);
 }
 
 void *inference_main(void *inference)

@@ -7,6 +7,7 @@
 #include "daemon/config.h"
 #include "daemon/engine.h"
 #include "daemon/places.h"
+#include "daemon/settings.h"
 #include "daemon/supervisor.h"
 
 #include <getopt.h>
@@ -15,11 +16,6 @@
 
 enum {
     EXIT_USAGE = 2,
-};
-
-struct options {
-    const char *config, *source, *model, *backend, *bus;
-    bool print_defaults;
 };
 
 static void usage(FILE *out)
@@ -37,7 +33,7 @@ static void usage(FILE *out)
 }
 
 /* -1: go on; else the exit status. */
-static int read_options(struct options *o, int argc, char **argv)
+static int read_options(struct settings *o, int argc, char **argv)
 {
     static const struct option longs[] = {
         {"config", required_argument, NULL, 'c'},
@@ -88,25 +84,7 @@ static int read_options(struct options *o, int argc, char **argv)
     return EXIT_USAGE;
 }
 
-static int read_config(struct config *c, const struct options *o, struct error *error)
-{
-    char path[4096];
-    config_init(c);
-    int rc = 0;
-    if (o->config)
-        rc = config_read(c, o->config, error);
-    else if (places_config(path, sizeof path) == 0)
-        rc = config_read(c, path, error);
-    if (!rc && o->source)
-        rc = config_set(c, "audio", "source", o->source, error);
-    if (!rc && o->bus)
-        rc = config_set(c, "service", "bus", o->bus, error);
-    if (!rc && o->backend)
-        rc = config_set(c, "model", "backend", o->backend, error);
-    return rc;
-}
-
-static int serve(const struct config *c, const struct options *o, struct supervisor *s,
+static int serve(const struct config *c, const struct settings *settings, struct supervisor *s,
                  struct error *error)
 {
     struct bus *bus = NULL;
@@ -115,19 +93,20 @@ static int serve(const struct config *c, const struct options *o, struct supervi
     char model[4096];
     struct loop *loop = supervisor_loop(s);
 
-    int rc = places_model(o->model, c->model, model, sizeof model, error);
+    int rc = places_model(settings->model, c->model, model, sizeof model, error);
     if (!rc)
         rc = bus_create(&bus, loop, c->bus, error);
     if (!rc)
-        rc = assistant_create(&assistant, loop, bus, c, error);
+        rc = assistant_create(&assistant, loop, bus, c, settings, error);
     if (!rc)
-        rc = engine_create(&engine, c, model, error);
+        rc = engine_create(&engine, c, model, assistant_last_id(assistant), error);
     if (!rc && assistant_attach(assistant, engine))
         rc = error_set(error, -1, "out of memory");
     if (!rc)
         rc = bus_own(bus, ASSISTANT_BUS_NAME, error);
     if (!rc) {
         supervisor_ready(s, engine);
+        supervisor_on_reload(s, assistant_reload, assistant);
         rc = loop_run(loop);
         if (rc)
             error_set(error, rc, "stopped by an error");
@@ -143,8 +122,8 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], CAPTURE_OPTION) == 0)
         return capture_process(argv[2], argv[3]);
-    struct options options = {0};
-    int status = read_options(&options, argc, argv);
+    struct settings settings = {0};
+    int status = read_options(&settings, argc, argv);
     if (status >= 0)
         return status;
 
@@ -152,13 +131,13 @@ int main(int argc, char **argv)
     struct config config;
     struct supervisor *supervisor = NULL;
     struct error error = {""};
-    int rc = read_config(&config, &options, &error);
+    int rc = settings_read(&settings, &config, &error);
     if (!rc) {
         log_set_level(config_log_level(&config));
         rc = supervisor_create(&supervisor, &error);
     }
     if (!rc)
-        rc = serve(&config, &options, supervisor, &error);
+        rc = serve(&config, &settings, supervisor, &error);
     supervisor_destroy(supervisor);
     if (rc)
         log_error("earshotd: %s", error.message);

@@ -86,17 +86,29 @@ static int state_directory(char *path, size_t capacity)
     return base ? join(path, capacity, base, "/.local/state", "/earshot") : -ENOENT;
 }
 
-int places_saved_state(const char *name, char *path, size_t capacity, struct error *error)
+/* A file of the state directory, which is made if missing. */
+static int state_file(const char *name, const char *suffix, char *path, size_t capacity,
+                      struct error *error)
 {
-    if (!is_plain_name(name))
-        return error_set(error, -EINVAL, "a name has 1 to 64 of A-Z a-z 0-9 _ -");
     int rc = state_directory(path, capacity);
     if (rc == 0)
         rc = make_directories(path);
     if (rc)
         return error_set(error, rc, "no directory to save in: %s", strerror(-rc));
     size_t used = strlen(path);
-    if (join(path + used, capacity - used, "/", name, ".state"))
+    if (join(path + used, capacity - used, "/", name, suffix))
         return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
     return 0;
+}
+
+int places_saved_state(const char *name, char *path, size_t capacity, struct error *error)
+{
+    if (!is_plain_name(name))
+        return error_set(error, -EINVAL, "a name has 1 to 64 of A-Z a-z 0-9 _ -");
+    return state_file(name, ".state", path, capacity, error);
+}
+
+int places_history(char *path, size_t capacity, struct error *error)
+{
+    return state_file("history", "", path, capacity, error);
 }

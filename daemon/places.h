@@ -18,4 +18,7 @@ int places_config(char *path, size_t capacity);
  * if missing. Names are 1..64 of A-Z a-z 0-9 _ -. 0, -EINVAL for another name, or -errno. */
 int places_saved_state(const char *name, char *path, size_t capacity, struct error *error);
 
+/* The file of the history, in the same place. 0 or -errno. */
+int places_history(char *path, size_t capacity, struct error *error);
+
 #endif

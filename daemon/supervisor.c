@@ -1,5 +1,6 @@
-/* SIGTERM and SIGINT: the open utterance is completed; what is not done after GRACE_MS is given up;
- * what hangs (a driver, a model that loads) is cut off after LIMIT_MS.
+/* SIGHUP reads the configuration again. SIGTERM and SIGINT: the open utterance is completed; what
+ * is not done after GRACE_MS is given up; what hangs (a driver, a model that loads) is cut off
+ * after LIMIT_MS.
  */
 #include "daemon/supervisor.h"
 
@@ -28,6 +29,8 @@ struct supervisor {
     struct loop_timer *watchdog, *grace;
     int watchdog_ms; /* 0: nobody waits for us */
     bool stopping;
+    void (*reload)(void *user); /* NULL: none */
+    void *reload_user;
 };
 
 static void cut_off(int number)
@@ -59,6 +62,11 @@ static void signal_came(void *user, short events)
     struct signalfd_siginfo info;
     if (read(s->signals, &info, sizeof info) != (ssize_t)sizeof info || s->stopping)
         return;
+    if (info.ssi_signo == SIGHUP) {
+        if (s->reload)
+            s->reload(s->reload_user);
+        return;
+    }
     s->stopping = true;
     sd_notify(0, "STOPPING=1");
     limit_end();
@@ -86,8 +94,10 @@ static int open_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error of write(2), as a full disk is */
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -135,6 +145,12 @@ void supervisor_ready(struct supervisor *s, struct engine *engine)
         return;
     s->watchdog_ms = (int)(limit_us / 3000);
     loop_arm(s->watchdog, s->watchdog_ms);
+}
+
+void supervisor_on_reload(struct supervisor *s, void (*reload)(void *user), void *user)
+{
+    s->reload = reload;
+    s->reload_user = user;
 }
 
 void supervisor_ending(struct supervisor *s)

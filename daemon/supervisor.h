@@ -17,6 +17,9 @@ struct loop *supervisor_loop(struct supervisor *s);
 /* Tells systemd, and feeds its watchdog while both threads of the engine go round. */
 void supervisor_ready(struct supervisor *s, struct engine *engine);
 
+/* SIGHUP calls reload, after supervisor_ready; without it the signal is ignored. */
+void supervisor_on_reload(struct supervisor *s, void (*reload)(void *user), void *user);
+
 /* The loop is over: whatever hangs from now on is cut off. */
 void supervisor_ending(struct supervisor *s);
 

@@ -67,13 +67,18 @@ static size_t history_samples(const struct endpoint_config *c)
     return power_of_two(ms * FRAME / FRAME_MS + FRONTEND_BLOCK + LOGMEL_WINDOW);
 }
 
+static bool is_valid(const struct endpoint_config *c)
+{
+    return c->preroll_ms >= 0 && c->begin_ms >= 0 && c->end_ms > 0 && c->tail_ms >= 0 &&
+           c->tail_ms <= c->end_ms && c->max_ms > c->end_ms && c->lag_ms >= 0 && c->lag_ms <= 500;
+}
+
 int frontend_create(struct frontend **out, const struct endpoint_config *config,
                     frontend_sink *sink, void *user)
 {
     struct endpoint_config defaults = endpoint_config_default();
     const struct endpoint_config *c = config ? config : &defaults;
-    if (!sink || c->preroll_ms < 0 || c->begin_ms < 0 || c->end_ms <= 0 || c->tail_ms < 0 ||
-        c->tail_ms > c->end_ms || c->max_ms <= c->end_ms || c->lag_ms < 0 || c->lag_ms > 500)
+    if (!sink || !is_valid(c))
         return -EINVAL;
 
     struct frontend *f = calloc(1, sizeof(*f));
@@ -260,6 +265,34 @@ void frontend_gap(struct frontend *f, uint64_t lost_samples)
     endpoint_init(&f->endpoint, &config);
     vad_reset(f->vad);
     logmel_reset(f->mel);
+}
+
+/* Every sample keeps its number. */
+static int grow_history(struct frontend *f, size_t size)
+{
+    size_t mask = f->history_mask;
+    if (size <= mask + 1)
+        return 0;
+    float *history = calloc(size, sizeof(*history));
+    if (!history)
+        return -ENOMEM;
+    for (size_t i = 0; i <= mask; i++) {
+        uint64_t sample = f->total - 1 - i; /* before the first one it is as zero as they are */
+        history[sample & (size - 1)] = f->history[sample & mask];
+    }
+    free(f->history);
+    f->history = history;
+    f->history_mask = size - 1;
+    return 0;
+}
+
+int frontend_configure(struct frontend *f, const struct endpoint_config *config)
+{
+    assert(!f->open);
+    int rc = is_valid(config) ? grow_history(f, history_samples(config)) : -EINVAL;
+    if (rc == 0)
+        f->endpoint.config = *config;
+    return rc;
 }
 
 void frontend_limit(struct frontend *f, size_t max_ms)

@@ -53,6 +53,10 @@ void frontend_flush(struct frontend *f);
  * afresh, time goes on by lost samples. */
 void frontend_gap(struct frontend *f, uint64_t lost_samples);
 
+/* Between two utterances: goes on with another configuration, which knows of no limit yet. 0,
+ * -EINVAL or -ENOMEM: then all stays as it was. */
+int frontend_configure(struct frontend *f, const struct endpoint_config *config);
+
 /* From the next utterance on none is longer than an encoder takes (0: any length). */
 void frontend_limit(struct frontend *f, size_t max_ms);
 

@@ -117,6 +117,15 @@ void recogniser_set_reply(struct recogniser *r, bool reply)
     r->config.reply = reply;
 }
 
+void recogniser_configure(struct recogniser *r, const struct recogniser_config *config)
+{
+    assert(config->partial_ms == 0 || config->partial_ms >= PARTIAL_MIN_MS);
+    r->config.partial_ms = config->partial_ms;
+    r->config.sampling = config->sampling;
+    r->config.min_confidence = config->min_confidence;
+    r->config.min_phones = config->min_phones;
+}
+
 static bool is_cancelled(const struct recogniser *r)
 {
     return r->config.cancelled && r->config.cancelled(r->config.user);

@@ -41,8 +41,9 @@ int recogniser_create(struct recogniser **out, struct model *model,
                       const struct recogniser_config *config, struct error *error);
 void recogniser_destroy(struct recogniser *r);
 
-/* Takes effect at the next utterance. */
+/* Both between two utterances. Of config all but reply, sink, cancelled and user is taken. */
 void recogniser_set_reply(struct recogniser *r, bool reply);
+void recogniser_configure(struct recogniser *r, const struct recogniser_config *config);
 
 /* An utterance: begin, push as often as wanted, then end (caption, reply) or cancel.
  * time_us: place in the source's audio. */

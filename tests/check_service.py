@@ -2,8 +2,10 @@
 """What a service that people leave running must bear: a bus that dies, a system bus."""
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.daemon import *  # noqa: E402,F403
@@ -61,4 +63,110 @@ def system_bus():
     bus.stop()
 
 
-run(bus_lost, system_bus)
+def reload():
+    """A new configuration while somebody speaks costs not a word."""
+    path = config("[text]\npartial_ms = 240\n")
+    d = Daemon("--config", path)
+    check("the first word is heard", wait_until(lambda: d.of("UtteranceStarted")))
+    config("[text]\npartial_ms = 960\nhistory = 7\n[speech]\nend_ms = 450\nmax_ms = 60000\n")
+    got = d.call("Reload")
+    check("Reload tells what waits for a restart", got == ["text.history"], got)
+    config("[text]\npartials = no\nhistory = 7\n[speech]\nmax_ms = 10000\n[log]\nlevel = debug\n")
+    d.process.send_signal(signal.SIGHUP)
+    d.completes(1)
+    before = len(d.of("UtteranceUpdated"))
+    check("three orders are three utterances", d.completes(3), str(d.signals)[:500])
+    check("what was switched off stays away", len(d.of("UtteranceUpdated")) == before)
+    offline = earshot("transcribe", "-m", MODEL, SPEECH)
+    check("nothing is lost", letters(" ".join(str(a[1]) for a in d.of("UtteranceCompleted")))
+          == letters(offline.stdout), str(d.of("UtteranceCompleted")))
+    config("[speech]\nend_ms = soon\n")
+    got = d.call("Reload")
+    check("a wrong file is refused", got == ERROR + "InvalidArgument", got)
+    config("[audio]\nsource = file:/nonexistent.wav\n")
+    d.process.send_signal(signal.SIGHUP)
+    pause(0.3)
+    check("what --source said goes on", str(d.get("Device")).startswith("file:"))
+    d.stop()
+    check("the events keep their contract", keeps_the_contract(d), str(d.signals))
+
+
+def limit_files(d, size):
+    subprocess.run(["prlimit", "--pid", str(d.process.pid), f"--fsize={size}:"], check=True)
+
+
+def history():
+    """What was said outlives the daemon, if so set, and a disk that is full for a while."""
+    path = config("[text]\nkeep_history = yes\n")
+    kept = WORK / "state" / "earshot" / "history"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    old = "".join(f"{i}\t0\t1\tsaid a long time ago\t\n" for i in range(1, 100))
+    kept.write_text(old)
+    kept.chmod(0o600)
+    d = Daemon("--config", path)
+    d.completes(1)
+    limit_files(d, kept.stat().st_size + 2)
+    d.completes(2)
+    check("a full disk is told of", wait_until(lambda: "not on disk" in d.said(), 5), d.said())
+    check("and leaves what is there", kept.read_text().startswith(old)
+          and kept.read_text().count("\n") == 100)
+    limit_files(d, "unlimited")
+    d.completes(3)
+    rows = d.call("GetTranscript", 0, 0, signature="tu")
+    check("for its owner alone", kept.stat().st_mode & 0o077 == 0, oct(kept.stat().st_mode))
+    d.stop()
+    d = Daemon("--config", path, source=f"file:{silence(60)}")
+    again = d.call("GetTranscript", 0, 0, signature="tu")
+    check("nothing is lost or changed", len(rows) == 102 and again == rows, f"{rows} {again}")
+    d.reaches(IDLE)
+    wait_until(lambda: d.get("Device"))
+    new = d.call("Listen", OPTIONS, signature="a{sv}")
+    check("new ids are above the old ones", new > rows[-1][0], f"{new} {rows}")
+    d.stop()
+    kept.unlink()
+    d = Daemon(source=f"file:{SPEECH}:fast")
+    d.completes(3)
+    d.stop()
+    check("unless it is so set, nothing is kept", not kept.exists())
+
+
+def resume():
+    """The conversation goes on where the daemon ended, if so set."""
+    path = config("[text]\nresume = yes\n")
+    saved = WORK / "state" / "earshot" / "last.state"
+    d = Daemon("--config", path, source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    d.stop()
+    check("the conversation is saved at the end", saved.exists())
+    d = Daemon("--config", path, source=f"file:{silence(60)}")
+    check("and goes on at the start", d.reaches(IDLE) and "anew" not in d.said(), d.said())
+    d.stop()
+    saved.write_bytes(saved.read_bytes()[:-1])
+    d = Daemon("--config", path, source=f"file:{silence(60)}")
+    check("a damaged one is told of", d.reaches(IDLE) and "anew" in d.said(), d.said())
+    d.stop()
+
+
+def updates():
+    """Partial results: at most ten a second, numbered, their stable beginning as it was before."""
+    d = Daemon("--config", config("[text]\npartial_ms = 240\n"), source=f"file:{SPEECH}")
+    times = []
+    d.bus.connection.add_signal_receiver(lambda *a: times.append(time.monotonic()),
+                                         signal_name="UtteranceUpdated", path=PATH)
+    d.completes(3)
+    last = {}
+    for utterance, number, stable, text in d.of("UtteranceUpdated"):
+        before = last.get(utterance, (0, ""))
+        check("numbers rise", number > before[0])
+        check("what was stable stays", text.encode()[:stable] == before[1].encode()[:stable]
+              or before[0] != number - 1)
+        last[utterance] = (number, text)
+    check("at most ten a second", all(b - a > 0.08 for a, b in zip(times[::2], times[2::2])), times)
+    finals = {a[0]: a[1] for a in d.of("UtteranceCompleted")}
+    rows = {r[0]: r[3] for r in d.call("GetTranscript", 0, 0, signature="tu")}
+    check("what was completed is what the transcript has",
+          rows == {k: v for k, v in finals.items() if v})
+    d.stop()
+
+
+run(bus_lost, system_bus, reload, history, resume, updates)

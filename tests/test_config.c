@@ -183,9 +183,29 @@ static void a_missing_file_is_named(void **state)
     assert_int_not_equal(config_read(&c, "/tmp", &error), 0);
 }
 
+static void what_waits_for_a_restart_is_named(void **state)
+{
+    (void)state;
+    const char *names[CONFIG_NAMES_MAX];
+    struct config a, b;
+    struct error error;
+    config_init(&a);
+    b = a;
+    assert_int_equal(config_restarts(&a, &b, names), 0);
+    assert_int_equal(config_set(&b, "speech", "end_ms", "400", &error), 0);
+    assert_int_equal(config_set(&b, "reply", "seed", "7", &error), 0);
+    assert_int_equal(config_restarts(&a, &b, names), 0);
+    assert_int_equal(config_set(&b, "model", "path", "x.gguf", &error), 0);
+    assert_int_equal(config_set(&b, "text", "resume", "yes", &error), 0);
+    assert_int_equal(config_restarts(&a, &b, names), 2);
+    assert_string_equal(names[0], "model.path");
+    assert_string_equal(names[1], "text.resume");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_waits_for_a_restart_is_named),
         cmocka_unit_test(the_installed_file_is_what_the_program_prints),
         cmocka_unit_test(every_default_can_be_read_back),
         cmocka_unit_test(a_file_of_comments_changes_nothing),

@@ -126,7 +126,7 @@ static struct seen start(const struct config *c, const char *model)
 {
     struct seen s = {0};
     struct error error = {""};
-    int rc = engine_create(&s.engine, c, model, &error);
+    int rc = engine_create(&s.engine, c, model, 0, &error);
     assert_string_equal(error.message, "");
     assert_int_equal(rc, 0);
     return s;
@@ -283,10 +283,10 @@ static void a_bad_source_is_named(void **state)
     struct engine *e;
     struct error error;
     struct config c = config_for("file:/nonexistent.wav");
-    assert_int_not_equal(engine_create(&e, &c, MODEL, &error), 0);
+    assert_int_not_equal(engine_create(&e, &c, MODEL, 0, &error), 0);
     assert_non_null(strstr(error.message, "/nonexistent.wav"));
     c = config_for("microphone");
-    assert_int_not_equal(engine_create(&e, &c, MODEL, &error), 0);
+    assert_int_not_equal(engine_create(&e, &c, MODEL, 0, &error), 0);
     assert_non_null(strstr(error.message, "microphone"));
 }
 

@@ -287,9 +287,39 @@ static void impossible_settings_are_refused(void **state)
     assert_int_equal(frontend_create(&f, NULL, NULL, NULL), -EINVAL);
 }
 
+static void another_configuration_loses_no_sample(void **state)
+{
+    (void)state;
+    size_t count;
+    float *x = speech_load(&count);
+    struct heard before = hear(x, count, 160, NULL);
+    assert_true(before.ended >= 2);
+    size_t between = (size_t)before.end[0] + 16000 / 2; /* told of, and silent */
+    struct endpoint_config c = endpoint_config_default();
+
+    struct heard h = {.source = x, .source_count = count};
+    struct frontend *f;
+    assert_int_equal(frontend_create(&f, &c, on_piece, &h), 0);
+    frontend_push(f, x, between);
+    assert_false(frontend_is_open(f));
+    c.max_ms = 100000; /* a longer history */
+    c.preroll_ms = 2000;
+    assert_int_equal(frontend_configure(f, &c), 0);
+    c.end_ms = 0;
+    assert_int_equal(frontend_configure(f, &c), -EINVAL);
+    frontend_push(f, x + between, count - between);
+    frontend_flush(f);
+    assert_int_equal(h.ended, before.ended);
+    assert_int_equal(h.end[0], before.end[0]);
+    assert_true(h.begin[1] < before.begin[1]); /* by a longer pre-roll */
+    frontend_destroy(f);
+    free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_configuration_loses_no_sample),
         cmocka_unit_test(each_order_is_an_utterance_with_preroll),
         cmocka_unit_test(any_split_gives_the_same_utterances),
         cmocka_unit_test(a_word_at_the_very_end_is_heard),
