@@ -115,8 +115,9 @@ static int bind_all(struct adapter *a, struct error *error)
     return r < 0 ? r : make_buffers(a, error);
 }
 
-int adapter_create(struct adapter **out, const struct gguf *g, struct backend *be,
-                   size_t encoder_dim, size_t max_rows, struct error *error)
+static int create(struct adapter **out, const struct gguf *g, struct backend *be,
+                  size_t encoder_dim, size_t max_rows, const struct bind *shared,
+                  struct error *error)
 {
     *out = NULL;
     struct adapter *a = calloc(1, sizeof(*a));
@@ -127,6 +128,7 @@ int adapter_create(struct adapter **out, const struct gguf *g, struct backend *b
     a->input = encoder_dim;
     a->max_rows = max_rows;
     bind_init(&a->bind, g, be);
+    bind_share(&a->bind, shared);
     int r = bind_all(a, error);
     if (r < 0) {
         adapter_destroy(a);
@@ -135,6 +137,17 @@ int adapter_create(struct adapter **out, const struct gguf *g, struct backend *b
     adapter_reset(a);
     *out = a;
     return 0;
+}
+
+int adapter_create(struct adapter **out, const struct gguf *g, struct backend *be,
+                   size_t encoder_dim, size_t max_rows, struct error *error)
+{
+    return create(out, g, be, encoder_dim, max_rows, NULL, error);
+}
+
+int adapter_create_twin(struct adapter **out, const struct adapter *of, struct error *error)
+{
+    return create(out, of->bind.gguf, of->be, of->input, of->max_rows, &of->bind, error);
 }
 
 void adapter_destroy(struct adapter *a)

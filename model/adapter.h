@@ -17,6 +17,8 @@ struct adapter;
 /* max_rows: the most rows a push takes. Reads earshot.adapter.* and adapter.* tensors. */
 int adapter_create(struct adapter **out, const struct gguf *g, struct backend *be,
                    size_t encoder_dim, size_t max_rows, struct error *error);
+/* Another with the same weights and a state of its own; `of` must outlive it. 0 or -errno. */
+int adapter_create_twin(struct adapter **out, const struct adapter *of, struct error *error);
 void adapter_destroy(struct adapter *a);
 void adapter_reset(struct adapter *a);
 size_t adapter_dim(const struct adapter *a);

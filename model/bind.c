@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 struct bind_item {
     float *floats;         /* either */
     struct weight *weight; /* or */
+    const void *data;      /* of the tensor, where it was made of one */
+    enum weight_use use;   /* of a weight */
 };
 
 struct shape_text {
@@ -34,6 +37,24 @@ void bind_finish(struct bind *b)
     }
     free(b->items);
     *b = (struct bind){0};
+}
+
+void bind_share(struct bind *b, const struct bind *of)
+{
+    b->shared = of;
+}
+
+/* What the other bind made of the same tensor, or NULL. */
+static const struct bind_item *shared_item(const struct bind *b, const void *data, bool weight,
+                                           enum weight_use use)
+{
+    for (size_t i = 0; b->shared && i < b->shared->count; i++) {
+        const struct bind_item *item = &b->shared->items[i];
+        if (item->data == data && !!item->weight == weight && (!weight || item->use == use)) {
+            return item;
+        }
+    }
+    return NULL;
 }
 
 /* A zeroed item that bind_finish will release, or NULL. */
@@ -190,11 +211,17 @@ static int check_shape(const struct bind *b, const char *full, const struct gguf
 static int bind_vector(struct bind *b, const char *full, const struct tensor *t, float **out,
                        struct error *error)
 {
+    const struct bind_item *shared = shared_item(b, t->data, false, WEIGHT_PRODUCTS);
+    if (shared) {
+        *out = shared->floats;
+        return 0;
+    }
     size_t count = t->rows * t->cols;
     int r = bind_alloc(b, out, t->rows, t->cols, error);
     if (r < 0) {
         return r;
     }
+    b->items[b->count - 1].data = t->data;
     float *host = malloc(count * sizeof(host[0]));
     if (!host) {
         return error_set(error, -ENOMEM, "%s: no memory for tensor %s", gguf_path(b->gguf), full);
@@ -220,6 +247,11 @@ static int bind_vector(struct bind *b, const char *full, const struct tensor *t,
 static int bind_matrix(struct bind *b, const char *full, const struct tensor *t, size_t rows,
                        enum weight_use use, struct weight **out, struct error *error)
 {
+    const struct bind_item *shared = shared_item(b, t->data, true, use);
+    if (shared) {
+        *out = shared->weight;
+        return 0;
+    }
     struct tensor flat = *t;
     flat.rows = rows;
     flat.cols = t->rows / rows * t->cols;
@@ -230,6 +262,8 @@ static int bind_matrix(struct bind *b, const char *full, const struct tensor *t,
                          full, b->backend->ops->name);
     }
     gguf_release(b->gguf, t);
+    item->data = t->data;
+    item->use = use;
     *out = item->weight;
     return 0;
 }

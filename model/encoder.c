@@ -59,6 +59,20 @@ int encoder_options_parse(struct encoder_options *o, const char *text)
     return text[size] == ':' ? parse_window(o, text + size + 1) : -EINVAL;
 }
 
+static int create(struct encoder **out, const struct encoder_ops *ops, const struct gguf *g,
+                  struct backend *be, const struct encoder_options *options,
+                  const struct encoder *twin, struct error *error)
+{
+    int r = ops->create(out, g, be, options, twin, error);
+    if (r < 0) {
+        return r;
+    }
+    (*out)->gguf = g;
+    (*out)->backend = be;
+    (*out)->options = *options;
+    return 0;
+}
+
 int encoder_create(struct encoder **out, const struct gguf *g, struct backend *be,
                    const struct encoder_options *options, struct error *error)
 {
@@ -71,11 +85,17 @@ int encoder_create(struct encoder **out, const struct gguf *g, struct backend *b
     }
     for (size_t i = 0; i < sizeof(encoder_table) / sizeof(encoder_table[0]); i++) {
         if (gguf_string_is(type, encoder_table[i]->type)) {
-            return encoder_table[i]->create(out, g, be, options ? options : &standard, error);
+            return create(out, encoder_table[i], g, be, options ? options : &standard, NULL, error);
         }
     }
     return error_set(error, -ENOTSUP, "%s: earshot.encoder.type \"%.*s\" is not known",
                      gguf_path(g), type.size < 40 ? (int)type.size : 40, type.data);
+}
+
+int encoder_create_twin(struct encoder **out, const struct encoder *of, struct error *error)
+{
+    *out = NULL;
+    return create(out, of->ops, of->gguf, of->backend, &of->options, of, error);
 }
 
 void encoder_destroy(struct encoder *e)

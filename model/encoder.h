@@ -48,8 +48,10 @@ struct encoder;
 
 struct encoder_ops {
     const char *type; /* earshot.encoder.type */
+    /* twin: as encoder_create_twin, or NULL. */
     int (*create)(struct encoder **out, const struct gguf *g, struct backend *be,
-                  const struct encoder_options *options, struct error *error);
+                  const struct encoder_options *options, const struct encoder *twin,
+                  struct error *error);
     void (*destroy)(struct encoder *e);
     void (*reset)(struct encoder *e); /* a new utterance */
     /* input: host [count, input_dim], count <= max_input. rows: backend memory for max_rows rows.
@@ -71,6 +73,9 @@ struct encoder {
     const struct encoder_ops *ops;
     struct encoder_info info;
     const struct encoder_tap *tap; /* set by whoever looks; NULL */
+    const struct gguf *gguf;       /* what it was created with, not owned */
+    struct backend *backend;
+    struct encoder_options options;
 };
 
 extern const struct encoder_ops encoder_stream_ops;
@@ -85,6 +90,8 @@ int encoder_options_parse(struct encoder_options *o, const char *text);
  * type. */
 int encoder_create(struct encoder **out, const struct gguf *g, struct backend *be,
                    const struct encoder_options *options, struct error *error);
+/* Another with the same weights and a state of its own; `of` must outlive it. 0 or -errno. */
+int encoder_create_twin(struct encoder **out, const struct encoder *of, struct error *error);
 void encoder_destroy(struct encoder *e);
 
 /* For encoders: shows a stage to the tap, if there is one. */

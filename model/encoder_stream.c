@@ -253,7 +253,8 @@ static void stream_destroy(struct encoder *e)
 }
 
 static int stream_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                         const struct encoder_options *options, struct error *error)
+                         const struct encoder_options *options, const struct encoder *twin,
+                         struct error *error)
 {
     (void)options;
     struct stream *s = calloc(1, sizeof(*s));
@@ -263,6 +264,7 @@ static int stream_create(struct encoder **out, const struct gguf *g, struct back
     s->base.ops = &encoder_stream_ops;
     s->be = be;
     bind_init(&s->bind, g, be);
+    bind_share(&s->bind, twin ? &((const struct stream *)twin)->bind : NULL);
     int r = bind_all(s, error);
     if (r < 0) {
         stream_destroy(&s->base);

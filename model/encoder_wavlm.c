@@ -236,7 +236,8 @@ static void wavlm_destroy(struct encoder *e)
 }
 
 static int wavlm_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                        const struct encoder_options *options, struct error *error)
+                        const struct encoder_options *options, const struct encoder *twin,
+                        struct error *error)
 {
     struct wavlm *w = calloc(1, sizeof(*w));
     if (!w) {
@@ -245,6 +246,7 @@ static int wavlm_create(struct encoder **out, const struct gguf *g, struct backe
     w->base.ops = &encoder_wavlm_ops;
     w->be = be;
     bind_init(&w->bind, g, be);
+    bind_share(&w->bind, twin ? &((const struct wavlm *)twin)->bind : NULL);
     int r = bind_all(w, options, error);
     if (r < 0) {
         wavlm_destroy(&w->base);

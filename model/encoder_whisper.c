@@ -197,7 +197,8 @@ static void whisper_destroy(struct encoder *e)
 }
 
 static int whisper_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                          const struct encoder_options *options, struct error *error)
+                          const struct encoder_options *options, const struct encoder *twin,
+                          struct error *error)
 {
     struct whisper *w = calloc(1, sizeof(*w));
     if (!w) {
@@ -207,6 +208,7 @@ static int whisper_create(struct encoder **out, const struct gguf *g, struct bac
     w->be = be;
     w->windowed = options->streaming == ENCODER_WINDOWED;
     bind_init(&w->bind, g, be);
+    bind_share(&w->bind, twin ? &((const struct whisper *)twin)->bind : NULL);
     int r = bind_all(w, options, error);
     if (r < 0) {
         whisper_destroy(&w->base);

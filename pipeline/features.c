@@ -16,6 +16,9 @@ enum ending {
 
 struct features {
     struct model *model;
+    struct encoder *encoder; /* the model's, or owned */
+    struct adapter *adapter;
+    bool beside;
     struct logmel *mel;  /* NULL for encoders that take samples */
     float *frames;       /* host [logmel_bound(FEATURES_BLOCK), bins] */
     float *encoder_rows; /* backend memory, room for a push */
@@ -36,36 +39,55 @@ static int create_mel(struct features *f, size_t bins, struct error *error)
 static int create_rows(struct features *f, size_t input, struct error *error)
 {
     struct model *m = f->model;
-    const struct encoder_info *info = &m->encoder->info;
+    const struct encoder_info *info = &f->encoder->info;
     const struct backend_ops *op = m->backend->ops;
     if (input > info->max_input || info->zeros > FEATURES_BLOCK)
         return error_set(error, -EINVAL, "the encoder takes %zu inputs at once, not %zu",
                          info->max_input, input);
     f->encoder_rows = op->alloc(m->backend, info->max_rows * info->dim);
-    f->adapter_rows = op->alloc(m->backend, adapter_rows_bound(m->adapter, info->max_rows) *
-                                                adapter_dim(m->adapter));
+    f->adapter_rows = op->alloc(m->backend, adapter_rows_bound(f->adapter, info->max_rows) *
+                                                adapter_dim(f->adapter));
     f->phones = calloc(info->max_rows, sizeof(float));
     if (!f->encoder_rows || !f->adapter_rows || !f->phones)
         return error_set(error, -ENOMEM, "no memory for encoder rows");
     return 0;
 }
 
-int features_create(struct features **out, struct model *model, struct error *error)
+static int create_ears(struct features *f, struct error *error)
 {
-    assert(model->encoder && model->adapter);
-    const struct encoder_info *info = &model->encoder->info;
-    struct features *f = calloc(1, sizeof(*f));
-    if (!f)
-        return error_set(error, -ENOMEM, "no memory for features");
-    f->model = model;
+    struct model *m = f->model;
+    if (!f->beside) {
+        f->encoder = m->encoder;
+        f->adapter = m->adapter;
+        return 0;
+    }
+    int code = encoder_create_twin(&f->encoder, m->encoder, error);
+    return code ? code : adapter_create_twin(&f->adapter, m->adapter, error);
+}
+
+static int create_buffers(struct features *f, struct error *error)
+{
+    const struct encoder_info *info = &f->encoder->info;
     size_t input = FEATURES_BLOCK;
     int code = 0;
     if (info->input == ENCODER_INPUT_LOG_MEL) {
         code = create_mel(f, info->input_dim, error);
         input = logmel_bound(FEATURES_BLOCK);
     }
+    return code ? code : create_rows(f, input, error);
+}
+
+static int create(struct features **out, struct model *model, bool beside, struct error *error)
+{
+    assert(model->encoder && model->adapter);
+    struct features *f = calloc(1, sizeof(*f));
+    if (!f)
+        return error_set(error, -ENOMEM, "no memory for features");
+    f->model = model;
+    f->beside = beside;
+    int code = create_ears(f, error);
     if (!code)
-        code = create_rows(f, input, error);
+        code = create_buffers(f, error);
     if (code) {
         features_destroy(f);
         return code;
@@ -73,6 +95,16 @@ int features_create(struct features **out, struct model *model, struct error *er
     features_begin(f);
     *out = f;
     return 0;
+}
+
+int features_create(struct features **out, struct model *model, struct error *error)
+{
+    return create(out, model, false, error);
+}
+
+int features_create_beside(struct features **out, struct model *model, struct error *error)
+{
+    return create(out, model, true, error);
 }
 
 void features_destroy(struct features *f)
@@ -83,6 +115,10 @@ void features_destroy(struct features *f)
     logmel_destroy(f->mel);
     be->ops->free(be, f->encoder_rows);
     be->ops->free(be, f->adapter_rows);
+    if (f->beside) {
+        encoder_destroy(f->encoder);
+        adapter_destroy(f->adapter);
+    }
     free(f->frames);
     free(f->phones);
     free(f);
@@ -90,11 +126,11 @@ void features_destroy(struct features *f)
 
 void features_begin(struct features *f)
 {
-    struct encoder *e = f->model->encoder;
+    struct encoder *e = f->encoder;
     if (f->mel)
         logmel_reset(f->mel);
     e->ops->reset(e);
-    adapter_reset(f->model->adapter);
+    adapter_reset(f->adapter);
     f->ending = ENDING_INPUT;
 }
 
@@ -105,7 +141,7 @@ static void adapt(struct features *f, struct features_rows *out)
     if (out->encoder_count == 0)
         return;
     out->adapter_count =
-        adapter_push(m->adapter, f->encoder_rows, out->encoder_count, f->adapter_rows);
+        adapter_push(f->adapter, f->encoder_rows, out->encoder_count, f->adapter_rows);
     if (m->phones) {
         phones_hear(m->phones, f->encoder_rows, out->encoder_count, f->phones);
         out->phones = f->phones;
@@ -115,7 +151,7 @@ static void adapt(struct features *f, struct features_rows *out)
 /* input: samples or frames. */
 static void encode(struct features *f, const float *input, size_t count, struct features_rows *out)
 {
-    struct encoder *e = f->model->encoder;
+    struct encoder *e = f->encoder;
     out->encoder = f->encoder_rows;
     out->adapter = f->adapter_rows;
     if (count)
@@ -141,7 +177,7 @@ void features_push(struct features *f, const float *samples, size_t count,
 static void end_input(struct features *f, struct features_rows *out)
 {
     static const float silence[FEATURES_BLOCK];
-    size_t zeros = f->model->encoder->info.zeros;
+    size_t zeros = f->encoder->info.zeros;
     if (zeros > 0) {
         features_push(f, silence, zeros, out);
     } else if (f->mel) {
@@ -153,8 +189,8 @@ static void end_input(struct features *f, struct features_rows *out)
 
 bool features_end(struct features *f, struct features_rows *out)
 {
-    struct encoder *e = f->model->encoder;
-    struct adapter *a = f->model->adapter;
+    struct encoder *e = f->encoder;
+    struct adapter *a = f->adapter;
     *out = (struct features_rows){.encoder = f->encoder_rows, .adapter = f->adapter_rows};
     switch (f->ending) {
     case ENDING_INPUT:

@@ -30,6 +30,9 @@ struct features;
 
 /* The model must have an encoder, and outlive the result. 0 or -errno. */
 int features_create(struct features **out, struct model *model, struct error *error);
+/* The same beside other features of the model, with a state of their own: encoder and adapter are
+ * twins of the model's. */
+int features_create_beside(struct features **out, struct model *model, struct error *error);
 void features_destroy(struct features *f);
 
 void features_begin(struct features *f); /* a new utterance */

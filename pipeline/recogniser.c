@@ -86,7 +86,11 @@ int recogniser_create(struct recogniser **out, struct model *model,
         error_set(error, code, "no memory for the states");
         goto fail;
     }
-    code = model->encoder ? features_create(&r->features, model, error) : 0;
+    code = 0;
+    if (model->encoder && config->beside)
+        code = features_create_beside(&r->features, model, error);
+    else if (model->encoder)
+        code = features_create(&r->features, model, error);
     if (code)
         goto fail;
     text_init(&r->text, r->event.text, sizeof(r->event.text));

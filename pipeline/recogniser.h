@@ -25,6 +25,7 @@
 
 struct recogniser_config {
     int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none */
+    bool beside;    /* another recogniser of the model uses its encoder: have a twin of it */
     bool reply;     /* assistant mode: a reply after each caption */
     struct sampler_config sampling; /* of replies and answers; captions are greedy */
     float min_confidence; /* 0..1: a text of one or two words below it is noise, and empty */
@@ -41,7 +42,8 @@ int recogniser_create(struct recogniser **out, struct model *model,
                       const struct recogniser_config *config, struct error *error);
 void recogniser_destroy(struct recogniser *r);
 
-/* Both between two utterances. Of config all but reply, sink, cancelled and user is taken. */
+/* Both between two utterances. Of config the sampling, partial_ms and the
+ * two limits are taken. */
 void recogniser_set_reply(struct recogniser *r, bool reply);
 void recogniser_configure(struct recogniser *r, const struct recogniser_config *config);
 

@@ -44,6 +44,8 @@ struct fixture {
     float *input; /* [items, item] */
     float *rows;  /* backend, [rows_max, dim] */
     size_t rows_max;
+    struct encoder *other; /* hears something else in between; NULL: nobody does */
+    float *other_rows;     /* backend, [max_rows, dim] */
 };
 
 static void fixture_init(struct fixture *f, const struct subject *subject)
@@ -104,6 +106,10 @@ static float *encode(struct fixture *f, size_t items, size_t chunk, size_t *rows
     for (size_t at = 0; at < items; at += chunk) {
         size_t count = items - at < chunk ? items - at : chunk;
         assert_true(made + e->info.max_rows <= f->rows_max);
+        if (f->other) {
+            f->other->ops->push(f->other, f->input + (items - at - count) * f->item, count,
+                                f->other_rows);
+        }
         now = e->ops->push(e, f->input + at * f->item, count, f->rows + made * dim);
         assert_true(now <= e->info.max_rows);
         assert_true(now == 0 || !e->info.at_end);
@@ -299,6 +305,42 @@ static void windows_that_cannot_be_are_refused(void **state)
     fixture_finish(&f);
 }
 
+static void a_twin_hears_for_itself(struct fixture *f)
+{
+    struct encoder *first = f->encoder;
+    size_t dim = first->info.dim;
+    size_t items = f->items / 3;
+    size_t chunk = first->info.max_input / 3;
+    size_t count[3];
+    float *rows[3];
+    rows[0] = encode(f, items, chunk, &count[0]);
+
+    struct encoder *twin;
+    assert_int_equal(encoder_create_twin(&twin, first, NULL), 0);
+    f->other_rows = f->be->ops->alloc(f->be, first->info.max_rows * dim);
+    assert_non_null(f->other_rows);
+    for (int i = 1; i < 3; i++) {
+        f->encoder = i == 1 ? first : twin;
+        f->other = i == 1 ? twin : first;
+        rows[i] = encode(f, items, chunk, &count[i]);
+        assert_int_equal(count[i], count[0]);
+        assert_memory_equal(rows[i], rows[0], count[0] * dim * sizeof(float));
+    }
+    f->other = NULL;
+    f->encoder = first;
+    encoder_destroy(twin);
+    f->be->ops->free(f->be, f->other_rows);
+    for (int i = 0; i < 3; i++) {
+        free(rows[i]);
+    }
+}
+
+static void twins_hear_for_themselves(void **state)
+{
+    (void)state;
+    with_every_encoder(a_twin_hears_for_itself);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +350,7 @@ int main(void)
         cmocka_unit_test(rows_are_finite_for_extreme_input_and_silence),
         cmocka_unit_test(nothing_is_allocated_after_create),
         cmocka_unit_test(too_long_an_utterance_is_cut_not_lost),
+        cmocka_unit_test(twins_hear_for_themselves),
         cmocka_unit_test(windows_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -784,6 +784,44 @@ static void no_event_holds_half_a_character(void **state)
     restore_model(f);
 }
 
+/* One hears the speech, the other its second half: as each does alone. */
+static void two_at_once_hear_what_each_hears_alone(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 40000, CHUNK = 800 };
+    static struct log alone[2], together[2];
+    const float *heard[2] = {f->speech, f->speech + f->samples / 2};
+    struct recogniser *r[2];
+    struct recogniser_config config = {.partial_ms = 240, .reply = true, .sink = on_event};
+    for (int i = 0; i < 2; i++) {
+        struct log *log = &alone[i];
+        *log = together[i] = (struct log){.cancel_after = -1, .finals_only = true};
+        config.user = log;
+        assert_int_equal(recogniser_create(&r[i], f->model, &config, NULL), 0);
+        recogniser_begin(r[i], 7, 0);
+        recogniser_push(r[i], heard[i], COUNT);
+        recogniser_end(r[i], COUNT * 1000 / 16);
+        recogniser_destroy(r[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        config.user = &together[i];
+        config.beside = i > 0;
+        assert_int_equal(recogniser_create(&r[i], f->model, &config, NULL), 0);
+        recogniser_begin(r[i], 7, 0);
+    }
+    for (size_t at = 0; at < COUNT; at += CHUNK)
+        for (int i = 0; i < 2; i++)
+            recogniser_push(r[i], heard[i] + at, CHUNK);
+    for (int i = 0; i < 2; i++)
+        recogniser_end(r[i], COUNT * 1000 / 16);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(together[i].count, alone[i].count);
+        for (size_t j = 0; j < alone[i].count; j++)
+            assert_string_equal(together[i].events[j].text, alone[i].events[j].text);
+        recogniser_destroy(r[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -807,6 +845,7 @@ int main(void)
         cmocka_unit_test(replies_are_drawn_and_captions_are_not),
         cmocka_unit_test(a_question_has_its_own_sampling),
         cmocka_unit_test(no_event_holds_half_a_character),
+        cmocka_unit_test(two_at_once_hear_what_each_hears_alone),
         cmocka_unit_test(a_conversation_survives_save_and_load),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
