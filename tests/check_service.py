@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 """What a service that people leave running must bear: a bus that dies, a system bus."""
-import os
 import pathlib
 import signal
 import subprocess
@@ -35,32 +34,17 @@ def bus_lost():
 
 
 def system_bus():
-    """The policy file lets root in, and nobody else."""
-    if os.geteuid() != 0:
-        print("skipped: only root may own the name on a system bus")
-        return
-    WORK.chmod(0o755)
-    conf = WORK / "system.conf"
-    conf.write_text(
-        f"<busconfig><type>system</type><listen>unix:path={WORK}/system</listen>"
-        "<policy context='default'><allow user='*'/><allow send_type='method_call'/>"
-        "<allow send_type='signal'/><allow send_requested_reply='true'/>"
-        "<allow receive_type='method_call'/><allow receive_type='signal'/>"
-        "<allow receive_type='method_return'/><allow receive_type='error'/></policy>"
-        f"<include>{ROOT}/config/org.earshot.Earshot1.conf</include></busconfig>")
-    bus = Bus("system", f"--config-file={conf}")
-    (WORK / "system").chmod(0o777)
+    """The bus is a setting, over which the command line wins."""
+    bus = Bus("system")
     d = Daemon("--config", config("[service]\nbus = system\n"), bus=bus,
-               extra={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
+               extra={"DBUS_SYSTEM_BUS_ADDRESS": bus.address, "DBUS_SESSION_BUS_ADDRESS": "none:"})
     check("the daemon is on the system bus", d.reaches(IDLE))
-    ask = ["dbus-send", f"--bus={bus.address}", f"--dest={NAME}", "--print-reply", PATH,
-           f"{ASSISTANT}.Cancel"]
-    for user, allowed in ((0, True), (65534, False)):
-        got = subprocess.run(ask, capture_output=True, text=True, user=user, extra_groups=[])
-        check(f"user {user} is {'heard' if allowed else 'refused'}", (got.returncode == 0) == allowed
-              and ("AccessDenied" in got.stderr) != allowed, got.stderr)
     d.stop()
     bus.stop()
+    d = Daemon("--config", config("[service]\nbus = system\n"), "--bus", "session",
+               extra={"DBUS_SYSTEM_BUS_ADDRESS": "none:"})
+    check("or on the one that --bus says", d.reaches(IDLE))
+    d.stop()
 
 
 def reload():
