@@ -1,16 +1,35 @@
 #!/usr/bin/env bash
-# systemd understands the unit, and its exposure stays low.
+# systemd understands the units, and their exposure stays low. The user unit alone has what every user
+# manager takes; strict.conf adds what counts most here, and what needs namespaces of the user's own.
 set -euo pipefail
-build=$1
-unit=$build/daemon/earshot.service
+build=$(realpath "$1")
 command -v systemd-analyze > /dev/null || { echo "skipped: no systemd-analyze"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# verify wants the program to be there: the built one stands in for the installed one.
-sed "s|^ExecStart=.*|ExecStart=$(realpath "$build")/daemon/earshotd|" "$unit" > "$work/earshot.service"
 export XDG_RUNTIME_DIR=$work
-systemd-analyze --user verify "$work/earshot.service"
-help=$(systemd-analyze security --help 2>&1)
-grep -q -- --offline <<< "$help" || { echo "no --offline here"; exit 0; }
-systemd-analyze --user security --offline=true --no-pager "$work/earshot.service" | tail -n 1
-systemd-analyze --user security --offline=true --threshold=65 --no-pager "$work/earshot.service" > /dev/null
+
+# verify wants the program to be there: the built one stands in for the installed one, and daemon
+# for the user that sysusers.d makes.
+for manager in user system; do
+    mkdir "$work/$manager"
+    sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/daemon/earshotd|" -e 's|^User=earshot|User=daemon|' \
+        "$build/systemd/$manager/earshot.service" > "$work/$manager/earshot.service"
+    systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot.service"
+done
+for drop_in in strict cuda; do
+    mkdir -p "$work/$drop_in/earshot.service.d"
+    cp "$work/user/earshot.service" "$work/$drop_in"
+    cp "systemd/$drop_in.conf" "$work/$drop_in/earshot.service.d"
+    systemd-analyze --user --man=no verify "$work/$drop_in/earshot.service"
+done
+
+help=$(systemd-analyze --help 2>&1)
+grep -q -- --offline <<< "$help" || { echo "skipped: exposure, no --offline here"; exit 0; }
+exposure() { # MANAGER UNIT TENTHS
+    echo "$2:"
+    systemd-analyze "--$1" security --offline=true --threshold="$3" --no-pager "$work/$2/earshot.service" |
+        tail -n 1
+}
+exposure user user 45
+exposure user strict 20
+exposure system system 12
