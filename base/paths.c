@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MODEL_NAME "earshot-en-tiny.gguf"
@@ -10,6 +11,31 @@
 static int is_readable(const char *path)
 {
     return access(path, R_OK) == 0;
+}
+
+/* Takes the last component off; 0 or -ENOENT. */
+static int ascend(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (!slash)
+        return -ENOENT;
+    *slash = '\0';
+    return 0;
+}
+
+int paths_installed(const char *relative, char *path, size_t capacity)
+{
+    ssize_t n = readlink("/proc/self/exe", path, capacity - 1);
+    if (n < 0)
+        return -errno;
+    path[n] = '\0';
+    int rc = ascend(path);
+    for (; !rc && strncmp(relative, "../", 3) == 0; relative += 3)
+        rc = ascend(path);
+    size_t used = strlen(path);
+    if (!rc && snprintf(path + used, capacity - used, "/%s", relative) >= (int)(capacity - used))
+        rc = -ENAMETOOLONG;
+    return rc;
 }
 
 int paths_default_model(char *path, size_t capacity)
@@ -27,9 +53,9 @@ int paths_default_model(char *path, size_t capacity)
         snprintf(path, capacity, "%s/.local/share/earshot/" MODEL_NAME, home ? home : "");
     if (is_readable(path))
         return 0;
-    snprintf(path, capacity, "%s", EARSHOT_SOURCE_DIR "/assets/" MODEL_NAME);
-    if (is_readable(path))
+    if (paths_installed(EARSHOT_DATA_FROM_BIN "/" MODEL_NAME, path, capacity) == 0 &&
+        is_readable(path))
         return 0;
-    snprintf(path, capacity, "%s", EARSHOT_DATA_DIR "/" MODEL_NAME);
+    snprintf(path, capacity, "%s", EARSHOT_SOURCE_DIR "/assets/" MODEL_NAME);
     return is_readable(path) ? 0 : -ENOENT;
 }

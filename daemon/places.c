@@ -46,7 +46,7 @@ int places_config(char *path, size_t capacity)
     if (!base && home && join(path, capacity, home, "/.config/earshot", "/earshot.conf") == 0 &&
         access(path, F_OK) == 0)
         return 0;
-    if (join(path, capacity, EARSHOT_SYSCONFDIR, "/earshot", "/earshot.conf") == 0 &&
+    if (paths_installed(EARSHOT_SYSCONF_FROM_BIN "/earshot/earshot.conf", path, capacity) == 0 &&
         access(path, F_OK) == 0)
         return 0;
     return -ENOENT;

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The Debian package installs, works, is removed and purged, in a scratch root: dpkg runs the package's
+# scripts outside of any chroot, and tells them the place in $DPKG_ROOT.
+set -euo pipefail
+build=$(realpath "$1")
+for tool in dpkg-deb dpkg-shlibdeps cpack; do
+    command -v $tool > /dev/null || { echo "skipped: no $tool"; exit 77; }
+done
+root_rights=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v fakeroot > /dev/null || { echo "skipped: neither root nor fakeroot"; exit 77; }
+    root_rights=(fakeroot)
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
+fail() { echo "FAILED: $1"; exit 1; }
+
+cmake --preset package -B "$build/package" -G "$(cached CMAKE_GENERATOR)" \
+    -DCMAKE_C_COMPILER_LAUNCHER="$(cached CMAKE_C_COMPILER_LAUNCHER)" > "$work/log"
+cmake --build "$build/package" -j2 > "$work/log" || { cat "$work/log"; exit 1; }
+cpack --config "$build/package/CPackConfig.cmake" -B "$work" > "$work/log" || { cat "$work/log"; exit 1; }
+package=$(echo "$work"/earshot_*.deb)
+dpkg-deb --field "$package" Package Version Depends
+for library in libc6 libdbus-1-3 libsndfile1 libsystemd0; do
+    dpkg-deb --field "$package" Depends | grep -q "$library" || fail "no dependency on $library"
+done
+
+root=$work/root
+mkdir -p "$root/var/lib/dpkg/updates" "$root/var/lib/dpkg/info" "$root/var/log" "$root/etc"
+touch "$root/var/lib/dpkg/status"
+package_tool() {
+    "${root_rights[@]}" dpkg --root="$root" --force-script-chrootless --force-depends --force-bad-path \
+        --log=/dev/null "$@" > "$work/dpkg" 2>&1 || { cat "$work/dpkg"; fail "dpkg $*"; }
+}
+status() { dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${db:Status-Status}' earshot; }
+
+package_tool --install "$package"
+[ "$(status)" = installed ] || fail "it is $(status)"
+for file in bin/earshot bin/earshotd lib/systemd/user/earshot.service lib/systemd/system/earshot.service \
+    lib/sysusers.d/earshot.conf share/dbus-1/services/org.earshot.Earshot1.service \
+    share/dbus-1/system-services/org.earshot.Earshot1.service share/dbus-1/system.d/org.earshot.Earshot1.conf \
+    share/dbus-1/interfaces/org.earshot.Earshot1.Assistant.xml share/earshot/earshot-en-tiny.gguf \
+    share/doc/earshot/copyright share/doc/earshot/LICENSE; do
+    [ -f "$root/usr/$file" ] || fail "no /usr/$file"
+done
+grep -qx 'ExecStart=/usr/bin/earshotd' "$root/usr/lib/systemd/user/earshot.service" || fail "another program"
+said=$(env -i HOME="$work" "$root/usr/bin/earshot" transcribe tests/data/orders.opus)
+[ -n "$said" ] || fail "the installed earshot says nothing"
+echo "ok: installed, and works: $said"
+
+echo '# mine' >> "$root/etc/earshot/earshot.conf"
+package_tool --install "$package"
+grep -q '^# mine' "$root/etc/earshot/earshot.conf" || fail "an upgrade takes a changed configuration away"
+echo "ok: an upgrade keeps the configuration"
+
+package_tool --remove earshot
+[ "$(status)" = config-files ] || fail "it is $(status)"
+[ ! -e "$root/usr/bin/earshotd" ] && [ -f "$root/etc/earshot/earshot.conf" ] || fail "removed too much or too little"
+mkdir -p "$root/var/lib/private/earshot"
+package_tool --purge earshot
+left=$(find "$root" -path "$root/var/lib/dpkg" -prune -o -ipath '*earshot*' -print)
+[ -z "$left" ] || fail "left behind: $left"
+echo "ok: removed and purged"
