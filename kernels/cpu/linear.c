@@ -1,175 +1,19 @@
 /* y = act(x W^T + b). An output is a lane, and lane o of row t is
  *     s = 0;  for i in 0 .. in - 1: s = fma(x[t][i], W[o][i], s);  y = act(s + b[o])
- * in this order in both ways through this file, so a row comes out the same whatever else is
- * computed with it. With few rows the packed weights are widened in registers. With many, a panel
- * is widened to floats in the cache, and tiles of rows x panels are computed from it; between
- * blocks of inputs the sums wait in memory, which does not change them.
+ * in this order here and in linear_few.c, so a row comes out the same whatever else is computed
+ * with it. With many rows, a panel is widened to floats in the cache, and tiles of rows x panels
+ * are computed from it; between blocks of inputs the sums wait in memory, which does not change
+ * them.
  *
  * Why not a BLAS: the order of its sums depends on the number of rows, and it wants the weights as
  * floats. OpenBLAS 0.3.21 (AVX-512, one thread, widths 256 to 3072) takes 1.1 to 2 times as long
  * from 8 to 64 rows, and 0.8 to 1.1 times at 512.
  */
-#include "kernels/cpu/isa.h"
-#include "kernels/cpu/vmath.h"
+#include "kernels/cpu/linear.h"
 
 #include <assert.h>
 
-#define NV (PANEL / VL) /* vectors of a panel */
-#define SCALES (PANEL * sizeof(uint16_t))
 #define TILE_SUMS (LINEAR_PANELS * PANEL)
-
-struct linear {
-    const struct cpu_backend *cpu;
-    float *y;
-    const float *x;
-    size_t x_stride, rows;
-    const struct weight *w;
-    const float *bias;
-    enum activation act;
-    bool add;
-    size_t unit; /* panels of an item of work */
-};
-
-/* What the 32 inputs of a segment share. */
-struct scales {
-    vf d[NV], minus_8d[NV];
-};
-
-SIMD struct scales load_scales(enum tensor_type type, const uint8_t *segment)
-{
-    struct scales s = {0};
-
-    if (type != TENSOR_Q8_0 && type != TENSOR_Q4_0)
-        return s;
-    for (size_t n = 0; n < NV; n++) {
-        s.d[n] = vf_load_half(segment + n * VL * 2);
-        s.minus_8d[n] = s.d[n] * -8.0f;
-    }
-    return s;
-}
-
-/* Lanes n VL .. of input j of a segment, exact: a quantised value times its scale fits a float. */
-SIMD vf load_weight(enum tensor_type type, const uint8_t *segment, const struct scales *s, size_t j,
-                    size_t n)
-{
-    size_t at = j * PANEL + n * VL;
-
-    switch (type) {
-    case TENSOR_F32:
-        return vf_load((const float *)segment + at);
-    case TENSOR_F16:
-        return vf_load_half(segment + at * 2);
-    case TENSOR_BF16:
-        return vf_load_bfloat(segment + at * 2);
-    case TENSOR_Q8_0:
-        return vf_load_int8(segment + SCALES + at) * s->d[n];
-    case TENSOR_Q4_0:
-        at = j / 2 * PANEL + n * VL;
-        return vf_load_nibbles(segment + SCALES + at, (int)(j & 1) * 4) * s->d[n] + s->minus_8d[n];
-    }
-    return vf_set1(0.0f);
-}
-
-/* y (+)= act(sums + bias) for one row and the outputs from o on. */
-static void finish_row(const struct linear *l, size_t row, size_t o, const float *sums,
-                       size_t count)
-{
-    float *y = l->y + row * l->w->out + o;
-
-    if (count > l->w->out - o)
-        count = l->w->out - o;
-    for (size_t i = 0; i < count; i += VL) {
-        vf v = vf_load(sums + i);
-
-        if (l->bias)
-            v = v + vf_load_n(l->bias + o + i, count - i);
-        v = vf_activate(v, l->act);
-        if (l->add)
-            v = v + vf_load_n(y + i, count - i);
-        vf_store_n(y + i, v, count - i);
-    }
-}
-
-/* Few rows: panels p .. p + panels - 1 straight from the packed weights. */
-SIMD void direct(const struct linear *l, size_t p, enum tensor_type type, size_t rows,
-                 size_t panels)
-{
-    const struct weight *w = l->w;
-    size_t bytes = weight_segment_bytes(type);
-    float sums[LINEAR_DIRECT_PANELS * PANEL];
-    vf s[LINEAR_DIRECT_ROWS][LINEAR_DIRECT_PANELS][NV] = {0};
-
-    for (size_t i = 0; i < w->in; i += SEGMENT) {
-        size_t inputs = w->in - i < SEGMENT ? w->in - i : SEGMENT;
-        const uint8_t *segment[LINEAR_DIRECT_PANELS];
-        struct scales scales[LINEAR_DIRECT_PANELS];
-
-        for (size_t q = 0; q < panels; q++) {
-            segment[q] = w->data + (p + q) * w->panel_bytes + i / SEGMENT * bytes;
-            scales[q] = load_scales(type, segment[q]);
-        }
-        for (size_t j = 0; j < inputs; j++)
-            for (size_t q = 0; q < panels; q++)
-                for (size_t n = 0; n < NV; n++) {
-                    vf value = load_weight(type, segment[q], &scales[q], j, n);
-
-                    for (size_t r = 0; r < rows; r++)
-                        s[r][q][n] += value * vf_set1(l->x[r * l->x_stride + i + j]);
-                }
-    }
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t q = 0; q < panels; q++)
-            for (size_t n = 0; n < NV; n++)
-                vf_store(sums + q * PANEL + n * VL, s[r][q][n]);
-        finish_row(l, r, p * PANEL, sums, panels * PANEL);
-    }
-}
-
-/* Panels begin .. end - 1 for all rows, at most LINEAR_DIRECT_ROWS. */
-SIMD void direct_panels(const struct linear *l, size_t begin, size_t end, enum tensor_type type,
-                        size_t rows)
-{
-    size_t p = begin;
-
-    for (; p + LINEAR_DIRECT_PANELS <= end; p += LINEAR_DIRECT_PANELS)
-        direct(l, p, type, rows, LINEAR_DIRECT_PANELS);
-    for (; p < end; p++)
-        direct(l, p, type, rows, 1);
-}
-
-SIMD void direct_rows(const struct linear *l, size_t begin, size_t end, enum tensor_type type)
-{
-    if (l->rows == 1)
-        direct_panels(l, begin, end, type, 1);
-    else
-        direct_panels(l, begin, end, type, LINEAR_DIRECT_ROWS);
-}
-
-static void direct_part(void *context, size_t begin, size_t end, size_t thread)
-{
-    const struct linear *l = context;
-
-    (void)thread;
-    begin *= l->unit;
-    end = end * l->unit < l->w->panels ? end * l->unit : l->w->panels;
-    switch (l->w->type) {
-    case TENSOR_F32:
-        direct_rows(l, begin, end, TENSOR_F32);
-        break;
-    case TENSOR_F16:
-        direct_rows(l, begin, end, TENSOR_F16);
-        break;
-    case TENSOR_BF16:
-        direct_rows(l, begin, end, TENSOR_BF16);
-        break;
-    case TENSOR_Q8_0:
-        direct_rows(l, begin, end, TENSOR_Q8_0);
-        break;
-    case TENSOR_Q4_0:
-        direct_rows(l, begin, end, TENSOR_Q4_0);
-        break;
-    }
-}
 
 /* Inputs first .. first + count - 1 of a panel as floats, out [count, PANEL]. */
 SIMD void widen(const struct weight *w, size_t p, enum tensor_type type, size_t first, size_t count,
@@ -318,9 +162,7 @@ static void run(struct backend *be, struct linear *l)
     while (rows > 0) {
         l->rows = rows < LINEAR_ROWS ? rows : LINEAR_ROWS;
         if (l->rows <= LINEAR_DIRECT_ROWS) {
-            l->unit = LINEAR_DIRECT_PANELS;
-            cpu_split(be, (l->w->panels + l->unit - 1) / l->unit,
-                      l->rows * l->w->in * l->unit * PANEL, direct_part, l);
+            linear_few(be, l);
         } else {
             l->unit = LINEAR_TILE_PANELS;
             cpu_split(be, l->rows, l->w->in, rows_part, l);

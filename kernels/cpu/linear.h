@@ -1,0 +1,89 @@
+/* What the two ways of a product share: linear_few.c for few rows, linear.c for many. A weight
+ * becomes floats in one place, and a sum becomes a result in one place, so both give the same bits.
+ */
+#ifndef EARSHOT_KERNELS_CPU_LINEAR_H
+#define EARSHOT_KERNELS_CPU_LINEAR_H
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/vmath.h"
+
+#define NV (PANEL / VL) /* vectors of a panel */
+#define SCALES (PANEL * sizeof(uint16_t))
+
+struct linear {
+    const struct cpu_backend *cpu;
+    float *y;
+    const float *x;
+    size_t x_stride, rows;
+    const struct weight *w;
+    const float *bias;
+    enum activation act;
+    bool add;
+    size_t unit; /* panels of an item of work */
+};
+
+/* What the 32 inputs of a segment share. */
+struct scales {
+    vf d[NV], minus_8d[NV];
+};
+
+SIMD struct scales load_scales(enum tensor_type type, const uint8_t *segment)
+{
+    struct scales s = {0};
+
+    if (type != TENSOR_Q8_0 && type != TENSOR_Q4_0)
+        return s;
+    for (size_t n = 0; n < NV; n++) {
+        s.d[n] = vf_load_half(segment + n * VL * 2);
+        s.minus_8d[n] = s.d[n] * -8.0f;
+    }
+    return s;
+}
+
+/* Lanes n VL .. of input j of a segment, exact: a quantised value times its scale fits a float. */
+SIMD vf load_weight(enum tensor_type type, const uint8_t *segment, const struct scales *s, size_t j,
+                    size_t n)
+{
+    size_t at = j * PANEL + n * VL;
+
+    switch (type) {
+    case TENSOR_F32:
+        return vf_load((const float *)segment + at);
+    case TENSOR_F16:
+        return vf_load_half(segment + at * 2);
+    case TENSOR_BF16:
+        return vf_load_bfloat(segment + at * 2);
+    case TENSOR_Q8_0:
+        return vf_load_int8(segment + SCALES + at) * s->d[n];
+    case TENSOR_Q4_0:
+        at = j / 2 * PANEL + n * VL;
+        return vf_load_nibbles(segment + SCALES + at, (int)(j & 1) * 4) * s->d[n] + s->minus_8d[n];
+    }
+    return vf_set1(0.0f);
+}
+
+/* y (+)= act(sums + bias) for one row and the outputs from o on. */
+SIMD void finish_row(const struct linear *l, size_t row, size_t o, const float *sums, size_t count)
+{
+    float *y = l->y + row * l->w->out + o;
+
+    if (count > l->w->out - o)
+        count = l->w->out - o;
+    for (size_t i = 0; i < count; i += VL) {
+        vf v = vf_load(sums + i);
+
+        if (l->bias)
+            v = v + vf_load_n(l->bias + o + i, count - i);
+        v = vf_activate(v, l->act);
+        if (l->add)
+            v = v + vf_load_n(y + i, count - i);
+        vf_store_n(y + i, v, count - i);
+    }
+}
+
+#define linear_few CPU_NAME(linear_few, CPU_ISA)
+
+/* The whole product, at most LINEAR_DIRECT_ROWS rows. */
+void linear_few(struct backend *be, struct linear *l);
+
+#endif
