@@ -27,6 +27,12 @@ enum weight_use {
     WEIGHT_ROWS,     /* embed */
 };
 
+/* Up to so many rows in a call of linear or attention, a row's result is the same bits whatever
+ * their number. From there on it may be rounded otherwise, to bf16 where the processor multiplies
+ * that faster, but still depends on no other row. So who promises the same bits however the audio
+ * came makes no call larger than this whose rows depend on it. */
+enum { BACKEND_FEW_ROWS = 32 };
+
 enum activation {
     ACTIVATION_NONE,
     ACTIVATION_GELU, /* exact: x Phi(x), by erf */

@@ -213,13 +213,14 @@ static void linear_in_calls(struct backend *be, const struct weight *w, const st
     }
 }
 
-/* y and added: [rows, out] of whoever was first; the others must equal them, in calls of any size.
- */
+/* y and added: [rows, out] of whoever was first; the others must equal them, in calls of any size
+ * on the same side of BACKEND_FEW_ROWS. */
 static void linear_splits(struct backend *be, const struct tensor *t, const float *x, size_t rows,
                           const float *bias, float *y, float *added)
 {
-    static const size_t counts[] = {1, 2, 3, 7, 64};
-    size_t total = rows * t->rows;
+    static const size_t few[] = {1, 2, 3, 7, 12}, many[] = {33, 50};
+    const size_t *counts = rows <= BACKEND_FEW_ROWS ? few : many;
+    size_t total = rows * t->rows, sizes = rows <= BACKEND_FEW_ROWS ? 5 : 2;
     float *once = malloc(total * sizeof(float)), *sums = malloc(total * sizeof(float));
     struct weight *w;
 
@@ -234,7 +235,7 @@ static void linear_splits(struct backend *be, const struct tensor *t, const floa
     }
     check_same("threads", once, y, total);
     check_same("threads, add", sums, added, total);
-    for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
+    for (size_t c = 0; c < sizes; c++) {
         size_t some = counts[c] * 3 < rows ? counts[c] * 3 : rows;
 
         linear_in_calls(be, w, t, x, bias, some, counts[c], once, sums);
@@ -246,36 +247,45 @@ static void linear_splits(struct backend *be, const struct tensor *t, const floa
     free(sums);
 }
 
+static void linear_splits_on_all(const struct tensor *t, size_t rows)
+{
+    float *x = malloc(rows * t->cols * sizeof(float));
+    float *y = malloc(rows * t->rows * sizeof(float));
+    float *added = malloc(rows * t->rows * sizeof(float));
+    float *bias = malloc(t->rows * sizeof(float));
+
+    assert_true(x && y && added && bias);
+    for (size_t j = 0; j < rows * t->cols; j++)
+        x[j] = uniform();
+    for (size_t j = 0; j < t->rows; j++)
+        bias[j] = uniform();
+    poison(y, rows * t->rows);
+    for (int threads = 1; threads <= 3; threads++) {
+        struct backend *be;
+
+        if (backend_cpu_create(&be, threads) != 0)
+            break;
+        linear_splits(be, t, x, rows, bias, y, added);
+        be->ops->destroy(be);
+    }
+    free(x);
+    free(y);
+    free(added);
+    free(bias);
+}
+
 static void test_linear_rows_do_not_depend_on_rows_or_threads(void **state)
 {
-    enum { ROWS = 100, OUT = 390, IN = 544 }; /* large enough for the threads, at one row too */
+    enum { OUT = 390, IN = 544 }; /* large enough for the threads, at one row too */
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(isas); i++) {
         setenv("EARSHOT_ISA", isas[i], 1);
         for (size_t n = 0; n < ARRAY_SIZE(types); n++) {
             struct tensor t = random_tensor(types[n], OUT, IN);
-            float *x = malloc(ROWS * IN * sizeof(float));
-            float *y = malloc(ROWS * OUT * sizeof(float));
-            float *added = malloc(ROWS * OUT * sizeof(float));
-            float bias[OUT];
 
-            for (size_t j = 0; j < ROWS * IN; j++)
-                x[j] = uniform();
-            for (size_t j = 0; j < OUT; j++)
-                bias[j] = uniform();
-            poison(y, ROWS * OUT);
-            for (int threads = 1; threads <= 3; threads++) {
-                struct backend *be;
-
-                if (backend_cpu_create(&be, threads) != 0)
-                    break;
-                linear_splits(be, &t, x, ROWS, bias, y, added);
-                be->ops->destroy(be);
-            }
-            free(x);
-            free(y);
-            free(added);
+            linear_splits_on_all(&t, BACKEND_FEW_ROWS);
+            linear_splits_on_all(&t, 100);
             free((void *)t.data);
         }
     }

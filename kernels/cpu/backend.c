@@ -45,9 +45,11 @@ fail:
 
 static void scratch_free(struct cpu_backend *cpu)
 {
+    free(cpu->digits);
     free(cpu->rows);
     free(cpu->panels);
     free(cpu->sums);
+    cpu->digits = NULL;
     cpu->rows = cpu->panels = cpu->sums = NULL;
     cpu->scratch_widest = 0;
 }
@@ -132,7 +134,9 @@ int cpu_reserve(struct backend *be, size_t rows)
     cpu->rows = cpu_alloc(be, blocks * LINEAR_ROWS * LINEAR_STRIDE);
     cpu->panels = cpu_alloc(be, threads * LINEAR_PANELS * LINEAR_INPUTS * PANEL);
     cpu->sums = cpu_alloc(be, threads * LINEAR_ROWS * LINEAR_PANELS * PANEL);
-    if (!cpu->rows || !cpu->panels || !cpu->sums) {
+    cpu->digits =
+        calloc(BACKEND_FEW_ROWS * ((cpu->widest + SEGMENT - 1) / SEGMENT), sizeof(*cpu->digits));
+    if (!cpu->digits || !cpu->rows || !cpu->panels || !cpu->sums) {
         scratch_free(cpu);
         return -ENOMEM;
     }

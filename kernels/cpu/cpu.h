@@ -1,6 +1,5 @@
 /* What the files of the CPU backend share. A weight is packed in panels of 16 outputs, so that an
- * output is a lane of a vector and is summed over the inputs in their order, however many rows
- * there are and whoever computes them: a row's result never depends on the other rows of a call.
+ * output is a lane of a vector and is summed in an order that no other row or thread has a part in.
  */
 #ifndef EARSHOT_KERNELS_CPU_CPU_H
 #define EARSHOT_KERNELS_CPU_CPU_H
@@ -8,19 +7,21 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/pool.h"
 
-#define PANEL 16             /* outputs of a panel */
-#define SEGMENT TENSOR_BLOCK /* inputs of a segment */
-#define LINEAR_ROWS 96       /* rows that share one unpacking of a panel */
-#define LINEAR_INPUTS 512    /* inputs of a panel unpacked at a time */
-#define LINEAR_STRIDE 528    /* of their rows: not a power of two, which the cache dislikes */
-#define LINEAR_PANELS 2      /* the most panels one thread unpacks together */
+#define PANEL 16                          /* outputs of a panel */
+#define SEGMENT TENSOR_BLOCK              /* inputs of a segment */
+#define QUAD 4                            /* quantised inputs that lie side by side */
+#define SCALES (PANEL * sizeof(uint16_t)) /* bytes before a quantised segment */
+#define LINEAR_ROWS 96                    /* rows that share one unpacking of a panel */
+#define LINEAR_INPUTS 512                 /* inputs of a panel unpacked at a time */
+#define LINEAR_STRIDE 528 /* of their rows: not a power of two, which the cache dislikes */
+#define LINEAR_PANELS 2   /* the most panels one thread unpacks together */
 
 /* A panel is a row of segments. A segment holds 32 inputs (the last one of an unquantised type
  * maybe fewer):
  *   F32, F16, BF16   value[inputs][16]
- *   Q8_0             fp16 d[16]; int8 q[32][16]
- *   Q4_0             fp16 d[16]; uint8 q[16][16], low nibble: input 2 j, high: 2 j + 1
- * Outputs past the last are zero. */
+ *   Q8_0             fp16 d[16]; uint8 u[8][16][4]: input 4 g + k of a lane is (u[g][lane][k] -
+ * 128) d Q4_0             fp16 d[16]; uint8 u[4][16][4]: (nibble - 8) d; low nibbles: input 4 g +
+ * k, high ones: input 16 + 4 g + k Outputs past the last are zero. */
 struct weight {
     enum tensor_type type;
     size_t out, in;
@@ -30,12 +31,22 @@ struct weight {
     struct tensor source; /* as it was given */
 };
 
+#define DIGITS 3
+
+/* 32 inputs of a row as whole numbers, for quantised weights; see linear_few.c. */
+struct digits {
+    int8_t digit[DIGITS][SEGMENT]; /* the lowest first */
+    int32_t start[DIGITS];         /* minus their sum times what the weights' bytes have too much */
+    float scale;
+};
+
 struct cpu_backend {
     struct backend base;
     struct pool *pool;
     size_t widest; /* inputs of the widest weight */
 
     /* Scratch of linear. */
+    struct digits *digits; /* [BACKEND_FEW_ROWS, ceil(widest / SEGMENT)] */
     size_t scratch_widest; /* what it was made for */
     float *rows;           /* [ceil(widest / LINEAR_INPUTS), LINEAR_ROWS, LINEAR_STRIDE] */
     float *panels;         /* [threads, LINEAR_PANELS, LINEAR_INPUTS, 16] */

@@ -1,9 +1,9 @@
 /* y = act(x W^T + b). An output is a lane, and lane o of row t is
  *     s = 0;  for i in 0 .. in - 1: s = fma(x[t][i], W[o][i], s);  y = act(s + b[o])
- * in this order here and in linear_few.c, so a row comes out the same whatever else is computed
- * with it. With many rows, a panel is widened to floats in the cache, and tiles of rows x panels
- * are computed from it; between blocks of inputs the sums wait in memory, which does not change
- * them.
+ * in this order, so a row comes out the same whatever else is computed with it. A panel is widened
+ * to floats in the cache, and tiles of rows x panels are computed from it; between blocks of inputs
+ * the sums wait in memory, which does not change them. Few rows go to linear_few.c: with weights
+ * that are not quantised in the same order, so that both give the same bits.
  *
  * Why not a BLAS: the order of its sums depends on the number of rows, and it wants the weights as
  * floats. OpenBLAS 0.3.21 (AVX-512, one thread, widths 256 to 3072) takes 1.1 to 2 times as long
@@ -154,25 +154,30 @@ static void rows_part(void *context, size_t begin, size_t end, size_t thread)
     }
 }
 
-static void run(struct backend *be, struct linear *l)
+/* At most LINEAR_ROWS rows share one unpacking of the weight. */
+static void many(struct backend *be, struct linear *l)
 {
     size_t rows = l->rows;
 
-    assert(l->w->in <= l->cpu->scratch_widest); /* ->reserve comes after the weights */
     while (rows > 0) {
         l->rows = rows < LINEAR_ROWS ? rows : LINEAR_ROWS;
-        if (l->rows <= LINEAR_DIRECT_ROWS) {
-            linear_few(be, l);
-        } else {
-            l->unit = LINEAR_TILE_PANELS;
-            cpu_split(be, l->rows, l->w->in, rows_part, l);
-            cpu_split(be, (l->w->panels + l->unit - 1) / l->unit,
-                      l->rows * l->w->in * l->unit * PANEL, tile_part, l);
-        }
+        l->unit = LINEAR_TILE_PANELS;
+        cpu_split(be, l->rows, l->w->in, rows_part, l);
+        cpu_split(be, (l->w->panels + l->unit - 1) / l->unit, l->rows * l->w->in * l->unit * PANEL,
+                  tile_part, l);
         l->x += l->rows * l->x_stride;
         l->y += l->rows * l->w->out;
         rows -= l->rows;
     }
+}
+
+static void run(struct backend *be, struct linear *l)
+{
+    assert(l->w->in <= l->cpu->scratch_widest); /* ->reserve comes after the weights */
+    if (linear_is_few(l->w, l->rows))
+        linear_few(be, l);
+    else
+        many(be, l);
 }
 
 void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, size_t rows,

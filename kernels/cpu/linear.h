@@ -1,5 +1,5 @@
-/* What the two ways of a product share: linear_few.c for few rows, linear.c for many. A weight
- * becomes floats in one place, and a sum becomes a result in one place, so both give the same bits.
+/* What the ways of a product share: linear_few.c for few rows, linear.c for many. A weight becomes
+ * floats in one place, and a sum becomes a result in one place.
  */
 #ifndef EARSHOT_KERNELS_CPU_LINEAR_H
 #define EARSHOT_KERNELS_CPU_LINEAR_H
@@ -8,7 +8,6 @@
 #include "kernels/cpu/vmath.h"
 
 #define NV (PANEL / VL) /* vectors of a panel */
-#define SCALES (PANEL * sizeof(uint16_t))
 
 struct linear {
     const struct cpu_backend *cpu;
@@ -24,7 +23,7 @@ struct linear {
 
 /* What the 32 inputs of a segment share. */
 struct scales {
-    vf d[NV], minus_8d[NV];
+    vf d[NV];
 };
 
 SIMD struct scales load_scales(enum tensor_type type, const uint8_t *segment)
@@ -33,11 +32,20 @@ SIMD struct scales load_scales(enum tensor_type type, const uint8_t *segment)
 
     if (type != TENSOR_Q8_0 && type != TENSOR_Q4_0)
         return s;
-    for (size_t n = 0; n < NV; n++) {
+    for (size_t n = 0; n < NV; n++)
         s.d[n] = vf_load_half(segment + n * VL * 2);
-        s.minus_8d[n] = s.d[n] * -8.0f;
-    }
     return s;
+}
+
+/* Lanes n VL .. of quad g of a quantised segment: four unsigned bytes a lane. */
+SIMD vi load_quad(enum tensor_type type, const uint8_t *segment, size_t g, size_t n)
+{
+    const uint8_t *p = segment + SCALES + n * VL * QUAD;
+    size_t half = SEGMENT / QUAD / 2;
+
+    if (type == TENSOR_Q8_0)
+        return vi_load(p + g * PANEL * QUAD);
+    return vi_load(p + g % half * PANEL * QUAD) >> (g < half ? 0 : 4) & 0x0f0f0f0f;
 }
 
 /* Lanes n VL .. of input j of a segment, exact: a quantised value times its scale fits a float. */
@@ -45,6 +53,7 @@ SIMD vf load_weight(enum tensor_type type, const uint8_t *segment, const struct 
                     size_t n)
 {
     size_t at = j * PANEL + n * VL;
+    vi quad;
 
     switch (type) {
     case TENSOR_F32:
@@ -54,10 +63,9 @@ SIMD vf load_weight(enum tensor_type type, const uint8_t *segment, const struct 
     case TENSOR_BF16:
         return vf_load_bfloat(segment + at * 2);
     case TENSOR_Q8_0:
-        return vf_load_int8(segment + SCALES + at) * s->d[n];
     case TENSOR_Q4_0:
-        at = j / 2 * PANEL + n * VL;
-        return vf_load_nibbles(segment + SCALES + at, (int)(j & 1) * 4) * s->d[n] + s->minus_8d[n];
+        quad = load_quad(type, segment, j / QUAD, n) >> (int)(j % QUAD * 8) & 255;
+        return (vi_float(quad) - (type == TENSOR_Q8_0 ? 128.0f : 8.0f)) * s->d[n];
     }
     return vf_set1(0.0f);
 }
@@ -82,8 +90,11 @@ SIMD void finish_row(const struct linear *l, size_t row, size_t o, const float *
 }
 
 #define linear_few CPU_NAME(linear_few, CPU_ISA)
+#define linear_is_few CPU_NAME(linear_is_few, CPU_ISA)
 
-/* The whole product, at most LINEAR_DIRECT_ROWS rows. */
+/* Whether so many rows are for linear_few. */
+bool linear_is_few(const struct weight *w, size_t rows);
+/* The whole product. */
 void linear_few(struct backend *be, struct linear *l);
 
 #endif

@@ -1,8 +1,8 @@
 /* Vectors of floats for the operations: vf holds VL floats and takes + - * / like a float
  * (compilers' vector extension; a * b + c is fused where the processor can). What the extension
  * lacks is in one header for each instruction set: vf_set1, loads that widen, vf_sum, vf_sum4 of
- * four vectors, vf_top (the largest lane). All but the sums are exact, and each sum has its own
- * fixed order.
+ * four vectors, vf_top (the largest lane), vi_dot4 of bytes. All but the sums of floats are exact,
+ * and each sum has its own fixed order.
  */
 #ifndef EARSHOT_KERNELS_CPU_SIMD_H
 #define EARSHOT_KERNELS_CPU_SIMD_H
@@ -13,7 +13,7 @@
 
 #define SIMD static inline __attribute__((always_inline))
 
-#if defined(__AVX512F__) && defined(__AVX512BW__)
+#if defined(__AVX512F__) && defined(__AVX512VNNI__)
 #include "kernels/cpu/simd_avx512.h"
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include "kernels/cpu/simd_avx2.h"
@@ -32,6 +32,33 @@ SIMD vf vf_load(const float *p)
 SIMD void vf_store(float *p, vf v)
 {
     memcpy(p, &v, sizeof(v));
+}
+
+SIMD vi vi_load(const void *p)
+{
+    vi v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+SIMD vi vi_set1(int32_t x)
+{
+    return x - (vi){0};
+}
+
+SIMD int32_t vi_sum(vi v)
+{
+    int32_t sum = 0;
+
+    for (size_t i = 0; i < VL; i++)
+        sum += v[i];
+    return sum;
+}
+
+SIMD vf vi_float(vi v)
+{
+    return __builtin_convertvector(v, vf);
 }
 
 /* The first n floats, n < VL; the other lanes are zero, or left alone in memory. */

@@ -9,6 +9,8 @@
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
 #define LINEAR_DIRECT_PANELS 2
+#define LINEAR_DIGIT_ROWS 3 /* 9 sums, 1 weight, 3 between */
+#define DIGIT_BITS 7        /* what vi_dot4 takes */
 
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));
@@ -57,18 +59,13 @@ SIMD vf vf_load_bfloat(const uint8_t *p)
     return (vf)_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 
-SIMD vf vf_load_int8(const uint8_t *p)
+/* sum + u0 s0 + u1 s1 + u2 s2 + u3 s3 in every lane: u its unsigned bytes, s its signed ones, which
+ * are DIGIT_BITS long: two products fit sixteen bits. */
+SIMD vi vi_dot4(vi sum, vi u, vi s)
 {
-    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p)));
-}
+    __m256i pairs = _mm256_maddubs_epi16((__m256i)u, (__m256i)s);
 
-/* Nibbles of VL bytes: the low ones with shift 0, the high ones with shift 4. */
-SIMD vf vf_load_nibbles(const uint8_t *p, int shift)
-{
-    __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
-
-    wide = _mm256_and_si256(_mm256_srli_epi32(wide, shift), _mm256_set1_epi32(15));
-    return (vf)_mm256_cvtepi32_ps(wide);
+    return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* simd.h for AVX-512 F, BW, DQ, VL: 16 floats. */
+/* simd.h for AVX-512 F, BW, DQ, VL, VNNI: 16 floats. */
 #ifndef EARSHOT_KERNELS_CPU_SIMD_AVX512_H
 #define EARSHOT_KERNELS_CPU_SIMD_AVX512_H
 
@@ -9,6 +9,8 @@
 #define LINEAR_TILE_PANELS 2
 #define LINEAR_DIRECT_ROWS 2
 #define LINEAR_DIRECT_PANELS 4
+#define LINEAR_DIGIT_ROWS 4
+#define DIGIT_BITS 8
 
 typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));
@@ -57,18 +59,10 @@ SIMD vf vf_load_bfloat(const uint8_t *p)
     return (vf)_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 
-SIMD vf vf_load_int8(const uint8_t *p)
+/* sum + u0 s0 + u1 s1 + u2 s2 + u3 s3 in every lane: u its unsigned bytes, s its signed ones. */
+SIMD vi vi_dot4(vi sum, vi u, vi s)
 {
-    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)));
-}
-
-/* Nibbles of VL bytes: the low ones with shift 0, the high ones with shift 4. */
-SIMD vf vf_load_nibbles(const uint8_t *p, int shift)
-{
-    __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
-
-    wide = _mm512_and_si512(_mm512_srli_epi32(wide, (unsigned)shift), _mm512_set1_epi32(15));
-    return (vf)_mm512_cvtepi32_ps(wide);
+    return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)s);
 }
 
 #endif

@@ -9,6 +9,8 @@
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
 #define LINEAR_DIRECT_PANELS 1
+#define LINEAR_DIGIT_ROWS 4
+#define DIGIT_BITS 8
 
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
@@ -59,16 +61,17 @@ SIMD vf vf_load_bfloat(const uint8_t *p)
                 bfloat_to_float(load_half(p + 4)), bfloat_to_float(load_half(p + 6))};
 }
 
-SIMD vf vf_load_int8(const uint8_t *p)
+/* sum + u0 s0 + u1 s1 + u2 s2 + u3 s3 in every lane: u its unsigned bytes, s its signed ones. */
+SIMD vi vi_dot4(vi sum, vi u, vi s)
 {
-    return (vf){(int8_t)p[0], (int8_t)p[1], (int8_t)p[2], (int8_t)p[3]};
-}
+    uint8_t a[4 * VL];
+    int8_t b[4 * VL];
 
-/* Nibbles of VL bytes: the low ones with shift 0, the high ones with shift 4. */
-SIMD vf vf_load_nibbles(const uint8_t *p, int shift)
-{
-    return (vf){(float)(p[0] >> shift & 15), (float)(p[1] >> shift & 15),
-                (float)(p[2] >> shift & 15), (float)(p[3] >> shift & 15)};
+    memcpy(a, &u, sizeof(a));
+    memcpy(b, &s, sizeof(b));
+    for (size_t i = 0; i < 4 * VL; i++)
+        sum[i / 4] += a[i] * b[i];
+    return sum;
 }
 
 #endif

@@ -1,6 +1,6 @@
-/* Packs a matrix into panels; the layout is in cpu.h. The values stay bit for bit what the file
- * says. A segment of a panel is 16 rows turned into columns, in squares of 16 x 16 bytes: four
- * rounds of interleaving row i with row i + 8 transpose such a square.
+/* Packs a matrix into panels; the layout is in cpu.h. The values stay what the file says. A segment
+ * of a panel is 16 rows turned into columns; halves in squares of 16 x 16 bytes: four rounds of
+ * interleaving row i with row i + 8 transpose such a square.
  */
 #include "kernels/cpu/cpu.h"
 #include "kernels/half.h"
@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define SCALES (PANEL * sizeof(uint16_t))
 #define HUGE_PAGE ((size_t)2 << 20)
 
 _Static_assert(PANEL == 16, "a panel's lanes are the bytes of a vector");
@@ -81,29 +80,20 @@ static void pack_scales(uint8_t *segment, const uint8_t *const rows[PANEL])
         memcpy(segment + lane * sizeof(uint16_t), rows[lane], sizeof(uint16_t));
 }
 
-static void pack_q8_0(uint8_t *segment, const uint8_t *const rows[PANEL])
+/* The blocks' bytes in fours, turned over where flip has ones. */
+static void pack_quads(uint8_t *segment, const uint8_t *const rows[PANEL], size_t quads,
+                       uint32_t flip)
 {
-    bytes column[PANEL];
-
     pack_scales(segment, rows);
-    for (size_t at = 0; at < SEGMENT; at += PANEL) {
-        transpose(column, rows, sizeof(uint16_t) + at);
-        memcpy(segment + SCALES + at * PANEL, column, sizeof(column));
-    }
-}
+    segment += SCALES;
+    for (size_t g = 0; g < quads; g++)
+        for (size_t lane = 0; lane < PANEL; lane++) {
+            uint32_t quad;
 
-/* Column j holds the inputs j and, in the high nibbles, 16 + j. */
-static void pack_q4_0(uint8_t *segment, const uint8_t *const rows[PANEL])
-{
-    bytes column[PANEL], pairs[PANEL];
-
-    pack_scales(segment, rows);
-    transpose(column, rows, sizeof(uint16_t));
-    for (size_t j = 0; j < PANEL / 2; j++) {
-        pairs[j] = (column[2 * j] & 15) | column[2 * j + 1] << 4;
-        pairs[j + PANEL / 2] = column[2 * j] >> 4 | (column[2 * j + 1] & 0xf0);
-    }
-    memcpy(segment + SCALES, pairs, sizeof(pairs));
+            memcpy(&quad, rows[lane] + sizeof(uint16_t) + g * QUAD, QUAD);
+            quad ^= flip;
+            memcpy(segment + (g * PANEL + lane) * QUAD, &quad, QUAD);
+        }
 }
 
 /* count values of size bytes, one by one. */
@@ -130,16 +120,16 @@ static void pack_segment(enum tensor_type type, uint8_t *segment, const uint8_t 
             pack_values(segment, rows, inputs, sizeof(uint16_t));
         break;
     case TENSOR_Q8_0:
-        pack_q8_0(segment, rows);
+        pack_quads(segment, rows, SEGMENT / QUAD, 0x80808080); /* q + 128 */
         break;
     case TENSOR_Q4_0:
-        pack_q4_0(segment, rows);
+        pack_quads(segment, rows, SEGMENT / QUAD / 2, 0);
         break;
     }
 }
 
-/* Panels begin .. end - 1; outputs past the last are zero bytes, which are zeros in every type but
- * Q4_0, whose scale of zero makes them so. */
+/* Panels begin .. end - 1; outputs past the last are zero bytes, which are zeros in every type: a
+ * quantised one's scale is zero. */
 static void pack_part(void *context, size_t begin, size_t end, size_t thread)
 {
     static const uint8_t nothing[SEGMENT * sizeof(float)];
