@@ -43,29 +43,51 @@ enum activation {
     ACTIVATION_SIGMOID,
 };
 
-/* RWKV-7's elementwise step between the projections and the recurrence; see modrwkv equations in
- * docs/model.md. All rows [rows, dim]; vectors [dim]; head size 64 divides dim. */
-struct rwkv7_mix {
-    size_t rows, dim, head_size;
-    float *k;       /* in: Wk x.  out: k (1 + (a - 1) k_a) */
-    float *v;       /* in: Wv x.  out: v + (v_first - v) sigmoid(v0 + v_lora), if v_lora */
-    float *v_first; /* out when v_lora is NULL (layer 0): a copy of v;  in otherwise */
-    const float *v_lora;
-    const float *w_lora; /* in: tanh(x_w w1) w2 */
-    const float *a_lora; /* in: (x_a a1) a2 */
-    float *w;            /* out: exp(-exp(-0.5) sigmoid(w0 + w_lora)), may alias w_lora */
-    float *a;            /* out: sigmoid(a0 + a_lora), may alias a_lora */
-    float *kk;           /* out: normalise_per_head(k * k_k) */
-    const float *w0, *a0, *v0, *k_k, *k_a;
+/* One of several products of the same rows, as ->linear: y[rows, out] = act(x W^T + bias). */
+struct product {
+    float *y;
+    const float *x; /* [rows, in] */
+    const struct weight *w;
+    const float *bias;
+    enum activation act;
 };
 
-/* y = (GroupNorm(y) ln_x + (sum_head(r k r_k)) v) g */
-struct rwkv7_out {
-    size_t rows, dim, head_size;
-    float *y; /* in: S r;  out */
-    const float *r, *k, *v, *g;
-    const float *r_k; /* [dim] */
-    const float *ln_w, *ln_b;
+enum { NORM_SHIFT_MAX = 6, STEP_KEY_MAX = 5 };
+
+/* LayerNorm and token shift, for the products of a block together:
+ *     n = (x - mean) / sqrt(var + eps) w + b
+ *     y[i][s, t] = n[s, t] + (n[s, t - 1] - n[s, t]) mu[i],   n[s, -1] = prev[s]
+ * and then prev[s] = n[s, rows - 1]. */
+struct norm_shift {
+    size_t streams, rows, dim;
+    const float *x;     /* [streams, rows, dim] */
+    const float *w, *b; /* [dim] */
+    float eps;
+    float *prev; /* [streams, dim] */
+    float *n;    /* [streams, rows, dim], scratch */
+    size_t count;
+    const float *mu[NORM_SHIFT_MAX]; /* [dim] */
+    float *y[NORM_SHIFT_MAX];        /* [streams, rows, dim] */
+};
+
+/* RWKV-7's time mixing between the projections and the output, for each stream and head, N = head
+ * size; docs/model.md explains the letters:
+ *     w = exp(-exp(-0.5) sigmoid(w0 + w))      a = sigmoid(a0 + a)
+ *     kk = k k_k / |k k_k|                     k = k (1 + (a - 1) k_a)
+ *     v = v + (v_first - v) sigmoid(v0 + v_lora)
+ *     S = S diag(w) + (S (-kk)) (kk a)^T + v k^T;   y = S r        row after row
+ *     y = (GroupNorm(y) ln_w + ln_b + (sum r k r_k) v) g
+ * Rows are [streams, rows, heads N], vectors [heads N]. */
+struct rwkv7 {
+    size_t streams, rows, heads, head_size;
+    float *y;
+    float *state; /* S: [streams, heads, N, N], rows: value, columns: key */
+    const float *r, *g;
+    float *k, *v, *w, *a; /* in: what the projections gave; overwritten */
+    float *kk;            /* scratch */
+    const float *v_lora;  /* NULL: the first layer, whose v stays as it is */
+    float *v_first; /* [streams, rows, heads N]. The first layer: out, its v; the others: in */
+    const float *w0, *a0, *v0, *k_k, *k_a, *r_k, *ln_w, *ln_b;
     float eps;
 };
 
@@ -119,6 +141,8 @@ struct backend_ops {
     /* y[rows, out] += x W^T + bias */
     void (*linear_add)(struct backend *be, float *y, const float *x, size_t rows,
                        const struct weight *w, const float *bias);
+    /* Products that do not need each other. */
+    void (*linears)(struct backend *be, const struct product *p, size_t count, size_t rows);
 
     void (*layer_norm)(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
                        const float *w, const float *b, float eps);
@@ -148,23 +172,20 @@ struct backend_ops {
     void (*embed)(struct backend *be, float *y, const uint32_t *ids, size_t count,
                   const struct weight *w);
 
-    /* Token shift: y[b, t] = x[b, t] + (x[b, t - 1] - x[b, t]) * mu, x[b, -1] = prev[b].
-     * x, y [streams, rows, dim], prev [streams, dim], mu [dim]. */
-    void (*shift_lerp)(struct backend *be, float *y, const float *x, const float *prev,
-                       const float *mu, size_t streams, size_t rows, size_t dim);
-    void (*rwkv7_mix)(struct backend *be, const struct rwkv7_mix *m);
-    /* The recurrence, per stream and head: S = S diag(w) + (S (-kk)) (kk a)^T + v k^T;  y = S r.
-     * state [streams, heads, N, N] (rows: value, columns: key), the others
-     * [streams, rows, heads * N]. */
-    void (*wkv7)(struct backend *be, float *y, float *state, const float *r, const float *w,
-                 const float *k, const float *v, const float *kk, const float *a, size_t streams,
-                 size_t rows, size_t heads, size_t head_size);
-    void (*rwkv7_out)(struct backend *be, const struct rwkv7_out *o);
+    void (*norm_shift)(struct backend *be, const struct norm_shift *n);
+    void (*rwkv7)(struct backend *be, const struct rwkv7 *c);
 
     /* The index of the largest of x[count], the lowest on a tie. */
     uint32_t (*argmax)(struct backend *be, const float *x, size_t count);
     /* softmax(x)[index], x[count]; entries may be -inf, that at index not. */
     float (*probability)(struct backend *be, const float *x, size_t count, size_t index);
+
+    /* Around calls that come again and again, so that a backend may keep them as one: key names all
+     * memory that they use but that of the model, and calls with the same key must be the same in
+     * every argument. Nothing between the two may read or write host memory. True: make the calls,
+     * then step_end; false: they are done. */
+    bool (*step_begin)(struct backend *be, const void *const key[STEP_KEY_MAX]);
+    void (*step_end)(struct backend *be);
 };
 
 struct backend {

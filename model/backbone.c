@@ -66,9 +66,10 @@ struct backbone {
     float *ln0_w, *ln0_b, *ln_out_w, *ln_out_b; /* [D] */
     struct backbone_block *blocks;              /* [layers], owned */
     /* Rows of a pass, [max_rows, D] each. */
-    float *x, *norm, *shifted, *r, *k, *v, *v_first, *v_lora, *w, *a, *g, *kk, *y;
-    float *rank; /* [max_rows, max_rank] */
-    float *wide; /* [max_rows, F] */
+    float *x, *norm, *r, *k, *v, *v_first, *v_lora, *w, *a, *g, *kk, *y;
+    float *x_r, *x_w, *x_k, *x_v, *x_a, *x_g; /* shifted */
+    float *rank_w, *rank_a, *rank_v, *rank_g; /* [max_rows, max_rank] */
+    float *wide;                              /* [max_rows, F] */
 };
 
 static int read_config(struct backbone *b, struct error *error)
@@ -196,15 +197,16 @@ static int bind_block(struct backbone *b, size_t layer, struct error *error)
 static int make_buffers(struct backbone *b, struct error *error)
 {
     float **const rows[] = {
-        &b->x,      &b->norm, &b->shifted, &b->r, &b->k,  &b->v, &b->v_first,
-        &b->v_lora, &b->w,    &b->a,       &b->g, &b->kk, &b->y,
+        &b->x, &b->norm, &b->r, &b->k,   &b->v,   &b->v_first, &b->v_lora, &b->w,   &b->a,
+        &b->g, &b->kk,   &b->y, &b->x_r, &b->x_w, &b->x_k,     &b->x_v,    &b->x_a, &b->x_g,
     };
+    float **const ranks[] = {&b->rank_w, &b->rank_a, &b->rank_v, &b->rank_g};
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof(rows) / sizeof(rows[0]); i++) {
         r = bind_alloc(&b->bind, rows[i], b->max_rows, b->config.dim, error);
     }
-    if (r == 0) {
-        r = bind_alloc(&b->bind, &b->rank, b->max_rows, b->max_rank, error);
+    for (size_t i = 0; r == 0 && i < sizeof(ranks) / sizeof(ranks[0]); i++) {
+        r = bind_alloc(&b->bind, ranks[i], b->max_rows, b->max_rank, error);
     }
     if (r == 0) {
         r = bind_alloc(&b->bind, &b->wide, b->max_rows, b->config.ffn, error);
@@ -279,86 +281,71 @@ size_t backbone_vocab(const struct backbone *b)
     return b->config.vocab;
 }
 
-/* y = act(W shift(norm, mu)) */
-static void project(struct backbone *b, float *y, const float *prev, const float *mu, size_t rows,
-                    const struct weight *w, enum activation act)
-{
-    size_t dim = b->config.dim;
-    b->be->ops->shift_lerp(b->be, b->shifted, b->norm, prev, mu, 1, rows, dim);
-    b->be->ops->linear(b->be, y, b->shifted, dim, rows, w, NULL, act);
-}
-
-/* y = up act(down shift(norm, mu)) */
-static void project_lora(struct backbone *b, float *y, const float *prev, const float *mu,
-                         size_t rows, const struct lora *lora, enum activation act)
-{
-    project(b, b->rank, prev, mu, rows, lora->down, act);
-    b->be->ops->linear(b->be, y, b->rank, lora->rank, rows, lora->up, NULL, ACTIVATION_NONE);
-}
-
-/* The last row of norm is what the next pass will see before its first. */
-static void keep_last(struct backbone *b, float *prev, size_t rows)
-{
-    size_t dim = b->config.dim;
-    b->be->ops->copy(b->be, prev, b->norm + (rows - 1) * dim, dim);
-}
-
 static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t rows)
 {
     const struct backend_ops *op = b->be->ops;
     const struct backbone_config *c = &b->config;
     const struct backbone_block *l = &b->blocks[layer];
     size_t dim = c->dim;
-    float *prev = s->att_shift + layer * dim;
-    float *wkv = s->wkv + layer * dim * c->head_size;
+    const struct product down[] = {
+        {b->r, b->x_r, l->receptance, NULL, ACTIVATION_NONE},
+        {b->k, b->x_k, l->key, NULL, ACTIVATION_NONE},
+        {b->v, b->x_v, l->value, NULL, ACTIVATION_NONE},
+        {b->rank_w, b->x_w, l->w.down, NULL, ACTIVATION_TANH},
+        {b->rank_a, b->x_a, l->a.down, NULL, ACTIVATION_NONE},
+        {b->rank_g, b->x_g, l->g.down, NULL, ACTIVATION_SIGMOID},
+        {b->rank_v, b->x_v, l->v.down, NULL, ACTIVATION_NONE}, /* but in layer 0 */
+    };
+    const struct product up[] = {
+        {b->w, b->rank_w, l->w.up, NULL, ACTIVATION_NONE},
+        {b->a, b->rank_a, l->a.up, NULL, ACTIVATION_NONE},
+        {b->g, b->rank_g, l->g.up, NULL, ACTIVATION_NONE},
+        {b->v_lora, b->rank_v, l->v.up, NULL, ACTIVATION_NONE}, /* but in layer 0 */
+    };
+    size_t fewer = layer == 0 ? 1 : 0;
 
-    op->layer_norm(b->be, b->norm, b->x, rows, dim, l->ln1_w, l->ln1_b, norm_eps);
-    project(b, b->r, prev, l->x_r, rows, l->receptance, ACTIVATION_NONE);
-    project(b, b->k, prev, l->x_k, rows, l->key, ACTIVATION_NONE);
-    project(b, b->v, prev, l->x_v, rows, l->value, ACTIVATION_NONE);
-    project_lora(b, b->w, prev, l->x_w, rows, &l->w, ACTIVATION_TANH);
-    project_lora(b, b->a, prev, l->x_a, rows, &l->a, ACTIVATION_NONE);
-    project_lora(b, b->g, prev, l->x_g, rows, &l->g, ACTIVATION_SIGMOID);
-    if (layer > 0) {
-        project_lora(b, b->v_lora, prev, l->x_v, rows, &l->v, ACTIVATION_NONE);
-    }
-    keep_last(b, prev, rows);
-
-    op->rwkv7_mix(b->be, &(struct rwkv7_mix){
-                             .rows = rows,
-                             .dim = dim,
-                             .head_size = c->head_size,
-                             .k = b->k,
-                             .v = b->v,
-                             .v_first = b->v_first,
-                             .v_lora = layer > 0 ? b->v_lora : NULL,
-                             .w_lora = b->w,
-                             .a_lora = b->a,
-                             .w = b->w,
-                             .a = b->a,
-                             .kk = b->kk,
-                             .w0 = l->w0,
-                             .a0 = l->a0,
-                             .v0 = l->v0,
-                             .k_k = l->k_k,
-                             .k_a = l->k_a,
-                         });
-    op->wkv7(b->be, b->y, wkv, b->r, b->w, b->k, b->v, b->kk, b->a, 1, rows, c->heads,
-             c->head_size);
-    op->rwkv7_out(b->be, &(struct rwkv7_out){
-                             .rows = rows,
-                             .dim = dim,
-                             .head_size = c->head_size,
-                             .y = b->y,
-                             .r = b->r,
-                             .k = b->k,
-                             .v = b->v,
-                             .g = b->g,
-                             .r_k = l->r_k,
-                             .ln_w = l->ln_x_w,
-                             .ln_b = l->ln_x_b,
-                             .eps = group_eps,
-                         });
+    op->norm_shift(b->be, &(struct norm_shift){
+                              .streams = 1,
+                              .rows = rows,
+                              .dim = dim,
+                              .x = b->x,
+                              .w = l->ln1_w,
+                              .b = l->ln1_b,
+                              .eps = norm_eps,
+                              .prev = s->att_shift + layer * dim,
+                              .n = b->norm,
+                              .count = 6,
+                              .mu = {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g},
+                              .y = {b->x_r, b->x_w, b->x_k, b->x_v, b->x_a, b->x_g},
+                          });
+    op->linears(b->be, down, sizeof(down) / sizeof(down[0]) - fewer, rows);
+    op->linears(b->be, up, sizeof(up) / sizeof(up[0]) - fewer, rows);
+    op->rwkv7(b->be, &(struct rwkv7){
+                         .streams = 1,
+                         .rows = rows,
+                         .heads = c->heads,
+                         .head_size = c->head_size,
+                         .y = b->y,
+                         .state = s->wkv + layer * dim * c->head_size,
+                         .r = b->r,
+                         .g = b->g,
+                         .k = b->k,
+                         .v = b->v,
+                         .w = b->w,
+                         .a = b->a,
+                         .kk = b->kk,
+                         .v_lora = layer > 0 ? b->v_lora : NULL,
+                         .v_first = b->v_first,
+                         .w0 = l->w0,
+                         .a0 = l->a0,
+                         .v0 = l->v0,
+                         .k_k = l->k_k,
+                         .k_a = l->k_a,
+                         .r_k = l->r_k,
+                         .ln_w = l->ln_x_w,
+                         .ln_b = l->ln_x_b,
+                         .eps = group_eps,
+                     });
     op->linear_add(b->be, b->x, b->y, rows, l->output, NULL);
 }
 
@@ -367,11 +354,22 @@ static void mix_channels(struct backbone *b, struct state *s, size_t layer, size
     const struct backend_ops *op = b->be->ops;
     const struct backbone_block *l = &b->blocks[layer];
     size_t dim = b->config.dim;
-    float *prev = s->ffn_shift + layer * dim;
 
-    op->layer_norm(b->be, b->norm, b->x, rows, dim, l->ln2_w, l->ln2_b, norm_eps);
-    project(b, b->wide, prev, l->ffn_x_k, rows, l->ffn_key, ACTIVATION_RELU_SQUARED);
-    keep_last(b, prev, rows);
+    op->norm_shift(b->be, &(struct norm_shift){
+                              .streams = 1,
+                              .rows = rows,
+                              .dim = dim,
+                              .x = b->x,
+                              .w = l->ln2_w,
+                              .b = l->ln2_b,
+                              .eps = norm_eps,
+                              .prev = s->ffn_shift + layer * dim,
+                              .n = b->norm,
+                              .count = 1,
+                              .mu = {l->ffn_x_k},
+                              .y = {b->x_k},
+                          });
+    op->linear(b->be, b->wide, b->x_k, dim, rows, l->ffn_key, NULL, ACTIVATION_RELU_SQUARED);
     op->linear_add(b->be, b->x, b->wide, rows, l->ffn_value, NULL);
 }
 
@@ -384,7 +382,6 @@ static void pass(struct backbone *b, struct state *s, const float *embeddings, s
         mix_rows(b, s, i, rows);
         mix_channels(b, s, i, rows);
     }
-    s->rows += rows;
 }
 
 /* What comes after the last of the pass's rows. */
@@ -409,9 +406,24 @@ void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, 
         now = pass_rows(b, count - at);
         pass(b, s, rows + at * b->config.dim, now);
     }
+    s->rows += count;
     if (logits && count > 0) {
         predict(b, now, logits);
     }
+}
+
+/* The token whose embedding is in b->norm: what decoding does again and again. */
+static void step(struct backbone *b, struct state *s, float *logits)
+{
+    const void *const key[STEP_KEY_MAX] = {b, s->att_shift, s->wkv, s->ffn_shift, logits};
+    if (!b->be->ops->step_begin(b->be, key)) {
+        return;
+    }
+    pass(b, s, b->norm, 1);
+    if (logits) {
+        predict(b, 1, logits);
+    }
+    b->be->ops->step_end(b->be);
 }
 
 void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *ids, size_t count,
@@ -421,9 +433,14 @@ void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *i
     for (size_t at = 0; at < count; at += now) {
         now = pass_rows(b, count - at);
         b->be->ops->embed(b->be, b->norm, ids + at, now, b->emb);
-        pass(b, s, b->norm, now);
+        if (count > 1) {
+            pass(b, s, b->norm, now);
+        }
     }
-    if (logits && count > 0) {
+    s->rows += count;
+    if (count == 1) {
+        step(b, s, logits);
+    } else if (logits && count > 0) {
         predict(b, now, logits);
     }
 }

@@ -274,6 +274,43 @@ static void linear_splits_on_all(const struct tensor *t, size_t rows)
     free(bias);
 }
 
+/* Together as one after the other. */
+static void linears_are_products(struct backend *be)
+{
+    enum { ROWS = 5, IN = 64 };
+    float *x = random_floats(be, ROWS * IN, 1.0f, 0.0f), *bias = random_floats(be, 100, 1.0f, 0.0f);
+    struct product p[ARRAY_SIZE(types)];
+    struct weight *w[ARRAY_SIZE(types)];
+    struct tensor t[ARRAY_SIZE(types)];
+
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        t[i] = random_tensor(types[i], 19 + i * 20, IN);
+        assert_int_equal(be->ops->weight_create(be, &w[i], &t[i], WEIGHT_PRODUCTS), 0);
+        p[i] = (struct product){poisoned(be, ROWS * t[i].rows), x, w[i], i % 2 ? bias : NULL,
+                                i % 3 ? ACTIVATION_NONE : ACTIVATION_TANH};
+    }
+    assert_int_equal(be->ops->reserve(be, ROWS), 0);
+    be->ops->linears(be, p, ARRAY_SIZE(types), ROWS);
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        float *one = poisoned(be, ROWS * t[i].rows);
+
+        be->ops->linear(be, one, x, IN, ROWS, w[i], p[i].bias, p[i].act);
+        check_same("linears", p[i].y, one, ROWS * t[i].rows);
+        be->ops->free(be, one);
+        be->ops->free(be, p[i].y);
+        be->ops->weight_destroy(be, w[i]);
+        free((void *)t[i].data);
+    }
+    be->ops->free(be, x);
+    be->ops->free(be, bias);
+}
+
+static void test_linears_are_products(void **state)
+{
+    (void)state;
+    on_every_backend(linears_are_products);
+}
+
 static void test_linear_rows_do_not_depend_on_rows_or_threads(void **state)
 {
     enum { OUT = 390, IN = 544 }; /* large enough for the threads, at one row too */
@@ -396,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_tensor_bad_shapes_have_no_size),
         cmocka_unit_test(test_linear_matches_scalar),
         cmocka_unit_test(test_linear_takes_odd_inputs),
+        cmocka_unit_test(test_linears_are_products),
         cmocka_unit_test(test_linear_rows_do_not_depend_on_rows_or_threads),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_bad_weights_are_refused),

@@ -309,36 +309,88 @@ static void relative_gate(struct backend *be)
     free(want);
 }
 
-static void shift_lerp(struct backend *be)
+/* n of one row of x, [dim]. */
+static void norm_slow(double *n, const float *x, size_t dim, const float *w, const float *b)
 {
-    static const size_t streams[] = {1, 3}, counts[] = {1, 5, 200};
+    double mean = 0.0, var = 0.0;
 
-    for (size_t n = 0; n < ARRAY_SIZE(dims) * 6; n++) {
-        size_t dim = dims[n % ARRAY_SIZE(dims)];
-        size_t b = streams[n / ARRAY_SIZE(dims) % 2], rows = counts[n / ARRAY_SIZE(dims) / 2];
-        float *x = random_floats(be, b * rows * dim, 1.0f, 0.0f), *y = poisoned(be, b * rows * dim);
-        float *prev = random_floats(be, b * dim, 1.0f, 0.0f), *mu = random_floats(be, dim, 1, 0);
-        float *one = poisoned(be, dim);
-        double *want = malloc(b * rows * dim * sizeof(double));
+    for (size_t i = 0; i < dim; i++)
+        mean += (double)x[i] / (double)dim;
+    for (size_t i = 0; i < dim; i++)
+        var += pow((double)x[i] - mean, 2.0) / (double)dim;
+    for (size_t i = 0; i < dim; i++)
+        n[i] = ((double)x[i] - mean) / sqrt(var + 1e-5) * (double)w[i] + (double)b[i];
+}
 
-        be->ops->shift_lerp(be, y, x, prev, mu, b, rows, dim);
-        for (size_t i = 0; i < b * rows * dim; i++) {
-            size_t stream = i / dim / rows;
-            double before = (double)(i / dim % rows ? x[i - dim] : prev[stream * dim + i % dim]);
+static void try_norm_shift(struct backend *be, size_t streams, size_t rows, size_t dim,
+                           size_t count)
+{
+    size_t all = streams * rows * dim;
+    float *x = random_floats(be, all, 3.0f, 1.0f), *prev = random_floats(be, streams * dim, 1, 0);
+    float *w = random_floats(be, dim, 1.0f, 1.0f), *b = random_floats(be, dim, 1.0f, 0.0f);
+    float *n = poisoned(be, all), *before = poisoned(be, streams * dim), *one = poisoned(be, dim);
+    double *norm = malloc(all * sizeof(double)), *want = malloc(all * sizeof(double));
+    struct norm_shift s = {.streams = streams, .rows = rows, .dim = dim, .x = x, .w = w, .b = b};
 
-            want[i] = (double)x[i] + (before - (double)x[i]) * (double)mu[i % dim];
-        }
-        check_close("shift_lerp", y, want, b * rows * dim, 1e-6);
-        be->ops->shift_lerp(be, one, x + dim * (rows - 1), rows > 1 ? x + dim * (rows - 2) : prev,
-                            mu, 1, 1, dim);
-        check_same("shift_lerp row", one, y + dim * (rows - 1), dim);
-        be->ops->free(be, x);
-        be->ops->free(be, y);
-        be->ops->free(be, prev);
-        be->ops->free(be, mu);
-        be->ops->free(be, one);
-        free(want);
+    s.eps = 1e-5f;
+    s.prev = prev;
+    s.n = n;
+    s.count = count;
+    be->ops->copy(be, before, prev, streams * dim);
+    for (size_t i = 0; i < count; i++) {
+        s.mu[i] = random_floats(be, dim, 1.0f, 0.0f);
+        s.y[i] = poisoned(be, all);
     }
+    be->ops->norm_shift(be, &s);
+    for (size_t r = 0; r < streams * rows; r++)
+        norm_slow(norm + r * dim, x + r * dim, dim, w, b);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < all; j++) {
+            size_t r = j / dim;
+            double past = r % rows ? norm[j - dim] : (double)before[r / rows * dim + j % dim];
+
+            want[j] = norm[j] + (past - norm[j]) * (double)s.mu[i][j % dim];
+        }
+        check_close("norm_shift", s.y[i], want, all, 1e-5);
+    }
+    for (size_t i = 0; i < streams; i++)
+        check_close("norm_shift's last row", prev + i * dim, norm + (i * rows + rows - 1) * dim,
+                    dim, 5e-6);
+    for (size_t r = 0; r < streams * rows; r++) { /* one row at a time */
+        struct norm_shift t = s;
+
+        t.streams = t.rows = t.count = 1;
+        t.x = x + r * dim;
+        t.prev = before + r / rows * dim;
+        t.y[0] = one;
+        be->ops->norm_shift(be, &t);
+        check_same("norm_shift row", one, s.y[0] + r * dim, dim);
+    }
+    check_same("norm_shift's last row, row by row", before, prev, streams * dim);
+    for (size_t i = 0; i < count; i++) {
+        be->ops->free(be, (float *)s.mu[i]);
+        be->ops->free(be, s.y[i]);
+    }
+    be->ops->free(be, x);
+    be->ops->free(be, prev);
+    be->ops->free(be, w);
+    be->ops->free(be, b);
+    be->ops->free(be, n);
+    be->ops->free(be, before);
+    be->ops->free(be, one);
+    free(norm);
+    free(want);
+}
+
+static void norm_shift(struct backend *be)
+{
+    static const size_t counts[] = {1, 5, 200};
+
+    for (size_t i = 0; i < ARRAY_SIZE(dims); i++)
+        for (size_t j = 0; j < ARRAY_SIZE(counts); j++) {
+            try_norm_shift(be, 1, counts[j], dims[i], NORM_SHIFT_MAX);
+            try_norm_shift(be, 3, counts[j], dims[i], 1);
+        }
 }
 
 static void argmax(struct backend *be)
@@ -443,10 +495,10 @@ static void test_relative_gate(void **state)
     on_every_backend(relative_gate);
 }
 
-static void test_shift_lerp(void **state)
+static void test_norm_shift(void **state)
 {
     (void)state;
-    on_every_backend(shift_lerp);
+    on_every_backend(norm_shift);
 }
 
 static void test_probability(void **state)
@@ -472,7 +524,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layer_norm),     cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_conv_depthwise), cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_attention),      cmocka_unit_test(test_shift_lerp),
+        cmocka_unit_test(test_attention),      cmocka_unit_test(test_norm_shift),
         cmocka_unit_test(test_argmax),         cmocka_unit_test(test_probability),
         cmocka_unit_test(test_memory),         cmocka_unit_test(test_relative_gate),
     };

@@ -112,39 +112,6 @@ void cpu_relative_gate(struct backend *be, float *y, const float *x, const float
     cpu_split(be, rows, heads * 20, relative_gate_part, &g);
 }
 
-struct shift {
-    float *y;
-    const float *x, *prev, *mu;
-    size_t rows, dim;
-};
-
-static void shift_part(void *context, size_t begin, size_t end, size_t thread)
-{
-    const struct shift *s = context;
-
-    (void)thread;
-    for (size_t r = begin; r < end; r++) {
-        const float *x = s->x + r * s->dim;
-        const float *before = r % s->rows ? x - s->dim : s->prev + r / s->rows * s->dim;
-        float *y = s->y + r * s->dim;
-
-        for (size_t i = 0; i < s->dim; i += VL) {
-            size_t n = s->dim - i;
-            vf now = vf_load_n(x + i, n);
-
-            vf_store_n(y + i, (vf_load_n(before + i, n) - now) * vf_load_n(s->mu + i, n) + now, n);
-        }
-    }
-}
-
-void cpu_shift_lerp(struct backend *be, float *y, const float *x, const float *prev,
-                    const float *mu, size_t streams, size_t rows, size_t dim)
-{
-    struct shift s = {.y = y, .x = x, .prev = prev, .mu = mu, .rows = rows, .dim = dim};
-
-    cpu_split(be, streams * rows, dim * 2, shift_part, &s);
-}
-
 uint32_t cpu_argmax(struct backend *be, const float *x, size_t count)
 {
     size_t best = 0;

@@ -19,10 +19,9 @@
 #define cpu_rope CPU_NAME(cpu_rope, CPU_ISA)
 #define cpu_attention CPU_NAME(cpu_attention, CPU_ISA)
 #define cpu_relative_gate CPU_NAME(cpu_relative_gate, CPU_ISA)
-#define cpu_shift_lerp CPU_NAME(cpu_shift_lerp, CPU_ISA)
-#define cpu_rwkv7_mix CPU_NAME(cpu_rwkv7_mix, CPU_ISA)
-#define cpu_wkv7 CPU_NAME(cpu_wkv7, CPU_ISA)
-#define cpu_rwkv7_out CPU_NAME(cpu_rwkv7_out, CPU_ISA)
+#define cpu_linears CPU_NAME(cpu_linears, CPU_ISA)
+#define cpu_norm_shift CPU_NAME(cpu_norm_shift, CPU_ISA)
+#define cpu_rwkv7 CPU_NAME(cpu_rwkv7, CPU_ISA)
 #define cpu_argmax CPU_NAME(cpu_argmax, CPU_ISA)
 #define cpu_probability CPU_NAME(cpu_probability, CPU_ISA)
 
@@ -30,6 +29,7 @@ void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, s
                 const struct weight *w, const float *bias, enum activation act);
 void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
                     const struct weight *w, const float *bias);
+void cpu_linears(struct backend *be, const struct product *p, size_t count, size_t rows);
 void cpu_layer_norm(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
                     const float *w, const float *b, float eps);
 void cpu_affine(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
@@ -43,13 +43,8 @@ void cpu_rope(struct backend *be, float *x, size_t rows, size_t heads, size_t he
 void cpu_attention(struct backend *be, const struct attention *a);
 void cpu_relative_gate(struct backend *be, float *y, const float *x, const float *scale,
                        size_t rows, size_t heads);
-void cpu_shift_lerp(struct backend *be, float *y, const float *x, const float *prev,
-                    const float *mu, size_t streams, size_t rows, size_t dim);
-void cpu_rwkv7_mix(struct backend *be, const struct rwkv7_mix *m);
-void cpu_wkv7(struct backend *be, float *y, float *state, const float *r, const float *w,
-              const float *k, const float *v, const float *kk, const float *a, size_t streams,
-              size_t rows, size_t heads, size_t head_size);
-void cpu_rwkv7_out(struct backend *be, const struct rwkv7_out *o);
+void cpu_norm_shift(struct backend *be, const struct norm_shift *n);
+void cpu_rwkv7(struct backend *be, const struct rwkv7 *c);
 uint32_t cpu_argmax(struct backend *be, const float *x, size_t count);
 float cpu_probability(struct backend *be, const float *x, size_t count, size_t index);
 

@@ -209,3 +209,9 @@ void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
 
     run(be, &l);
 }
+
+void cpu_linears(struct backend *be, const struct product *p, size_t count, size_t rows)
+{
+    for (size_t i = 0; i < count; i++)
+        cpu_linear(be, p[i].y, p[i].x, p[i].w->in, rows, p[i].w, p[i].bias, p[i].act);
+}

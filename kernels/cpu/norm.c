@@ -1,4 +1,6 @@
-/* LayerNorm: (x - mean) / sqrt(var + eps) * w + b, the variance from the differences. */
+/* LayerNorm: (x - mean) / sqrt(var + eps) * w + b, the variance from the differences; and the token
+ * shift that follows it in RWKV.
+ */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/simd.h"
 
@@ -53,4 +55,36 @@ void cpu_layer_norm(struct backend *be, float *y, const float *x, size_t rows, s
     struct layer_norm l = {.y = y, .x = x, .dim = dim, .w = w, .b = b, .eps = eps};
 
     cpu_split(be, rows, dim * 4, layer_norm_part, &l);
+}
+
+static void shift_row(const struct norm_shift *s, size_t row)
+{
+    const float *n = s->n + row * s->dim;
+    const float *before = row % s->rows ? n - s->dim : s->prev + row / s->rows * s->dim;
+
+    for (size_t j = 0; j < s->dim; j += VL) {
+        size_t left = s->dim - j;
+        vf now = vf_load_n(n + j, left), step = vf_load_n(before + j, left) - now;
+
+        for (size_t i = 0; i < s->count; i++)
+            vf_store_n(s->y[i] + row * s->dim + j, step * vf_load_n(s->mu[i] + j, left) + now,
+                       left);
+    }
+}
+
+static void shift_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        shift_row(context, r);
+}
+
+void cpu_norm_shift(struct backend *be, const struct norm_shift *n)
+{
+    struct norm_shift copy = *n;
+
+    cpu_layer_norm(be, n->n, n->x, n->streams * n->rows, n->dim, n->w, n->b, n->eps);
+    cpu_split(be, n->streams * n->rows, n->dim * n->count * 2, shift_part, &copy);
+    cpu_copy_rows(be, n->prev, n->dim, n->n + (n->rows - 1) * n->dim, n->rows * n->dim, n->streams,
+                  n->dim);
 }
