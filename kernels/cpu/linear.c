@@ -14,6 +14,7 @@
 #include <assert.h>
 
 #define TILE_SUMS (LINEAR_PANELS * PANEL)
+#define LINEARS_MAX 8 /* few products in one go */
 
 /* Inputs first .. first + count - 1 of a panel as floats, out [count, PANEL]. */
 SIMD void widen(const struct weight *w, size_t p, enum tensor_type type, size_t first, size_t count,
@@ -175,7 +176,7 @@ static void run(struct backend *be, struct linear *l)
 {
     assert(l->w->in <= l->cpu->scratch_widest); /* ->reserve comes after the weights */
     if (linear_is_few(l->w, l->rows))
-        linear_few(be, l);
+        linear_few(be, l, 1);
     else
         many(be, l);
 }
@@ -210,8 +211,35 @@ void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
     run(be, &l);
 }
 
+/* Few rows: as many products at a time as have room for their digits. */
 void cpu_linears(struct backend *be, const struct product *p, size_t count, size_t rows)
 {
-    for (size_t i = 0; i < count; i++)
-        cpu_linear(be, p[i].y, p[i].x, p[i].w->in, rows, p[i].w, p[i].bias, p[i].act);
+    const struct cpu_backend *cpu = (const struct cpu_backend *)be;
+    size_t room = BACKEND_FEW_ROWS * cpu->scratch_widest;
+    struct linear l[LINEARS_MAX];
+    size_t n = 0, inputs = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct weight *w = p[i].w;
+
+        if (!linear_is_few(w, rows)) {
+            cpu_linear(be, p[i].y, p[i].x, w->in, rows, w, p[i].bias, p[i].act);
+            continue;
+        }
+        if (n == LINEARS_MAX || inputs + rows * w->in > room) {
+            linear_few(be, l, n);
+            n = inputs = 0;
+        }
+        inputs += rows * w->in;
+        l[n++] = (struct linear){.cpu = cpu,
+                                 .y = p[i].y,
+                                 .x = p[i].x,
+                                 .x_stride = w->in,
+                                 .rows = rows,
+                                 .w = w,
+                                 .bias = p[i].bias,
+                                 .act = p[i].act};
+    }
+    if (n > 0)
+        linear_few(be, l, n);
 }

@@ -18,7 +18,8 @@ struct linear {
     const float *bias;
     enum activation act;
     bool add;
-    size_t unit; /* panels of an item of work */
+    size_t unit;           /* panels of an item of work */
+    struct digits *digits; /* [rows, in / SEGMENT], of few rows with a quantised weight */
 };
 
 /* What the 32 inputs of a segment share. */
@@ -94,7 +95,8 @@ SIMD void finish_row(const struct linear *l, size_t row, size_t o, const float *
 
 /* Whether so many rows are for linear_few. */
 bool linear_is_few(const struct weight *w, size_t rows);
-/* The whole product. */
-void linear_few(struct backend *be, struct linear *l);
+/* Whole products of the same rows, independent of each other; x, where it is the same, has the same
+ * rows. They may have BACKEND_FEW_ROWS times the widest weight's inputs together. */
+void linear_few(struct backend *be, struct linear *l, size_t count);
 
 #endif

@@ -92,7 +92,7 @@ static void make_digits(struct digits *out, const float *x, int offset)
 {
     vf top = vf_set1(0.0f), wrong = vf_set1(0.0f);
     vi sum[DIGITS] = {0};
-    float largest, inverse;
+    float largest, inverse, total[DIGITS + 1];
 
     for (size_t i = 0; i < SEGMENT; i += VL) {
         top = vf_max(top, vf_abs(vf_load(x + i)));
@@ -100,11 +100,10 @@ static void make_digits(struct digits *out, const float *x, int offset)
     }
     largest = vf_top(top);
     inverse = largest > 0.0f ? LARGEST / largest : 0.0f;
-    out->scale = largest / LARGEST + vf_sum(wrong);
     for (size_t i = 0; i < SEGMENT; i += VL) {
         vf v = vf_load(x + i) * inverse;
-        vi n = __builtin_convertvector(v + vf_select((vi)(v < 0.0f), vf_set1(-0.5f), vf_set1(0.5f)),
-                                       vi);
+        vf half = vf_select((vi)(v < 0.0f), vf_set1(-0.5f), vf_set1(0.5f));
+        vi n = __builtin_convertvector(v + half, vi);
 
         for (size_t k = 0; k < DIGITS; k++) {
             vi digit = take_digit(&n);
@@ -114,21 +113,27 @@ static void make_digits(struct digits *out, const float *x, int offset)
             sum[k] += digit;
         }
     }
+    vf_sum4(total, vi_float(sum[0]), vi_float(sum[1]), vi_float(sum[2]), wrong);
     for (size_t k = 0; k < DIGITS; k++)
-        out->start[k] = vi_sum(sum[k]) * -offset;
+        out->start[k] = (int32_t)total[k] * -offset;
+    out->scale = largest / LARGEST + total[DIGITS];
+}
+
+static int offset_of(enum tensor_type type)
+{
+    return type == TENSOR_Q8_0 ? 128 : 8;
 }
 
 static void digits_part(void *context, size_t begin, size_t end, size_t thread)
 {
     const struct linear *l = context;
     size_t segments = l->w->in / SEGMENT;
-    int offset = l->w->type == TENSOR_Q8_0 ? 128 : 8;
 
     (void)thread;
     for (size_t r = begin; r < end; r++)
         for (size_t i = 0; i < segments; i++)
-            make_digits(l->cpu->digits + r * segments + i, l->x + r * l->x_stride + i * SEGMENT,
-                        offset);
+            make_digits(l->digits + r * segments + i, l->x + r * l->x_stride + i * SEGMENT,
+                        offset_of(l->w->type));
 }
 
 /* sum_i n[i] q[i] of lanes n VL .., one segment, for some rows. */
@@ -168,7 +173,7 @@ SIMD void exact(const struct linear *l, size_t p, enum tensor_type type, size_t 
         const struct digits *x[LINEAR_DIGIT_ROWS];
 
         for (size_t r = 0; r < rows; r++)
-            x[r] = l->cpu->digits + (row + r) * segments + i;
+            x[r] = l->digits + (row + r) * segments + i;
         for (size_t n = 0; n < NV; n++) {
             vf d = vf_load_half(segment + n * VL * 2), dot[LINEAR_DIGIT_ROWS];
 
@@ -197,11 +202,9 @@ SIMD void exact_panel(const struct linear *l, size_t p, enum tensor_type type)
         exact(l, p, type, row, 1);
 }
 
-static void few_part(void *context, size_t begin, size_t end, size_t thread)
+/* Units begin .. end - 1 of a product. */
+static void few_units(const struct linear *l, size_t begin, size_t end)
 {
-    const struct linear *l = context;
-
-    (void)thread;
     begin *= l->unit;
     end = end * l->unit < l->w->panels ? end * l->unit : l->w->panels;
     switch (l->w->type) {
@@ -225,21 +228,71 @@ static void few_part(void *context, size_t begin, size_t end, size_t thread)
     }
 }
 
-bool linear_is_few(const struct weight *w, size_t rows)
-{
-    bool quantised = w->type == TENSOR_Q8_0 || w->type == TENSOR_Q4_0;
+struct few {
+    const struct linear *l;
+    size_t count;
+};
 
-    return rows <= (quantised ? BACKEND_FEW_ROWS : LINEAR_DIRECT_ROWS);
+static size_t units_of(const struct linear *l)
+{
+    return (l->w->panels + l->unit - 1) / l->unit;
 }
 
-void linear_few(struct backend *be, struct linear *l)
+/* The units of all products, one after the other. */
+static void few_part(void *context, size_t begin, size_t end, size_t thread)
 {
-    if (l->w->type == TENSOR_Q8_0 || l->w->type == TENSOR_Q4_0) {
-        l->unit = 1;
-        cpu_split(be, l->rows, l->w->in * 4, digits_part, l);
-    } else {
-        l->unit = LINEAR_DIRECT_PANELS;
+    const struct few *f = context;
+    size_t first = 0;
+
+    (void)thread;
+    for (size_t i = 0; i < f->count; i++) {
+        size_t units = units_of(&f->l[i]);
+        size_t from = begin > first ? begin - first : 0;
+        size_t to = end < first + units ? end - first : units;
+
+        if (first < end && from < to)
+            few_units(&f->l[i], from, to);
+        first += units;
     }
-    cpu_split(be, (l->w->panels + l->unit - 1) / l->unit, l->rows * l->w->in * l->unit * PANEL,
-              few_part, l);
+}
+
+static bool is_quantised(const struct weight *w)
+{
+    return w->type == TENSOR_Q8_0 || w->type == TENSOR_Q4_0;
+}
+
+bool linear_is_few(const struct weight *w, size_t rows)
+{
+    return rows <= (is_quantised(w) ? BACKEND_FEW_ROWS : LINEAR_DIRECT_ROWS);
+}
+
+/* The digits of l[i]'s rows: those of an earlier product of the same rows, or new ones at *used. */
+static void give_digits(struct backend *be, struct linear *l, size_t i, size_t *used)
+{
+    const struct cpu_backend *cpu = (const struct cpu_backend *)be;
+
+    for (size_t j = 0; j < i; j++)
+        if (l[j].digits && l[j].x == l[i].x && l[j].w->in == l[i].w->in &&
+            l[j].w->type == l[i].w->type) {
+            l[i].digits = l[j].digits;
+            return;
+        }
+    l[i].digits = cpu->digits + *used;
+    *used += l[i].rows * l[i].w->in / SEGMENT;
+    cpu_split(be, l[i].rows, l[i].w->in * 4, digits_part, &l[i]);
+}
+
+void linear_few(struct backend *be, struct linear *l, size_t count)
+{
+    struct few f = {l, count};
+    size_t units = 0, cost = 0, used = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (is_quantised(l[i].w))
+            give_digits(be, l, i, &used);
+        l[i].unit = is_quantised(l[i].w) ? 1 : LINEAR_DIRECT_PANELS;
+        units += units_of(&l[i]);
+        cost += l[i].rows * l[i].w->in * l[i].w->panels * PANEL;
+    }
+    cpu_split(be, units, cost / units, few_part, &f);
 }

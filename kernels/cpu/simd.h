@@ -47,15 +47,6 @@ SIMD vi vi_set1(int32_t x)
     return x - (vi){0};
 }
 
-SIMD int32_t vi_sum(vi v)
-{
-    int32_t sum = 0;
-
-    for (size_t i = 0; i < VL; i++)
-        sum += v[i];
-    return sum;
-}
-
 SIMD vf vi_float(vi v)
 {
     return __builtin_convertvector(v, vf);
