@@ -106,6 +106,7 @@ struct attention {
     const float *gate;     /* [rows, heads], with relative */
     size_t span;           /* positions differ by less, with relative */
     float scale;
+    bool exact; /* all in float32, however many rows */
 };
 
 struct backend_ops {

@@ -25,7 +25,7 @@
 #include <stdlib.h>
 
 enum {
-    STREAM_FRAMES_MAX = 100, /* a push */
+    STREAM_FRAMES_MAX = BACKEND_FEW_ROWS, /* a push, so that its rows do not depend on it */
     STREAM_ROWS_MAX = STREAM_FRAMES_MAX / 2,
     STREAM_LOOKAHEAD_MS = 10, /* conv2's row ends one frame after the one it stands on */
     STREAM_CONV = 3,          /* kernel of conv1 and conv2 */

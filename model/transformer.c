@@ -170,10 +170,16 @@ static int make_buffers(struct transformer *t, struct bind *b, struct error *err
     return r;
 }
 
+static bool is_float32(const struct bind *b)
+{
+    const struct gguf_tensor *q = gguf_find(b->gguf, "encoder.blocks.0.attn.q.weight");
+    return q && q->type == TENSOR_F32;
+}
+
 int transformer_init(struct transformer *t, struct bind *b, const struct transformer_config *c,
                      struct error *error)
 {
-    *t = (struct transformer){.config = *c, .be = b->backend};
+    *t = (struct transformer){.config = *c, .be = b->backend, .exact = is_float32(b)};
     t->layers = calloc(c->layers, sizeof(t->layers[0]));
     if (!t->layers) {
         return error_set(error, -ENOMEM, "%s: no memory for %zu layers", gguf_path(b->gguf),
@@ -223,6 +229,7 @@ static void attend(struct transformer *t, const struct transformer_layer *l, flo
                              .gate = t->gate,
                              .span = t->config.max_rows,
                              .scale = 1.0f / sqrtf((float)head_dim),
+                             .exact = t->exact,
                          });
     op->linear_add(t->be, x, t->mixed, rows, l->out, l->out_b);
 }

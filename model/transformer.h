@@ -24,6 +24,7 @@ struct transformer_config {
 struct transformer {
     struct transformer_config config;
     struct backend *be;
+    bool exact;                                /* attends in float32, as F32 weights ask for */
     struct transformer_layer *layers;          /* [layers], owned */
     float *relative;                           /* [heads, 2 max_rows - 1] */
     float *norm, *query, *key, *value, *mixed; /* [max_rows, dim] */

@@ -4,7 +4,10 @@
 
 enum {
     TWO_WAY_ROW_MS = 20,
-    TWO_WAY_GIVE = 64, /* rows a call gives, at least */
+    /* Rows a call gives, at least. Windows are given as they come, and what is computed from the
+     * rows of a call must not depend on which those are; at the end of an utterance it cannot. */
+    TWO_WAY_GIVE_LIVE = BACKEND_FEW_ROWS,
+    TWO_WAY_GIVE_EXACT = 256,
 };
 
 static size_t rows_of(size_t ms)
@@ -39,7 +42,8 @@ int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config 
                          o->left_ms, o->hop_ms, o->ahead_ms, TWO_WAY_ROW_MS, most);
     }
     size_t pushed = c->max_units / c->units + 1;
-    t->given = pushed > TWO_WAY_GIVE ? pushed : TWO_WAY_GIVE;
+    size_t give = o->streaming == ENCODER_EXACT ? TWO_WAY_GIVE_EXACT : TWO_WAY_GIVE_LIVE;
+    t->given = pushed > give ? pushed : give;
     /* Rows are given as fast as units come, so what waits beyond a window is at most a push. */
     size_t keep = (t->window + pushed) * c->units;
     int r = past_init(&t->units, b, keep, c->max_units, c->unit_dim, error);

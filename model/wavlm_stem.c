@@ -125,7 +125,7 @@ static int read_first(struct wavlm_stem *s, const struct bind *b, struct error *
 
 static int make_buffers(struct wavlm_stem *s, struct bind *b, struct error *error)
 {
-    size_t rows = WAVLM_BLOCK;
+    size_t rows = s->waits ? WAVLM_BLOCK_WAITED : WAVLM_BLOCK;
     int r = 0;
     for (size_t i = 0; r == 0 && i < WAVLM_CONVS; i++) {
         struct wavlm_conv *c = &s->convs[i];
@@ -365,7 +365,7 @@ size_t wavlm_stem_flush(struct wavlm_stem *s)
     }
     if (s->taken < s->waiting) {
         size_t left = s->waiting - s->taken;
-        size_t count = left < WAVLM_BLOCK ? left : WAVLM_BLOCK;
+        size_t count = left < WAVLM_BLOCK_WAITED ? left : WAVLM_BLOCK_WAITED;
         rows = run_block(s, s->samples + s->taken, count);
         s->taken += count;
     }

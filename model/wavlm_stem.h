@@ -16,7 +16,8 @@ enum {
     WAVLM_CONVS = 7,
     WAVLM_KERNEL_MAX = 16,
     WAVLM_ROW = 320,            /* samples from row to row */
-    WAVLM_BLOCK = 1600,         /* samples that go through the convolutions at once */
+    WAVLM_BLOCK = 1600,         /* samples that go through the convolutions at once, live */
+    WAVLM_BLOCK_WAITED = 16000, /* and when they waited for the end: weights serve more rows */
     WAVLM_SAMPLES_MAX = 640000, /* an utterance that is waited for: 40 s, whole blocks */
 };
 

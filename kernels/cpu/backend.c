@@ -1,5 +1,5 @@
 /* The CPU backend: memory, weights, scratch and threads. The operations are in the other files,
- * built once for each instruction set; EARSHOT_ISA=scalar|avx2|avx512 forces one, for tests.
+ * built once for each instruction set; EARSHOT_ISA=scalar|avx2|avx512|amx forces one, for tests.
  */
 #include "kernels/cpu/cpu.h"
 
@@ -13,6 +13,8 @@
 #define THREADS_MAX 256
 #define WORTH 200000 /* multiplications that pay for waking a thread: 3 to 10 microseconds */
 #define TASKS_PER_THREAD 4
+#define HEAD 64                       /* what the matrix unit attends with */
+#define TILES_COUNT ((size_t)1 << 19) /* bf16, 1 MB: what a core's second cache has room for */
 
 int backend_cpu_create(struct backend **out, int threads)
 {
@@ -50,8 +52,15 @@ static void scratch_free(struct cpu_backend *cpu)
     free(cpu->panels);
     free(cpu->sums);
     cpu->digits = NULL;
+    free(cpu->tiles);
+    free(cpu->tile_panels);
+    free(cpu->tile_sums);
+    free(cpu->tile_heads);
     cpu->rows = cpu->panels = cpu->sums = NULL;
+    cpu->tiles = cpu->tile_panels = cpu->tile_heads = NULL;
+    cpu->tile_sums = NULL;
     cpu->scratch_widest = 0;
+    cpu->scratch_rows = 0;
 }
 
 void cpu_destroy(struct backend *be)
@@ -120,15 +129,40 @@ void cpu_zero(struct backend *be, float *dst, size_t count)
         memset(dst, 0, count * sizeof(float));
 }
 
-/* Longer calls are cut into LINEAR_ROWS, so rows does not matter. */
+/* Without touching it, so that it has no memory before it is used. */
+static void *alloc_lazily(size_t bytes)
+{
+    void *p;
+
+    return posix_memalign(&p, 64, bytes) ? NULL : p;
+}
+
+/* As many rows as the cache takes, but 32 of any width. */
+static bool alloc_tiles(struct cpu_backend *cpu, size_t rows)
+{
+    size_t threads = pool_threads(cpu->pool);
+    size_t inputs = (cpu->widest + SEGMENT - 1) / SEGMENT * SEGMENT;
+
+    cpu->tiles_count = inputs * 32 > TILES_COUNT ? inputs * 32 : TILES_COUNT;
+    cpu->tiles = alloc_lazily(cpu->tiles_count * sizeof(uint16_t));
+    cpu->tile_panels = alloc_lazily(threads * TILE_STEPS * 2 * PANEL * SEGMENT * sizeof(uint16_t));
+    cpu->tile_sums = alloc_lazily(threads * TILE_ROWS_MAX * 2 * PANEL * sizeof(float));
+    cpu->tile_heads = alloc_lazily(threads * 2 * rows * HEAD * sizeof(uint16_t));
+    cpu->scratch_rows = rows;
+    return cpu->tiles && cpu->tile_panels && cpu->tile_sums && cpu->tile_heads;
+}
+
+/* Products of more rows than there is scratch for are cut; attention is not. */
 int cpu_reserve(struct backend *be, size_t rows)
 {
     struct cpu_backend *cpu = (struct cpu_backend *)be;
     size_t threads = pool_threads(cpu->pool);
     size_t blocks = (cpu->widest + LINEAR_INPUTS - 1) / LINEAR_INPUTS;
 
-    (void)rows;
-    if (cpu->widest <= cpu->scratch_widest)
+    rows = (rows + 31) / 32 * 32;
+    if (rows < cpu->scratch_rows)
+        rows = cpu->scratch_rows;
+    if (cpu->widest <= cpu->scratch_widest && rows == cpu->scratch_rows)
         return 0;
     scratch_free(cpu);
     cpu->rows = cpu_alloc(be, blocks * LINEAR_ROWS * LINEAR_STRIDE);
@@ -136,7 +170,7 @@ int cpu_reserve(struct backend *be, size_t rows)
     cpu->sums = cpu_alloc(be, threads * LINEAR_ROWS * LINEAR_PANELS * PANEL);
     cpu->digits =
         calloc(BACKEND_FEW_ROWS * ((cpu->widest + SEGMENT - 1) / SEGMENT), sizeof(*cpu->digits));
-    if (!cpu->digits || !cpu->rows || !cpu->panels || !cpu->sums) {
+    if (!cpu->digits || !cpu->rows || !cpu->panels || !cpu->sums || !alloc_tiles(cpu, rows)) {
         scratch_free(cpu);
         return -ENOMEM;
     }

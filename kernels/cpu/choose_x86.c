@@ -1,8 +1,19 @@
 /* The best instruction set that the processor has and the caller did not forbid. */
 #include "kernels/cpu/cpu.h"
 
+#include <cpuid.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define XFEATURE_TILE_DATA 18
+
+/* Bits of leaf 7: EDX, and EAX of subleaf 1. */
+#define CPUID_AMX_BF16 (1u << 22)
+#define CPUID_AMX_TILE (1u << 24)
+#define CPUID_AVX512_BF16 (1u << 5)
 
 /* Whoever has AVX2 has F16C; clang 14 has no name for it here. */
 static bool has_avx2(void)
@@ -17,6 +28,23 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512vnni");
 }
 
+/* The kernel saves the tiles of threads that asked it to, for all the threads of the process. It
+ * refuses where the processor or the system has none. */
+static bool may_use_tiles(void)
+{
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILE_DATA) == 0;
+}
+
+static bool has_amx(void)
+{
+    const unsigned tiles = CPUID_AMX_TILE | CPUID_AMX_BF16;
+    unsigned a, b, c, d;
+
+    if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tiles) != tiles)
+        return false;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & CPUID_AVX512_BF16) && may_use_tiles();
+}
+
 static bool has_scalar(void)
 {
     return true;
@@ -27,6 +55,7 @@ static const struct {
     bool (*present)(void);
     const struct backend_ops *ops;
 } choices[] = {
+    {"amx", has_amx, &cpu_ops_amx},
     {"avx512", has_avx512, &cpu_ops_avx512},
     {"avx2", has_avx2, &cpu_ops_avx2},
     {"scalar", has_scalar, &cpu_ops_scalar},

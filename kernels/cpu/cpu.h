@@ -15,6 +15,8 @@
 #define LINEAR_INPUTS 512                 /* inputs of a panel unpacked at a time */
 #define LINEAR_STRIDE 528 /* of their rows: not a power of two, which the cache dislikes */
 #define LINEAR_PANELS 2   /* the most panels one thread unpacks together */
+#define TILE_ROWS_MAX 512 /* rows that the matrix unit takes with one unpacking */
+#define TILE_STEPS 16     /* of 32 inputs, unpacked at a time */
 
 /* A panel is a row of segments. A segment holds 32 inputs (the last one of an unquantised type
  * maybe fewer):
@@ -47,10 +49,18 @@ struct cpu_backend {
 
     /* Scratch of linear. */
     struct digits *digits; /* [BACKEND_FEW_ROWS, ceil(widest / SEGMENT)] */
-    size_t scratch_widest; /* what it was made for */
+    size_t scratch_widest; /* inputs that it was made for */
     float *rows;           /* [ceil(widest / LINEAR_INPUTS), LINEAR_ROWS, LINEAR_STRIDE] */
     float *panels;         /* [threads, LINEAR_PANELS, LINEAR_INPUTS, 16] */
     float *sums;           /* [threads, LINEAR_ROWS, LINEAR_PANELS * 16] */
+
+    /* Scratch of the matrix unit; untouched, and so without memory, where there is none. */
+    uint16_t *tiles; /* [tiles_count] */
+    size_t tiles_count;
+    uint16_t *tile_panels; /* [threads, TILE_STEPS, 2, 512] */
+    float *tile_sums;      /* [threads, TILE_ROWS_MAX, 2, 16] */
+    uint16_t *tile_heads;  /* [threads, 2, scratch_rows, 64]: keys and values of a head */
+    size_t scratch_rows;   /* a multiple of 32 */
 };
 
 size_t weight_segment_bytes(enum tensor_type type);
@@ -59,8 +69,8 @@ size_t weight_segment_bytes(enum tensor_type type);
 typedef void cpu_part(void *context, size_t begin, size_t end, size_t thread);
 void cpu_split(struct backend *be, size_t items, size_t cost, cpu_part *part, void *context);
 
-/* The table for this machine; wanted: "scalar", "avx2", "avx512" or NULL for the best. NULL if the
- * machine lacks it. */
+/* The table for this machine; wanted: "scalar", "avx2", "avx512", "amx" or NULL for the best. NULL
+ * if the machine lacks it. */
 const struct backend_ops *cpu_choose(const char *wanted);
 
 /* The part of the table that is the same for every instruction set. */
@@ -82,6 +92,6 @@ void cpu_step_end(struct backend *be);
 void cpu_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
                const struct weight *w);
 
-extern const struct backend_ops cpu_ops_scalar, cpu_ops_avx2, cpu_ops_avx512;
+extern const struct backend_ops cpu_ops_scalar, cpu_ops_avx2, cpu_ops_avx512, cpu_ops_amx;
 
 #endif

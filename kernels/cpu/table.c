@@ -5,7 +5,7 @@
 #define NAME_OF(isa) "cpu-" STRING(isa)
 
 const struct backend_ops cpu_ops = {
-    .name = NAME_OF(CPU_ISA),
+    .name = NAME_OF(CPU_MATRIX),
     .destroy = cpu_destroy,
     .status = cpu_status,
     .alloc = cpu_alloc,

@@ -15,7 +15,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const isas[] = {"scalar", "avx2", "avx512"};
+static const char *const isas[] = {"scalar", "avx2", "avx512", "amx"};
 
 static uint64_t seed, digest;
 
@@ -111,6 +111,24 @@ static inline double check_close(const char *what, const float *got, const doubl
         worst = error > worst ? error : worst;
     }
     return worst;
+}
+
+/* Whether calls of so many rows may round to bf16 what they multiply. */
+static inline bool rounds(const struct backend *be, size_t rows)
+{
+    return rows > BACKEND_FEW_ROWS && strcmp(be->ops->name, "cpu-amx") == 0;
+}
+
+/* The nearest bf16, the even one of two. */
+static inline float bfloat(float f)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &f, sizeof(bits));
+    bits += 0x7fff + (bits >> 16 & 1);
+    bits &= 0xffff0000;
+    memcpy(&f, &bits, sizeof(f));
+    return f;
 }
 
 static inline void report(const char *what, double worst)

@@ -1,5 +1,7 @@
 #include "tests/support/gguf_writer.h"
 
+#include "base/file.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,4 +355,19 @@ struct bytes gguf_edited(const struct gguf *g, const struct gguf_edit *edit)
     struct bytes file = gguf_writer_bytes(&w);
     gguf_writer_finish(&w);
     return file;
+}
+
+void gguf_write_retyped(const char *path, const char *from, enum tensor_type type)
+{
+    const struct gguf_edit edit = {.retype_halves = true, .halves = type};
+    struct gguf *g = NULL;
+    if (gguf_open(&g, from, NULL) < 0) {
+        abort();
+    }
+    struct bytes file = gguf_edited(g, &edit);
+    gguf_close(g);
+    if (file_replace(path, file.data, file.size, NULL) < 0) {
+        abort();
+    }
+    bytes_free(&file);
 }

@@ -64,4 +64,8 @@ struct gguf_edit {
 /* A copy of g with one edit. */
 struct bytes gguf_edited(const struct gguf *g, const struct gguf_edit *edit);
 
+/* Writes the model file `from` with its F16 matrices in another type. The golden models' weights
+ * are exact in F16, and so in F32, in which everything is computed in float32. */
+void gguf_write_retyped(const char *path, const char *from, enum tensor_type type);
+
 #endif

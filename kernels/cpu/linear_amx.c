@@ -1,0 +1,293 @@
+/* Products of many rows on the matrix unit. Rows and weights are rounded to bf16 (8 bits), products
+ * are exact and summed in float32: an error of at most 2^-8 of every product, and on the whole of
+ * some 2^-9 of the root of their squares. Weights in F32 are not for this: a model that is
+ * all F32 is computed in float32.
+ *
+ * A block of rows that fits the cache is rounded once, into tiles. Each thread then takes two
+ * panels at a time, rounds them into tiles too, and computes 32 rows x 32 outputs from them with
+ * the sums in four tiles from the first input to the last. So a row depends on no other, and on no
+ * thread.
+ */
+#include "kernels/cpu/amx.h"
+#include "kernels/cpu/linear.h"
+
+#include <assert.h>
+
+#define ROWS 32  /* of a step of the work: two tiles */
+#define PANELS 2 /* likewise */
+#define SUMS (PANELS * PANEL)
+#define SUMS_STRIDE (SUMS * sizeof(float))
+
+struct tiled {
+    struct linear l; /* of a block of rows */
+    size_t steps;    /* tiles of inputs */
+};
+
+/* 16 rows from `first` on, those past the last as zeros, inputs past the last too. */
+static void round_rows(const struct tiled *t, size_t first, uint16_t *out)
+{
+    const struct linear *l = &t->l;
+
+    for (size_t s = 0; s < t->steps; s++)
+        for (size_t r = first; r < first + TILE; r++) {
+            size_t i = s * TILE_INPUTS, left = l->w->in - i;
+            const float *x = l->x + r * l->x_stride + i;
+            vf a = vf_set1(0.0f), b = a;
+
+            if (r < l->rows) {
+                a = vf_load_n(x, left);
+                b = left > VL ? vf_load_n(x + VL, left - VL) : b;
+            }
+            amx_store_row(out, a, b);
+            out += TILE_INPUTS;
+        }
+}
+
+static void rows_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct tiled *t = context;
+
+    (void)thread;
+    for (size_t i = begin; i < end; i++)
+        round_rows(t, i * TILE, t->l.cpu->tiles + i * t->steps * TILE_HALVES);
+}
+
+/* Two inputs of 16 outputs: a row of a tile of weights. */
+SIMD void round_pair(enum tensor_type type, const uint8_t *segment, const struct scales *scales,
+                     size_t j, uint16_t *out)
+{
+    amx_store_pairs(out + j / 2 * TILE_INPUTS, load_weight(type, segment, scales, j, 0),
+                    load_weight(type, segment, scales, j + 1, 0));
+}
+
+/* The last tile of a panel whose inputs are not whole tiles. */
+SIMD void round_rest(enum tensor_type type, const uint8_t *segment, size_t inputs, uint16_t *out)
+{
+    struct scales scales = load_scales(type, segment);
+
+    memset(out, 0, TILE_HALVES * sizeof(*out));
+    for (size_t j = 0; j + 1 < inputs; j += 2)
+        round_pair(type, segment, &scales, j, out);
+    if (inputs % 2 == 1)
+        amx_store_pairs(out + inputs / 2 * TILE_INPUTS,
+                        load_weight(type, segment, &scales, inputs - 1, 0), vf_set1(0.0f));
+}
+
+/* Tiles of inputs `first` .. `first + steps - 1` of a panel, into out[steps, PANELS, TILE_HALVES]
+ * from the first on. */
+SIMD void round_panel(const struct weight *w, size_t panel, enum tensor_type type, size_t first,
+                      size_t steps, uint16_t *out)
+{
+    size_t bytes = weight_segment_bytes(type);
+    const uint8_t *segment = w->data + panel * w->panel_bytes + first * bytes;
+
+    for (size_t s = first; s < first + steps; s++) {
+        if ((s + 1) * SEGMENT <= w->in) {
+            struct scales scales = load_scales(type, segment);
+
+            for (size_t j = 0; j < SEGMENT; j += 2)
+                round_pair(type, segment, &scales, j, out);
+        } else {
+            round_rest(type, segment, w->in - s * SEGMENT, out);
+        }
+        segment += bytes;
+        out += PANELS * TILE_HALVES;
+    }
+}
+
+static void round_weight(const struct weight *w, size_t panel, size_t first, size_t steps,
+                         uint16_t *out)
+{
+    switch (w->type) {
+    case TENSOR_F32:
+        break;
+    case TENSOR_F16:
+        round_panel(w, panel, TENSOR_F16, first, steps, out);
+        break;
+    case TENSOR_BF16:
+        round_panel(w, panel, TENSOR_BF16, first, steps, out);
+        break;
+    case TENSOR_Q8_0:
+        round_panel(w, panel, TENSOR_Q8_0, first, steps, out);
+        break;
+    case TENSOR_Q4_0:
+        round_panel(w, panel, TENSOR_Q4_0, first, steps, out);
+        break;
+    }
+}
+
+SIMD void load_sums(const float *sums)
+{
+    _tile_loadd(0, sums, SUMS_STRIDE);
+    _tile_loadd(1, sums + PANEL, SUMS_STRIDE);
+    _tile_loadd(2, sums + TILE * SUMS, SUMS_STRIDE);
+    _tile_loadd(3, sums + TILE * SUMS + PANEL, SUMS_STRIDE);
+}
+
+SIMD void store_sums(float *sums)
+{
+    _tile_stored(0, sums, SUMS_STRIDE);
+    _tile_stored(1, sums + PANEL, SUMS_STRIDE);
+    _tile_stored(2, sums + TILE * SUMS, SUMS_STRIDE);
+    _tile_stored(3, sums + TILE * SUMS + PANEL, SUMS_STRIDE);
+}
+
+SIMD void zero_sums(void)
+{
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
+/* Tiles 0 .. 3 += rows[2, TILE_HALVES] weights[PANELS, TILE_HALVES] of every step; the two halves
+ * of the rows are `below` apart. Rows are read past the first cache, which is the weights'. */
+SIMD void multiply(const uint16_t *rows, size_t below, const uint16_t *weights, size_t steps)
+{
+    for (size_t s = 0; s < steps; s++) {
+        _tile_stream_loadd(4, rows, TILE_STRIDE);
+        _tile_loadd(6, weights, TILE_STRIDE);
+        _tile_loadd(7, weights + TILE_HALVES, TILE_STRIDE);
+        _tile_stream_loadd(5, rows + below, TILE_STRIDE);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        rows += TILE_HALVES;
+        weights += PANELS * TILE_HALVES;
+    }
+}
+
+/* Has the outputs of ROWS rows on their way to the cache while they are computed. */
+SIMD void expect_outputs(const struct linear *l, size_t row, size_t panel)
+{
+    for (size_t r = row; r < row + ROWS && r < l->rows; r++)
+        for (size_t q = 0; q < PANELS; q++)
+            __builtin_prefetch(l->y + r * l->w->out + (panel + q) * PANEL, 1);
+}
+
+static void finish_rows(const struct linear *l, size_t row, size_t panel, const float *sums)
+{
+    for (size_t r = 0; r < ROWS && row + r < l->rows; r++)
+        finish_row(l, row + r, panel * PANEL, sums + r * SUMS, SUMS);
+}
+
+/* All rows of the block with some of the steps; between these the sums wait in memory. */
+static void multiply_rows(const struct tiled *t, size_t panel, size_t first, size_t steps,
+                          const uint16_t *weights, float *sums)
+{
+    const struct linear *l = &t->l;
+    bool last = first + steps == t->steps;
+
+    for (size_t row = 0; row < l->rows; row += ROWS) {
+        const uint16_t *rows = l->cpu->tiles + (row / TILE * t->steps + first) * TILE_HALVES;
+
+        if (last)
+            expect_outputs(l, row, panel);
+        amx_memory();
+        if (first > 0)
+            load_sums(sums + row * SUMS);
+        else
+            zero_sums();
+        multiply(rows, t->steps * TILE_HALVES, weights, steps);
+        store_sums(sums + row * SUMS);
+        amx_memory();
+        if (last)
+            finish_rows(l, row, panel, sums + row * SUMS);
+    }
+}
+
+/* Items: pairs of panels. */
+static void panels_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct tiled *t = context;
+    const struct weight *w = t->l.w;
+    uint16_t *weights = t->l.cpu->tile_panels + thread * TILE_STEPS * PANELS * TILE_HALVES;
+    float *sums = t->l.cpu->tile_sums + thread * TILE_ROWS_MAX * SUMS;
+
+    amx_begin();
+    for (size_t panel = begin * PANELS; panel < end * PANELS && panel < w->panels; panel += PANELS)
+        for (size_t first = 0; first < t->steps; first += TILE_STEPS) {
+            size_t steps = t->steps - first < TILE_STEPS ? t->steps - first : TILE_STEPS;
+
+            round_weight(w, panel, first, steps, weights);
+            if (panel + 1 < w->panels)
+                round_weight(w, panel + 1, first, steps, weights + TILE_HALVES);
+            multiply_rows(t, panel, first, steps, weights, sums);
+        }
+    amx_end();
+}
+
+/* As many rows as the scratch has room for, in blocks as equal as they come. */
+static size_t block_rows(const struct linear *l, size_t steps)
+{
+    size_t room = l->cpu->tiles_count / (steps * TILE_HALVES) / 2 * ROWS;
+    size_t most = room < TILE_ROWS_MAX ? room : TILE_ROWS_MAX;
+    size_t blocks = (l->rows + most - 1) / most;
+
+    assert(room > 0); /* ->reserve comes after the weights */
+    return (l->rows + blocks * ROWS - 1) / (blocks * ROWS) * ROWS;
+}
+
+static void run(struct backend *be, const struct linear *all)
+{
+    struct tiled t = {.l = *all, .steps = (all->w->in + TILE_INPUTS - 1) / TILE_INPUTS};
+    struct linear *l = &t.l;
+    size_t block = block_rows(all, t.steps), inputs = t.steps * TILE_INPUTS;
+
+    for (size_t row = 0; row < all->rows; row += block) {
+        l->rows = all->rows - row < block ? all->rows - row : block;
+        l->x = all->x + row * all->x_stride;
+        l->y = all->y + row * all->w->out;
+        cpu_split(be, (l->rows + ROWS - 1) / ROWS * 2, TILE * inputs, rows_part, &t);
+        cpu_split(be, (l->w->panels + PANELS - 1) / PANELS, l->rows * inputs * PANELS, panels_part,
+                  &t);
+    }
+}
+
+/* Few rows must come out as they do in calls of any other few rows. */
+static bool is_for_tiles(const struct weight *w, size_t rows)
+{
+    return rows > BACKEND_FEW_ROWS && w->type != TENSOR_F32;
+}
+
+void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, size_t rows,
+                const struct weight *w, const float *bias, enum activation act)
+{
+    if (is_for_tiles(w, rows))
+        run(be, &(struct linear){.cpu = (const struct cpu_backend *)be,
+                                 .y = y,
+                                 .x = x,
+                                 .x_stride = x_stride,
+                                 .rows = rows,
+                                 .w = w,
+                                 .bias = bias,
+                                 .act = act});
+    else
+        cpu_ops_avx512.linear(be, y, x, x_stride, rows, w, bias, act);
+}
+
+void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
+                    const struct weight *w, const float *bias)
+{
+    if (is_for_tiles(w, rows))
+        run(be, &(struct linear){.cpu = (const struct cpu_backend *)be,
+                                 .y = y,
+                                 .x = x,
+                                 .x_stride = w->in,
+                                 .rows = rows,
+                                 .w = w,
+                                 .bias = bias,
+                                 .add = true});
+    else
+        cpu_ops_avx512.linear_add(be, y, x, rows, w, bias);
+}
+
+void cpu_linears(struct backend *be, const struct product *p, size_t count, size_t rows)
+{
+    if (rows <= BACKEND_FEW_ROWS)
+        cpu_ops_avx512.linears(be, p, count, rows);
+    else
+        for (size_t i = 0; i < count; i++)
+            cpu_linear(be, p[i].y, p[i].x, p[i].w->in, rows, p[i].w, p[i].bias, p[i].act);
+}
