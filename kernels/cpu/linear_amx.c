@@ -52,25 +52,45 @@ static void rows_part(void *context, size_t begin, size_t end, size_t thread)
         round_rows(t, i * TILE, t->l.cpu->tiles + i * t->steps * TILE_HALVES);
 }
 
-/* Two inputs of 16 outputs: a row of a tile of weights. */
-SIMD void round_pair(enum tensor_type type, const uint8_t *segment, const struct scales *scales,
-                     size_t j, uint16_t *out)
+/* (u - zero) d of input k of a quad, minus = -(2^15 + zero) d. As the second byte of a float's
+ * bits, u makes 2^15 + u, and the sum is exact as it is fused. */
+SIMD vf quad_value(vi quad, int k, vf d, vf minus)
 {
-    amx_store_pairs(out + j / 2 * TILE_INPUTS, load_weight(type, segment, scales, j, 0),
-                    load_weight(type, segment, scales, j + 1, 0));
+    vi second = (k == 0 ? quad << 8 : quad >> (8 * (k - 1))) & 0xff00;
+
+    return (vf)_mm512_fmadd_ps((__m512)(second | 0x47000000), (__m512)d, (__m512)minus);
 }
 
-/* The last tile of a panel whose inputs are not whole tiles. */
-SIMD void round_rest(enum tensor_type type, const uint8_t *segment, size_t inputs, uint16_t *out)
+/* A tile of quantised weights. */
+SIMD void round_quads(enum tensor_type type, const uint8_t *segment, uint16_t *out)
 {
-    struct scales scales = load_scales(type, segment);
+    vf d = load_scales(type, segment).d[0];
+    vf minus = d * (type == TENSOR_Q8_0 ? -32768.0f - 128.0f : -32768.0f - 8.0f);
 
-    memset(out, 0, TILE_HALVES * sizeof(*out));
-    for (size_t j = 0; j + 1 < inputs; j += 2)
-        round_pair(type, segment, &scales, j, out);
-    if (inputs % 2 == 1)
-        amx_store_pairs(out + inputs / 2 * TILE_INPUTS,
-                        load_weight(type, segment, &scales, inputs - 1, 0), vf_set1(0.0f));
+    for (size_t g = 0; g < SEGMENT / QUAD; g++) {
+        vi quad = load_quad(type, segment, g, 0);
+
+        amx_store_pairs(out, quad_value(quad, 0, d, minus), quad_value(quad, 1, d, minus));
+        amx_store_pairs(out + TILE_INPUTS, quad_value(quad, 2, d, minus),
+                        quad_value(quad, 3, d, minus));
+        out += 2 * TILE_INPUTS;
+    }
+}
+
+/* A tile of 16-bit weights, of which the last of a panel may have fewer inputs. */
+SIMD void round_halves(enum tensor_type type, const uint8_t *segment, size_t inputs, uint16_t *out)
+{
+    struct scales none = {0};
+
+    for (size_t j = 0; j < SEGMENT; j += 2) {
+        vf a = vf_set1(0.0f), b = a;
+
+        if (j < inputs)
+            a = load_weight(type, segment, &none, j, 0);
+        if (j + 1 < inputs)
+            b = load_weight(type, segment, &none, j + 1, 0);
+        amx_store_pairs(out + j / 2 * TILE_INPUTS, a, b);
+    }
 }
 
 /* Tiles of inputs `first` .. `first + steps - 1` of a panel, into out[steps, PANELS, TILE_HALVES]
@@ -82,14 +102,14 @@ SIMD void round_panel(const struct weight *w, size_t panel, enum tensor_type typ
     const uint8_t *segment = w->data + panel * w->panel_bytes + first * bytes;
 
     for (size_t s = first; s < first + steps; s++) {
-        if ((s + 1) * SEGMENT <= w->in) {
-            struct scales scales = load_scales(type, segment);
+        size_t inputs = w->in - s * SEGMENT;
 
-            for (size_t j = 0; j < SEGMENT; j += 2)
-                round_pair(type, segment, &scales, j, out);
-        } else {
-            round_rest(type, segment, w->in - s * SEGMENT, out);
-        }
+        if (type == TENSOR_Q8_0 || type == TENSOR_Q4_0)
+            round_quads(type, segment, out);
+        else if (inputs >= SEGMENT)
+            round_halves(type, segment, SEGMENT, out);
+        else
+            round_halves(type, segment, inputs, out);
         segment += bytes;
         out += PANELS * TILE_HALVES;
     }
@@ -166,10 +186,39 @@ SIMD void expect_outputs(const struct linear *l, size_t row, size_t panel)
             __builtin_prefetch(l->y + r * l->w->out + (panel + q) * PANEL, 1);
 }
 
+/* finish_row for panels that are whole, with what rows share in registers. */
+SIMD void finish_whole(const struct linear *l, size_t row, size_t o, const float *sums,
+                       enum activation act)
+{
+    vf bias[PANELS];
+
+    for (size_t q = 0; q < PANELS; q++)
+        bias[q] = l->bias ? vf_load(l->bias + o + q * PANEL) : vf_set1(0.0f);
+    for (size_t r = row; r < row + ROWS && r < l->rows; r++) {
+        float *y = l->y + r * l->w->out + o;
+
+        for (size_t q = 0; q < PANELS; q++) {
+            vf v = vf_activate(vf_load(sums + q * PANEL) + bias[q], act);
+
+            vf_store(y + q * PANEL, l->add ? v + vf_load(y + q * PANEL) : v);
+        }
+        sums += SUMS;
+    }
+}
+
 static void finish_rows(const struct linear *l, size_t row, size_t panel, const float *sums)
 {
-    for (size_t r = 0; r < ROWS && row + r < l->rows; r++)
-        finish_row(l, row + r, panel * PANEL, sums + r * SUMS, SUMS);
+    size_t o = panel * PANEL;
+
+    if (o + SUMS > l->w->out)
+        for (size_t r = row; r < row + ROWS && r < l->rows; r++)
+            finish_row(l, r, o, sums + (r - row) * SUMS, SUMS);
+    else if (l->act == ACTIVATION_NONE)
+        finish_whole(l, row, o, sums, ACTIVATION_NONE);
+    else if (l->act == ACTIVATION_GELU)
+        finish_whole(l, row, o, sums, ACTIVATION_GELU);
+    else
+        finish_whole(l, row, o, sums, l->act);
 }
 
 /* All rows of the block with some of the steps; between these the sums wait in memory. */
