@@ -13,9 +13,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
-#define SPINS 400 /* 5 to 20 microseconds, by the processor's pause */
-#define FIELD 20  /* bits of a task's number */
+/* How long a thread looks for more before it sleeps: longer than it takes from one call of a
+ * token's step to the next, and than a sleeping thread takes to wake. */
+#define SPIN_NS 60000
+#define LOOKS 64 /* between two looks at the clock */
+#define FIELD 20 /* bits of a task's number */
 
 struct worker {
     struct pool *pool;
@@ -53,11 +57,28 @@ static void relax(void)
 }
 #endif
 
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Fields of claims. */
+static size_t next_task(uint64_t claims)
+{
+    return claims & (((uint64_t)1 << FIELD) - 1);
+}
+
+static size_t task_count(uint64_t claims)
+{
+    return claims >> FIELD & (((uint64_t)1 << FIELD) - 1);
+}
+
 static bool has_work(uint64_t claims)
 {
-    uint64_t mask = ((uint64_t)1 << FIELD) - 1;
-
-    return (claims & mask) < (claims >> FIELD & mask);
+    return next_task(claims) < task_count(claims);
 }
 
 /* Does tasks until none is left to claim. */
@@ -68,7 +89,7 @@ static void work(struct pool *p, size_t thread)
     while (has_work(claims)) {
         if (!atomic_compare_exchange_weak(&p->claims, &claims, claims + 1))
             continue;
-        p->task(p->context, claims & (((uint64_t)1 << FIELD) - 1), thread);
+        p->task(p->context, next_task(claims), thread);
         atomic_fetch_add(&p->done, 1);
         if (atomic_load(&p->waiting)) {
             pthread_mutex_lock(&p->lock);
@@ -84,14 +105,35 @@ static bool idle(struct pool *p)
     return !has_work(atomic_load(&p->claims)) && !atomic_load(&p->stop);
 }
 
+static bool job_is_done(struct pool *p)
+{
+    return atomic_load(&p->done) >= task_count(atomic_load(&p->claims));
+}
+
+/* Looks for work until SPIN_NS after the last job's end: its other tasks may take long, and the
+ * next job comes right after. */
+static void spin_idle(struct pool *p)
+{
+    uint64_t end = now_ns() + SPIN_NS;
+
+    for (unsigned i = 1; idle(p); i++) {
+        relax();
+        if (i % LOOKS != 0)
+            continue;
+        if (!job_is_done(p))
+            end = now_ns() + SPIN_NS;
+        else if (now_ns() >= end)
+            return;
+    }
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *w = argument;
     struct pool *p = w->pool;
 
     while (!atomic_load(&p->stop)) {
-        for (int i = 0; i < SPINS && idle(p); i++)
-            relax();
+        spin_idle(p);
         if (idle(p)) {
             pthread_mutex_lock(&p->lock);
             atomic_fetch_add(&p->sleepers, 1);
@@ -176,11 +218,19 @@ size_t pool_threads(const struct pool *p)
 
 static void wait_for(struct pool *p, size_t count)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load(&p->done) == count)
-            return;
+    uint64_t end = 0;
+
+    for (unsigned i = 1; atomic_load(&p->done) < count; i++) {
         relax();
+        if (i % LOOKS != 0)
+            continue;
+        if (end == 0)
+            end = now_ns() + SPIN_NS;
+        else if (now_ns() >= end)
+            break;
     }
+    if (atomic_load(&p->done) == count)
+        return;
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->waiting, true);
     while (atomic_load(&p->done) < count)

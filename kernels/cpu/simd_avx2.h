@@ -8,7 +8,6 @@
 #define LINEAR_TILE_ROWS 6 /* 12 sums, 2 weights, 1 input of 16 registers */
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_DIRECT_PANELS 2
 #define LINEAR_DIGIT_ROWS 3 /* 9 sums, 1 weight, 3 between */
 #define DIGIT_BITS 7        /* what vi_dot4 takes */
 

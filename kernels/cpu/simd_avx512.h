@@ -8,7 +8,6 @@
 #define LINEAR_TILE_ROWS 12 /* 24 sums, 2 weights, 1 input of 32 registers */
 #define LINEAR_TILE_PANELS 2
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_DIRECT_PANELS 4
 #define LINEAR_DIGIT_ROWS 4
 #define DIGIT_BITS 8
 

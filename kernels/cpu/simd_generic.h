@@ -8,7 +8,6 @@
 #define LINEAR_TILE_ROWS 3 /* 12 sums */
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_DIRECT_PANELS 1
 #define LINEAR_DIGIT_ROWS 4
 #define DIGIT_BITS 8
 
