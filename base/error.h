@@ -4,6 +4,10 @@
 #ifndef EARSHOT_BASE_ERROR_H
 #define EARSHOT_BASE_ERROR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct error {
     char message[256]; /* NUL-terminated, truncated when too long */
 };
@@ -12,5 +16,9 @@ struct error {
  * well. e may be NULL. */
 __attribute__((format(printf, 3, 4))) int error_set(struct error *e, int code, const char *format,
                                                     ...);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

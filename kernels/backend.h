@@ -196,6 +196,19 @@ struct backend {
 /* threads 0: one per core, at most 8. Returns 0, -EINVAL or -ENOMEM. */
 int backend_cpu_create(struct backend **out, int threads);
 
+/* A GPU, by number, or with device -1 the one with the most free memory. need: bytes that must be
+ * free there. The thread that creates the backend is the one that uses it. -ENODEV: there is no
+ * such device, driver or module; -ENOMEM: no room. */
+int backend_cuda_create(struct backend **out, int device, size_t need, struct error *error);
+
+enum { BACKEND_WHY_MAX = 256 };
+
+/* By name: "auto", "cpu", "cuda", "cuda:N". auto takes the GPU if need bytes are free there, else
+ * the CPU; why says for what reason. threads: of the CPU. 0 or -errno. */
+int backend_create(struct backend **out, const char *name, int threads, size_t need,
+                   char why[BACKEND_WHY_MAX], struct error *error);
+bool backend_is_name(const char *name); /* one of these */
+
 #ifdef __cplusplus
 }
 #endif

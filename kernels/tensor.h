@@ -7,6 +7,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum tensor_type {
     TENSOR_F32 = 0,
     TENSOR_F16 = 1,
@@ -30,5 +34,9 @@ size_t tensor_row_bytes(enum tensor_type type, size_t cols); /* 0: type unknown 
 
 /* One row as floats: out[cols]. Scalar, exact. */
 void tensor_row_to_float(const struct tensor *t, size_t row, float *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

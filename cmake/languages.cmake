@@ -1,0 +1,26 @@
+# C++ runs the CUDA kernels on the host, for their tests; CUDA builds the backend's module. Either
+# may be missing. EARSHOT_HAS_CUDA: the module is built.
+include(CheckLanguage)
+
+check_language(CXX)
+if(CMAKE_CXX_COMPILER)
+  enable_language(CXX)
+  set(CMAKE_CXX_STANDARD 17)
+endif()
+
+set(EARSHOT_HAS_CUDA OFF)
+if(EARSHOT_CUDA)
+  set(CMAKE_CUDA_ARCHITECTURES ${EARSHOT_CUDA_ARCHITECTURES})
+  find_package(CUDAToolkit 12.4 QUIET)
+  if(CUDAToolkit_FOUND AND TARGET CUDA::cublas)
+    check_language(CUDA)
+  endif()
+  if(CMAKE_CUDA_COMPILER AND CMAKE_CXX_COMPILER)
+    enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 17)
+    set(EARSHOT_HAS_CUDA ON)
+  elseif(NOT EARSHOT_CUDA STREQUAL AUTO)
+    message(FATAL_ERROR "EARSHOT_CUDA is ${EARSHOT_CUDA}, but there is no CUDA toolkit of 12.4 or newer")
+  endif()
+endif()
+message(STATUS "CUDA backend: ${EARSHOT_HAS_CUDA}")

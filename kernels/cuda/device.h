@@ -1,0 +1,88 @@
+/* What the kernels share: sums over warps and blocks, activations. Blocks are one-dimensional and
+ * of whole warps.
+ */
+#ifndef EARSHOT_KERNELS_CUDA_DEVICE_H
+#define EARSHOT_KERNELS_CUDA_DEVICE_H
+
+#include "kernels/cuda/cuda.h"
+
+#include <math_constants.h>
+
+#define WARPS_MAX 32 /* of a block */
+#define ALL_LANES 0xffffffffu
+
+__device__ inline size_t thread_index(void)
+{
+    return (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+}
+
+/* Every lane gets the sum, in the same order. */
+__device__ inline float warp_sum(float v)
+{
+    for (int distance = LANES / 2; distance > 0; distance /= 2)
+        v += __shfl_xor_sync(ALL_LANES, v, distance);
+    return v;
+}
+
+__device__ inline float warp_max(float v)
+{
+    for (int distance = LANES / 2; distance > 0; distance /= 2)
+        v = fmaxf(v, __shfl_xor_sync(ALL_LANES, v, distance));
+    return v;
+}
+
+/* Every thread gets the sum. parts: shared, [WARPS_MAX], not in use by anybody; free again on
+ * return. */
+__device__ inline float block_sum(float v, float *parts)
+{
+    unsigned lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
+
+    v = warp_sum(v);
+    if (lane == 0)
+        parts[threadIdx.x / LANES] = v;
+    __syncthreads();
+    v = warp_sum(lane < warps ? parts[lane] : 0.0f);
+    __syncthreads();
+    return v;
+}
+
+__device__ inline float block_max(float v, float *parts)
+{
+    unsigned lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
+
+    v = warp_max(v);
+    if (lane == 0)
+        parts[threadIdx.x / LANES] = v;
+    __syncthreads();
+    v = warp_max(lane < warps ? parts[lane] : -CUDART_INF_F);
+    __syncthreads();
+    return v;
+}
+
+__device__ inline float sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
+
+__device__ inline float activate(float x, enum activation act)
+{
+    switch (act) {
+    case ACTIVATION_NONE:
+        return x;
+    case ACTIVATION_GELU:
+        return x * normcdff(x);
+    case ACTIVATION_RELU:
+        return fmaxf(x, 0.0f);
+    case ACTIVATION_RELU_SQUARED:
+        return fmaxf(x, 0.0f) * fmaxf(x, 0.0f);
+    case ACTIVATION_SILU:
+        return x * sigmoid(x);
+    case ACTIVATION_TANH:
+        return tanhf(x);
+    case ACTIVATION_SIGMOID:
+        return sigmoid(x);
+    }
+    return x;
+}
+
+#endif

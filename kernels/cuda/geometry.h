@@ -1,0 +1,59 @@
+/* The arithmetic of launches and of scratch memory: how work is cut up. Plain host code, so that it
+ * is tested without a device.
+ */
+#ifndef EARSHOT_KERNELS_CUDA_GEOMETRY_H
+#define EARSHOT_KERNELS_CUDA_GEOMETRY_H
+
+#include "kernels/tensor.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LANES 32        /* of a warp */
+#define VECTOR_BYTES 16 /* what a lane loads at once */
+#define GRID_MAX 0x7fffffff
+#define ELEMENT_THREADS 256 /* of a block that computes one element a thread */
+
+#define LINEAR_FEW_ROWS 8                     /* more go through the library's product */
+#define LINEAR_FEW_PRODUCTS 8                 /* of one launch */
+#define LINEAR_FEW_WARPS 8                    /* of a block */
+#define LINEAR_MANY_ROWS 1024                 /* of one call of the library's product */
+#define LINEAR_MANY_WEIGHT ((size_t)32 << 20) /* bytes of a weight that are unpacked at a time */
+#define LINEAR_MANY_SUMS ((size_t)32 << 20)   /* bytes of sums that wait to be added */
+
+/* Blocks for so many items; 0 for none. */
+size_t geometry_blocks(size_t items, size_t per_block);
+/* Threads of a block that strides over count elements: whole warps, at most `most`. */
+unsigned geometry_threads(size_t count, unsigned most);
+
+/* Bytes of a row of values on the device (cuda.h), a whole number of vectors; 0: type unknown, cols
+ * not whole blocks, or too many. */
+size_t geometry_row_bytes(enum tensor_type type, size_t cols);
+/* Values in a vector. */
+size_t geometry_vector_values(enum tensor_type type);
+/* Warps that share an output in a product of few rows: 1, 2, 4 or 8. A short wide matrix has enough
+ * outputs to keep a device busy, a narrow one has not; but a lane wants a few vectors. It depends
+ * on the matrix alone, so that the order of the sums does. */
+unsigned geometry_warps_per_output(size_t out, size_t vectors);
+
+/* The largest weights, as scratch memory must hold them. */
+struct linear_bounds {
+    size_t x_bytes;      /* a row of x in the weight's type */
+    size_t weight_bytes; /* unpacked outputs, at most LINEAR_MANY_WEIGHT but for a single one */
+    size_t sums_bytes;   /* rows of sums, at most LINEAR_MANY_SUMS but for a single one */
+};
+
+void geometry_add_weight(struct linear_bounds *b, enum tensor_type type, size_t out, size_t in);
+/* Rows of row_bytes in so many bytes, at most `most`. */
+size_t geometry_rows_in(size_t bytes, size_t row_bytes, size_t most);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

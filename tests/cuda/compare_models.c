@@ -1,0 +1,296 @@
+#include "model/model.h"
+#include "tests/cuda/compare.h"
+#include "tests/support/npy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GOLDEN "tests/golden/"
+
+enum { TOKENS = 40, BEFORE = 13, SECONDS = 2, PCM_PER_SECOND = 16000, MEL_PER_SECOND = 100 };
+
+/* Row by row nothing is rounded; many rows meet weights of 16 bits and less in their precision. */
+static const double limit = 2e-5, rounded = 5e-3;
+
+static int failures;
+
+static void check(const char *model, const char *what, double error, double most)
+{
+    printf("  %-22s %-36s %.1e\n", model, what, error);
+    if (!(error <= most)) {
+        printf("FAILED: %s, %s: more than %.1e\n", model, what, most);
+        failures++;
+    }
+}
+
+/* A model on one backend. */
+struct side {
+    struct backend *be;
+    struct model *model;
+    struct state *state;
+    float *logits; /* backend memory [vocab] */
+    size_t vocab;
+};
+
+static void close_side(struct side *s)
+{
+    s->be->ops->free(s->be, s->logits);
+    state_destroy(s->state);
+    model_destroy(s->model);
+}
+
+static int open_side(struct side *s, struct backend *be, const char *path)
+{
+    struct error error;
+
+    *s = (struct side){.be = be};
+    if (model_load(&s->model, path, be, NULL, &error) < 0) {
+        printf("FAILED: %s\n", error.message);
+        failures++;
+        return -1;
+    }
+    s->vocab = backbone_vocab(s->model->backbone);
+    s->logits = be->ops->alloc(be, s->vocab);
+    if (!s->logits || state_create(&s->state, be, backbone_state_shape(s->model->backbone)) < 0) {
+        printf("FAILED: %s: no memory\n", path);
+        failures++;
+        close_side(s);
+        return -1;
+    }
+    return 0;
+}
+
+static float *new_rows(size_t count)
+{
+    float *rows = calloc(count + 1, sizeof(float));
+
+    if (!rows)
+        exit(1);
+    return rows;
+}
+
+/* Logits after every token, one by one: host [count, vocab]. */
+static float *one_by_one(struct side *s, const uint32_t *ids, size_t count)
+{
+    float *rows = new_rows(count * s->vocab);
+
+    for (size_t i = 0; i < count; i++) {
+        backbone_push_tokens(s->model->backbone, s->state, ids + i, 1, s->logits);
+        s->be->ops->download(s->be, rows + i * s->vocab, s->logits, s->vocab);
+    }
+    return rows;
+}
+
+static float *at_once(struct side *s, const uint32_t *ids, size_t count)
+{
+    float *row = new_rows(s->vocab);
+
+    backbone_push_tokens(s->model->backbone, s->state, ids, count, s->logits);
+    s->be->ops->download(s->be, row, s->logits, s->vocab);
+    return row;
+}
+
+/* A state as bytes, on the heap. */
+static void *encoded(const struct side *s)
+{
+    void *bytes = malloc(state_bytes(s->state));
+
+    if (!bytes)
+        exit(1);
+    state_encode(s->state, 1, bytes);
+    return bytes;
+}
+
+static double state_error(const struct side *a, const struct side *b)
+{
+    float *x = encoded(a), *y = encoded(b);
+    size_t header = 64 / sizeof(float), count = state_bytes(a->state) / sizeof(float) - header;
+    double error = relative_error(x + header, y + header, count);
+
+    free(x);
+    free(y);
+    return error;
+}
+
+/* The golden tokens, from the public package, one by one (as steps that are kept) and at once; then
+ * the conversation changes the backend half-way. */
+static void tokens(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids,
+                   const float *golden)
+{
+    float *want = one_by_one(cpu, ids, TOKENS), *got = one_by_one(gpu, ids, TOKENS), *last;
+    const float *want_last = want + (size_t)(TOKENS - 1) * cpu->vocab;
+    void *saved;
+
+    if (golden)
+        check(name, "logits against the reference",
+              relative_error(got, golden, TOKENS * gpu->vocab), limit);
+    check(name, "logits, one by one", relative_error(got, want, TOKENS * gpu->vocab), limit);
+    check(name, "state", state_error(gpu, cpu), limit);
+    free(got);
+
+    state_reset(gpu->state);
+    got = at_once(gpu, ids, TOKENS);
+    check(name, "logits, at once", relative_error(got, want_last, gpu->vocab), rounded);
+    check(name, "state, at once", state_error(gpu, cpu), rounded);
+    free(got);
+
+    state_reset(gpu->state);
+    free(at_once(gpu, ids, BEFORE));
+    saved = encoded(gpu);
+    state_reset(cpu->state);
+    if (state_decode(cpu->state, 1, saved, state_bytes(cpu->state), NULL) < 0)
+        check(name, "a state of the GPU is read by the CPU", 1.0, 0.0);
+    last = at_once(cpu, ids + BEFORE, TOKENS - BEFORE);
+    check(name, "half on the GPU, half on the CPU", relative_error(last, want_last, cpu->vocab),
+          rounded);
+    free(saved);
+    free(last);
+
+    state_reset(cpu->state);
+    free(at_once(cpu, ids, BEFORE));
+    saved = encoded(cpu);
+    if (state_decode(gpu->state, 1, saved, state_bytes(gpu->state), NULL) < 0)
+        check(name, "a state of the CPU is read by the GPU", 1.0, 0.0);
+    last = at_once(gpu, ids + BEFORE, TOKENS - BEFORE);
+    check(name, "half on the CPU, half on the GPU", relative_error(last, want_last, gpu->vocab),
+          rounded);
+    free(saved);
+    free(last);
+    free(want);
+}
+
+/* A fork that goes its own way leaves what it was forked from as it was. */
+static void forks(struct side *s, const char *name, const uint32_t *ids)
+{
+    struct state *fork = NULL;
+    float *first, *again;
+
+    if (state_create(&fork, s->be, &s->state->shape) < 0)
+        exit(1);
+    state_reset(s->state);
+    free(at_once(s, ids, BEFORE));
+    state_copy(fork, s->state);
+    first = one_by_one(s, ids + BEFORE, TOKENS - BEFORE);
+    struct state *kept = s->state;
+
+    s->state = fork;
+    again = one_by_one(s, ids + BEFORE, TOKENS - BEFORE);
+    s->state = kept;
+    check(name, "a fork says the same", relative_error(again, first, (TOKENS - BEFORE) * s->vocab),
+          0.0);
+    state_destroy(fork);
+    free(first);
+    free(again);
+}
+
+/* All of the input through encoder and adapter. Host rows. */
+static void hear(struct side *s, const float *input, size_t items, float **encoder,
+                 size_t *encoder_count, float **adapter, size_t *adapter_count)
+{
+    struct encoder *e = s->model->encoder;
+    struct adapter *a = s->model->adapter;
+    size_t dim = e->info.dim, out_dim = adapter_dim(a), made = 1;
+    size_t most = (SECONDS + 1) * e->info.rows_per_second + e->info.max_rows;
+    float *rows = s->be->ops->alloc(s->be, e->info.max_rows * dim);
+    float *out = s->be->ops->alloc(s->be, adapter_rows_bound(a, e->info.max_rows) * out_dim);
+
+    *encoder = new_rows(most * dim);
+    *adapter = new_rows(most * out_dim);
+    *encoder_count = *adapter_count = 0;
+    e->ops->reset(e);
+    adapter_reset(a);
+    for (size_t at = 0; at < items || made > 0;) {
+        bool end = at == items;
+        size_t now = items - at < e->info.max_input ? items - at : e->info.max_input;
+        size_t adapted;
+
+        made = end ? e->ops->flush(e, rows)
+                   : e->ops->push(e, input + at * e->info.input_dim, now, rows);
+        adapted = adapter_push(a, rows, made, out);
+        s->be->ops->download(s->be, *encoder + *encoder_count * dim, rows, made * dim);
+        s->be->ops->download(s->be, *adapter + *adapter_count * out_dim, out, adapted * out_dim);
+        *encoder_count += made;
+        *adapter_count += adapted;
+        at += now;
+        made += !end; /* there may be more to flush */
+    }
+    made = adapter_flush(a, out);
+    s->be->ops->download(s->be, *adapter + *adapter_count * out_dim, out, made * out_dim);
+    *adapter_count += made;
+    s->be->ops->free(s->be, rows);
+    s->be->ops->free(s->be, out);
+}
+
+static void hearing(struct side *cpu, struct side *gpu, const char *name)
+{
+    const struct encoder_info *info = &cpu->model->encoder->info;
+    size_t items = SECONDS * (info->input == ENCODER_INPUT_PCM ? PCM_PER_SECOND : MEL_PER_SECOND);
+    float *input = new_rows(items * info->input_dim), *want, *got, *want_out, *got_out;
+    size_t rows, rows_too, out, out_too, dim = adapter_dim(cpu->model->adapter);
+    unsigned random = 1;
+
+    for (size_t i = 0; i < items * info->input_dim; i++) {
+        random = random * 1664525u + 1013904223u;
+        input[i] = (float)(random >> 8) / 8388608.0f - 1.0f;
+    }
+    hear(cpu, input, items, &want, &rows, &want_out, &out);
+    hear(gpu, input, items, &got, &rows_too, &got_out, &out_too);
+    check(name, "encoder", rows == rows_too ? relative_error(got, want, rows * info->dim) : 1.0,
+          rounded);
+    check(name, "adapter", out == out_too ? relative_error(got_out, want_out, out * dim) : 1.0,
+          rounded);
+    free(input);
+    free(want);
+    free(got);
+    free(want_out);
+    free(got_out);
+}
+
+static void compare_model(struct backend *cpu_backend, struct backend *gpu_backend,
+                          const char *name, const uint32_t golden_ids[TOKENS], const float *golden)
+{
+    char path[128];
+    uint32_t ids[TOKENS];
+    struct side cpu, gpu;
+
+    snprintf(path, sizeof(path), GOLDEN "%s.gguf", name);
+    if (open_side(&cpu, cpu_backend, path) < 0)
+        return;
+    for (size_t i = 0; i < TOKENS; i++)
+        ids[i] = golden_ids[i] % (uint32_t)cpu.vocab;
+    if (open_side(&gpu, gpu_backend, path) == 0) {
+        tokens(&cpu, &gpu, name, ids, golden);
+        forks(&gpu, name, ids);
+        if (cpu.model->encoder)
+            hearing(&cpu, &gpu, name);
+        close_side(&gpu);
+    }
+    close_side(&cpu);
+}
+
+int compare_models(struct backend *be)
+{
+    static const char *const names[] = {"tiny",    "generation_old", "generation_new",
+                                        "whisper", "wavlm_base",     "wavlm_large"};
+    struct npy ids, logits;
+    struct backend *cpu;
+    struct error error;
+
+    failures = 0;
+    if (npy_load(&ids, GOLDEN "tokens.npy") < 0 || npy_load(&logits, GOLDEN "logits.npy") < 0 ||
+        ids.count != TOKENS || backend_cpu_create(&cpu, 1) < 0) {
+        printf("FAILED: no golden vectors in " GOLDEN "\n");
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        compare_model(cpu, be, names[i], (const uint32_t *)ids.ints, i == 0 ? logits.floats : NULL);
+    if (be->ops->status(be, &error) < 0) {
+        printf("FAILED: %s\n", error.message);
+        failures++;
+    }
+    cpu->ops->destroy(cpu);
+    npy_free(&ids);
+    npy_free(&logits);
+    return failures;
+}

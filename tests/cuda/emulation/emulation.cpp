@@ -1,0 +1,505 @@
+/* Fibers, the runtime and the library's product; see cuda_runtime.h. */
+#include "tests/cuda/emulation/emulation.h"
+
+#include <cublas_v2.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+enum {
+    LANES = 32,
+    THREADS_MAX = 1024,
+    STACK_BYTES = 128 << 10,
+};
+
+dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+enum fiber_state { FIBER_READY, FIBER_AT_BARRIER, FIBER_AT_EXCHANGE, FIBER_DONE };
+
+struct fiber {
+    jmp_buf place; /* where it goes on */
+    char *stack;   /* NULL: not begun */
+    enum fiber_state state;
+    int what;           /* of the exchange it waits at */
+    unsigned exchanges; /* so far */
+    uint32_t given[2];  /* in this exchange and the one before */
+};
+
+static struct fiber fibers[THREADS_MAX];
+static jmp_buf scheduler;
+static ucontext_t origin;
+static unsigned running;
+static const std::function<void(void)> *body;
+static enum emulation_order order;
+
+[[noreturn]] static void give_up(const char *why)
+{
+    fprintf(stderr, "emulation: block %u of %u, thread %u of %u: %s\n", blockIdx.x, gridDim.x,
+            running, blockDim.x, why);
+    abort();
+}
+
+/* The address sanitizer wants to know whose stack is in use. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+
+static const void *own_stack;
+static size_t own_stack_bytes;
+
+static void leave_for(void **kept, const void *stack, size_t bytes)
+{
+    __sanitizer_start_switch_fiber(kept, stack, bytes);
+}
+
+static void arrive(void *kept, const void **from, size_t *bytes)
+{
+    __sanitizer_finish_switch_fiber(kept, from, bytes);
+}
+#else
+static const void *own_stack;
+static size_t own_stack_bytes;
+
+static void leave_for(void **, const void *, size_t)
+{
+}
+
+static void arrive(void *, const void **, size_t *)
+{
+}
+#endif
+
+static void to_scheduler(void)
+{
+    void *kept;
+
+    leave_for(&kept, own_stack, own_stack_bytes);
+    if (_setjmp(fibers[running].place) == 0)
+        _longjmp(scheduler, 1);
+    arrive(kept, NULL, NULL);
+}
+
+/* A fiber lives on from block to block: to begin one takes a system call, to go on none. */
+static void fiber_main(void)
+{
+    arrive(NULL, &own_stack, &own_stack_bytes);
+    for (;;) {
+        (*body)();
+        fibers[running].state = FIBER_DONE;
+        to_scheduler();
+    }
+}
+
+static void begin(struct fiber *f)
+{
+    ucontext_t context;
+
+    getcontext(&context);
+    context.uc_stack.ss_sp = f->stack;
+    context.uc_stack.ss_size = STACK_BYTES;
+    context.uc_link = NULL;
+    makecontext(&context, fiber_main, 0);
+    swapcontext(&origin, &context);
+}
+
+static void wait_as(enum fiber_state state)
+{
+    struct fiber *f = &fibers[running];
+
+    f->state = state;
+    to_scheduler();
+}
+
+void __syncthreads(void)
+{
+    wait_as(FIBER_AT_BARRIER);
+}
+
+uint32_t emulation_exchange(uint32_t bits, unsigned from, int what)
+{
+    unsigned first = running / LANES * LANES;
+    struct fiber *f = &fibers[running];
+    unsigned turn = f->exchanges++ % 2;
+
+    f->given[turn] = bits;
+    f->what = what;
+    wait_as(FIBER_AT_EXCHANGE);
+    return fibers[first + from].given[turn];
+}
+
+/* The i-th of count in the order of the day. */
+static unsigned place(unsigned i, unsigned count)
+{
+    return order == EMULATION_FORWARDS ? i : count - 1 - i;
+}
+
+static void resume(unsigned thread)
+{
+    struct fiber *f = &fibers[thread];
+    bool begun = f->stack != NULL;
+    void *kept;
+
+    running = thread;
+    threadIdx = dim3(thread);
+    if (_setjmp(scheduler) == 0) {
+        if (!begun)
+            f->stack = (char *)malloc(STACK_BYTES);
+        leave_for(&kept, f->stack, STACK_BYTES);
+        if (begun)
+            _longjmp(f->place, 1);
+        begin(f);
+    }
+    arrive(kept, NULL, NULL);
+}
+
+/* All lanes of a warp wait for each other: they may go on. False: nobody does. */
+static bool release_exchange(unsigned first)
+{
+    if (fibers[first].state != FIBER_AT_EXCHANGE) {
+        for (unsigned i = 0; i < LANES; i++)
+            if (fibers[first + i].state == FIBER_AT_EXCHANGE)
+                give_up("an exchange that not all lanes of the warp have come to");
+        return false;
+    }
+    for (unsigned i = 0; i < LANES; i++) {
+        if (fibers[first + i].state != FIBER_AT_EXCHANGE ||
+            fibers[first + i].what != fibers[first].what)
+            give_up("lanes of the warp are not at the same exchange");
+        fibers[first + i].state = FIBER_READY;
+    }
+    return true;
+}
+
+/* Until every lane is at a barrier or done. */
+static void run_warp(unsigned first)
+{
+    do {
+        for (unsigned i = 0; i < LANES; i++) {
+            unsigned thread = first + place(i, LANES);
+
+            if (fibers[thread].state == FIBER_READY)
+                resume(thread);
+        }
+    } while (release_exchange(first));
+}
+
+/* All at the barrier: they may go on. False: all are done. */
+static bool release_barrier(unsigned threads)
+{
+    unsigned waiting = 0;
+
+    for (unsigned i = 0; i < threads; i++)
+        waiting += fibers[i].state == FIBER_AT_BARRIER;
+    if (waiting > 0 && waiting < threads)
+        give_up("a barrier that not all threads of the block have come to");
+    for (unsigned i = 0; i < threads && waiting > 0; i++)
+        fibers[i].state = FIBER_READY;
+    return waiting > 0;
+}
+
+static void run_block(unsigned threads)
+{
+    for (unsigned i = 0; i < threads; i++) {
+        fibers[i].state = FIBER_READY;
+        fibers[i].exchanges = 0;
+    }
+    do {
+        for (unsigned i = 0; i < threads / LANES; i++)
+            run_warp(place(i, threads / LANES) * LANES);
+    } while (release_barrier(threads));
+}
+
+void emulation_run(unsigned blocks, unsigned threads, const std::function<void(void)> &kernel)
+{
+    body = &kernel;
+    gridDim = dim3(blocks);
+    blockDim = dim3(threads);
+    if (threads == 0 || threads % LANES != 0 || threads > THREADS_MAX || blocks == 0)
+        give_up("a launch of no blocks, or of blocks that are not whole warps");
+    for (unsigned i = 0; i < blocks; i++) {
+        blockIdx = dim3(place(i, blocks));
+        run_block(threads);
+    }
+}
+
+void emulation_set_order(enum emulation_order wanted)
+{
+    order = wanted;
+}
+
+/* The runtime. */
+static cudaGraph_t capture; /* NULL: nothing is captured */
+static int calls_left = -1;
+static bool broken;
+static size_t memory = SIZE_MAX, graphs;
+
+void emulation_fail_after(int after)
+{
+    calls_left = after;
+    broken = false;
+}
+
+void emulation_set_memory(size_t bytes)
+{
+    memory = bytes;
+}
+
+size_t emulation_graphs(void)
+{
+    return graphs;
+}
+
+static cudaError_t call_runtime(void)
+{
+    if (calls_left == 0)
+        broken = true;
+    if (calls_left > 0)
+        calls_left--;
+    return broken ? cudaErrorIllegalAddress : cudaSuccess;
+}
+
+cudaError_t emulation_submit(std::function<void(void)> work)
+{
+    if (call_runtime())
+        return cudaErrorIllegalAddress;
+    if (capture) {
+        capture->push_back(work);
+    } else {
+        work();
+    }
+    return cudaSuccess;
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    switch (error) {
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorIllegalAddress:
+        return "an illegal memory access was encountered";
+    }
+    return "unknown";
+}
+
+cudaError_t cudaGetLastError(void)
+{
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int)
+{
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
+{
+    snprintf(properties->name, sizeof(properties->name), "emulated");
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *all)
+{
+    *free_bytes = *all = memory;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **p, size_t bytes)
+{
+    if (bytes >= memory || posix_memalign(p, 256, bytes ? bytes : 1))
+        return cudaErrorMemoryAllocation;
+    memset(*p, 0xff, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *p)
+{
+    free(p);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void **p, size_t bytes)
+{
+    return cudaMalloc(p, bytes);
+}
+
+cudaError_t cudaFreeHost(void *p)
+{
+    return cudaFree(p);
+}
+
+cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t)
+{
+    return emulation_submit([=] { memset(p, value, bytes); });
+}
+
+cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t)
+{
+    if (capture && kind != cudaMemcpyDeviceToDevice)
+        give_up("host memory is copied while calls are captured");
+    return emulation_submit([=] { memcpy(dst, src, bytes); });
+}
+
+cudaError_t cudaMemcpy2DAsync(void *dst, size_t dst_pitch, const void *src, size_t src_pitch,
+                              size_t width, size_t height, cudaMemcpyKind, cudaStream_t)
+{
+    if (width > dst_pitch || width > src_pitch)
+        give_up("rows that are longer than their distance");
+    return emulation_submit([=] {
+        for (size_t i = 0; i < height; i++)
+            memcpy((char *)dst + i * dst_pitch, (const char *)src + i * src_pitch, width);
+    });
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+    *stream = NULL;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t)
+{
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t)
+{
+    if (capture)
+        give_up("the stream is waited for while calls are captured");
+    return call_runtime();
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode)
+{
+    if (capture)
+        give_up("a capture within a capture");
+    capture = new std::vector<std::function<void(void)>>;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph)
+{
+    *graph = capture;
+    capture = NULL;
+    return call_runtime();
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
+{
+    *exec = new std::vector<std::function<void(void)>>(*graph);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
+{
+    if (call_runtime())
+        return cudaErrorIllegalAddress;
+    graphs++;
+    for (auto &work : *exec)
+        work();
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    delete exec;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+    *event = NULL;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t)
+{
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t)
+{
+    return call_runtime();
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t)
+{
+    return call_runtime();
+}
+
+/* The library. */
+cublasStatus_t cublasCreate(cublasHandle_t *blas)
+{
+    *blas = NULL;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasDestroy(cublasHandle_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasSetStream(cublasHandle_t, cudaStream_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasSetWorkspace(cublasHandle_t, void *, size_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+const char *cublasGetStatusString(cublasStatus_t status)
+{
+    return status ? "invalid value" : "no error";
+}
+
+static float value(const void *p, cudaDataType type, size_t i)
+{
+    if (type == CUDA_R_32F)
+        return ((const float *)p)[i];
+    if (type == CUDA_R_16F)
+        return half_to_float(((const uint16_t *)p)[i]);
+    return bfloat_to_float(((const uint16_t *)p)[i]);
+}
+
+cublasStatus_t cublasGemmEx(cublasHandle_t, cublasOperation_t a_op, cublasOperation_t b_op, int m,
+                            int n, int k, const void *alpha, const void *a, cudaDataType a_type,
+                            int lda, const void *b, cudaDataType b_type, int ldb, const void *beta,
+                            void *c, cudaDataType c_type, int ldc, cublasComputeType_t,
+                            cublasGemmAlgo_t)
+{
+    if (a_op != CUBLAS_OP_T || b_op != CUBLAS_OP_N || m < 1 || n < 1 || k < 1 || lda < k ||
+        ldb < k || ldc < m || a_type != b_type || c_type != CUDA_R_32F ||
+        *(const float *)alpha != 1.0f || *(const float *)beta != 0.0f)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    emulation_submit([=] {
+        for (size_t i = 0; i < (size_t)m * (size_t)n; i++) {
+            size_t column = i / (size_t)m, row = i % (size_t)m;
+            float sum = 0.0f;
+
+            for (size_t j = 0; j < (size_t)k; j++)
+                sum += value(a, a_type, row * (size_t)lda + j) *
+                       value(b, b_type, column * (size_t)ldb + j);
+            ((float *)c)[column * (size_t)ldc + row] = sum;
+        }
+    });
+    return CUBLAS_STATUS_SUCCESS;
+}

@@ -1,0 +1,197 @@
+/* The CUDA backend's kernels and host code, compiled as C++ and run on the host: operations and
+ * models against the CPU, with the threads of a block in two orders; and what becomes of errors.
+ */
+#include "kernels/cuda/module.h"
+#include "tests/cuda/compare.h"
+#include "tests/cuda/emulation/emulation.h"
+#include "tests/cuda/pairs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+extern const struct cuda_module earshot_cuda_module;
+
+static int failures;
+
+static void check(int holds, const char *what)
+{
+    printf("%s: %s\n", holds ? "ok" : "FAILED", what);
+    failures += !holds;
+}
+
+static struct backend *open_backend(void)
+{
+    struct backend *be = NULL;
+    struct error error;
+
+    if (earshot_cuda_module.create(&be, -1, 0, &error) < 0)
+        printf("FAILED: %s\n", error.message);
+    return be;
+}
+
+static void compare_all(enum emulation_order order)
+{
+    struct backend *be = open_backend();
+
+    printf("threads %s\n", order == EMULATION_FORWARDS ? "forwards" : "backwards");
+    emulation_set_order(order);
+    failures += compare_operations(be);
+    if (order == EMULATION_FORWARDS)
+        failures += compare_models(be);
+    be->ops->destroy(be);
+    emulation_set_order(EMULATION_FORWARDS);
+}
+
+/* Calls of two operations, twice as they are and then as a graph. */
+static void steps_are_kept(void)
+{
+    struct backend *be = open_backend();
+    float *x = be->ops->alloc(be, 64), *y = be->ops->alloc(be, 64), back[64];
+    const void *const key[STEP_KEY_MAX] = {x, y}, *const other[STEP_KEY_MAX] = {y, x};
+    const float one = 1.0f;
+    size_t graphs = emulation_graphs();
+    int made = 0;
+
+    be->ops->upload(be, x, &one, 1);
+    for (int i = 0; i < 10; i++) {
+        if (!be->ops->step_begin(be, key))
+            continue;
+        be->ops->add(be, x, x, 64);
+        be->ops->add(be, y, x, 64);
+        be->ops->step_end(be);
+        made++;
+    }
+    check(made == 2 && emulation_graphs() == graphs + 9, "calls are made twice, then kept");
+    be->ops->download(be, back, y, 64);
+    check(back[0] == 2046.0f && back[1] == 0.0f, "kept calls do what they did");
+    check(be->ops->step_begin(be, other), "another key is another step");
+    be->ops->step_end(be);
+    be->ops->free(be, y);
+    check(be->ops->step_begin(be, key), "freed memory is forgotten");
+    be->ops->step_end(be);
+    be->ops->free(be, x);
+    be->ops->destroy(be);
+}
+
+/* Many keys: the oldest go, nothing grows. */
+static void old_steps_are_forgotten(void)
+{
+    struct backend *be = open_backend();
+    float *x = be->ops->alloc(be, 64);
+    int made = 0;
+
+    for (size_t i = 0; i < 300; i++) {
+        const void *const key[STEP_KEY_MAX] = {x, (void *)(i % 100 * 16)};
+
+        if (be->ops->step_begin(be, key)) {
+            be->ops->add(be, x, x, 64);
+            be->ops->step_end(be);
+            made++;
+        }
+    }
+    check(made == 300, "what comes again too late is made again");
+    be->ops->free(be, x);
+    be->ops->destroy(be);
+}
+
+/* An error of the device, wherever it comes: named once, nothing hangs, answers are harmless. */
+static void errors_are_latched(void)
+{
+    static float weights[64 * 64];
+    const struct tensor t = {TENSOR_F32, 64, 64, weights};
+    int named = 0, silent = 0;
+
+    for (int after = 0; after < 40; after++) {
+        struct backend *be = open_backend();
+        struct error error = {""}, again = {""};
+        float *x = be->ops->alloc(be, 64), *y = be->ops->alloc(be, 64), back[64];
+        struct weight *w = NULL;
+
+        emulation_fail_after(after);
+        int made = be->ops->weight_create(be, &w, &t, WEIGHT_PRODUCTS) == 0;
+
+        for (int i = 0; made && i < 3; i++) {
+            const void *const key[STEP_KEY_MAX] = {x, y};
+
+            if (!be->ops->step_begin(be, key))
+                continue;
+            be->ops->linear(be, y, x, 64, 1, w, NULL, ACTIVATION_NONE);
+            be->ops->add(be, x, y, 64);
+            be->ops->step_end(be);
+        }
+        be->ops->download(be, back, x, 64);
+        if (be->ops->status(be, &error) == 0) {
+            silent++;
+        } else {
+            check(strstr(error.message, "cuda:0") && strstr(error.message, "illegal"),
+                  error.message);
+            be->ops->layer_norm(be, y, x, 1, 64, x, x, 1e-5f);
+            be->ops->argmax(be, x, 64);
+            be->ops->status(be, &again);
+            check(strcmp(error.message, again.message) == 0, "the first error stays");
+            check(be->ops->alloc(be, 4) == NULL && back[5] == 0.0f, "nothing is given out");
+            named++;
+        }
+        emulation_fail_after(-1);
+        be->ops->weight_destroy(be, w);
+        be->ops->free(be, x);
+        be->ops->free(be, y);
+        be->ops->destroy(be);
+    }
+    check(named > 10 && silent > 0, "errors were met on the way, and none at the end");
+}
+
+static void too_little_memory_is_told(void)
+{
+    static float weights[64 * 64];
+    const struct tensor t = {TENSOR_F32, 64, 64, weights};
+    struct backend *be = NULL;
+    struct weight *w = NULL;
+    struct error error;
+
+    emulation_set_memory((size_t)100 << 20);
+    check(earshot_cuda_module.create(&be, -1, (size_t)200 << 20, &error) < 0 &&
+              strstr(error.message, "100 MB are free, 200 MB are needed"),
+          error.message);
+    be = open_backend();
+    emulation_set_memory(1000);
+    check(be->ops->alloc(be, 1000) == NULL, "no memory is NULL");
+    check(be->ops->weight_create(be, &w, &t, WEIGHT_PRODUCTS) < 0, "no weight without memory");
+    check(be->ops->status(be, &error) == 0, "which is no error of the device");
+    emulation_set_memory((size_t)-1);
+    check(be->ops->alloc(be, 0) != NULL, "and passes");
+    be->ops->destroy(be);
+}
+
+static void what_cannot_be_computed_is_named(void)
+{
+    struct backend *be = open_backend();
+    struct error error;
+
+    be->ops->rwkv7(be, &(struct rwkv7){.streams = 1, .rows = 1, .heads = 1, .head_size = 48});
+    check(be->ops->status(be, &error) < 0 && strstr(error.message, "rwkv7"), error.message);
+    be->ops->destroy(be);
+}
+
+static void no_such_device(void)
+{
+    struct backend *be = NULL;
+    struct error error;
+
+    check(earshot_cuda_module.create(&be, 3, 0, &error) < 0 && strstr(error.message, "3"),
+          error.message);
+}
+
+int main(void)
+{
+    compare_all(EMULATION_FORWARDS);
+    compare_all(EMULATION_BACKWARDS);
+    steps_are_kept();
+    old_steps_are_forgotten();
+    errors_are_latched();
+    too_little_memory_is_told();
+    what_cannot_be_computed_is_named();
+    no_such_device();
+    printf("%d failures\n", failures);
+    return failures > 0;
+}
