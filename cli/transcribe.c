@@ -1,22 +1,14 @@
 /* earshot transcribe: sound files through the whole pipeline, as fast as it goes. */
 #include "cli/command.h"
+#include "cli/cues.h"
 #include "cli/offline.h"
 #include "pipeline/recogniser.h"
 
-#include <cjson/cJSON.h>
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum format {
-    FORMAT_TEXT,
-    FORMAT_JSON,
-    FORMAT_SRT,
-    FORMAT_VTT,
-};
 
 struct utterance {
     int64_t start_us, end_us;
@@ -101,19 +93,12 @@ static int transcribe_file(struct transcript *t, const char *path, struct error 
     return code;
 }
 
-/* A text on one line, whatever it holds. */
-static void print_line(const char *text)
-{
-    for (; *text; text++)
-        putchar(iscntrl((unsigned char)*text) ? ' ' : *text);
-}
-
 static void print_text(const struct transcript *t)
 {
     for (size_t i = 0; i < t->count; i++) {
         if (i)
             putchar(' ');
-        print_line(t->utterances[i].text);
+        cue_print_text(t->utterances[i].text, stdout);
     }
     putchar('\n');
 }
@@ -130,88 +115,55 @@ static char *joined_text(const struct transcript *t)
     return joined;
 }
 
-static cJSON *utterance_object(const struct utterance *u)
+static struct cue cue_of(const struct utterance *u)
 {
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddNumberToObject(item, "start_ms", (double)(u->start_us / 1000));
-    cJSON_AddNumberToObject(item, "end_ms", (double)(u->end_us / 1000));
-    cJSON_AddStringToObject(item, "text", u->text);
-    cJSON_AddStringToObject(item, "reply", u->reply ? u->reply : "");
-    return item;
+    return (struct cue){u->start_us, u->end_us, u->text, u->reply};
 }
 
 static int print_json(const struct transcript *t, const char *path)
 {
     cJSON *object = cJSON_CreateObject();
     char *joined = joined_text(t);
-    char *line = NULL;
-    if (object && joined) {
-        cJSON_AddStringToObject(object, "file", path);
-        cJSON_AddStringToObject(object, "text", joined);
-        cJSON *list = cJSON_AddArrayToObject(object, "utterances");
-        for (size_t i = 0; i < t->count; i++)
-            cJSON_AddItemToArray(list, utterance_object(&t->utterances[i]));
-        line = cJSON_PrintUnformatted(object);
+    if (!object || !joined) {
+        cJSON_Delete(object);
+        free(joined);
+        return -ENOMEM;
     }
-    if (line)
-        puts(line);
-    int code = line ? 0 : -ENOMEM;
-    cJSON_free(line);
-    cJSON_Delete(object);
+    cJSON_AddStringToObject(object, "file", path);
+    cJSON_AddStringToObject(object, "text", joined);
     free(joined);
-    return code;
-}
-
-static void print_time(int64_t us, char fraction)
-{
-    long long ms = us / 1000;
-    printf("%02lld:%02lld:%02lld%c%03lld", ms / 3600000, ms / 60000 % 60, ms / 1000 % 60, fraction,
-           ms % 1000);
-}
-
-/* SubRip and WebVTT: numbered cues; number goes on over files. */
-static void print_cues(const struct transcript *t, char fraction, unsigned *number)
-{
+    cJSON *list = cJSON_AddArrayToObject(object, "utterances");
     for (size_t i = 0; i < t->count; i++) {
-        const struct utterance *u = &t->utterances[i];
-        printf("%u\n", ++*number);
-        print_time(u->start_us, fraction);
-        printf(" --> ");
-        print_time(u->end_us, fraction);
-        putchar('\n');
-        print_line(u->text);
-        printf("\n\n");
+        struct cue cue = cue_of(&t->utterances[i]);
+        cJSON_AddItemToArray(list, cue_object(&cue));
     }
+    return cue_print_object(object, stdout);
 }
 
-static int print_transcript(const struct transcript *t, enum format format, const char *path,
+/* number goes on over files. */
+static int print_transcript(const struct transcript *t, enum cue_format format, const char *path,
                             unsigned *number)
 {
-    switch (format) {
-    case FORMAT_TEXT:
+    if (format == CUE_FORMAT_TEXT) {
         print_text(t);
-        break;
-    case FORMAT_JSON:
+    } else if (format == CUE_FORMAT_JSON) {
         if (print_json(t, path))
             return -ENOMEM;
-        break;
-    case FORMAT_SRT:
-        print_cues(t, ',', number);
-        break;
-    case FORMAT_VTT:
-        print_cues(t, '.', number);
-        break;
+    } else {
+        for (size_t i = 0; i < t->count; i++) {
+            struct cue cue = cue_of(&t->utterances[i]);
+            cue_print(&cue, format, ++*number, stdout);
+        }
     }
     return fflush(stdout) ? -errno : 0;
 }
 
-static int transcribe_all(struct transcript *t, enum format format, char **paths, int count)
+static int transcribe_all(struct transcript *t, enum cue_format format, char **paths, int count)
 {
     int failed = 0;
     unsigned number = 0;
     struct error error;
-    if (format == FORMAT_VTT)
-        printf("WEBVTT\n\n");
+    cue_print_head(format, stdout);
     for (int i = 0; i < count; i++) {
         if (transcribe_file(t, paths[i], &error)) {
             offline_fail("transcribe", &error);
@@ -243,13 +195,13 @@ int command_transcribe(int argc, char **argv)
                                             {"vtt", no_argument, NULL, 'v'},
                                             {0}};
     struct offline_options o = {0};
-    enum format format = FORMAT_TEXT;
+    enum cue_format format = CUE_FORMAT_TEXT;
     int c;
     while ((c = getopt_long(argc, argv, OFFLINE_SHORT, options, NULL)) != -1) {
         if (c == 'h')
             return usage(stdout, EXIT_DONE);
         if (c == 'j' || c == 's' || c == 'v')
-            format = c == 'j' ? FORMAT_JSON : c == 's' ? FORMAT_SRT : FORMAT_VTT;
+            format = c == 'j' ? CUE_FORMAT_JSON : c == 's' ? CUE_FORMAT_SRT : CUE_FORMAT_VTT;
         else if (offline_option(&o, c, optarg) != 1)
             return usage(stderr, EXIT_USAGE);
     }
@@ -262,7 +214,7 @@ int command_transcribe(int argc, char **argv)
         return offline_fail("transcribe", &error);
     const struct encoder *encoder = session.model->encoder;
     struct transcript t = {.next_id = 1, .longest_ms = encoder ? encoder->info.max_ms : 0};
-    struct recogniser_config config = {.reply = format == FORMAT_JSON,
+    struct recogniser_config config = {.reply = format == CUE_FORMAT_JSON,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
                                        .min_phones = RECOGNISER_MIN_PHONES,
                                        .sink = on_event,

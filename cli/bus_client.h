@@ -1,0 +1,67 @@
+/* What the commands of the client share: their options, the connection to the bus, calls. */
+#ifndef EARSHOT_CLI_BUS_CLIENT_H
+#define EARSHOT_CLI_BUS_CLIENT_H
+
+#include <dbus/dbus.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BUS_CLIENT_NAME "org.earshot.Earshot1"
+#define BUS_CLIENT_INTERFACE "org.earshot.Earshot1.Assistant"
+
+enum {
+    BUS_CLIENT_OPTIONS_MAX = 12,
+};
+
+struct bus_client_option {
+    const char *name;  /* without the dashes; NULL ends a list */
+    const char *value; /* what help calls its value; NULL: it has none */
+    const char *help;
+};
+
+struct bus_client {
+    const char *command;
+    const char *bus; /* "session", "system" or an address */
+    char **words;    /* what follows the options, ends with NULL */
+    int word_count;
+    const char *given[BUS_CLIENT_OPTIONS_MAX]; /* of the command's options; NULL: was not given */
+    DBusConnection *connection;                /* NULL until something is sent */
+};
+
+/* Connects if that has not happened; false with the error. */
+bool bus_client_connect(struct bus_client *c, DBusError *e);
+void bus_client_finish(struct bus_client *c);
+
+/* Says why on stderr, and frees the error; EXIT_FAILED. */
+int bus_client_fail(const struct bus_client *c, DBusError *e);
+
+/* A call of a method of the daemon's object, to append the arguments to. */
+DBusMessage *bus_client_call(const char *interface, const char *member, DBusMessageIter *args);
+void bus_client_append_string(DBusMessageIter *args, const char *text);
+
+/* Sends and releases the call; the answer, or NULL with the error. */
+DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e);
+
+/* Subscribes to the daemon's signals and to its end; false with the error. */
+bool bus_client_subscribe(struct bus_client *c, DBusError *e);
+
+/* Takes one signal, or NULL once all that came are taken. 0: go on; else the exit code to end with.
+ */
+typedef int bus_client_take(void *user, DBusMessage *m);
+
+/* Calls take with what comes. Returns its exit code; EXIT_FAILED, and says so, when the daemon or
+ * the bus is gone. */
+int bus_client_follow(struct bus_client *c, bus_client_take *take, void *user);
+
+/* Whether it is this signal of the daemon's. */
+bool bus_client_is_signal(DBusMessage *m, const char *member);
+
+/* The variant's number, whatever its type; false: it has none. */
+bool bus_client_number(DBusMessageIter *variant, double *value);
+
+typedef void bus_client_entry(void *user, const char *name, DBusMessageIter *variant);
+
+/* Calls each with the entries of a dictionary a{sv}. */
+void bus_client_each(DBusMessageIter *dictionary, bus_client_entry *each, void *user);
+
+#endif

@@ -1,0 +1,243 @@
+/* The commands that are one call of the daemon. */
+#include "cli/client_commands.h"
+#include "cli/cues.h"
+#include "cli/offline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The D-Bus names and types of the options of `earshot ask`, in their order. */
+static const struct {
+    const char *key;
+    int type;
+    const char *signature;
+} ask_types[] = {
+    {"temperature", DBUS_TYPE_DOUBLE, "d"},
+    {"top_p", DBUS_TYPE_DOUBLE, "d"},
+    {"top_k", DBUS_TYPE_UINT32, "u"},
+    {"presence_penalty", DBUS_TYPE_DOUBLE, "d"},
+    {"frequency_penalty", DBUS_TYPE_DOUBLE, "d"},
+    {"penalty_decay", DBUS_TYPE_DOUBLE, "d"},
+    {"seed", DBUS_TYPE_UINT64, "t"},
+    {"max_tokens", DBUS_TYPE_UINT32, "u"},
+};
+
+const struct bus_client_option client_ask_options[] = {
+    {"temperature", "X", "0 always the likeliest word, 1 as likely as the model says"},
+    {"top-p", "X", "only the likeliest words that together have this probability"},
+    {"top-k", "N", "of those the first N; 0 all"},
+    {"presence-penalty", "X", "against what the answer has already"},
+    {"frequency-penalty", "X", "and again for every time that it has it"},
+    {"penalty-decay", "X", "what such a time counts one word later"},
+    {"seed", "N", "the same seed, the same answer; 0 another one every time"},
+    {"max-tokens", "N", "the longest answer; 0 what the model says"},
+    {NULL},
+};
+
+const struct bus_client_option client_listen_options[] = {
+    {"toggle", NULL, "end the turn that is open, or begin one: for a key that has no release"},
+    {NULL},
+};
+
+enum {
+    ASK_OPTIONS = sizeof ask_types / sizeof *ask_types,
+    LISTEN_TOGGLE = 0,
+    STATE_HEARING = 3,
+};
+
+/* A call without an answer worth printing; takes the call. */
+static int send_call(struct bus_client *c, DBusMessage *call)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    DBusMessage *reply = bus_client_answer(c, call, &e);
+    if (!reply)
+        return bus_client_fail(c, &e);
+    dbus_message_unref(reply);
+    return EXIT_DONE;
+}
+
+static int call_simple(struct bus_client *c, const char *member)
+{
+    DBusMessageIter args;
+    return send_call(c, bus_client_call(BUS_CLIENT_INTERFACE, member, &args));
+}
+
+int client_finish(struct bus_client *c)
+{
+    return call_simple(c, "Finish");
+}
+
+int client_cancel(struct bus_client *c)
+{
+    return call_simple(c, "Cancel");
+}
+
+int client_reset(struct bus_client *c)
+{
+    return call_simple(c, "Reset");
+}
+
+static int set_muted(struct bus_client *c, dbus_bool_t muted)
+{
+    DBusMessageIter args, variant;
+    DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "Set", &args);
+    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
+    bus_client_append_string(&args, "Muted");
+    dbus_message_iter_open_container(&args, DBUS_TYPE_VARIANT, "b", &variant);
+    dbus_message_iter_append_basic(&variant, DBUS_TYPE_BOOLEAN, &muted);
+    dbus_message_iter_close_container(&args, &variant);
+    return send_call(c, call);
+}
+
+int client_mute(struct bus_client *c)
+{
+    return set_muted(c, TRUE);
+}
+
+int client_unmute(struct bus_client *c)
+{
+    return set_muted(c, FALSE);
+}
+
+/* The daemon's state, or 0 with the error. */
+static double get_state(struct bus_client *c, DBusError *e)
+{
+    DBusMessageIter args, variant;
+    double state = 0;
+    DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "Get", &args);
+    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
+    bus_client_append_string(&args, "State");
+    DBusMessage *reply = bus_client_answer(c, call, e);
+    if (!reply)
+        return 0;
+    if (dbus_message_iter_init(reply, &args) &&
+        dbus_message_iter_get_arg_type(&args) == DBUS_TYPE_VARIANT) {
+        dbus_message_iter_recurse(&args, &variant);
+        bus_client_number(&variant, &state);
+    }
+    dbus_message_unref(reply);
+    return state;
+}
+
+int client_listen(struct bus_client *c)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    DBusMessageIter args, empty;
+    if (c->given[LISTEN_TOGGLE]) {
+        double state = get_state(c, &e);
+        if (dbus_error_is_set(&e))
+            return bus_client_fail(c, &e);
+        if (state == STATE_HEARING)
+            return client_finish(c);
+    }
+    DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "Listen", &args);
+    dbus_message_iter_open_container(&args, DBUS_TYPE_ARRAY, "{sv}", &empty);
+    dbus_message_iter_close_container(&args, &empty);
+    DBusMessage *reply = bus_client_answer(c, call, &e);
+    dbus_uint64_t id;
+    if (!reply || !dbus_message_get_args(reply, &e, DBUS_TYPE_UINT64, &id, DBUS_TYPE_INVALID))
+        return bus_client_fail(c, &e);
+    printf("%llu\n", (unsigned long long)id);
+    dbus_message_unref(reply);
+    return EXIT_DONE;
+}
+
+/* The words of the command line, joined by spaces; free it. */
+static char *join_words(const struct bus_client *c)
+{
+    size_t size = 1;
+    for (int i = 0; i < c->word_count; i++)
+        size += strlen(c->words[i]) + 1;
+    char *text = calloc(1, size);
+    for (int i = 0; text && i < c->word_count; i++) {
+        if (i)
+            strcat(text, " ");
+        strcat(text, c->words[i]);
+    }
+    return text;
+}
+
+/* False: that is no number, or none of this type. */
+static bool parse_ask_option(int type, const char *text, DBusBasicValue *value)
+{
+    char *end;
+    errno = 0;
+    if (type == DBUS_TYPE_DOUBLE)
+        value->dbl = strtod(text, &end);
+    else
+        value->u64 = strtoull(text, &end, 10);
+    bool whole = *text >= '0' && *text <= '9';
+    if (end == text || *end || errno || (type != DBUS_TYPE_DOUBLE && !whole))
+        return false;
+    if (type != DBUS_TYPE_UINT32)
+        return true;
+    bool fits = value->u64 <= UINT32_MAX;
+    value->u32 = (dbus_uint32_t)value->u64;
+    return fits;
+}
+
+/* False, and said: an option is not as it should be. */
+static bool append_ask_options(DBusMessageIter *args, const struct bus_client *c)
+{
+    DBusMessageIter array, entry, variant;
+    bool good = true;
+    dbus_message_iter_open_container(args, DBUS_TYPE_ARRAY, "{sv}", &array);
+    for (size_t i = 0; i < ASK_OPTIONS; i++) {
+        DBusBasicValue value;
+        if (!c->given[i])
+            continue;
+        if (!parse_ask_option(ask_types[i].type, c->given[i], &value)) {
+            fprintf(stderr, "earshot ask: --%s %s: not a %s\n", client_ask_options[i].name,
+                    c->given[i], ask_types[i].type == DBUS_TYPE_DOUBLE ? "number" : "whole number");
+            good = false;
+            continue;
+        }
+        dbus_message_iter_open_container(&array, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+        bus_client_append_string(&entry, ask_types[i].key);
+        dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, ask_types[i].signature,
+                                         &variant);
+        dbus_message_iter_append_basic(&variant, ask_types[i].type, &value);
+        dbus_message_iter_close_container(&entry, &variant);
+        dbus_message_iter_close_container(&array, &entry);
+    }
+    dbus_message_iter_close_container(args, &array);
+    return good;
+}
+
+static void print_answer(DBusMessage *reply)
+{
+    DBusMessageIter args;
+    const char *words = "";
+    if (dbus_message_iter_init(reply, &args) &&
+        dbus_message_iter_get_arg_type(&args) == DBUS_TYPE_STRING)
+        dbus_message_iter_get_basic(&args, &words);
+    cue_print_text(words, stdout);
+    putchar('\n');
+}
+
+int client_ask(struct bus_client *c)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    DBusMessageIter args;
+    char *text = join_words(c);
+    if (!text || !dbus_validate_utf8(text, &e)) {
+        free(text);
+        dbus_error_free(&e);
+        fprintf(stderr, "earshot ask: the text is not UTF-8\n");
+        return EXIT_FAILED;
+    }
+    DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "Ask", &args);
+    bus_client_append_string(&args, text);
+    free(text);
+    if (!append_ask_options(&args, c)) {
+        dbus_message_unref(call);
+        return EXIT_USAGE;
+    }
+    DBusMessage *reply = bus_client_answer(c, call, &e);
+    if (!reply)
+        return bus_client_fail(c, &e);
+    print_answer(reply);
+    dbus_message_unref(reply);
+    return EXIT_DONE;
+}

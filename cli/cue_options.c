@@ -1,0 +1,89 @@
+#include "cli/cue_options.h"
+
+#include "cli/offline.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    OPTION_JSON,
+    OPTION_SRT,
+    OPTION_VTT,
+    OPTION_OUTPUT,
+};
+
+int cue_options_read(const struct bus_client *c, struct cue_file *file)
+{
+    bool json = c->given[OPTION_JSON], srt = c->given[OPTION_SRT], vtt = c->given[OPTION_VTT];
+    *file = (struct cue_file){.format = json  ? CUE_FORMAT_JSON
+                                        : srt ? CUE_FORMAT_SRT
+                                        : vtt ? CUE_FORMAT_VTT
+                                              : CUE_FORMAT_TEXT,
+                              .path = c->given[OPTION_OUTPUT]};
+    if (json + srt + vtt > 1) {
+        fprintf(stderr, "earshot %s: --json, --srt and --vtt exclude each other\n", c->command);
+        return EXIT_USAGE;
+    }
+    if (!file->path && file->format == CUE_FORMAT_TEXT)
+        return 0;
+    file->stream = file->path ? fopen(file->path, "wxe") : stdout;
+    if (!file->stream)
+        return cue_file_fail(c->command, file, -errno);
+    cue_print_head(file->format, file->stream);
+    return 0;
+}
+
+void cue_file_close(struct cue_file *file)
+{
+    if (file->path && file->stream)
+        fclose(file->stream);
+    file->stream = NULL;
+}
+
+static int print_json(struct cue_file *file, uint64_t id, cJSON *object)
+{
+    if (!object)
+        return -ENOMEM;
+    cJSON_AddNumberToObject(object, "id", (double)id);
+    return cue_print_object(object, file->stream);
+}
+
+static int pass_on(struct cue_file *file)
+{
+    return fflush(file->stream) ? -errno : 0;
+}
+
+int cue_file_utterance(struct cue_file *file, uint64_t id, int64_t origin_us, int64_t length_us,
+                       const char *text, const char *reply)
+{
+    int64_t start_us = (int64_t)id > origin_us ? (int64_t)id - origin_us : 0;
+    struct cue cue = {start_us, start_us + length_us, text, reply};
+    int rc = 0;
+    file->number++;
+    if (file->format == CUE_FORMAT_JSON) {
+        rc = print_json(file, id, cue_object(&cue));
+    } else if (file->format == CUE_FORMAT_TEXT) {
+        cue_print_text(text, file->stream);
+        fputc('\n', file->stream);
+    } else {
+        cue_print(&cue, file->format, file->number, file->stream);
+    }
+    return rc ? rc : pass_on(file);
+}
+
+int cue_file_reply(struct cue_file *file, uint64_t id, const char *reply)
+{
+    if (file->format != CUE_FORMAT_JSON)
+        return 0;
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "reply", reply);
+    int rc = print_json(file, id, object);
+    return rc ? rc : pass_on(file);
+}
+
+int cue_file_fail(const char *command, const struct cue_file *file, int code)
+{
+    fprintf(stderr, "earshot %s: %s: %s\n", command, file->path ? file->path : "the output",
+            strerror(-code));
+    return EXIT_FAILED;
+}

@@ -1,0 +1,44 @@
+/* The options of the commands that write what was said into a file: --json, --srt, --vtt, --output.
+ *
+ * An utterance's id is the time when it began to be heard, in microseconds since 1970
+ * (docs/dbus.md); its place in a file is that time less an origin.
+ */
+#ifndef EARSHOT_CLI_CUE_OPTIONS_H
+#define EARSHOT_CLI_CUE_OPTIONS_H
+
+#include "cli/bus_client.h"
+#include "cli/cues.h"
+
+/* The first options of a command, in this order. */
+#define CUE_OPTIONS                                                                                \
+    {"json", NULL, "an object a line: id, start_ms, end_ms, text, reply"},                         \
+        {"srt", NULL, "SubRip"}, {"vtt", NULL, "WebVTT"},                                          \
+    {                                                                                              \
+        "output", "FILE", "into a file, which must not exist, instead of the standard output"      \
+    }
+
+enum {
+    CUE_OPTIONS_COUNT = 4,
+};
+
+struct cue_file {
+    enum cue_format format;
+    FILE *stream;     /* NULL: no options were given; stdout, or a file of its own */
+    const char *path; /* NULL: stdout */
+    unsigned number;  /* cues written */
+};
+
+/* Opens what the options ask for. 0, or an exit code, said. */
+int cue_options_read(const struct bus_client *c, struct cue_file *file);
+void cue_file_close(struct cue_file *file);
+
+/* One utterance, on its way at once. reply may be NULL. 0 or -errno. */
+int cue_file_utterance(struct cue_file *file, uint64_t id, int64_t origin_us, int64_t length_us,
+                       const char *text, const char *reply);
+/* A reply that comes after its utterance; cues have none. 0 or -errno. */
+int cue_file_reply(struct cue_file *file, uint64_t id, const char *reply);
+
+/* Says on stderr that the file could not be written; EXIT_FAILED. */
+int cue_file_fail(const char *command, const struct cue_file *file, int code);
+
+#endif

@@ -1,0 +1,37 @@
+/* Utterances as text, JSON, SubRip or WebVTT, for whatever has them: a file, the daemon. */
+#ifndef EARSHOT_CLI_CUES_H
+#define EARSHOT_CLI_CUES_H
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum cue_format {
+    CUE_FORMAT_TEXT, /* a line each */
+    CUE_FORMAT_JSON, /* an object a line */
+    CUE_FORMAT_SRT,
+    CUE_FORMAT_VTT,
+};
+
+struct cue {
+    int64_t start_us, end_us;
+    const char *text;
+    const char *reply; /* NULL: none */
+};
+
+/* A text on one line, whatever it holds: control characters become spaces. */
+void cue_print_text(const char *text, FILE *out);
+
+/* What a file of the format begins with. */
+void cue_print_head(enum cue_format format, FILE *out);
+
+/* The cue in SRT or VTT; number counts from 1. */
+void cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out);
+
+/* {"start_ms", "end_ms", "text", "reply"}, owned by the caller; NULL: out of memory. */
+cJSON *cue_object(const struct cue *cue);
+
+/* The object on a line; deletes it. 0 or -ENOMEM. */
+int cue_print_object(cJSON *object, FILE *out);
+
+#endif

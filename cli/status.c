@@ -1,0 +1,171 @@
+/* earshot status: what the daemon does, once or as it changes. */
+#include "cli/client_commands.h"
+#include "cli/cues.h"
+#include "cli/offline.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    OPTION_WATCH,
+    FIELD_MAX = 256,
+};
+
+const struct bus_client_option client_status_options[] = {
+    {"watch", NULL, "a line whenever something changes; a terminal sees the one line change"},
+    {NULL},
+};
+
+static const char *state_name(double state)
+{
+    static const char *const names[] = {
+        "unknown", "loading", "idle", "hearing", "thinking", "muted", "failed: no capture device"};
+    return state >= 0 && state < sizeof names / sizeof *names ? names[(size_t)state] : names[0];
+}
+
+/* The property as text; false: of a type that has none. */
+static bool value_text(const char *name, DBusMessageIter *variant, char *text, size_t capacity)
+{
+    int type = dbus_message_iter_get_arg_type(variant);
+    DBusBasicValue value;
+    double number;
+    if (type == DBUS_TYPE_STRING || type == DBUS_TYPE_BOOLEAN) {
+        dbus_message_iter_get_basic(variant, &value);
+        snprintf(text, capacity, "%s",
+                 type == DBUS_TYPE_STRING ? value.str
+                 : value.bool_val         ? "yes"
+                                          : "no");
+        return true;
+    }
+    if (!bus_client_number(variant, &number))
+        return false;
+    if (strcmp(name, "State") == 0)
+        snprintf(text, capacity, "%s", state_name(number));
+    else
+        snprintf(text, capacity, "%g", number);
+    return true;
+}
+
+/* Calls each with the daemon's properties; false with the error. */
+static bool get_properties(struct bus_client *c, bus_client_entry *each, void *user, DBusError *e)
+{
+    DBusMessageIter args;
+    DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "GetAll", &args);
+    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
+    DBusMessage *reply = bus_client_answer(c, call, e);
+    if (!reply)
+        return false;
+    bool good = dbus_message_has_signature(reply, "a{sv}");
+    if (!good)
+        dbus_set_error(e, DBUS_ERROR_FAILED, "a strange answer");
+    else if (dbus_message_iter_init(reply, &args))
+        bus_client_each(&args, each, user);
+    dbus_message_unref(reply);
+    return good;
+}
+
+static void print_property(void *user, const char *name, DBusMessageIter *variant)
+{
+    (void)user;
+    char text[FIELD_MAX];
+    if (!value_text(name, variant, text, sizeof text))
+        return;
+    printf("%-8s ", name);
+    cue_print_text(text, stdout);
+    putchar('\n');
+}
+
+/* What a line of --watch tells. */
+struct watch {
+    bool terminal;
+    bool changed;
+    char state[FIELD_MAX], device[FIELD_MAX], mode[FIELD_MAX];
+    double compute_ms; /* of the last text; below 0: none yet */
+    double lost;       /* samples at 16 kHz, since the watch began */
+};
+
+static void watch_property(void *user, const char *name, DBusMessageIter *variant)
+{
+    struct watch *w = user;
+    if (strcmp(name, "State") == 0)
+        value_text(name, variant, w->state, sizeof w->state);
+    else if (strcmp(name, "Device") == 0)
+        value_text(name, variant, w->device, sizeof w->device);
+    else if (strcmp(name, "Mode") == 0)
+        value_text(name, variant, w->mode, sizeof w->mode);
+    w->changed = true;
+}
+
+static void watch_detail(void *user, const char *name, DBusMessageIter *variant)
+{
+    struct watch *w = user;
+    if (strcmp(name, "compute_ms") == 0)
+        w->changed = bus_client_number(variant, &w->compute_ms);
+}
+
+static void print_watch(struct watch *w)
+{
+    if (w->terminal)
+        fputs("\r\033[K", stdout);
+    printf("%s  device ", w->state);
+    cue_print_text(*w->device ? w->device : "none", stdout);
+    printf("  mode %s", w->mode);
+    if (w->compute_ms >= 0)
+        printf("  last text after %.1f ms", w->compute_ms);
+    if (w->lost > 0)
+        printf("  lost %.2f s", w->lost / 16000);
+    if (!w->terminal)
+        putchar('\n');
+    fflush(stdout);
+}
+
+/* The dictionary among the arguments of a signal. */
+static void each_detail(DBusMessage *m, bus_client_entry *each, void *user)
+{
+    DBusMessageIter args;
+    if (!dbus_message_iter_init(m, &args))
+        return;
+    do {
+        if (dbus_message_iter_get_arg_type(&args) == DBUS_TYPE_ARRAY &&
+            dbus_message_iter_get_element_type(&args) == DBUS_TYPE_DICT_ENTRY)
+            bus_client_each(&args, each, user);
+    } while (dbus_message_iter_next(&args));
+}
+
+static int take(void *user, DBusMessage *m)
+{
+    struct watch *w = user;
+    dbus_uint64_t samples;
+    if (!m) {
+        if (w->changed)
+            print_watch(w);
+        w->changed = false;
+    } else if (dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged")) {
+        each_detail(m, watch_property, w);
+    } else if (bus_client_is_signal(m, "UtteranceCompleted")) {
+        each_detail(m, watch_detail, w);
+    } else if (bus_client_is_signal(m, "AudioLost") &&
+               dbus_message_get_args(m, NULL, DBUS_TYPE_UINT64, &samples, DBUS_TYPE_INVALID)) {
+        w->lost += (double)samples;
+        w->changed = true;
+    }
+    return 0;
+}
+
+static int watch(struct bus_client *c)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    struct watch w = {.terminal = isatty(STDOUT_FILENO), .compute_ms = -1};
+    if (!bus_client_subscribe(c, &e) || !get_properties(c, watch_property, &w, &e))
+        return bus_client_fail(c, &e);
+    return bus_client_follow(c, take, &w);
+}
+
+int client_status(struct bus_client *c)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    if (c->given[OPTION_WATCH])
+        return watch(c);
+    return get_properties(c, print_property, NULL, &e) ? EXIT_DONE : bus_client_fail(c, &e);
+}

@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+"""What `earshot` makes of the daemon's words: files of cues, the history, a status that is watched."""
+import json
+import os
+import pathlib
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import support.daemon as support  # noqa: E402
+from support.daemon import *  # noqa: E402,F403
+
+CUE = re.compile(r"(\d+)\n(\d\d):(\d\d):(\d\d)[.,](\d{3}) --> (\d\d):(\d\d):(\d\d)[.,](\d{3})\n(.*)\n\n")
+
+
+def muted_daemon():
+    """One that says nothing until it is unmuted."""
+    d = Daemon("--config", config("[audio]\nmuted = yes\n"))
+    d.reaches(MUTED)
+    return d
+
+
+def follow(*args, out=subprocess.PIPE):
+    return subprocess.Popen([EARSHOT, *map(str, args)], stdout=out, stderr=subprocess.PIPE, text=True,
+                            errors="replace", env=environment())
+
+
+def subscribers():
+    """The names on the bus that are nobody's but a connection's."""
+    return sum(name.startswith(":") for name in support.BUS.connection.list_names())
+
+
+def seconds(parts):
+    hours, minutes, whole, thousandth = map(int, parts)
+    return 3600 * hours + 60 * minutes + whole + thousandth / 1000
+
+
+def cues(text):
+    """[(number, start, end, text)] of SubRip or of WebVTT's body."""
+    found = [m.groups() for m in CUE.finditer(text)]
+    return [(int(g[0]), seconds(g[1:5]), seconds(g[5:9]), g[9]) for g in found]
+
+
+def files():
+    d = muted_daemon()
+    before = subscribers()
+    followers = {format: follow("captions", f"--{format}", "--output", WORK / f"live.{format}")
+                 for format in ("srt", "vtt", "json")}
+    followers["plain"] = follow("captions", "--output", WORK / "live.plain")
+    followers["piped"] = follow("captions", "--srt")
+    check("five clients are there", wait_until(lambda: subscribers() == before + 5))
+    pause(0.5)
+    d.set("Muted", False)
+    d.completes(3)
+    said = [(args[0], str(args[1]), args[2]) for args in d.of("UtteranceCompleted") if args[1]]
+    pause(0.3)
+    history = {format: earshot("history", f"--{format}") for format in ("srt", "vtt", "json")}
+    lines = earshot("history").stdout.splitlines()
+    last = earshot("history", "--limit", 1).stdout.splitlines()
+    again = earshot("history", "--srt", "--output", WORK / "live.srt")
+    absent = earshot("history", "--srt", "--output", "/nonexistent/x.srt")
+    full = earshot("history", "--json", "--output", "/dev/full")
+    d.stop()
+    printed = {name: f.communicate(timeout=10)[0] for name, f in followers.items()}
+    written = {name: (WORK / f"live.{name}").read_text(errors="replace")
+               for name in ("srt", "vtt", "json", "plain")}
+
+    texts = [letters(text) for _, text, _ in said]
+    lengths = [(details["end_us"] - details["start_us"]) / 1e6 for _, _, details in said]
+    check("a file beside the captions leaves them as they are",
+          [letters(x) for x in printed["srt"].split("\n")[:-1]] == texts, printed["srt"])
+    check("a plain file has a line each", [letters(x) for x in written["plain"].split("\n")[:-1]] == texts)
+    check("--srt without a file goes to the output", len(cues(printed["piped"])) == len(said), printed)
+    check("WebVTT says what it is", written["vtt"].startswith("WEBVTT\n\n"), written["vtt"][:20])
+    for name, text in (("srt", written["srt"]), ("vtt", written["vtt"].removeprefix("WEBVTT\n\n")),
+                       ("history --srt", history["srt"].stdout),
+                       ("history --vtt", history["vtt"].stdout.removeprefix("WEBVTT\n\n"))):
+        got = cues(text)
+        check(f"{name}: a numbered cue an utterance, and nothing else",
+              [c[0] for c in got] == list(range(1, len(said) + 1))
+              and [letters(c[3]) for c in got] == texts and not CUE.sub("", text), text)
+        check(f"{name}: as long as it was said", all(
+            abs(c[2] - c[1] - length) < 0.0021 for c, length in zip(got, lengths)), text)
+        check(f"{name}: in the order of time", all(a[1] < b[1] for a, b in zip(got, got[1:])), text)
+    check("a history begins with its first utterance", cues(history["srt"].stdout)[0][1] == 0)
+    for name, text in (("captions", written["json"]), ("history", history["json"].stdout)):
+        objects = [json.loads(line) for line in text.splitlines()]
+        check(f"{name} --json: an object each", [o["id"] for o in objects] == [s[0] for s in said]
+              and [letters(o["text"]) for o in objects] == texts, text)
+    check("history tells the time of each", [letters(line[21:]) for line in lines] == texts
+          and all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in lines), lines)
+    check("--limit gives the last", last == lines[-1:], last)
+    check("a file that is there is left alone, and named", again.returncode == 1
+          and "live.srt" in again.stderr and (WORK / "live.srt").read_text() == written["srt"], again)
+    for got, culprit in ((absent, "/nonexistent/x.srt"), (full, "/dev/full")):
+        check(f"{culprit} is named", got.returncode == 1 and culprit in got.stderr, got)
+
+
+def usage():
+    for args in (["captions", "--srt", "--vtt"], ["history", "--limit", "0"], ["history", "--limit", "x"],
+                 ["captions", "--output"], ["captions", "--seed", "1"], ["devices", "--bus", "session"],
+                 ["history", "one"]):
+        got = earshot(*args)
+        check(f"earshot {' '.join(args)} is a usage error that says why", got.returncode == 2 and got.stderr,
+              got)
+    for command in ("captions", "history", "status", "listen", "mute"):
+        got = earshot(command, "--help")
+        check(f"earshot {command} --help", got.returncode == 0 and "--bus" in got.stdout, got)
+
+
+def watched():
+    d = muted_daemon()
+    piped = follow("status", "--watch")
+    ours, theirs = pty.openpty()
+    shown = follow("status", "--watch", out=theirs)
+    os.close(theirs)
+    first = piped.stdout.readline()
+    check("a watched status begins with the state", first.startswith("muted  device none  mode captions"),
+          first)
+    pause(0.5)
+    d.set("Muted", False)
+    d.completes(3)
+    check("the daemon is idle again", d.reaches(IDLE))
+    pause(0.3)
+    screen = os.read(ours, 65536).decode(errors="replace")
+    d.stop()
+    rest, error = piped.communicate(timeout=10)
+    states = [line.split()[0] for line in rest.splitlines()]
+    check("every state has its line", "hearing" in states and states[-1] in ("idle", "thinking"), rest)
+    check("the lines tell the device and the delay of the text", "device file:" in rest
+          and re.search(r"last text after \d+\.\d ms", rest.splitlines()[-1]), rest)
+    check("it ends with the daemon", piped.returncode == 1 and "gone" in error, error)
+    check("a terminal sees one line change", screen.count("\r\x1b[K") > 3 and "\n" not in screen,
+          repr(screen))
+    shown.wait(timeout=10)
+    os.close(ours)
+
+
+def toggled():
+    d = Daemon(source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    got = earshot("listen", "--toggle")
+    check("a first toggle begins a turn", got.returncode == 0 and d.reaches(HEARING, 10)
+          and got.stdout.strip().isdigit(), got)
+    got = earshot("listen", "--toggle")
+    check("a second one ends it", got.returncode == 0 and not got.stdout and d.completes(1, 10), got)
+    d.stop()
+
+
+def interrupted():
+    """A file is whole whenever the command is."""
+    d = muted_daemon()
+    before = subscribers()
+    live = follow("captions", "--vtt", "--output", WORK / "cut.vtt")
+    wait_until(lambda: subscribers() == before + 1)
+    pause(0.3)
+    d.set("Muted", False)
+    check("an utterance is written as soon as it is complete", d.completes(1) and wait_until(
+        lambda: (WORK / "cut.vtt").read_text(errors="replace").endswith("\n\n")
+        and "-->" in (WORK / "cut.vtt").read_text(errors="replace"), 10))
+    live.send_signal(signal.SIGINT)
+    live.communicate(timeout=10)
+    d.stop()
+
+
+run(usage, files, watched, toggled, interrupted)
