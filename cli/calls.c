@@ -78,6 +78,25 @@ int client_reset(struct bus_client *c)
     return call_simple(c, "Reset");
 }
 
+/* Prints the keys whose change waits for the daemon's next start. */
+int client_reload(struct bus_client *c)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    DBusMessageIter args;
+    char **keys;
+    int count;
+    DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "Reload", &args);
+    DBusMessage *reply = bus_client_answer(c, call, &e);
+    if (!reply || !dbus_message_get_args(reply, &e, DBUS_TYPE_ARRAY, DBUS_TYPE_STRING, &keys,
+                                         &count, DBUS_TYPE_INVALID))
+        return bus_client_fail(c, &e);
+    for (int i = 0; i < count; i++)
+        printf("%s waits for the next start\n", keys[i]);
+    dbus_free_string_array(keys);
+    dbus_message_unref(reply);
+    return EXIT_DONE;
+}
+
 static int set_muted(struct bus_client *c, dbus_bool_t muted)
 {
     DBusMessageIter args, variant;

@@ -25,6 +25,7 @@ static const struct command {
     {"mute", "", "close the microphone", 0, 0, client_mute},
     {"unmute", "", "open it again", 0, 0, client_unmute},
     {"reset", "", "forget the conversation", 0, 0, client_reset},
+    {"reload", "", "read the configuration again", 0, 0, client_reload},
     {"devices", "", "the microphones that there are", 0, 0, client_devices, .local = true},
 };
 

@@ -150,6 +150,21 @@ def toggled():
     d.stop()
 
 
+def reloaded():
+    path = config("[text]\nhistory = 10\n")
+    d = Daemon("--config", path, source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    config("[text]\nhistory = 20\npartial_ms = 600\n")
+    got = earshot("reload")
+    check("what waits for the next start is told", got.returncode == 0
+          and got.stdout == "text.history waits for the next start\n", got)
+    config("[text]\nhistory = many\n")
+    got = earshot("reload")
+    check("a configuration that is wrong is refused, with its line", got.returncode == 1
+          and f"{path}:2" in got.stderr and "many" in got.stderr, got)
+    d.stop()
+
+
 def interrupted():
     """A file is whole whenever the command is."""
     d = muted_daemon()
@@ -166,4 +181,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, files, watched, toggled, interrupted)
+run(usage, files, watched, toggled, reloaded, interrupted)

@@ -41,7 +41,8 @@ for file in bin/earshot bin/earshotd lib/systemd/user/earshot.service lib/system
     lib/sysusers.d/earshot.conf share/dbus-1/services/org.earshot.Earshot1.service \
     share/dbus-1/system-services/org.earshot.Earshot1.service share/dbus-1/system.d/org.earshot.Earshot1.conf \
     share/dbus-1/interfaces/org.earshot.Earshot1.Assistant.xml share/earshot/earshot-en-tiny.gguf \
-    share/doc/earshot/copyright share/doc/earshot/LICENSE; do
+    share/man/man1/earshot.1 share/man/man5/earshot.conf.5 share/man/man8/earshotd.8 \
+    share/bash-completion/completions/earshot share/doc/earshot/copyright share/doc/earshot/LICENSE; do
     [ -f "$root/usr/$file" ] || fail "no /usr/$file"
 done
 grep -qx 'ExecStart=/usr/bin/earshotd' "$root/usr/lib/systemd/user/earshot.service" || fail "another program"

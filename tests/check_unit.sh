@@ -8,11 +8,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export XDG_RUNTIME_DIR=$work
 
-# verify wants the program to be there: the built one stands in for the installed one, and daemon
+# verify wants the programs to be there: the built ones stand in for the installed ones, and daemon
 # for the user that sysusers.d makes.
 for manager in user system; do
     mkdir "$work/$manager"
-    sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/daemon/earshotd|" -e 's|^User=earshot|User=daemon|' \
+    sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/daemon/earshotd|" \
+        -e "s|^ExecReload=[^ ]*|ExecReload=$build/cli/earshot|" -e 's|^User=earshot|User=daemon|' \
         "$build/systemd/$manager/earshot.service" > "$work/$manager/earshot.service"
     systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot.service"
 done

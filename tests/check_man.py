@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""The manual pages are well formed, and tell every command, option, key and member that there is."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+EARSHOT, EARSHOTD = BUILD / "cli" / "earshot", BUILD / "daemon" / "earshotd"
+PAGES = {"earshot.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot.conf.5": BUILD / "man",
+         "org.earshot.Earshot1.5": BUILD / "man"}
+failures = 0
+
+
+def check(what, holds, detail=""):
+    global failures
+    print(f"{'ok' if holds else 'FAILED'}: {what} {detail if not holds else ''}".rstrip(), flush=True)
+    failures += not holds
+
+
+def said(*command):
+    got = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60)
+    return got.stdout + got.stderr
+
+
+def long_options(text):
+    return set(re.findall(r"--([a-z][a-z-]*)", text))
+
+
+def page_options(text):
+    return set(re.findall(r"Fl Fl ([a-z][a-z-]*)", text))
+
+
+def form():
+    readers = [("groff", "-ww", "-b", "-mandoc", "-Tutf8", "-z"), ("mandoc", "-Tlint", "-W", "warning")]
+    for reader in readers:
+        if not shutil.which(reader[0]):
+            print(f"skipped: no {reader[0]} here")
+            continue
+        for page, folder in PAGES.items():
+            got = said(*reader, folder / page)
+            check(f"{reader[0]} has nothing to say of {page}", not got, got)
+
+
+def commands():
+    """earshot(1): a subsection a command, with its options; some options belong to many of them."""
+    page = (ROOT / "man" / "earshot.1").read_text()
+    sections = {text.split()[0]: text for text in page.split("\n.Ss ")[1:]}
+    told = re.findall(r"^  earshot ([a-z]+) ", said(EARSHOT, "--help"), re.MULTILINE)
+    check("earshot(1) tells the commands", set(sections) == set(told), set(sections) ^ set(told))
+    for command in told:
+        real = long_options(said(EARSHOT, command, "--help")) - {"help", "bus"}
+        page_has = page_options(sections[command].split("\n.Sh ")[0])
+        check(f"earshot(1) tells the options of {command}", page_has == real, page_has ^ real)
+
+
+def daemon():
+    page = (ROOT / "man" / "earshotd.8").read_text()
+    real = long_options(said(EARSHOTD, "--help"))
+    check("earshotd(8) tells the options", page_options(page) == real, page_options(page) ^ real)
+
+
+def configuration():
+    page = (BUILD / "man" / "earshot.conf.5").read_text()
+    real = re.findall(r"^#([a-z_]+) =", said(EARSHOTD, "--print-defaults"), re.MULTILINE)
+    check("earshot.conf(5) tells the keys", re.findall(r"^\.It Cm ([a-z_]+)", page, re.MULTILINE) == real)
+
+
+def interface():
+    page = (BUILD / "man" / "org.earshot.Earshot1.5").read_text()
+    for path in sorted((ROOT / "config").glob("org.earshot.*.xml")):
+        for member in ElementTree.parse(path).getroot().find("interface"):
+            name = member.get("name")
+            check(f"org.earshot.Earshot1(5) tells of {name}", re.search(rf"\b{name}\b", page))
+
+
+for part in (form, commands, daemon, configuration, interface):
+    part()
+sys.exit(1 if failures else 0)
