@@ -4,14 +4,13 @@
 #include "daemon/assistant_private.h"
 #include "daemon/places.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
-const char *assistant_state_name(enum assistant_state state)
+static const char *state_name(enum assistant_state state)
 {
     static const char *const names[] = {"unknown",  "loading", "idle",  "hearing",
                                         "thinking", "muted",   "failed"};
@@ -39,25 +38,14 @@ void assistant_update_state(struct assistant *a)
     if (state == a->state)
         return;
     a->state = state;
-    sd_notifyf(0, "STATUS=%s", assistant_state_name(state));
+    if (a->settings)
+        sd_notifyf(0, "STATUS=%s", state_name(state));
     interface_changed(&a->object, ASSISTANT_INTERFACE, "State");
 }
 
-void assistant_append_entry(DBusMessageIter *dictionary, const char *key, int type,
-                            const char *signature, const void *value)
+static DBusMessage *new_signal(struct assistant *a, const char *member, DBusMessageIter *out)
 {
-    DBusMessageIter entry, variant;
-    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
-    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
-    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, signature, &variant);
-    dbus_message_iter_append_basic(&variant, type, value);
-    dbus_message_iter_close_container(&entry, &variant);
-    dbus_message_iter_close_container(dictionary, &entry);
-}
-
-static DBusMessage *new_signal(const char *member, DBusMessageIter *out)
-{
-    DBusMessage *m = dbus_message_new_signal(ASSISTANT_PATH, ASSISTANT_INTERFACE, member);
+    DBusMessage *m = dbus_message_new_signal(a->path, ASSISTANT_INTERFACE, member);
     if (m)
         dbus_message_iter_init_append(m, out);
     return m;
@@ -71,22 +59,22 @@ static void append_details(DBusMessageIter *out, const struct event *e, bool tim
     dbus_bool_t yes = TRUE;
     dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
     if (timed)
-        assistant_append_entry(&dictionary, "start_us", DBUS_TYPE_INT64, "x", &e->start_us);
+        interface_append_entry(&dictionary, "start_us", DBUS_TYPE_INT64, "x", &e->start_us);
     if (timed && e->type != EVENT_UTTERANCE_STARTED)
-        assistant_append_entry(&dictionary, "end_us", DBUS_TYPE_INT64, "x", &e->end_us);
+        interface_append_entry(&dictionary, "end_us", DBUS_TYPE_INT64, "x", &e->end_us);
     if (e->type != EVENT_UTTERANCE_STARTED)
-        assistant_append_entry(&dictionary, "compute_ms", DBUS_TYPE_DOUBLE, "d", &compute_ms);
+        interface_append_entry(&dictionary, "compute_ms", DBUS_TYPE_DOUBLE, "d", &compute_ms);
     if (e->type == EVENT_UTTERANCE_COMPLETED)
-        assistant_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
+        interface_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
     if (cancelled)
-        assistant_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
+        interface_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
     dbus_message_iter_close_container(out, &dictionary);
 }
 
 static void signal_started(struct assistant *a, const struct event *e)
 {
     DBusMessageIter out;
-    DBusMessage *m = new_signal("UtteranceStarted", &out);
+    DBusMessage *m = new_signal(a, "UtteranceStarted", &out);
     if (m) {
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
         append_details(&out, e, true, false);
@@ -98,7 +86,7 @@ static void signal_update(struct assistant *a, const struct event *e)
 {
     bool utterance = e->type == EVENT_UTTERANCE_UPDATED;
     DBusMessageIter out;
-    DBusMessage *m = new_signal(utterance ? "UtteranceUpdated" : "ReplyUpdated", &out);
+    DBusMessage *m = new_signal(a, utterance ? "UtteranceUpdated" : "ReplyUpdated", &out);
     if (m) {
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT32, &e->seq);
@@ -113,7 +101,7 @@ static void signal_completed(struct assistant *a, const struct event *e, const c
                              bool cancelled)
 {
     DBusMessageIter out;
-    DBusMessage *m = new_signal(member, &out);
+    DBusMessage *m = new_signal(a, member, &out);
     if (m) {
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
         bus_append_text(&out, cancelled ? "" : e->text);
@@ -190,17 +178,24 @@ static void take_event(struct assistant *a, const struct event *e)
     }
 }
 
-static void take_loaded(struct assistant *a, const struct engine_message *m)
+void assistant_loaded(struct assistant *a, const char *model, bool can_reply)
 {
     a->loaded = true;
-    a->can_reply = m->value;
-    snprintf(a->model, sizeof a->model, "%.63s", m->event.text);
+    a->can_reply = can_reply;
+    snprintf(a->model, sizeof a->model, "%.63s", model);
     interface_changed(&a->object, ASSISTANT_INTERFACE, "Model");
     if (a->assistant_mode && !a->can_reply) {
         log_warning("the model has no replies: the mode is captions");
         a->assistant_mode = false;
         interface_changed(&a->object, ASSISTANT_INTERFACE, "Mode");
     }
+    assistant_update_state(a);
+}
+
+void assistant_failed(struct assistant *a)
+{
+    a->failed = true;
+    assistant_update_state(a);
 }
 
 static void take_source(struct assistant *a, const struct engine_message *m)
@@ -216,7 +211,7 @@ static void take_source(struct assistant *a, const struct engine_message *m)
 static void take_lost(struct assistant *a, uint64_t samples)
 {
     DBusMessageIter out;
-    DBusMessage *m = new_signal("AudioLost", &out);
+    DBusMessage *m = new_signal(a, "AudioLost", &out);
     if (m)
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &samples);
     bus_send(a->bus, m);
@@ -256,18 +251,9 @@ static void take_result(struct assistant *a, const struct engine_message *m)
     }
 }
 
-static void take_message(struct assistant *a, const struct engine_message *m)
+void assistant_take(struct assistant *a, const struct engine_message *m)
 {
     switch (m->type) {
-    case ENGINE_LOADED:
-        take_loaded(a, m);
-        break;
-    case ENGINE_FAILED:
-        log_error("%s", m->event.text);
-        a->failed = true;
-        assistant_update_state(a);
-        loop_stop(a->loop, 1);
-        break;
     case ENGINE_EVENT:
         take_event(a, &m->event);
         break;
@@ -283,22 +269,14 @@ static void take_message(struct assistant *a, const struct engine_message *m)
     case ENGINE_LOST:
         take_lost(a, (uint64_t)m->value);
         break;
+    case ENGINE_LOADED:
+    case ENGINE_FAILED:
     case ENGINE_STOPPED:
-        loop_stop(a->loop, 0);
+    case ENGINE_OPENED:
+    case ENGINE_CLOSED:
         break;
     }
     assistant_update_state(a);
-}
-
-static void engine_ready(void *user, short events)
-{
-    (void)events;
-    struct assistant *a = user;
-    uint64_t count;
-    ssize_t n = read(engine_fd(a->engine), &count, sizeof count);
-    (void)n;
-    while (engine_poll(a->engine, &a->message))
-        take_message(a, &a->message);
 }
 
 int assistant_pass_on(struct assistant *a, DBusMessage *call, const struct engine_request *request)
@@ -311,7 +289,7 @@ int assistant_pass_on(struct assistant *a, DBusMessage *call, const struct engin
         return -EBUSY;
     p->request = *request;
     p->request.number = ++a->last_number;
-    int rc = engine_request(a->engine, &p->request);
+    int rc = ear_request(a->ear, &p->request);
     if (rc)
         return rc;
     p->call = call ? dbus_message_ref(call) : NULL;
@@ -351,9 +329,19 @@ static int open_history(struct assistant *a, const struct config *config, struct
     return rc;
 }
 
+static void describe(struct assistant *a, const struct assistant_options *options)
+{
+    size_t count = 0;
+    snprintf(a->path, sizeof a->path, "%s", options->path);
+    a->parts[count++] = (struct interface_part){&assistant_interface, a};
+    for (const struct interface_part *p = options->more; p && p->interface; p++)
+        a->parts[count++] = *p;
+    assert(count < ASSISTANT_PARTS);
+    a->object = (struct interface_object){.bus = a->bus, .path = a->path, .parts = a->parts};
+}
+
 int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
-                     const struct config *config, const struct settings *settings,
-                     struct error *error)
+                     const struct assistant_options *options, struct error *error)
 {
     struct assistant *a = calloc(1, sizeof *a);
     if (!a)
@@ -361,14 +349,14 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->loop = loop;
     a->bus = bus;
     a->state = ASSISTANT_LOADING;
-    a->muted = config->muted;
-    a->settings = settings;
-    a->started = a->config = *config;
-    a->assistant_mode = strcmp(config->mode, "assistant") == 0;
-    a->object = (struct interface_object){bus, ASSISTANT_PATH, assistant_interfaces, a};
+    a->muted = options->config->muted;
+    a->settings = options->settings;
+    a->started = a->config = *options->config;
+    a->assistant_mode = strcmp(a->config.mode, "assistant") == 0;
+    describe(a, options);
     a->bus_watch = (struct bus_watch){.lost = bus_lost, .user = a};
     bus_watch(bus, &a->bus_watch);
-    int rc = open_history(a, config, error);
+    int rc = open_history(a, &a->config, error);
     if (!rc && (update_init(&a->utterance_update, a) || update_init(&a->reply_update, a) ||
                 interface_export(&a->object)))
         rc = error_set(error, -ENOMEM, "the D-Bus object: out of memory");
@@ -392,7 +380,6 @@ void assistant_destroy(struct assistant *a)
     }
     bus_unwatch(a->bus, &a->bus_watch);
     interface_unexport(&a->object);
-    loop_remove_fd(a->engine_fd);
     loop_remove_timer(a->utterance_update.timer);
     loop_remove_timer(a->reply_update.timer);
     history_file_close(a->history_file);
@@ -406,9 +393,17 @@ uint64_t assistant_last_id(const struct assistant *a)
     return count ? history_at(a->history, count - 1)->id : 0;
 }
 
-int assistant_attach(struct assistant *a, struct engine *engine)
+const struct config *assistant_config(const struct assistant *a)
 {
-    a->engine = engine;
-    a->engine_fd = loop_add_fd(a->loop, engine_fd(engine), POLLIN, engine_ready, a);
-    return a->engine_fd ? 0 : -ENOMEM;
+    return &a->config;
+}
+
+const struct interface_object *assistant_object(const struct assistant *a)
+{
+    return &a->object;
+}
+
+void assistant_attach(struct assistant *a, struct ear *ear)
+{
+    a->ear = ear;
 }

@@ -1,4 +1,4 @@
-/* org.earshot.Earshot1.Assistant: turns calls into engine requests and engine messages into
+/* org.earshot.Earshot1.Assistant, for one ear: turns calls into requests, and messages into
  * replies, signals and properties. docs/dbus.md describes the interface. Main thread only.
  */
 #ifndef EARSHOT_DAEMON_ASSISTANT_H
@@ -7,12 +7,12 @@
 #include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/engine.h"
+#include "daemon/interface.h"
 #include "daemon/settings.h"
 
 #define ASSISTANT_BUS_NAME "org.earshot.Earshot1"
 #define ASSISTANT_PATH "/org/earshot/Earshot1"
 #define ASSISTANT_INTERFACE "org.earshot.Earshot1.Assistant"
-#define STREAMS_INTERFACE "org.earshot.Earshot1.Streams"
 
 enum assistant_state {
     ASSISTANT_UNKNOWN,
@@ -26,27 +26,34 @@ enum assistant_state {
 
 struct assistant;
 
-/* Exports the object; the loop stops when the engine has stopped or failed (status 1). settings:
- * where config came from, for Reload; must outlive the result. 0 or -errno. */
-int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
-                     const struct config *config, const struct settings *settings,
-                     struct error *error);
-void assistant_destroy(struct assistant *a);
+struct assistant_options {
+    const char *path;                /* of the object */
+    const struct config *config;     /* copied */
+    const struct settings *settings; /* where it came from, for Reload, not owned; NULL: a stream */
+    const struct interface_part *more; /* of the object, ends with a NULL interface; NULL: none */
+};
 
+/* Exports the object. 0 or -errno. */
+int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
+                     const struct assistant_options *options, struct error *error);
+void assistant_destroy(struct assistant *a); /* answers the calls that wait */
+
+/* Its ear, which is not owned and has the assistant for its user. */
+void assistant_attach(struct assistant *a, struct ear *ear);
 /* Of the newest utterance in the history; 0: none. */
 uint64_t assistant_last_id(const struct assistant *a);
+const struct config *assistant_config(const struct assistant *a); /* as last read */
+const struct interface_object *assistant_object(const struct assistant *a);
 
-/* Listens to the engine, which is not owned. 0 or -ENOMEM. */
-int assistant_attach(struct assistant *a, struct engine *engine);
+/* What the engine tells: the model is there; a message of the ear; the end. */
+void assistant_loaded(struct assistant *a, const char *model, bool can_reply);
+void assistant_take(struct assistant *a, const struct engine_message *m);
+void assistant_failed(struct assistant *a);
 
 /* Reload, asked for by nobody on the bus: what goes wrong is logged. */
 void assistant_reload(void *assistant);
 
-/* The state's name, and the word "state" of `earshot status`. */
-const char *assistant_state_name(enum assistant_state state);
-
-/* The introspection data of both interfaces; free it. NULL: no memory. */
-char *assistant_xml(void);
-char *assistant_streams_xml(void);
+/* The error org.earshot.Earshot1.Error.<name>. */
+DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text);
 
 #endif

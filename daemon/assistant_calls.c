@@ -37,7 +37,7 @@ static void append_reply(DBusMessage *reply, const struct engine_message *result
     dbus_message_iter_init_append(reply, &out);
     bus_append_text(&out, result->event.text);
     dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
-    assistant_append_entry(&dictionary, "compute_ms", DBUS_TYPE_DOUBLE, "d", &compute_ms);
+    interface_append_entry(&dictionary, "compute_ms", DBUS_TYPE_DOUBLE, "d", &compute_ms);
     dbus_message_iter_close_container(&out, &dictionary);
 }
 
@@ -131,7 +131,7 @@ static DBusMessage *call_finish(void *user, DBusMessage *call)
 static DBusMessage *call_cancel(void *user, DBusMessage *call)
 {
     struct assistant *a = user;
-    engine_cancel(a->engine);
+    ear_cancel(a->ear);
     return simple_request(a, call, ENGINE_CANCEL);
 }
 
@@ -162,12 +162,19 @@ static DBusMessage *call_ask(void *user, DBusMessage *call)
     return assistant_request(a, call, &r);
 }
 
+static DBusMessage *not_of_stream(struct assistant *a, DBusMessage *call)
+{
+    return a->settings ? NULL : assistant_error(call, "NotSupported", "a stream has no such thing");
+}
+
 static DBusMessage *call_reload(void *user, DBusMessage *call)
 {
     struct assistant *a = user;
     struct engine_request r = {.type = ENGINE_SET_HEARING};
     struct error error;
-    DBusMessage *refused = not_loaded(a, call);
+    DBusMessage *refused = not_of_stream(a, call);
+    if (!refused)
+        refused = not_loaded(a, call);
     if (refused)
         return refused;
     if (settings_read(a->settings, &r.config, &error))
@@ -244,12 +251,6 @@ static DBusMessage *call_transcript(void *user, DBusMessage *call)
     return reply;
 }
 
-static DBusMessage *call_open(void *user, DBusMessage *call)
-{
-    (void)user;
-    return assistant_error(call, "NotSupported", "streams are not built yet");
-}
-
 static void get_state(void *user, DBusMessageIter *out)
 {
     struct assistant *a = user;
@@ -267,7 +268,8 @@ static DBusMessage *set_muted(void *user, DBusMessage *call, DBusMessageIter *va
     dbus_bool_t muted;
     dbus_message_iter_get_basic(value, &muted);
     struct engine_request r = {.type = ENGINE_MUTE, .flag = muted};
-    return assistant_request(user, call, &r);
+    DBusMessage *refused = not_of_stream(user, call);
+    return refused ? refused : assistant_request(user, call, &r);
 }
 
 static void get_mode(void *user, DBusMessageIter *out)
@@ -301,7 +303,8 @@ static DBusMessage *set_device(void *user, DBusMessage *call, DBusMessageIter *v
     if (strlen(device) >= 256)
         return assistant_error(call, "InvalidArgument", "a device's name has at most 255 bytes");
     strcpy(r.text, device);
-    return assistant_request(user, call, &r);
+    DBusMessage *refused = not_of_stream(user, call);
+    return refused ? refused : assistant_request(user, call, &r);
 }
 
 static void get_model(void *user, DBusMessageIter *out)
@@ -362,24 +365,5 @@ static const struct interface_signal assistant_signals[] = {
     {NULL},
 };
 
-static const struct interface_method streams_methods[] = {
-    {"Open", {{"options", "a{sv}"}}, {{"stream", "o"}, {"socket", "h"}}, call_open},
-    {NULL},
-};
-
-static const struct interface assistant_interface = {ASSISTANT_INTERFACE, assistant_methods,
-                                                     assistant_properties, assistant_signals};
-static const struct interface streams_interface = {STREAMS_INTERFACE, streams_methods, NULL, NULL};
-
-const struct interface *const assistant_interfaces[] = {&assistant_interface, &streams_interface,
-                                                        NULL};
-
-char *assistant_xml(void)
-{
-    return interface_xml(&assistant_interface);
-}
-
-char *assistant_streams_xml(void)
-{
-    return interface_xml(&streams_interface);
-}
+const struct interface assistant_interface = {ASSISTANT_INTERFACE, assistant_methods,
+                                              assistant_properties, assistant_signals};

@@ -5,12 +5,13 @@
 #include "daemon/assistant.h"
 #include "daemon/history.h"
 #include "daemon/history_file.h"
-#include "daemon/interface.h"
 #include "model/sampler.h"
 
 enum {
     ASSISTANT_PENDING = 64,    /* calls that wait for the engine */
     ASSISTANT_UPDATE_MS = 100, /* between two updates of one kind */
+    ASSISTANT_PATH_MAX = 128,
+    ASSISTANT_PARTS = 4, /* interfaces, with the one that ends them */
 };
 
 #define ERROR_PREFIX "org.earshot.Earshot1.Error."
@@ -30,12 +31,13 @@ struct update {
 };
 
 struct assistant {
-    const struct settings *settings;
-    struct config started, config; /* at the start, and as last read */
+    const struct settings *settings; /* NULL: a stream, which has no device */
+    struct config started, config;   /* at the start, and as last read */
     struct loop *loop;
     struct bus *bus;
-    struct engine *engine;
-    struct loop_fd *engine_fd;
+    struct ear *ear;
+    char path[ASSISTANT_PATH_MAX];
+    struct interface_part parts[ASSISTANT_PARTS];
     struct interface_object object;
     struct bus_watch bus_watch;
     struct history *history;
@@ -50,10 +52,9 @@ struct assistant {
     enum engine_source source;
     char device[EVENT_TEXT_MAX];
     char model[64];
-    struct engine_message message; /* scratch */
 };
 
-extern const struct interface *const assistant_interfaces[];
+extern const struct interface assistant_interface;
 
 /* Passes the request on; its result answers the call, which may be NULL. 0 or -EBUSY. */
 int assistant_pass_on(struct assistant *a, DBusMessage *call, const struct engine_request *request);
@@ -68,10 +69,6 @@ void assistant_settle(struct assistant *a, const struct pending *p,
 DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
                              const struct engine_message *result);
 
-DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text);
-
 void assistant_update_state(struct assistant *a);
-void assistant_append_entry(DBusMessageIter *dictionary, const char *key, int type,
-                            const char *signature, const void *value);
 
 #endif

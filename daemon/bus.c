@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,10 +136,24 @@ static void remove_timeout(DBusTimeout *timeout, void *user)
     dbus_timeout_set_data(timeout, NULL, NULL);
 }
 
+static void take_owner(struct bus *b, DBusMessage *m)
+{
+    const char *name, *before, *now;
+    if (!dbus_message_get_args(m, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_STRING, &before,
+                               DBUS_TYPE_STRING, &now, DBUS_TYPE_INVALID) ||
+        *now)
+        return;
+    for (struct bus_watch *w = b->watches; w; w = w->next)
+        if (w->vanished)
+            w->vanished(w->user, name);
+}
+
 static DBusHandlerResult take_signal(DBusConnection *c, DBusMessage *m, void *user)
 {
     (void)c;
     struct bus *b = user;
+    if (dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameOwnerChanged"))
+        take_owner(b, m);
     if (dbus_message_is_signal(m, DBUS_INTERFACE_LOCAL, "Disconnected")) {
         b->lost = true;
     } else if (dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameLost")) {
@@ -316,6 +331,38 @@ void bus_unwatch(struct bus *b, struct bus_watch *w)
         *p = w->next;
         return;
     }
+}
+
+char **bus_children(struct bus *b, const char *path)
+{
+    char **children = NULL;
+    if (b->connection)
+        dbus_connection_list_registered(b->connection, path, &children);
+    return children;
+}
+
+static void owner_rule(char rule[320], const char *client)
+{
+    snprintf(rule, 320,
+             "type='signal',sender='" DBUS_SERVICE_DBUS "',interface='" DBUS_INTERFACE_DBUS
+             "',member='NameOwnerChanged',arg0='%.200s'",
+             client);
+}
+
+void bus_follow(struct bus *b, const char *client)
+{
+    char rule[320];
+    owner_rule(rule, client);
+    if (b->connection)
+        dbus_bus_add_match(b->connection, rule, NULL);
+}
+
+void bus_unfollow(struct bus *b, const char *client)
+{
+    char rule[320];
+    owner_rule(rule, client);
+    if (b->connection)
+        dbus_bus_remove_match(b->connection, rule, NULL);
 }
 
 void bus_send(struct bus *b, DBusMessage *message)

@@ -17,10 +17,12 @@ struct bus_object {
     struct bus_object *next; /* the bus's */
 };
 
-/* Told when the connection is lost: calls that wait for an answer will not get one, and names of
- * clients no longer mean anything. Stays the caller's. */
+/* lost: the connection is; calls that wait for an answer will not get one, and names of clients no
+ * longer mean anything. vanished (or NULL): a client that bus_follow was told of is gone. Stays the
+ * caller's. */
 struct bus_watch {
     void (*lost)(void *user);
+    void (*vanished)(void *user, const char *client);
     void *user;
     struct bus_watch *next; /* the bus's */
 };
@@ -35,9 +37,14 @@ int bus_own(struct bus *b, const char *name, struct error *error);
 
 int bus_export(struct bus *b, struct bus_object *o); /* 0 or -ENOMEM */
 void bus_unexport(struct bus *b, struct bus_object *o);
+/* The names of the objects right under a path; dbus_free_string_array. NULL: none. */
+char **bus_children(struct bus *b, const char *path);
 
 void bus_watch(struct bus *b, struct bus_watch *w);
 void bus_unwatch(struct bus *b, struct bus_watch *w);
+/* Whether a client, by its unique name, vanishes; once more for every time it is followed. */
+void bus_follow(struct bus *b, const char *client);
+void bus_unfollow(struct bus *b, const char *client);
 
 /* Sends and releases the message; NULL (out of memory) is logged. Without a connection it is
  * dropped. */

@@ -143,12 +143,11 @@ static long read_frames(struct source *s, float *samples, size_t frames)
     return (long)c->block.frames;
 }
 
-static uint64_t lost(struct source *s)
+static void lost(struct source *s, struct source_lost *out)
 {
     struct capture *c = cast(s);
-    uint64_t n = c->lost;
+    out->gap = c->lost;
     c->lost = 0;
-    return n;
 }
 
 static void destroy(struct source *s)
@@ -168,6 +167,7 @@ int capture_create(struct source **out, const char *device, int buffer_ms, struc
         return error_set(error, -ENOMEM, "out of memory");
     c->source.ops = &capture_ops;
     c->source.wait_ms = 20;
+    c->source.fd = -1;
     c->socket = -1;
     c->buffer_ms = buffer_ms;
     strcpy(c->device, device);

@@ -114,6 +114,8 @@ static const struct config_key keys[] = {
      .help = "The same seed gives the same reply. 0: another one every time."},
     {"reply", "max_tokens", CONFIG_U32, FIELD(reply.max_tokens), 0, DECODING_TOKENS_MAX,
      .help = "The longest reply. 0: what the model says."},
+    {"streams", "max", CONFIG_INT, FIELD(streams), 0, 200,
+     .help = "Clients that may send their own audio at once, see docs/streams.md."},
     {"service", "bus", CONFIG_TEXT, FIELD(bus), .restart = "service.bus",
      .help = "The bus that has the service: session, system or an address."},
     {"log", "level", CONFIG_CHOICE, FIELD(log), .choices = "error warning info debug",
@@ -145,6 +147,7 @@ void config_init(struct config *c)
         .history = 1000,
         .endpoint = endpoint_config_default(),
         .reply = sampler_config_default(),
+        .streams = 16,
         .bus = "session",
         .log = "info",
     };

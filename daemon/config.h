@@ -42,6 +42,8 @@ struct config {
 
     struct sampler_config reply; /* of replies and answers */
 
+    int streams; /* of clients, at once */
+
     char bus[CONFIG_TEXT_MAX]; /* as bus.h reads it */
     char log[CONFIG_WORD_MAX];
 };

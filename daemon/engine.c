@@ -17,11 +17,11 @@ void engine_wake(int eventfd)
     (void)n; /* only a full counter refuses, and then it is awake */
 }
 
-void engine_wait(int eventfd, int timeout_ms)
+void engine_wait(int eventfd, int fd, int timeout_ms)
 {
-    struct pollfd p = {eventfd, POLLIN, 0};
+    struct pollfd p[2] = {{eventfd, POLLIN, 0}, {fd, POLLIN, 0}};
     uint64_t count;
-    if (poll(&p, 1, timeout_ms) > 0) {
+    if (poll(p, 2, timeout_ms) > 0 && p[0].revents) {
         ssize_t n = read(eventfd, &count, sizeof count);
         (void)n;
     }
@@ -38,83 +38,21 @@ void engine_beat(atomic_uint_fast64_t *beats)
     atomic_store_explicit(beats, n + 1, memory_order_relaxed);
 }
 
-void engine_send(struct engine *e, struct queue *messages, const struct engine_message *m)
+void engine_send(struct engine *e, struct queue *messages, const atomic_bool *aborted,
+                 const struct engine_message *m)
 {
     while (!queue_push(messages, m)) {
-        if (atomic_load(&e->aborted))
+        if (atomic_load(aborted))
             return;
         engine_nap();
     }
     engine_wake(e->main_wake);
 }
 
-static int create_queues(struct engine *e)
+static int create_wake(int *out)
 {
-    int rc = queue_create(&e->pieces, sizeof(struct piece), ENGINE_PIECES);
-    if (!rc)
-        rc = queue_create(&e->front_requests, sizeof(struct engine_request), ENGINE_REQUESTS);
-    if (!rc)
-        rc = queue_create(&e->inference_requests, sizeof(struct engine_request), ENGINE_REQUESTS);
-    if (!rc)
-        rc = queue_create(&e->front_messages, sizeof(struct engine_message), ENGINE_MESSAGES);
-    if (!rc)
-        rc = queue_create(&e->inference_messages, sizeof(struct engine_message), ENGINE_MESSAGES);
-    return rc;
-}
-
-static int create_wakes(struct engine *e)
-{
-    e->front_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    e->inference_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    e->main_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return e->front_wake < 0 || e->inference_wake < 0 || e->main_wake < 0 ? -errno : 0;
-}
-
-static int start_threads(struct engine *e)
-{
-    int rc = pthread_create(&e->inference_thread, NULL, inference_main, e->inference);
-    if (rc)
-        return -rc;
-    e->inference_runs = true;
-    rc = pthread_create(&e->front_thread, NULL, front_main, e->front);
-    e->front_runs = rc == 0;
-    return -rc;
-}
-
-int engine_create(struct engine **out, const struct config *config, const char *model_path,
-                  uint64_t last_id, struct error *error)
-{
-    if (strlen(model_path) >= ENGINE_PATH_MAX)
-        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", model_path);
-    struct engine *e = calloc(1, sizeof *e);
-    if (!e)
-        return error_set(error, -ENOMEM, "out of memory");
-    e->config = *config;
-    strcpy(e->model_path, model_path);
-    e->front_wake = e->inference_wake = e->main_wake = -1;
-
-    int rc = create_queues(e);
-    if (!rc)
-        rc = create_wakes(e);
-    if (rc) {
-        error_set(error, rc, "the engine: %s", strerror(-rc));
-        goto fail;
-    }
-    rc = front_create(&e->front, e, last_id, error);
-    if (!rc)
-        rc = inference_create(&e->inference, e, error);
-    if (rc)
-        goto fail;
-    rc = start_threads(e);
-    if (rc) {
-        error_set(error, rc, "the engine's threads: %s", strerror(-rc));
-        goto fail;
-    }
-    *out = e;
-    return 0;
-fail:
-    engine_destroy(e);
-    return rc;
+    *out = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return *out < 0 ? -errno : 0;
 }
 
 static void close_wake(int fd)
@@ -123,26 +61,56 @@ static void close_wake(int fd)
         close(fd);
 }
 
+static int create_channels(struct engine *e)
+{
+    int rc = queue_create(&e->openings, sizeof(struct ear *), ENGINE_EARS);
+    if (!rc)
+        rc = queue_create(&e->inference_messages, sizeof(struct engine_message), ENGINE_MESSAGES);
+    if (!rc)
+        rc = create_wake(&e->inference_wake);
+    return rc ? rc : create_wake(&e->main_wake);
+}
+
+int engine_create(struct engine **out, const struct config *config, const char *model_path,
+                  struct error *error)
+{
+    if (strlen(model_path) >= ENGINE_PATH_MAX)
+        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", model_path);
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return error_set(error, -ENOMEM, "out of memory");
+    e->config = *config;
+    strcpy(e->model_path, model_path);
+    e->inference_wake = e->main_wake = -1;
+
+    int rc = create_channels(e);
+    if (!rc)
+        rc = inference_create(&e->inference, e, error);
+    if (!rc)
+        rc = -pthread_create(&e->inference_thread, NULL, inference_main, e->inference);
+    if (rc) {
+        error_set(error, rc, "the engine: %s", strerror(-rc));
+        engine_destroy(e);
+        return rc;
+    }
+    e->inference_runs = true;
+    *out = e;
+    return 0;
+}
+
 void engine_destroy(struct engine *e)
 {
     if (!e)
         return;
-    if (e->front_runs || e->inference_runs) {
-        engine_stop(e);
-        engine_abort(e);
-    }
-    if (e->front_runs)
-        pthread_join(e->front_thread, NULL);
+    engine_stop(e);
+    engine_abort(e);
     if (e->inference_runs)
         pthread_join(e->inference_thread, NULL);
-    front_destroy(e->front);
+    while (e->ears)
+        ear_destroy(e->ears);
     inference_destroy(e->inference);
-    queue_destroy(e->pieces);
-    queue_destroy(e->front_requests);
-    queue_destroy(e->inference_requests);
-    queue_destroy(e->front_messages);
+    queue_destroy(e->openings);
     queue_destroy(e->inference_messages);
-    close_wake(e->front_wake);
     close_wake(e->inference_wake);
     close_wake(e->main_wake);
     free(e);
@@ -153,47 +121,159 @@ int engine_fd(const struct engine *e)
     return e->main_wake;
 }
 
+/* What a front end sent before something of the inference thread is told before it. */
 bool engine_poll(struct engine *e, struct engine_message *message)
 {
-    return queue_pop(e->front_messages, message) || queue_pop(e->inference_messages, message);
+    if (!e->last_waits)
+        e->last_waits = queue_pop(e->inference_messages, &e->last);
+    for (struct ear *ear = e->ears; ear; ear = ear->next)
+        if (queue_pop(ear->front_messages, message))
+            return true;
+    if (!e->last_waits)
+        return false;
+    *message = e->last;
+    e->last_waits = false;
+    return true;
 }
 
-int engine_request(struct engine *e, struct engine_request *r)
+static void stop_ear(struct ear *ear)
 {
-    bool front = r->type < ENGINE_ASK;
-    r->stamp = (uint32_t)atomic_load(&e->stamp);
-    if (!queue_push(front ? e->front_requests : e->inference_requests, r))
-        return -EBUSY;
-    engine_wake(front ? e->front_wake : e->inference_wake);
-    return 0;
-}
-
-void engine_cancel(struct engine *e)
-{
-    atomic_store(&e->stamp, (uint32_t)(atomic_load(&e->stamp) + 1));
+    atomic_store(&ear->stopping, true);
+    engine_wake(ear->front_wake);
 }
 
 void engine_stop(struct engine *e)
 {
     atomic_store(&e->stopping, true);
-    engine_wake(e->front_wake);
+    for (struct ear *ear = e->ears; ear; ear = ear->next)
+        stop_ear(ear);
     engine_wake(e->inference_wake);
 }
 
 void engine_abort(struct engine *e)
 {
     atomic_store(&e->aborted, true);
-    engine_wake(e->front_wake);
+    for (struct ear *ear = e->ears; ear; ear = ear->next)
+        ear_abort(ear);
     engine_wake(e->inference_wake);
 }
 
 bool engine_is_alive(struct engine *e)
 {
-    uint64_t front = atomic_load_explicit(&e->front_beats, memory_order_relaxed);
-    uint64_t inference = atomic_load_explicit(&e->inference_beats, memory_order_relaxed);
-    bool alive = front != e->front_beats_seen &&
-                 (inference != e->inference_beats_seen || !atomic_load(&e->loaded));
-    e->front_beats_seen = front;
-    e->inference_beats_seen = inference;
+    uint64_t beats = atomic_load_explicit(&e->inference_beats, memory_order_relaxed);
+    bool alive = beats != e->inference_beats_seen || !atomic_load(&e->loaded);
+    e->inference_beats_seen = beats;
+    for (struct ear *ear = e->ears; ear; ear = ear->next) {
+        beats = atomic_load_explicit(&ear->front_beats, memory_order_relaxed);
+        alive = alive && (beats != ear->front_beats_seen || atomic_load(&ear->front_ended));
+        ear->front_beats_seen = beats;
+    }
     return alive;
+}
+
+static int create_ear_channels(struct ear *ear, size_t pieces)
+{
+    int rc = queue_create(&ear->pieces, sizeof(struct piece), pieces);
+    if (!rc)
+        rc = queue_create(&ear->front_requests, sizeof(struct engine_request), ENGINE_REQUESTS);
+    if (!rc)
+        rc = queue_create(&ear->inference_requests, sizeof(struct engine_request), ENGINE_REQUESTS);
+    if (!rc)
+        rc = queue_create(&ear->front_messages, sizeof(struct engine_message), ENGINE_MESSAGES);
+    return rc ? rc : create_wake(&ear->front_wake);
+}
+
+/* The inference thread adopts it, and must see its last piece before it may go. */
+static int start_ear(struct ear *ear)
+{
+    struct engine *e = ear->engine;
+    if (!queue_has_room(e->openings, 1))
+        return -EBUSY;
+    int rc = pthread_create(&ear->front_thread, NULL, front_main, ear->front);
+    if (rc)
+        return -rc;
+    ear->front_runs = true;
+    queue_push(e->openings, &ear);
+    engine_wake(e->inference_wake);
+    return 0;
+}
+
+int ear_create(struct ear **out, struct engine *e, struct source *source,
+               const struct ear_options *options, struct error *error)
+{
+    struct ear *ear = calloc(1, sizeof *ear);
+    if (!ear) {
+        source_destroy(source);
+        return error_set(error, -ENOMEM, "out of memory");
+    }
+    ear->engine = e;
+    ear->user = options->user;
+    ear->config = *options->config;
+    ear->front_wake = -1;
+    ear->front_beats_seen = UINT64_MAX;
+    ear->next = e->ears;
+    e->ears = ear;
+
+    int rc = front_create(&ear->front, ear, source, options, error);
+    if (!rc) {
+        rc = atomic_load(&e->stopping) ? -ESHUTDOWN : create_ear_channels(ear, options->pieces);
+        if (!rc)
+            rc = start_ear(ear);
+        if (rc)
+            error_set(error, rc, "an ear: %s", strerror(-rc));
+    }
+    if (rc) {
+        ear_destroy(ear);
+        return rc;
+    }
+    *out = ear;
+    return 0;
+}
+
+static void unlink_ear(struct ear *ear)
+{
+    struct ear **p = &ear->engine->ears;
+    while (*p != ear)
+        p = &(*p)->next;
+    *p = ear->next;
+}
+
+void ear_destroy(struct ear *ear)
+{
+    if (!ear)
+        return;
+    ear_abort(ear);
+    if (ear->front_runs)
+        pthread_join(ear->front_thread, NULL);
+    unlink_ear(ear);
+    front_destroy(ear->front);
+    recogniser_destroy(ear->recogniser);
+    queue_destroy(ear->pieces);
+    queue_destroy(ear->front_requests);
+    queue_destroy(ear->inference_requests);
+    queue_destroy(ear->front_messages);
+    close_wake(ear->front_wake);
+    free(ear);
+}
+
+int ear_request(struct ear *ear, struct engine_request *r)
+{
+    bool front = r->type < ENGINE_ASK;
+    r->stamp = (uint32_t)atomic_load(&ear->stamp);
+    if (!queue_push(front ? ear->front_requests : ear->inference_requests, r))
+        return -EBUSY;
+    engine_wake(front ? ear->front_wake : ear->engine->inference_wake);
+    return 0;
+}
+
+void ear_cancel(struct ear *ear)
+{
+    atomic_store(&ear->stamp, (uint32_t)(atomic_load(&ear->stamp) + 1));
+}
+
+void ear_abort(struct ear *ear)
+{
+    atomic_store(&ear->aborted, true);
+    stop_ear(ear);
+    engine_wake(ear->engine->inference_wake);
 }

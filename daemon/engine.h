@@ -1,11 +1,11 @@
-/* The engine: a front-end thread (source -> 16 kHz -> utterances) and an inference thread
- * (utterances -> text), driven by requests and heard through messages. Main thread only.
+/* The engine: one model and the inference thread that uses it, and ears: each a source, a front-end
+ * thread (source -> 16 kHz -> utterances), a conversation and its texts. Main thread only.
  *
- *   source ─► front-end thread ──pieces──► inference thread
- *                 ▲      │                    ▲       │
- *              requests messages          requests  messages
- *                 │      ▼                    │       ▼
- *                 └──────────── main thread ──────────┘
+ *   source ─► front-end thread ──pieces──► inference thread ◄──pieces── front-end thread ◄─ source
+ *                 ▲      │                    ▲       │                     ▲      │
+ *              requests messages          requests  messages             requests messages
+ *                 │      ▼                    │       ▼                     │      ▼
+ *                 └──────────────────────── main thread ────────────────────┘
  *
  * Every arrow between threads is a single-producer single-consumer queue with an eventfd.
  */
@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "daemon/config.h"
+#include "daemon/sources.h"
 #include "model/sampler.h"
 #include "pipeline/event.h"
 
@@ -24,7 +25,7 @@ enum engine_request_type {
     /* for the front-end thread */
     ENGINE_HOLD,        /* result: the id of the utterance that is open now */
     ENGINE_FINISH,      /* the open utterance ends now */
-    ENGINE_CANCEL,      /* the open utterance is dropped; see also engine_cancel */
+    ENGINE_CANCEL,      /* the open utterance is dropped; see also ear_cancel */
     ENGINE_MUTE,        /* flag: close the device, or open it */
     ENGINE_DEVICE,      /* text: the capture device's name, empty for any */
     ENGINE_SET_HEARING, /* config: [speech] from the next silence on, [audio] when the source opens
@@ -51,14 +52,18 @@ struct engine_request {
 };
 
 enum engine_message_type {
+    /* of the engine */
     ENGINE_LOADED,  /* text: the model's name; value: 1 when it can reply */
     ENGINE_FAILED,  /* text: why; the engine does nothing any more */
-    ENGINE_EVENT,   /* event: of the recogniser */
-    ENGINE_BUSY,    /* value: 1 a text is being decoded for good, 0 no longer */
-    ENGINE_RESULT,  /* of request number; value: 0, an id, or -errno with text saying why */
-    ENGINE_SOURCE,  /* value: enum engine_source; text: the device, or why there is none */
-    ENGINE_LOST,    /* value: samples (16 kHz) that were captured and lost */
-    ENGINE_STOPPED, /* both threads are done */
+    ENGINE_STOPPED, /* all threads are done */
+    /* of an ear */
+    ENGINE_OPENED, /* it hears */
+    ENGINE_CLOSED, /* it is over, ear_destroy is due; value: 0, or -errno with text saying why */
+    ENGINE_EVENT,  /* event: of the recogniser */
+    ENGINE_BUSY,   /* value: 1 a text is being decoded for good, 0 no longer */
+    ENGINE_RESULT, /* of request number; value: 0, an id, or -errno with text saying why */
+    ENGINE_SOURCE, /* value: enum engine_source; text: the device, or why there is none */
+    ENGINE_LOST,   /* value: samples (16 kHz) that were captured and lost */
 };
 
 enum engine_source {
@@ -69,37 +74,52 @@ enum engine_source {
 
 struct engine_message {
     enum engine_message_type type;
+    void *user; /* of the ear */
     uint64_t number;
     int64_t value;
     struct event event; /* only EVENT uses more than its text */
 };
 
 struct engine;
+struct ear;
 
-/* Checks the source and starts both threads; the model loads on its thread. Ids of utterances are
- * above last_id. Returns 0 or -errno. */
+/* Starts the inference thread, where the model loads. Returns 0 or -errno. */
 int engine_create(struct engine **out, const struct config *config, const char *model_path,
-                  uint64_t last_id, struct error *error);
+                  struct error *error);
 
-/* Joins the threads: after ENGINE_STOPPED this is at once. */
+/* Joins the threads, and destroys the ears that are left: after ENGINE_STOPPED this is at once. */
 void engine_destroy(struct engine *e);
 
 int engine_fd(const struct engine *e); /* readable when there may be messages */
 bool engine_poll(struct engine *e, struct engine_message *message);
 
-/* 0, or -EBUSY when too many requests wait. r->stamp is set. */
-int engine_request(struct engine *e, struct engine_request *r);
-
-/* Every text whose utterance or question is older than this call is no longer wanted. */
-void engine_cancel(struct engine *e);
-
-/* Ends: the open utterance is completed, then ENGINE_STOPPED comes. */
+/* Ends: what is open is completed, every ear is closed, then ENGINE_STOPPED comes. */
 void engine_stop(struct engine *e);
 /* Ends now: what is still being decoded is given up. After engine_stop. */
 void engine_abort(struct engine *e);
 
-/* True when both threads have gone round since the last call; a model that loads counts as going.
- */
+/* True when all threads have gone round since the last call; a model that loads counts as going. */
 bool engine_is_alive(struct engine *e);
+
+struct ear_options {
+    const struct config *config; /* copied */
+    uint64_t last_id;            /* ids of utterances are above it */
+    size_t pieces;               /* of at most 100 ms that may wait for the model */
+    void *user;                  /* comes with its messages */
+};
+
+/* Takes the source, also when it fails. ENGINE_OPENED or ENGINE_CLOSED follows. 0 or -errno. */
+int ear_create(struct ear **out, struct engine *e, struct source *source,
+               const struct ear_options *options, struct error *error);
+void ear_destroy(struct ear *ear); /* after ENGINE_CLOSED; NULL: nothing */
+
+/* 0, or -EBUSY when too many requests wait. r->stamp is set. */
+int ear_request(struct ear *ear, struct engine_request *r);
+
+/* Every text whose utterance or question is older than this call is no longer wanted. */
+void ear_cancel(struct ear *ear);
+
+/* Ends it; what is open is dropped. ENGINE_CLOSED follows. */
+void ear_abort(struct ear *ear);
 
 #endif

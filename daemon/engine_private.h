@@ -4,14 +4,14 @@
 
 #include "base/queue.h"
 #include "daemon/engine.h"
-#include "daemon/sources.h"
 #include "pipeline/frontend.h"
+#include "pipeline/recogniser.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 enum {
-    ENGINE_PIECES = 512,  /* of at most 100 ms */
+    ENGINE_EARS = 256,    /* at once; the settings allow fewer */
     ENGINE_REQUESTS = 16, /* that wait for a thread */
     ENGINE_MESSAGES = 64, /* that wait for the main thread */
     ENGINE_PATH_MAX = 4096,
@@ -38,42 +38,74 @@ struct piece {
 struct front;
 struct inference;
 
+struct ear {
+    struct engine *engine;
+    void *user;
+    struct queue *pieces;             /* struct piece: front end -> inference */
+    struct queue *front_requests;     /* struct engine_request: main -> front end */
+    struct queue *inference_requests; /* struct engine_request: main -> inference */
+    struct queue *front_messages;     /* struct engine_message: front end -> main */
+    int front_wake;                   /* eventfd */
+
+    atomic_bool stopping;             /* writer: main */
+    atomic_bool aborted;              /* writer: main */
+    atomic_uint_fast32_t stamp;       /* writer: main; one more for every cancel */
+    atomic_bool opened;               /* writer: inference; it takes pieces */
+    atomic_bool front_ended;          /* writer: front end */
+    atomic_uint_fast64_t front_beats; /* writer: front end */
+
+    /* main's */
+    struct ear *next;
+    struct front *front; /* the front-end thread's while it runs */
+    pthread_t front_thread;
+    bool front_runs;
+    uint64_t front_beats_seen;
+
+    /* inference's while it runs */
+    struct config config; /* of its texts */
+    struct recogniser *recogniser;
+    bool open;            /* an utterance is */
+    uint32_t heard_stamp; /* of the utterance or question at hand */
+};
+
 struct engine {
     struct config config;
     char model_path[ENGINE_PATH_MAX];
+    struct ear *ears; /* main's */
 
-    struct queue *pieces;                      /* struct piece: front end -> inference */
-    struct queue *front_requests;              /* struct engine_request: main -> front end */
-    struct queue *inference_requests;          /* struct engine_request: main -> inference */
-    struct queue *front_messages;              /* struct engine_message: front end -> main */
-    struct queue *inference_messages;          /* struct engine_message: inference -> main */
-    int front_wake, inference_wake, main_wake; /* eventfds */
+    struct queue *openings;           /* struct ear *: main -> inference */
+    struct queue *inference_messages; /* struct engine_message: inference -> main */
+    int inference_wake, main_wake;    /* eventfds */
 
-    atomic_bool stopping;       /* writer: main */
-    atomic_bool aborted;        /* writer: main */
-    atomic_uint_fast32_t stamp; /* writer: main; one more for every cancel */
-    atomic_bool loaded;         /* writer: inference */
-    atomic_size_t longest_ms;   /* writer: inference, before loaded; of an utterance, 0: any */
-    atomic_bool gone;           /* writer: inference; it will take no more pieces */
-    atomic_uint_fast64_t front_beats, inference_beats; /* writers: their threads */
+    atomic_bool stopping;     /* writer: main */
+    atomic_bool aborted;      /* writer: main */
+    atomic_bool loaded;       /* writer: inference */
+    atomic_size_t longest_ms; /* writer: inference, before loaded; of an utterance, 0: any */
+    atomic_bool gone;         /* writer: inference; it will take no more pieces */
+    atomic_uint_fast64_t inference_beats; /* writer: inference */
 
-    struct front *front;         /* the front-end thread's */
-    struct inference *inference; /* the inference thread's */
-    pthread_t front_thread, inference_thread;
-    bool front_runs, inference_runs;
-    uint64_t front_beats_seen, inference_beats_seen; /* main's */
+    struct inference *inference; /* the inference thread's while it runs */
+    pthread_t inference_thread;
+    bool inference_runs;
+    uint64_t inference_beats_seen; /* main's */
+    struct engine_message last;    /* of the inference thread's, held back by engine_poll */
+    bool last_waits;
 };
 
 void engine_wake(int eventfd);
-void engine_wait(int eventfd, int timeout_ms); /* until woken */
-void engine_nap(void);                         /* two milliseconds: the other side is busy */
+void engine_nap(void); /* two milliseconds: the other side is busy */
 void engine_beat(atomic_uint_fast64_t *beats);
+/* Until the eventfd is woken, or fd (-1: none) is readable. */
+void engine_wait(int eventfd, int fd, int timeout_ms);
 
-/* Sends to the main thread; waits for room unless the engine is aborted. From front-end or
- * inference thread, each with its own queue. */
-void engine_send(struct engine *e, struct queue *messages, const struct engine_message *m);
+/* Sends to the main thread; waits for room unless *aborted. From front-end or inference thread,
+ * each with its own queue. */
+void engine_send(struct engine *e, struct queue *messages, const atomic_bool *aborted,
+                 const struct engine_message *m);
 
-int front_create(struct front **out, struct engine *e, uint64_t last_id, struct error *error);
+/* Takes the source, also when it fails. */
+int front_create(struct front **out, struct ear *ear, struct source *source,
+                 const struct ear_options *options, struct error *error);
 void front_destroy(struct front *f);
 void *front_main(void *front); /* the thread */
 

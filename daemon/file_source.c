@@ -50,10 +50,10 @@ static long read_frames(struct source *s, float *samples, size_t frames)
     return (long)n;
 }
 
-static uint64_t lost(struct source *s)
+static void lost(struct source *s, struct source_lost *out)
 {
     (void)s;
-    return 0;
+    (void)out;
 }
 
 static void stop(struct source *s)
@@ -95,6 +95,7 @@ int file_source_create(struct source **out, const char *spec, struct error *erro
         goto out;
 
     f->source.ops = &file_ops;
+    f->source.fd = -1;
     f->fast = length > cut && strcmp(spec + length - cut, suffix) == 0;
     if (f->fast)
         path[length - cut] = '\0';

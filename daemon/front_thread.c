@@ -19,10 +19,12 @@ enum {
     RETRY_FIRST_MS = 500,
     RETRY_LAST_MS = 10000,
     IDLE_MS = 1000, /* the longest sleep; a heartbeat each */
+    LOST_US = 1000000,
 };
 
 struct front {
     struct engine *engine;
+    struct ear *ear;
     struct frontend *frontend;
     struct source *source;
     struct resample *resample; /* while open */
@@ -38,20 +40,22 @@ struct front {
 
     uint64_t id;           /* of the last utterance */
     uint64_t samples_lost; /* to be told */
+    int64_t told_lost_us;  /* clock then */
+    int64_t heard_us;      /* clock at the last audio */
     struct piece piece;    /* scratch */
     struct engine_message message;
 };
 
 static void push_piece(struct front *f)
 {
-    struct engine *e = f->engine;
-    while (!queue_push(e->pieces, &f->piece)) {
-        if (atomic_load(&e->aborted) || atomic_load(&e->gone))
+    struct ear *ear = f->ear;
+    while (!queue_push(ear->pieces, &f->piece)) {
+        if (atomic_load(&ear->aborted) || atomic_load(&f->engine->gone))
             return;
-        engine_beat(&e->front_beats);
+        engine_beat(&ear->front_beats);
         engine_nap();
     }
-    engine_wake(e->inference_wake);
+    engine_wake(f->engine->inference_wake);
 }
 
 /* Unique over restarts, increasing: the clock, or one more than the last. */
@@ -68,7 +72,7 @@ static void take_piece(void *user, const struct frontend_piece *p)
     switch (p->type) {
     case FRONTEND_BEGIN:
         piece->type = PIECE_BEGIN;
-        piece->stamp = (uint32_t)atomic_load(&f->engine->stamp);
+        piece->stamp = (uint32_t)atomic_load(&f->ear->stamp);
         f->id = next_id(f->id);
         break;
     case FRONTEND_HOLD:
@@ -92,29 +96,29 @@ static void take_piece(void *user, const struct frontend_piece *p)
     push_piece(f);
 }
 
-int front_create(struct front **out, struct engine *e, uint64_t last_id, struct error *error)
+int front_create(struct front **out, struct ear *ear, struct source *source,
+                 const struct ear_options *options, struct error *error)
 {
     struct front *f = calloc(1, sizeof *f);
-    if (!f)
+    if (!f) {
+        source_destroy(source);
         return error_set(error, -ENOMEM, "out of memory");
-    f->engine = e;
-    f->id = last_id;
-    f->config = e->config;
-    f->muted = e->config.muted;
+    }
+    f->engine = ear->engine;
+    f->ear = ear;
+    f->source = source;
+    f->id = options->last_id;
+    f->config = *options->config;
+    f->muted = options->config->muted;
     f->retry_ms = RETRY_FIRST_MS;
-    int rc = source_create(&f->source, e->config.source, e->config.buffer_ms, error);
-    if (rc)
-        goto fail;
-    rc = frontend_create(&f->frontend, &e->config.endpoint, take_piece, f);
+    int rc = frontend_create(&f->frontend, &f->config.endpoint, take_piece, f);
     if (rc) {
         error_set(error, rc, "[speech]: %s", strerror(-rc));
-        goto fail;
+        front_destroy(f);
+        return rc;
     }
     *out = f;
     return 0;
-fail:
-    front_destroy(f);
-    return rc;
 }
 
 static void free_buffers(struct front *f)
@@ -139,6 +143,7 @@ void front_destroy(struct front *f)
 static struct engine_message *message(struct front *f, enum engine_message_type type, int64_t value)
 {
     f->message.type = type;
+    f->message.user = f->ear->user;
     f->message.value = value;
     f->message.number = 0;
     f->message.event.text[0] = '\0';
@@ -147,7 +152,7 @@ static struct engine_message *message(struct front *f, enum engine_message_type 
 
 static void send(struct front *f)
 {
-    engine_send(f->engine, f->engine->front_messages, &f->message);
+    engine_send(f->engine, f->ear->front_messages, &f->ear->aborted, &f->message);
 }
 
 static void tell_source(struct front *f, enum engine_source state, const char *text)
@@ -170,11 +175,31 @@ static int make_buffers(struct front *f)
     return f->in && f->out ? 0 : -ENOMEM;
 }
 
+static uint64_t to_samples(const struct front *f, uint64_t frames)
+{
+    return frames * FRONTEND_RATE_HZ / (uint64_t)f->source->rate_hz;
+}
+
+/* At most once a second, and all that is left when the source closes. */
+static void tell_lost(struct front *f, bool closing)
+{
+    int64_t now_us = clock_monotonic_us();
+    if (!f->samples_lost || (!closing && now_us < f->told_lost_us + LOST_US))
+        return;
+    log_write(f->source->once ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "%llu ms of audio were lost",
+              (unsigned long long)(f->samples_lost / 16));
+    message(f, ENGINE_LOST, (int64_t)f->samples_lost);
+    send(f);
+    f->samples_lost = 0;
+    f->told_lost_us = now_us;
+}
+
 static void close_source(struct front *f)
 {
     f->source->ops->stop(f->source); /* it may be about to open */
     if (!f->open)
         return;
+    tell_lost(f, true);
     free_buffers(f);
     f->open = false;
     frontend_flush(f->frontend);
@@ -190,12 +215,18 @@ static void retry_later(struct front *f, const struct error *error)
     tell_source(f, ENGINE_SOURCE_MISSING, error->message);
 }
 
+/* Streams come and go by the thousand. */
+static enum log_level log_level(const struct front *f)
+{
+    return f->source->once ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+}
+
 static void open_source(struct front *f)
 {
     struct error error;
     int rc = f->source->ops->start(f->source, &error);
     if (rc == -EINPROGRESS) {
-        engine_wait(f->engine->front_wake, f->source->wait_ms);
+        engine_wait(f->ear->front_wake, -1, f->source->wait_ms);
         return;
     }
     if (!rc && (rc = make_buffers(f)) != 0) {
@@ -210,8 +241,8 @@ static void open_source(struct front *f)
     frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms));
     f->open = true;
     f->told_missing = false;
-    log_info("listening to %s, %d Hz, %d channels", f->source->name, f->source->rate_hz,
-             f->source->channels);
+    log_write(log_level(f), "listening to %s, %d Hz, %d channels", f->source->name,
+              f->source->rate_hz, f->source->channels);
     tell_source(f, ENGINE_SOURCE_OPEN, f->source->name);
 }
 
@@ -223,26 +254,37 @@ static void lose_source(struct front *f)
     retry_later(f, &error);
 }
 
+/* What the source lost lies between what it gave and what it will give. True: there was a gap. */
+static bool take_lost(struct front *f)
+{
+    struct source_lost lost = {0};
+    f->source->ops->lost(f->source, &lost);
+    uint64_t gap = to_samples(f, lost.gap);
+    f->samples_lost += gap + to_samples(f, lost.concealed);
+    if (gap)
+        frontend_gap(f->frontend, gap);
+    tell_lost(f, false);
+    return gap > 0;
+}
+
 static void end_source(struct front *f)
 {
+    take_lost(f);
     size_t n = resample_flush(f->resample, f->out);
     frontend_push(f->frontend, f->out, n);
     frontend_flush(f->frontend);
     f->ended = true;
-    log_info("%s is over", f->source->name);
+    log_write(log_level(f), "%s is over", f->source->name);
 }
 
-/* What the source lost lies behind everything that it still has. */
-static void tell_lost(struct front *f)
+/* Nothing comes: who spoke may be cut off. */
+static void wait_for_audio(struct front *f)
 {
-    uint64_t frames = f->source->ops->lost(f->source);
-    if (!frames)
-        return;
-    uint64_t samples = frames * FRONTEND_RATE_HZ / (uint64_t)f->source->rate_hz;
-    frontend_gap(f->frontend, samples);
-    log_warning("%llu ms of audio were lost", (unsigned long long)(samples / 16));
-    message(f, ENGINE_LOST, (int64_t)samples);
-    send(f);
+    const struct source *s = f->source;
+    if (s->quiet_ms && frontend_is_open(f->frontend) &&
+        clock_monotonic_us() > f->heard_us + (int64_t)s->quiet_ms * 1000)
+        frontend_flush(f->frontend);
+    engine_wait(f->ear->front_wake, s->fd, s->wait_ms);
 }
 
 /* A driver or a file may hold anything. */
@@ -258,8 +300,8 @@ static void hear(struct front *f)
     struct source *s = f->source;
     long n = s->ops->read(s, f->in, f->chunk);
     if (n == 0) {
-        tell_lost(f);
-        engine_wait(f->engine->front_wake, s->wait_ms);
+        if (!take_lost(f))
+            wait_for_audio(f);
         return;
     }
     if (n == -ENODATA) {
@@ -271,6 +313,7 @@ static void hear(struct front *f)
         return;
     }
     f->retry_ms = RETRY_FIRST_MS;
+    f->heard_us = clock_monotonic_us();
     make_finite(f->in, (size_t)n * (size_t)s->channels);
     size_t count = resample_push(f->resample, f->in, (size_t)n, f->out);
     frontend_push(f->frontend, f->out, count);
@@ -369,15 +412,15 @@ static void answer(struct front *f, const struct engine_request *r)
 
 static void go_round(struct front *f)
 {
-    struct engine *e = f->engine;
+    struct ear *ear = f->ear;
     struct engine_request request;
-    while (queue_pop(e->front_requests, &request))
+    while (queue_pop(ear->front_requests, &request))
         answer(f, &request);
     if (f->reconfigured && !frontend_is_open(f->frontend))
         configure(f);
 
-    if (!atomic_load(&e->loaded) || f->muted || f->ended) {
-        engine_wait(e->front_wake, IDLE_MS);
+    if (!atomic_load(&ear->opened) || f->muted || f->ended) {
+        engine_wait(ear->front_wake, -1, IDLE_MS);
         return;
     }
     if (f->open) {
@@ -386,7 +429,8 @@ static void go_round(struct front *f)
     }
     int64_t left_us = f->retry_us - clock_monotonic_us();
     if (left_us > 0)
-        engine_wait(e->front_wake, left_us < IDLE_MS * 1000 ? (int)(left_us / 1000) + 1 : IDLE_MS);
+        engine_wait(ear->front_wake, -1,
+                    left_us < IDLE_MS * 1000 ? (int)(left_us / 1000) + 1 : IDLE_MS);
     else
         open_source(f);
 }
@@ -394,14 +438,16 @@ static void go_round(struct front *f)
 void *front_main(void *front)
 {
     struct front *f = front;
-    struct engine *e = f->engine;
+    struct ear *ear = f->ear;
     pthread_setname_np(pthread_self(), "earshot-front");
-    while (!atomic_load(&e->stopping)) {
-        engine_beat(&e->front_beats);
+    while (!atomic_load(&ear->stopping) && !(f->ended && f->source->once)) {
+        engine_beat(&ear->front_beats);
         go_round(f);
     }
     close_source(f);
     f->piece.type = PIECE_STOP;
     push_piece(f);
+    atomic_store(&ear->front_ended, true);
+    engine_wake(f->engine->inference_wake);
     return NULL;
 }

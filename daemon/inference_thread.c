@@ -20,9 +20,10 @@ struct inference {
     struct engine *engine;
     struct backend *backend;
     struct model *model;
-    struct recogniser *recogniser;
-    bool open;          /* an utterance is */
-    uint32_t stamp;     /* of the utterance or question at hand */
+    struct ear *ears[ENGINE_EARS]; /* [count] */
+    size_t count;
+    bool own_used;      /* the model's own encoder has its recogniser; others have twins */
+    struct ear *ear;    /* that is served */
     struct piece piece; /* scratch */
     struct engine_request request;
     struct engine_message message;
@@ -42,7 +43,6 @@ void inference_destroy(struct inference *i)
 {
     if (!i)
         return;
-    recogniser_destroy(i->recogniser);
     model_destroy(i->model);
     if (i->backend)
         i->backend->ops->destroy(i->backend);
@@ -51,15 +51,17 @@ void inference_destroy(struct inference *i)
 
 static bool is_cancelled(void *user)
 {
-    struct inference *i = user;
-    struct engine *e = i->engine;
-    engine_beat(&e->inference_beats);
-    return atomic_load(&e->aborted) || (uint32_t)atomic_load(&e->stamp) != i->stamp;
+    const struct inference *i = user;
+    const struct ear *ear = i->ear;
+    engine_beat(&i->engine->inference_beats);
+    return atomic_load(&ear->aborted) || (uint32_t)atomic_load(&ear->stamp) != ear->heard_stamp;
 }
 
 static void send(struct inference *i)
 {
-    engine_send(i->engine, i->engine->inference_messages, &i->message);
+    struct engine *e = i->engine;
+    i->message.user = i->ear ? i->ear->user : NULL;
+    engine_send(e, e->inference_messages, &e->aborted, &i->message);
 }
 
 static void send_text(struct inference *i, enum engine_message_type type, int64_t value,
@@ -107,25 +109,34 @@ static int load(struct inference *i, struct error *error)
         return error_set(error, -EINVAL, "%s: a model without an encoder cannot hear",
                          i->engine->model_path);
     atomic_store(&i->engine->longest_ms, i->model->encoder->info.max_ms);
-    struct recogniser_config text = recogniser_config(c);
-    text.reply = strcmp(c->mode, "assistant") == 0 && i->model->reply.count > 0;
+    return 0;
+}
+
+static int create_recogniser(struct inference *i, struct ear *ear, struct error *error)
+{
+    struct recogniser_config text = recogniser_config(&ear->config);
+    text.beside = i->own_used;
+    text.reply = strcmp(ear->config.mode, "assistant") == 0 && i->model->reply.count > 0;
     text.sink = take_event;
     text.cancelled = is_cancelled;
     text.user = i;
-    return recogniser_create(&i->recogniser, i->model, &text, error);
+    int rc = recogniser_create(&ear->recogniser, i->model, &text, error);
+    i->own_used = i->own_used || !rc;
+    return rc;
 }
 
 static void complete(struct inference *i, int64_t time_us)
 {
-    i->open = false;
+    struct ear *ear = i->ear;
+    ear->open = false;
     if (is_cancelled(i)) {
-        recogniser_cancel(i->recogniser);
+        recogniser_cancel(ear->recogniser);
         return;
     }
-    bool hearing = recogniser_is_hearing(i->recogniser);
+    bool hearing = recogniser_is_hearing(ear->recogniser);
     if (hearing)
         send_text(i, ENGINE_BUSY, 1, "");
-    recogniser_end(i->recogniser, time_us);
+    recogniser_end(ear->recogniser, time_us);
     if (hearing)
         send_text(i, ENGINE_BUSY, 0, "");
 }
@@ -133,29 +144,30 @@ static void complete(struct inference *i, int64_t time_us)
 /* False: that was the last piece. */
 static bool take_piece(struct inference *i)
 {
-    struct piece *p = &i->piece;
+    struct ear *ear = i->ear;
+    const struct piece *p = &i->piece;
     switch (p->type) {
     case PIECE_BEGIN:
-        i->open = true;
-        i->stamp = p->stamp;
-        recogniser_begin(i->recogniser, p->id, p->time_us);
+        ear->open = true;
+        ear->heard_stamp = p->stamp;
+        recogniser_begin(ear->recogniser, p->id, p->time_us);
         return true;
     case PIECE_HOLD:
-        if (i->open)
-            recogniser_hold(i->recogniser);
+        if (ear->open)
+            recogniser_hold(ear->recogniser);
         return true;
     case PIECE_AUDIO:
-        if (i->open)
-            recogniser_push(i->recogniser, p->samples, p->count);
+        if (ear->open)
+            recogniser_push(ear->recogniser, p->samples, p->count);
         return true;
     case PIECE_END:
-        if (i->open)
+        if (ear->open)
             complete(i, p->time_us);
         return true;
     case PIECE_DROP:
-        if (i->open)
-            recogniser_cancel(i->recogniser);
-        i->open = false;
+        if (ear->open)
+            recogniser_cancel(ear->recogniser);
+        ear->open = false;
         return true;
     case PIECE_STOP:
         return false;
@@ -166,14 +178,14 @@ static bool take_piece(struct inference *i)
 static int ask(struct inference *i, const struct engine_request *r, struct error *error)
 {
     char *reply = i->message.event.text;
-    i->stamp = r->stamp;
+    i->ear->heard_stamp = r->stamp;
     if (is_cancelled(i))
         return error_set(error, -ECANCELED, "cancelled");
     send_text(i, ENGINE_BUSY, 1, "");
     char text[EVENT_TEXT_MAX];
     int64_t begin_us = clock_monotonic_us();
-    int n =
-        recogniser_ask(i->recogniser, r->text, strlen(r->text), &r->sampling, text, sizeof text);
+    int n = recogniser_ask(i->ear->recogniser, r->text, strlen(r->text), &r->sampling, text,
+                           sizeof text);
     i->message.event.compute_us = (uint32_t)(clock_monotonic_us() - begin_us);
     send_text(i, ENGINE_BUSY, 0, "");
     if (n == -ENOTSUP)
@@ -189,7 +201,7 @@ static int ask(struct inference *i, const struct engine_request *r, struct error
 static void set_text(struct inference *i, const struct config *c)
 {
     struct recogniser_config text = recogniser_config(c);
-    recogniser_configure(i->recogniser, &text);
+    recogniser_configure(i->ear->recogniser, &text);
 }
 
 static int do_request(struct inference *i, const struct engine_request *r, struct error *error)
@@ -197,17 +209,17 @@ static int do_request(struct inference *i, const struct engine_request *r, struc
     if (r->type == ENGINE_ASK)
         return ask(i, r, error);
     if (r->type == ENGINE_SAVE)
-        return recogniser_save(i->recogniser, r->text, error);
+        return recogniser_save(i->ear->recogniser, r->text, error);
     if (r->type == ENGINE_RESTORE)
-        return recogniser_load(i->recogniser, r->text, error);
+        return recogniser_load(i->ear->recogniser, r->text, error);
     if (r->type == ENGINE_SET_TEXT)
         set_text(i, &r->config);
     else if (r->type == ENGINE_RESET)
-        recogniser_reset(i->recogniser);
+        recogniser_reset(i->ear->recogniser);
     else if (r->type == ENGINE_REPLIES && r->flag && !i->model->reply.count)
         return error_set(error, -ENOTSUP, "the model has no replies");
     else if (r->type == ENGINE_REPLIES)
-        recogniser_set_reply(i->recogniser, r->flag);
+        recogniser_set_reply(i->ear->recogniser, r->flag);
     return 0;
 }
 
@@ -224,28 +236,8 @@ static void take_request(struct inference *i)
     send(i);
 }
 
-/* False: it is over. */
-static bool go_round(struct inference *i)
-{
-    struct engine *e = i->engine;
-    struct error error;
-    engine_beat(&e->inference_beats);
-    if (atomic_load(&e->aborted))
-        return false;
-    if (!i->open && queue_pop(e->inference_requests, &i->request))
-        take_request(i);
-    else if (!queue_pop(e->pieces, &i->piece))
-        engine_wait(e->inference_wake, 1000);
-    else if (!take_piece(i))
-        return false;
-    if (i->backend->ops->status(i->backend, &error) == 0)
-        return true;
-    send_text(i, ENGINE_FAILED, 0, error.message);
-    return false;
-}
-
 /* The conversation that the daemon before ended with, if it is to go on. */
-static void resume(struct inference *i)
+static void resume(const struct ear *ear)
 {
     char path[ENGINE_PATH_MAX];
     struct error error;
@@ -253,20 +245,105 @@ static void resume(struct inference *i)
     if (!rc && access(path, F_OK) != 0)
         return;
     if (!rc)
-        rc = recogniser_load(i->recogniser, path, &error);
+        rc = recogniser_load(ear->recogniser, path, &error);
     if (rc)
         log_warning("the conversation begins anew: %s", error.message);
 }
 
-static void save_for_later(struct inference *i)
+static void save_for_later(const struct ear *ear)
 {
     char path[ENGINE_PATH_MAX];
     struct error error;
     int rc = places_saved_state(RESUMED_NAME, path, sizeof path, &error);
     if (!rc)
-        rc = recogniser_save(i->recogniser, path, &error);
+        rc = recogniser_save(ear->recogniser, path, &error);
     if (rc)
         log_error("the conversation is not saved: %s", error.message);
+}
+
+static void adopt(struct inference *i, struct ear *ear)
+{
+    struct error error;
+    i->ear = ear;
+    int rc = i->count == ENGINE_EARS ? error_set(&error, -EBUSY, "too many ears")
+                                     : create_recogniser(i, ear, &error);
+    if (rc) {
+        send_text(i, ENGINE_CLOSED, rc, error.message);
+        return;
+    }
+    if (ear->config.resume)
+        resume(ear);
+    i->ears[i->count++] = ear;
+    send_text(i, ENGINE_OPENED, 0, "");
+    atomic_store(&ear->opened, true);
+    engine_wake(ear->front_wake);
+}
+
+/* The main thread may free the ear once it is told. */
+static void let_go(struct inference *i, size_t n)
+{
+    struct ear *ear = i->ears[n];
+    i->ears[n] = i->ears[--i->count];
+    if (ear->open)
+        recogniser_cancel(ear->recogniser);
+    if (ear->config.resume)
+        save_for_later(ear);
+    recogniser_destroy(ear->recogniser);
+    ear->recogniser = NULL;
+    send_text(i, ENGINE_CLOSED, 0, "");
+}
+
+/* Nothing of it is wanted; its front end, which may have had no room for PIECE_STOP, ends first. */
+static bool drop_aborted(struct inference *i, size_t n)
+{
+    struct ear *ear = i->ears[n];
+    bool ended = atomic_load(&ear->front_ended);
+    while (queue_pop(ear->pieces, &i->piece))
+        ;
+    if (ended)
+        let_go(i, n);
+    return ended;
+}
+
+/* One request or one piece of the ear's; false: there was none. */
+static bool serve(struct inference *i, size_t n)
+{
+    struct ear *ear = i->ears[n];
+    i->ear = ear;
+    if (atomic_load(&ear->aborted))
+        return drop_aborted(i, n);
+    if (!ear->open && queue_pop(ear->inference_requests, &i->request)) {
+        take_request(i);
+        return true;
+    }
+    if (!queue_pop(ear->pieces, &i->piece))
+        return false;
+    if (!take_piece(i))
+        let_go(i, n);
+    return true;
+}
+
+/* False: it is over. */
+static bool go_round(struct inference *i)
+{
+    struct engine *e = i->engine;
+    struct error error;
+    struct ear *ear;
+    bool served = false;
+    engine_beat(&e->inference_beats);
+    while (queue_pop(e->openings, &ear))
+        adopt(i, ear);
+    for (size_t n = i->count; n-- > 0;)
+        served = serve(i, n) || served;
+    i->ear = NULL;
+    if (atomic_load(&e->aborted) || (atomic_load(&e->stopping) && !i->count))
+        return false;
+    if (!served)
+        engine_wait(e->inference_wake, -1, 1000);
+    if (i->backend->ops->status(i->backend, &error) == 0)
+        return true;
+    send_text(i, ENGINE_FAILED, 0, error.message);
+    return false;
 }
 
 static void run(struct inference *i)
@@ -282,15 +359,13 @@ static void run(struct inference *i)
              (long long)((clock_monotonic_us() - begin_us) / 1000));
     send_text(i, ENGINE_LOADED, i->model->reply.count > 0, i->model->name);
     atomic_store(&e->loaded, true);
-    engine_wake(e->front_wake);
-    if (e->config.resume)
-        resume(i);
     while (go_round(i))
         ;
-    if (i->open)
-        recogniser_cancel(i->recogniser);
-    if (e->config.resume)
-        save_for_later(i);
+    while (i->count) {
+        i->ear = i->ears[i->count - 1];
+        let_go(i, i->count - 1);
+    }
+    i->ear = NULL;
 }
 
 void *inference_main(void *inference)

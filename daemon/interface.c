@@ -84,7 +84,7 @@ static void write_interface(FILE *f, const struct interface *i)
     fputs("  </interface>\n", f);
 }
 
-static char *write_xml(const struct interface *const *interfaces, const char *more)
+static char *write_xml(const struct interface_object *o)
 {
     char *text = NULL;
     size_t size;
@@ -94,25 +94,25 @@ static char *write_xml(const struct interface *const *interfaces, const char *mo
     fputs("<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\"\n"
           " \"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n<node>\n",
           f);
-    for (; *interfaces; interfaces++)
-        write_interface(f, *interfaces);
-    fprintf(f, "%s</node>\n", more);
+    for (const struct interface_part *p = o->parts; p->interface; p++)
+        write_interface(f, p->interface);
+    fputs(standard_xml, f);
+    char **children = bus_children(o->bus, o->path);
+    for (char **child = children; child && *child; child++)
+        fprintf(f, "  <node name=\"%s\"/>\n", *child);
+    dbus_free_string_array(children);
+    fputs("</node>\n", f);
     if (fclose(f) == 0)
         return text;
     free(text);
     return NULL;
 }
 
-char *interface_xml(const struct interface *i)
+static const struct interface_part *find_part(const struct interface_object *o, const char *name)
 {
-    return write_xml((const struct interface *const[]){i, NULL}, "");
-}
-
-static const struct interface *find_interface(const struct interface_object *o, const char *name)
-{
-    for (const struct interface *const *i = o->interfaces; *i; i++)
-        if (strcmp((*i)->name, name) == 0)
-            return *i;
+    for (const struct interface_part *p = o->parts; p->interface; p++)
+        if (strcmp(p->interface->name, name) == 0)
+            return p;
     return NULL;
 }
 
@@ -125,41 +125,51 @@ static const struct interface_property *find_property(const struct interface *i,
 }
 
 /* A call without an interface means the first that has the method. */
-static const struct interface_method *find_method(const struct interface_object *o,
-                                                  const char *interface, const char *name)
+static const struct interface_method *
+find_method(const struct interface_object *o, const char *interface, const char *name, void **user)
 {
-    for (const struct interface *const *i = o->interfaces; *i; i++) {
-        if (interface && strcmp((*i)->name, interface) != 0)
+    for (const struct interface_part *p = o->parts; p->interface; p++) {
+        if (interface && strcmp(p->interface->name, interface) != 0)
             continue;
-        for (const struct interface_method *m = (*i)->methods; m && m->name; m++)
+        *user = p->user;
+        for (const struct interface_method *m = p->interface->methods; m && m->name; m++)
             if (strcmp(m->name, name) == 0)
                 return m;
     }
     return NULL;
 }
 
-static void append_variant(const struct interface_object *o, const struct interface_property *p,
+static void append_variant(const struct interface_part *part, const struct interface_property *p,
                            DBusMessageIter *out)
 {
     DBusMessageIter variant;
     dbus_message_iter_open_container(out, DBUS_TYPE_VARIANT, p->type, &variant);
-    p->get(o->user, &variant);
+    p->get(part->user, &variant);
     dbus_message_iter_close_container(out, &variant);
 }
 
-static void append_entry(const struct interface_object *o, const struct interface_property *p,
-                         DBusMessageIter *dictionary)
+static void append_property(const struct interface_part *part, const struct interface_property *p,
+                            DBusMessageIter *dictionary)
 {
     DBusMessageIter entry;
     dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
     dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &p->name);
-    append_variant(o, p, &entry);
+    append_variant(part, p, &entry);
     dbus_message_iter_close_container(dictionary, &entry);
+}
+
+static void append_properties(const struct interface_part *part, DBusMessageIter *out)
+{
+    DBusMessageIter dictionary;
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
+    for (const struct interface_property *p = part->interface->properties; p && p->name; p++)
+        append_property(part, p, &dictionary);
+    dbus_message_iter_close_container(out, &dictionary);
 }
 
 static DBusMessage *introspect(struct interface_object *o, DBusMessage *call)
 {
-    char *xml = write_xml(o->interfaces, standard_xml);
+    char *xml = write_xml(o);
     if (!xml)
         return NULL;
     DBusMessage *reply = dbus_message_new_method_return(call);
@@ -175,31 +185,28 @@ static DBusMessage *get_all(struct interface_object *o, DBusMessage *call)
     const char *name;
     if (!dbus_message_get_args(call, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_INVALID))
         return dbus_message_new_error(call, DBUS_ERROR_INVALID_ARGS, "GetAll takes (s)");
-    const struct interface *i = find_interface(o, name);
-    if (!i)
+    const struct interface_part *part = find_part(o, name);
+    if (!part)
         return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_INTERFACE,
                                              "no interface %s here", name);
     DBusMessage *reply = dbus_message_new_method_return(call);
-    DBusMessageIter out, dictionary;
+    DBusMessageIter out;
     dbus_message_iter_init_append(reply, &out);
-    dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
-    for (const struct interface_property *p = i->properties; p && p->name; p++)
-        append_entry(o, p, &dictionary);
-    dbus_message_iter_close_container(&out, &dictionary);
+    append_properties(part, &out);
     return reply;
 }
 
-static DBusMessage *get(struct interface_object *o, DBusMessage *call,
+static DBusMessage *get(const struct interface_part *part, DBusMessage *call,
                         const struct interface_property *p)
 {
     DBusMessage *reply = dbus_message_new_method_return(call);
     DBusMessageIter out;
     dbus_message_iter_init_append(reply, &out);
-    append_variant(o, p, &out);
+    append_variant(part, p, &out);
     return reply;
 }
 
-static DBusMessage *set(struct interface_object *o, DBusMessage *call,
+static DBusMessage *set(const struct interface_part *part, DBusMessage *call,
                         const struct interface_property *p)
 {
     if (!p->set)
@@ -216,7 +223,7 @@ static DBusMessage *set(struct interface_object *o, DBusMessage *call,
     if (!fits)
         return dbus_message_new_error_printf(call, DBUS_ERROR_INVALID_ARGS, "%s has the type %s",
                                              p->name, p->type);
-    return p->set(o->user, call, &value);
+    return p->set(part->user, call, &value);
 }
 
 static DBusMessage *call_property(struct interface_object *o, DBusMessage *call)
@@ -232,19 +239,18 @@ static DBusMessage *call_property(struct interface_object *o, DBusMessage *call)
     dbus_message_iter_next(&args);
     dbus_message_iter_get_basic(&args, &name);
 
-    const struct interface *i = find_interface(o, interface);
-    if (!i)
+    const struct interface_part *part = find_part(o, interface);
+    if (!part)
         return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_INTERFACE,
                                              "no interface %s here", interface);
-    const struct interface_property *p = find_property(i, name);
+    const struct interface_property *p = find_property(part->interface, name);
     if (!p)
         return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_PROPERTY,
                                              "%s has no property %s", interface, name);
-    return setting ? set(o, call, p) : get(o, call, p);
+    return setting ? set(part, call, p) : get(part, call, p);
 }
 
-static DBusMessage *call_method(struct interface_object *o, DBusMessage *call,
-                                const struct interface_method *m)
+static DBusMessage *call_method(void *user, DBusMessage *call, const struct interface_method *m)
 {
     char signature[64] = "";
     for (const struct interface_arg *a = m->in; a->name; a++)
@@ -252,7 +258,7 @@ static DBusMessage *call_method(struct interface_object *o, DBusMessage *call,
     if (!dbus_message_has_signature(call, signature))
         return dbus_message_new_error_printf(call, DBUS_ERROR_INVALID_ARGS, "%s takes (%s)",
                                              m->name, signature);
-    return m->call(o->user, call);
+    return m->call(user, call);
 }
 
 static DBusHandlerResult send_reply(struct interface_object *o, DBusMessage *call,
@@ -277,11 +283,12 @@ static DBusHandlerResult take_message(void *user, DBusMessage *m)
     if (dbus_message_is_method_call(m, DBUS_INTERFACE_PROPERTIES, "Get") ||
         dbus_message_is_method_call(m, DBUS_INTERFACE_PROPERTIES, "Set"))
         return send_reply(o, m, call_property(o, m));
+    void *part_user;
     const struct interface_method *method =
-        find_method(o, dbus_message_get_interface(m), dbus_message_get_member(m));
+        find_method(o, dbus_message_get_interface(m), dbus_message_get_member(m), &part_user);
     if (!method)
         return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
-    return send_reply(o, m, call_method(o, m, method));
+    return send_reply(o, m, call_method(part_user, m, method));
 }
 
 int interface_export(struct interface_object *o)
@@ -297,7 +304,7 @@ void interface_unexport(struct interface_object *o)
 
 void interface_changed(struct interface_object *o, const char *interface, const char *property)
 {
-    const struct interface_property *p = find_property(find_interface(o, interface), property);
+    const struct interface_part *part = find_part(o, interface);
     DBusMessage *m =
         dbus_message_new_signal(o->path, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged");
     DBusMessageIter out, dictionary, invalidated;
@@ -305,10 +312,45 @@ void interface_changed(struct interface_object *o, const char *interface, const 
         dbus_message_iter_init_append(m, &out);
         dbus_message_iter_append_basic(&out, DBUS_TYPE_STRING, &interface);
         dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
-        append_entry(o, p, &dictionary);
+        append_property(part, find_property(part->interface, property), &dictionary);
         dbus_message_iter_close_container(&out, &dictionary);
         dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "s", &invalidated);
         dbus_message_iter_close_container(&out, &invalidated);
     }
     bus_send(o->bus, m);
+}
+
+void interface_append_object(DBusMessageIter *out, const struct interface_object *o)
+{
+    DBusMessageIter interfaces, entry;
+    dbus_message_iter_append_basic(out, DBUS_TYPE_OBJECT_PATH, &o->path);
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sa{sv}}", &interfaces);
+    for (const struct interface_part *p = o->parts; p->interface; p++) {
+        dbus_message_iter_open_container(&interfaces, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+        dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &p->interface->name);
+        append_properties(p, &entry);
+        dbus_message_iter_close_container(&interfaces, &entry);
+    }
+    dbus_message_iter_close_container(out, &interfaces);
+}
+
+void interface_append_names(DBusMessageIter *out, const struct interface_object *o)
+{
+    DBusMessageIter names;
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "s", &names);
+    for (const struct interface_part *p = o->parts; p->interface; p++)
+        dbus_message_iter_append_basic(&names, DBUS_TYPE_STRING, &p->interface->name);
+    dbus_message_iter_close_container(out, &names);
+}
+
+void interface_append_entry(DBusMessageIter *dictionary, const char *key, int type,
+                            const char *signature, const void *value)
+{
+    DBusMessageIter entry, variant;
+    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
+    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, signature, &variant);
+    dbus_message_iter_append_basic(&variant, type, value);
+    dbus_message_iter_close_container(&entry, &variant);
+    dbus_message_iter_close_container(dictionary, &entry);
 }

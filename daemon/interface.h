@@ -41,13 +41,18 @@ struct interface {
     const struct interface_signal *signals;
 };
 
-/* An object at one path; interfaces ends with NULL. */
+/* An interface of an object, and what its functions get. */
+struct interface_part {
+    const struct interface *interface;
+    void *user;
+};
+
+/* An object at one path. */
 struct interface_object {
     struct bus *bus;
     const char *path;
-    const struct interface *const *interfaces;
-    void *user;
-    struct bus_object exported; /* interface_export's */
+    const struct interface_part *parts; /* ends with a NULL interface */
+    struct bus_object exported;         /* interface_export's */
 };
 
 int interface_export(struct interface_object *o); /* 0 or -ENOMEM; o stays the caller's */
@@ -56,8 +61,13 @@ void interface_unexport(struct interface_object *o);
 /* Emits PropertiesChanged with the property's value now. */
 void interface_changed(struct interface_object *o, const char *interface, const char *property);
 
-/* The introspection data of one interface, as in the installed XML file; free it. NULL: no memory.
- */
-char *interface_xml(const struct interface *i);
+/* Appends the object as org.freedesktop.DBus.ObjectManager has it: its path, and its interfaces
+ * with their properties (oa{sa{sv}}). */
+void interface_append_object(DBusMessageIter *out, const struct interface_object *o);
+void interface_append_names(DBusMessageIter *out, const struct interface_object *o); /* as */
+
+/* {key: value} of a dictionary a{sv}; signature: of the value, type: its basic type. */
+void interface_append_entry(DBusMessageIter *dictionary, const char *key, int type,
+                            const char *signature, const void *value);
 
 #endif

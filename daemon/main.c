@@ -1,12 +1,12 @@
 /* earshotd: the daemon. Everything is in the library; this file puts it together. */
 #include "base/log.h"
-#include "daemon/assistant.h"
 #include "daemon/bus.h"
 #include "daemon/capture.h"
 #include "daemon/capture_process.h"
 #include "daemon/config.h"
 #include "daemon/engine.h"
 #include "daemon/places.h"
+#include "daemon/service.h"
 #include "daemon/settings.h"
 #include "daemon/supervisor.h"
 
@@ -88,7 +88,7 @@ static int serve(const struct config *c, const struct settings *settings, struct
                  struct error *error)
 {
     struct bus *bus = NULL;
-    struct assistant *assistant = NULL;
+    struct service *service = NULL;
     struct engine *engine = NULL;
     char model[4096];
     struct loop *loop = supervisor_loop(s);
@@ -97,23 +97,23 @@ static int serve(const struct config *c, const struct settings *settings, struct
     if (!rc)
         rc = bus_create(&bus, loop, c->bus, error);
     if (!rc)
-        rc = assistant_create(&assistant, loop, bus, c, settings, error);
+        rc = service_create(&service, loop, bus, c, settings, error);
     if (!rc)
-        rc = engine_create(&engine, c, model, assistant_last_id(assistant), error);
-    if (!rc && assistant_attach(assistant, engine))
-        rc = error_set(error, -1, "out of memory");
+        rc = engine_create(&engine, c, model, error);
     if (!rc)
-        rc = bus_own(bus, ASSISTANT_BUS_NAME, error);
+        rc = service_attach(service, engine, error);
+    if (!rc)
+        rc = bus_own(bus, SERVICE_BUS_NAME, error);
     if (!rc) {
         supervisor_ready(s, engine);
-        supervisor_on_reload(s, assistant_reload, assistant);
+        supervisor_on_reload(s, service_reload, service);
         rc = loop_run(loop);
         if (rc)
             error_set(error, rc, "stopped by an error");
         supervisor_ending(s);
     }
     engine_destroy(engine);
-    assistant_destroy(assistant);
+    service_destroy(service);
     bus_destroy(bus);
     return rc;
 }

@@ -17,6 +17,11 @@ enum {
 
 struct source;
 
+struct source_lost {
+    uint64_t gap;       /* frames that are not there */
+    uint64_t concealed; /* frames that were made up */
+};
+
 struct source_ops {
     /* Opens; sets rate_hz, channels and name. 0, -EINPROGRESS (it takes its time: call again soon,
      * or stop) or another -errno; may be called again later. Never blocks. */
@@ -24,8 +29,8 @@ struct source_ops {
     /* Up to frames interleaved frames that are there now: their count, 0 (none yet), -ENODATA (the
      * end, for good) or another -errno (lost: stop, and start again later). */
     long (*read)(struct source *s, float *samples, size_t frames);
-    /* Frames that were lost since the last call. */
-    uint64_t (*lost)(struct source *s);
+    /* Frames that were lost since the last call; after read gave 0. */
+    void (*lost)(struct source *s, struct source_lost *lost);
     void (*stop)(struct source *s);
     void (*destroy)(struct source *s);
 };
@@ -33,7 +38,10 @@ struct source_ops {
 struct source {
     const struct source_ops *ops;
     int rate_hz, channels;
-    int wait_ms;                /* how long to sleep when there is nothing to read */
+    int wait_ms;                /* how long to sleep when there is nothing to read, */
+    int fd;                     /* unless this is readable; -1: nothing tells */
+    int quiet_ms;               /* so long without a frame ends an utterance; 0: never */
+    bool once;                  /* its end is the end of who hears it */
     char name[SOURCE_NAME_MAX]; /* of what is open */
 };
 

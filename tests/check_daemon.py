@@ -92,8 +92,6 @@ def interface():
         check(f"{what} is refused", got == DBUS_ERROR + error, got)
     check("Ping is answered", d.call("Ping", interface=dbus.PEER_IFACE) == ())
 
-    got = d.call("Open", OPTIONS, interface=STREAMS, signature="a{sv}")
-    check("streams are not supported yet", got == ERROR + "NotSupported", got)
     got = d.set("Mode", "shouting")
     check("an unknown mode is refused", got == ERROR + "InvalidArgument", got)
     got = d.set("Device", "x" * 300)

@@ -22,8 +22,10 @@ enum {
 
 struct seen {
     struct engine *engine;
+    struct ear *ear;
     struct engine_message last;
-    int loaded, started, completed, cancelled, updated, results, stopped, lost, failed;
+    int loaded, opened, closed, started, completed, cancelled, updated, results, stopped, lost,
+        failed;
     uint64_t open, last_id; /* 0: none */
     int64_t last_end_us;
     enum engine_source source;
@@ -80,6 +82,12 @@ static void take(struct seen *s)
     case ENGINE_FAILED:
         s->failed++;
         break;
+    case ENGINE_OPENED:
+        s->opened++;
+        break;
+    case ENGINE_CLOSED:
+        s->closed++;
+        break;
     case ENGINE_EVENT:
         take_event(s, &s->last.event);
         break;
@@ -122,11 +130,21 @@ static void wait_for(struct seen *s, const int *counter, int wanted)
     }
 }
 
+static int open_ear(struct seen *s, const struct config *c, struct error *error)
+{
+    struct source *source;
+    struct ear_options options = {.config = c, .pieces = 512};
+    int rc = source_create(&source, c->source, c->buffer_ms, error);
+    return rc ? rc : ear_create(&s->ear, s->engine, source, &options, error);
+}
+
 static struct seen start(const struct config *c, const char *model)
 {
     struct seen s = {0};
     struct error error = {""};
-    int rc = engine_create(&s.engine, c, model, 0, &error);
+    int rc = engine_create(&s.engine, c, model, &error);
+    if (!rc)
+        rc = open_ear(&s, c, &error);
     assert_string_equal(error.message, "");
     assert_int_equal(rc, 0);
     return s;
@@ -138,7 +156,7 @@ static int64_t ask_for(struct seen *s, enum engine_request_type type, bool flag,
     static uint64_t number;
     struct engine_request r = {.type = type, .number = ++number, .flag = flag};
     snprintf(r.text, sizeof r.text, "%s", text);
-    assert_int_equal(engine_request(s->engine, &r), 0);
+    assert_int_equal(ear_request(s->ear, &r), 0);
     wait_for(s, &s->results, s->results + 1);
     assert_int_equal(s->last.number, number);
     return s->last.value;
@@ -224,7 +242,7 @@ static void push_to_talk(void **state)
     assert_int_equal(ask_for(&s, ENGINE_FINISH, false, ""), 0);
     wait_for(&s, &s.completed, 1);
     assert_true(ask_for(&s, ENGINE_HOLD, false, "") > id);
-    engine_cancel(s.engine);
+    ear_cancel(s.ear);
     assert_int_equal(ask_for(&s, ENGINE_CANCEL, false, ""), 0);
     wait_for(&s, &s.cancelled, 1);
     stop(&s);
@@ -280,14 +298,61 @@ static void a_bad_model_is_named(void **state)
 static void a_bad_source_is_named(void **state)
 {
     (void)state;
-    struct engine *e;
+    struct seen s = {0};
     struct error error;
     struct config c = config_for("file:/nonexistent.wav");
-    assert_int_not_equal(engine_create(&e, &c, MODEL, 0, &error), 0);
+    assert_int_equal(engine_create(&s.engine, &c, MODEL, &error), 0);
+    assert_int_not_equal(open_ear(&s, &c, &error), 0);
     assert_non_null(strstr(error.message, "/nonexistent.wav"));
     c = config_for("microphone");
-    assert_int_not_equal(engine_create(&e, &c, MODEL, 0, &error), 0);
+    assert_int_not_equal(open_ear(&s, &c, &error), 0);
     assert_non_null(strstr(error.message, "microphone"));
+    stop(&s);
+}
+
+/* Ears that hear the same at once hear what one hears alone; each closes by itself. */
+static void many_ears_share_a_model(void **state)
+{
+    (void)state;
+    enum { EARS = 4 };
+    struct config c = config_for("file:" SPEECH ":fast");
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.completed, 2);
+    char want[EVENT_TEXT_MAX];
+    strcpy(want, s.last.event.text);
+    struct ear *ears[EARS];
+    struct error error;
+    for (int i = 0; i < EARS; i++) {
+        struct source *source;
+        struct ear_options options = {.config = &c, .pieces = 4, .user = &ears[i]};
+        assert_int_equal(source_create(&source, c.source, 1000, &error), 0);
+        assert_int_equal(ear_create(&ears[i], s.engine, source, &options, &error), 0);
+    }
+    int completed[EARS] = {0}, closed = 0;
+    int64_t limit = now_ms() + PATIENCE_MS;
+    while (closed < EARS) {
+        assert_true(now_ms() < limit);
+        if (!engine_poll(s.engine, &s.last)) {
+            usleep(1000);
+            continue;
+        }
+        struct ear **ear = s.last.user;
+        if (!ear)
+            continue;
+        if (s.last.type == ENGINE_CLOSED) {
+            ear_destroy(*ear);
+            closed++;
+        }
+        if (s.last.type != ENGINE_EVENT || s.last.event.type != EVENT_UTTERANCE_COMPLETED)
+            continue;
+        if (++completed[ear - ears] == 2) {
+            assert_string_equal(s.last.event.text, want);
+            ear_abort(*ear);
+        }
+    }
+    for (int i = 0; i < EARS; i++)
+        assert_true(completed[i] >= 2);
+    stop(&s);
 }
 
 static void both_threads_show_that_they_live(void **state)
@@ -316,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_conversation_is_saved_and_restored),
         cmocka_unit_test(a_bad_model_is_named),
         cmocka_unit_test(a_bad_source_is_named),
+        cmocka_unit_test(many_ears_share_a_model),
         cmocka_unit_test(both_threads_show_that_they_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

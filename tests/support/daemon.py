@@ -35,6 +35,7 @@ OPTIONS = dbus.Dictionary({}, signature="sv")
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="earshot-daemon-"))
 SLOW = 2.0 if "asan" in BUILD.name or "tsan" in BUILD.name else 0.0
 failures = 0
+started = []  # daemons
 
 
 def check(what, holds, detail=""):
@@ -82,6 +83,7 @@ class Daemon:
         self.process = subprocess.Popen(
             [EARSHOTD, "--model", model, "--source", source, *options], stderr=self.log,
             env=environment() | {"DBUS_SESSION_BUS_ADDRESS": self.bus.address} | (extra or {}))
+        started.append(self.process)
         self.attach()
 
     def attach(self):
@@ -259,6 +261,7 @@ def run(*parts):
     """The parts of a test, one after the other, on a bus of their own; exits with the result."""
     global BUS
     environment()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
     BUS = Bus("bus")
     print(f"model {MODEL.name}, speech {SPEECH.name}")
@@ -269,6 +272,8 @@ def run(*parts):
             part()
             print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
     finally:
+        for process in started:
+            process.kill()
         BUS.stop()
         shutil.rmtree(WORK, ignore_errors=True)
     print(f"{failures} failures")

@@ -1,0 +1,146 @@
+#include "daemon/service.h"
+
+#include "base/log.h"
+#include "daemon/assistant.h"
+#include "daemon/streams.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    MICROPHONE_PIECES = 512, /* that may wait for the model: 51 s */
+};
+
+struct service {
+    struct loop *loop;
+    struct engine *engine;
+    struct loop_fd *engine_fd;
+    struct assistant *assistant; /* of the microphone */
+    struct streams *streams;
+    struct engine_message message; /* scratch */
+};
+
+int service_create(struct service **out, struct loop *loop, struct bus *bus,
+                   const struct config *config, const struct settings *settings,
+                   struct error *error)
+{
+    struct service *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(error, -ENOMEM, "out of memory");
+    s->loop = loop;
+    struct assistant_options options = {
+        .path = SERVICE_PATH, .config = config, .settings = settings};
+    struct interface_part parts[3] = {{NULL}};
+    int rc = streams_create(&s->streams, loop, bus, error);
+    if (!rc) {
+        streams_parts(s->streams, parts);
+        options.more = parts;
+        rc = assistant_create(&s->assistant, loop, bus, &options, error);
+    }
+    if (rc) {
+        service_destroy(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void service_destroy(struct service *s)
+{
+    if (!s)
+        return;
+    loop_remove_fd(s->engine_fd);
+    streams_destroy(s->streams);
+    assistant_destroy(s->assistant);
+    free(s);
+}
+
+static void take_loaded(struct service *s, const struct engine_message *m)
+{
+    assistant_loaded(s->assistant, m->event.text, m->value);
+    streams_loaded(s->streams, s->engine, s->assistant, m->event.text, m->value);
+}
+
+static void fail(struct service *s, const char *why)
+{
+    log_error("%s", why);
+    assistant_failed(s->assistant);
+    loop_stop(s->loop, 1);
+}
+
+/* The microphone's ear closes only when it could not be opened, or at the end. */
+static void take_closed(struct service *s, const struct engine_message *m)
+{
+    if (m->user != s->assistant)
+        streams_closed(s->streams, m);
+    else if (m->value)
+        fail(s, m->event.text);
+}
+
+static void take_message(struct service *s, const struct engine_message *m)
+{
+    switch (m->type) {
+    case ENGINE_LOADED:
+        take_loaded(s, m);
+        return;
+    case ENGINE_FAILED:
+        fail(s, m->event.text);
+        return;
+    case ENGINE_STOPPED:
+        loop_stop(s->loop, 0);
+        return;
+    case ENGINE_OPENED:
+        if (m->user != s->assistant)
+            streams_opened(s->streams, m);
+        return;
+    case ENGINE_CLOSED:
+        take_closed(s, m);
+        return;
+    case ENGINE_EVENT:
+    case ENGINE_BUSY:
+    case ENGINE_RESULT:
+    case ENGINE_SOURCE:
+    case ENGINE_LOST:
+        assistant_take(m->user, m);
+        return;
+    }
+}
+
+static void engine_ready(void *user, short events)
+{
+    (void)events;
+    struct service *s = user;
+    uint64_t count;
+    ssize_t n = read(engine_fd(s->engine), &count, sizeof count);
+    (void)n;
+    while (engine_poll(s->engine, &s->message))
+        take_message(s, &s->message);
+}
+
+int service_attach(struct service *s, struct engine *engine, struct error *error)
+{
+    const struct config *config = assistant_config(s->assistant);
+    struct ear_options options = {.config = config,
+                                  .last_id = assistant_last_id(s->assistant),
+                                  .pieces = MICROPHONE_PIECES,
+                                  .user = s->assistant};
+    struct source *source;
+    struct ear *ear;
+    int rc = source_create(&source, config->source, config->buffer_ms, error);
+    if (!rc)
+        rc = ear_create(&ear, engine, source, &options, error);
+    if (rc)
+        return rc;
+    assistant_attach(s->assistant, ear);
+    s->engine = engine;
+    s->engine_fd = loop_add_fd(s->loop, engine_fd(engine), POLLIN, engine_ready, s);
+    return s->engine_fd ? 0 : error_set(error, -ENOMEM, "out of memory");
+}
+
+void service_reload(void *service)
+{
+    struct service *s = service;
+    assistant_reload(s->assistant);
+}

@@ -1,0 +1,113 @@
+#include "daemon/stream_source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    WAIT_MS = 1000,  /* a heartbeat */
+    QUIET_MS = 2000, /* without a packet nobody speaks any more */
+};
+
+struct stream_source {
+    struct source source;
+    struct stream_decoder *decoder;
+    struct stream_audio audio; /* what is left of the last packet */
+    struct source_lost lost;   /* to be told */
+    unsigned char packet[STREAM_HEADER + STREAM_PAYLOAD + 1];
+};
+
+static struct stream_source *cast(struct source *s)
+{
+    return (struct stream_source *)(void *)s;
+}
+
+static int start(struct source *s, struct error *error)
+{
+    (void)s;
+    (void)error;
+    return 0;
+}
+
+/* The next packet that gives anything; false: there is none now. -ENODATA: nor will there be. */
+static int take_packet(struct stream_source *s)
+{
+    while (!s->audio.frames) {
+        ssize_t n = recv(s->source.fd, s->packet, sizeof s->packet, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return 0;
+        if (n <= 0)
+            return -ENODATA;
+        stream_decoder_push(s->decoder, s->packet, (size_t)n, &s->audio);
+        s->lost.gap += s->audio.gap;
+        s->lost.concealed += s->audio.concealed;
+    }
+    return 1;
+}
+
+/* A gap is told of before the frames behind it are given. */
+static long read_frames(struct source *source, float *samples, size_t frames)
+{
+    struct stream_source *s = cast(source);
+    int rc = take_packet(s);
+    if (rc <= 0)
+        return rc;
+    if (s->lost.gap)
+        return 0;
+    size_t n = frames < s->audio.frames ? frames : s->audio.frames;
+    size_t count = n * (size_t)source->channels;
+    memcpy(samples, s->audio.samples, count * sizeof *samples);
+    s->audio.samples += count;
+    s->audio.frames -= n;
+    return (long)n;
+}
+
+static void lost(struct source *source, struct source_lost *out)
+{
+    struct stream_source *s = cast(source);
+    *out = s->lost;
+    s->lost = (struct source_lost){0};
+}
+
+static void stop(struct source *s)
+{
+    (void)s;
+}
+
+static void destroy(struct source *source)
+{
+    struct stream_source *s = cast(source);
+    close(source->fd);
+    stream_decoder_destroy(s->decoder);
+    free(s);
+}
+
+static const struct source_ops stream_ops = {start, read_frames, lost, stop, destroy};
+
+int stream_source_create(struct source **out, int fd, const struct stream_format *format,
+                         struct error *error)
+{
+    struct stream_source *s = calloc(1, sizeof *s);
+    if (!s || stream_decoder_create(&s->decoder, format)) {
+        close(fd);
+        free(s);
+        return error_set(error, -ENOMEM, "out of memory");
+    }
+    s->source = (struct source){
+        .ops = &stream_ops,
+        .rate_hz = stream_decoder_rate_hz(s->decoder),
+        .channels = stream_decoder_channels(s->decoder),
+        .wait_ms = WAIT_MS,
+        .fd = fd,
+        .quiet_ms = QUIET_MS,
+        .once = true,
+        .name = "stream",
+    };
+    *out = &s->source;
+    return 0;
+}

@@ -1,0 +1,311 @@
+#!/usr/bin/python3
+"""Clients that send their own audio (docs/streams.md): PCM and Opus, gaps, many at once, and all that a
+door to the outside must bear."""
+import os
+import pathlib
+import random
+import socket
+import struct
+import subprocess
+import sys
+import wave
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.daemon import *  # noqa: E402,F403
+
+MANAGER = "org.freedesktop.DBus.ObjectManager"
+OPUS_STEP = 960  # of positions: 20 ms at 48 kHz
+
+
+class Stream:
+    """An open stream, and everything that its object said."""
+
+    def __init__(self, daemon, **options):
+        self.daemon, self.signals, self.position = daemon, [], 0
+        self.path, fd = daemon.call("Open", dbus.Dictionary(options, signature="sv"),
+                                    interface=STREAMS, signature="a{sv}")
+        self.socket = socket.socket(fileno=fd.take())
+        self.match = daemon.bus.connection.add_signal_receiver(
+            lambda *args, member: self.signals.append((member, args)), path=self.path,
+            member_keyword="member")
+        self.object = daemon.bus.connection.get_object(NAME, self.path, introspect=False)
+
+    def send(self, payload, frames):
+        """One packet; the main loop goes on while the daemon is busy."""
+        packet = struct.pack("=Q", self.position % 2**64) + payload
+        self.position += frames
+        self.socket.setblocking(False)
+
+        def sent():
+            try:
+                return self.socket.send(packet) == len(packet)
+            except BlockingIOError:
+                return False
+        if not wait_until(sent, 60):
+            raise RuntimeError("the stream takes nothing")
+
+    def call(self, member, *args, interface=ASSISTANT, signature=None):
+        answers = []
+        self.object.get_dbus_method(member, interface)(
+            *args, signature=signature, reply_handler=lambda *a: answers.append(a[0] if len(a) == 1 else a),
+            error_handler=lambda e: answers.append(e.get_dbus_name()))
+        wait_until(lambda: answers, 60)
+        return answers[0] if answers else "no answer"
+
+    def of(self, member):
+        return [args for name, args in self.signals if name == member]
+
+    def said(self):
+        return [str(args[1]) for args in self.of("UtteranceCompleted") if args[1]]
+
+    def finish(self, seconds=60):
+        """Ends the stream, as a client does that has no more to say."""
+        self.socket.shutdown(socket.SHUT_WR)
+        gone = wait_until(lambda: self.path not in managed(self.daemon), seconds)
+        self.socket.close()
+        pause(0.02)
+        self.match.remove()
+        return gone
+
+
+def managed(d):
+    return d.call("GetManagedObjects", interface=MANAGER)
+
+
+def samples(rate=16000, form="s16le"):
+    """The speech as raw bytes."""
+    return subprocess.run(["ffmpeg", "-loglevel", "error", "-i", SPEECH, "-ar", str(rate), "-ac", "1",
+                           "-f", form, "-"], capture_output=True, check=True).stdout
+
+
+def opus_packets(*options):
+    """What a real encoder makes of the speech: packets of 20 ms, taken out of their Ogg pages."""
+    ogg = subprocess.run(["ffmpeg", "-loglevel", "error", "-i", SPEECH, "-c:a", "libopus", "-b:a", "24k",
+                          "-frame_duration", "20", *options, "-f", "ogg", "-"],
+                         capture_output=True, check=True).stdout
+    packets, packet, at = [], b"", 0
+    while at < len(ogg):
+        assert ogg[at:at + 4] == b"OggS"
+        lacing = ogg[at + 27:at + 27 + ogg[at + 26]]
+        at += 27 + len(lacing)
+        for size in lacing:
+            packet += ogg[at:at + size]
+            at += size
+            if size < 255:
+                packets.append(packet)
+                packet = b""
+    return packets[2:]  # behind the two headers
+
+
+def send_pcm(stream, data, frame=2, frames=1600):
+    for at in range(0, len(data), frames * frame):
+        piece = data[at:at + frames * frame]
+        stream.send(piece, len(piece) // frame)
+
+
+def words_right(said):
+    """Of the words that were spoken, how many are there in order (an edit distance would be harsher)."""
+    import difflib
+    offline = " ".join(earshot("transcribe", "-m", MODEL, SPEECH).stdout.split()).split()
+    match = difflib.SequenceMatcher(None, offline, " ".join(said).split())
+    return sum(block.size for block in match.get_matching_blocks()), len(offline)
+
+
+def pcm(d):
+    offline = earshot("transcribe", "-m", MODEL, SPEECH).stdout
+    s = Stream(d, codec="s16")
+    check("the stream is listed", set(managed(d)) == {s.path}
+          and managed(d)[s.path][ASSISTANT]["State"] == IDLE)
+    xml = d.call("Introspect", interface=dbus.INTROSPECTABLE_IFACE)
+    check("and introspected", f'<node name="{s.path.rpartition("/")[2]}"/>' in xml)
+    send_pcm(s, samples())
+    check("it ends when its client ends it", s.finish())
+    check("s16 at 16 kHz is what earshot transcribe hears", letters(" ".join(s.said())) == letters(offline),
+          f"{s.said()} {offline}")
+    check("its events keep their contract", keeps_the_contract(s), str(s.signals))
+    s = Stream(d, codec="f32", rate=dbus.UInt32(44100), channels=dbus.UInt32(1))
+    send_pcm(s, samples(44100, "f32le"), 4, 4410)
+    s.finish()
+    right, of = words_right(s.said())
+    check("f32 at 44.1 kHz is heard", right >= 0.8 * of, s.said())
+    check("without a gap nothing is lost", not s.of("AudioLost"), s.of("AudioLost"))
+    check("the microphone heard none of it", not d.of("UtteranceCompleted"))
+
+
+def opus(d):
+    for name, loss, options, least in (("", 0, (), 0.9), (", a tenth lost", 0.1, (), 0.6),
+                                       (", a tenth lost, with FEC", 0.1, ("-fec", "1", "-packet_loss", "20"), 0.6)):
+        chance = random.Random(5)
+        s = Stream(d, codec="opus")
+        dropped = 0
+        packets = opus_packets(*options)
+        for i, packet in enumerate(packets):
+            if chance.random() < loss and i + 1 < len(packets):
+                s.position += OPUS_STEP
+                dropped += 1
+            else:
+                s.send(packet, OPUS_STEP)
+        s.finish()
+        right, of = words_right(s.said())
+        print(f"opus{name}: {right} of {of} words, {dropped} of {len(packets)} packets dropped")
+        check(f"opus{name} gives text", right >= least * of, s.said())
+        lost = sum(args[0] for args in s.of("AudioLost"))
+        check("what was lost is told, to the sample", lost == dropped * 320, f"{lost} {dropped * 320}")
+
+
+def gaps(d):
+    data = samples()
+    half = len(data) // 4 * 2
+    s = Stream(d)
+    send_pcm(s, data[:half])
+    s.position += 16000 * 3
+    send_pcm(s, data[half:])
+    s.position -= 5000  # late: dropped
+    s.send(data[:3200], 1600)
+    s.finish()
+    check("a long gap is told", [args[0] for args in s.of("AudioLost")] == [48000], s.of("AudioLost"))
+    check("and counts in time", all(a[2]["end_us"] <= (len(data) / 2 + 48000) / 0.016 + 1e6
+                                    for a in s.of("UtteranceCompleted"))
+          and s.of("UtteranceCompleted")[-1][2]["end_us"] > (half / 2 + 48000) / 0.016)
+    s = Stream(d)
+    s.call("Listen", OPTIONS, signature="a{sv}")
+    s.send(bytes(3200), 1600)
+    s.call("Finish")
+    check("push-to-talk works", wait_until(lambda: s.of("UtteranceCompleted")), s.signals)
+    s.finish()
+    s = Stream(d)
+    begin = 2 * 16000 * 1
+    send_pcm(s, data[begin:begin + 2 * 16000])  # cut off in mid-word
+    check("who falls silent in mid-word is heard out", wait_until(lambda: s.of("UtteranceCompleted"), 10))
+    s.finish()
+
+
+def object_of_a_stream(d):
+    s = Stream(d, mode="captions")
+    refused = [("Set", ASSISTANT, "Muted", True), ("Set", ASSISTANT, "Device", "pulse")]
+    for args in refused:
+        got = s.call(*args, interface=dbus.PROPERTIES_IFACE, signature="ssv")
+        check(f"{args[2]} is not a stream's", got == ERROR + "NotSupported", got)
+    check("nor is Reload", s.call("Reload") == ERROR + "NotSupported")
+    asked = s.call("Ask", "hello", OPTIONS, signature="sa{sv}")
+    check("Ask is answered", isinstance(asked, tuple) or asked == ERROR + "NotSupported", asked)
+    check("a conversation is saved and restored", s.call("SaveState", "stream", signature="s") == ()
+          and s.call("RestoreState", "stream", signature="s") == () and s.call("Reset") == ())
+    check("GetTranscript is its own", s.call("GetTranscript", 0, 0, signature="tu") == [])
+    s.finish()
+
+
+def many(d):
+    """Eight at once: as each alone, and one that is killed among them."""
+    data = samples()
+    streams = [Stream(d) for _ in range(8)]
+    offsets = [i * 8000 for i in range(8)]
+    for at in range(0, len(data) + max(offsets), 3200):
+        for s, offset in zip(streams, offsets):
+            if offset <= at < offset + len(data):
+                piece = data[at - offset:at - offset + 3200]
+                s.send(piece, len(piece) // 2)
+        if at == 3200 * 30:
+            streams.pop().socket.close()
+            offsets.pop()
+    for s in streams:
+        s.finish()
+    offline = letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout)
+    check("eight streams at once hear what one hears",
+          all(letters(" ".join(s.said())) == offline for s in streams), [s.said() for s in streams])
+
+
+CLIENT = """
+import dbus, sys, time
+bus = dbus.bus.BusConnection(sys.argv[1])
+o = bus.get_object("org.earshot.Earshot1", "/org/earshot/Earshot1", introspect=False)
+path, fd = o.Open(dbus.Dictionary({}, signature="sv"), dbus_interface="org.earshot.Earshot1.Streams")
+print(path, flush=True)
+time.sleep(60)
+"""
+
+
+def killed_client(d):
+    client = subprocess.Popen(["/usr/bin/python3", "-c", CLIENT, d.bus.address], stdout=subprocess.PIPE,
+                              text=True, env=environment())
+    path = client.stdout.readline().strip()
+    check("another process has a stream", path in managed(d), path)
+    client.kill()
+    client.wait()
+    check("which goes with it", wait_until(lambda: not managed(d), 5))
+
+
+def resident(d):
+    return int((pathlib.Path("/proc") / str(d.process.pid) / "statm").read_text().split()[1]) * 4
+
+
+def hostile(d):
+    def open_with(signature="a{sv}", *args, **options):
+        return d.call("Open", *(args or (dbus.Dictionary(options, signature="sv"),)), interface=STREAMS,
+                      signature=signature)
+
+    read, write = os.pipe()
+    wrong = {"codec": ("mp3", "x" * 2000000, dbus.UInt32(1), dbus.types.UnixFd(read)),
+             "rate": (dbus.UInt32(1), dbus.UInt32(4000000000), 16000.0), "mode": ("shouting",),
+             "channels": (dbus.UInt32(0), dbus.UInt32(9)), "x" * 100000: (True,)}
+    for option, values in wrong.items():
+        for value in values:
+            got = open_with(**{option: value})
+            check(f"Open with {option[:10]} {str(value)[:12]!r} is refused", got == ERROR + "InvalidArgument", got)
+    for signature, args in (("s", ("opus",)), ("a{sv}s", (OPTIONS, "x")), ("h", (dbus.types.UnixFd(write),))):
+        got = open_with(signature, *args)
+        check(f"Open({signature}) is refused", got == DBUS_ERROR + "InvalidArgs", got)
+    os.close(read)
+    os.close(write)
+
+    chance = random.Random(9)
+    for codec in ("opus", "s16", "f32"):
+        s = Stream(d, codec=codec)
+        for i in range(400):
+            s.position = chance.choice((s.position, s.position, s.position + 480, 0, 2**64 - 1, 2**40))
+            s.send(chance.randbytes(chance.choice((0, 1, 3, 40, 400, 60000))), 960)
+        s.socket.sendmsg([b"abc"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", 0))])
+        check(f"{codec} garbage is survived", s.finish() and d.process.poll() is None)
+
+    streams = [Stream(d) for _ in range(16)]
+    check("there is a bound", open_with() == ERROR + "Busy")
+    for s in streams:
+        s.finish()
+    churn(20, d)
+    before = resident(d)
+    churn(300, d)
+    after = resident(d)
+    print(f"resident after 20 clients {before} KiB, after 300 more {after} KiB")
+    check("hundreds of clients leave nothing", after - before < (1024 if not SLOW else 1 << 20))
+    check("nor a descriptor", len(os.listdir(f"/proc/{d.process.pid}/fd")) < 40)
+
+
+def churn(count, d):
+    """Opened, spoken into, and dropped in mid-word."""
+    noise = random.Random(1).randbytes(6400)
+    for _ in range(count):
+        s = Stream(d)
+        s.send(noise, 3200)
+        s.socket.close()
+        s.match.remove()
+        while len(managed(d)) > 8:
+            pause(0.01)
+    wait_until(lambda: not managed(d), 20)
+
+
+def streams():
+    d = Daemon(source=f"file:{silence(1)}")
+    d.reaches(IDLE)
+    for part in (pcm, opus, gaps, object_of_a_stream, many, killed_client, hostile):
+        begin = time.monotonic()
+        part(d)
+        print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
+    check("no stream is left", not managed(d), managed(d))
+    open_at_the_end = Stream(d)
+    send_pcm(open_at_the_end, samples()[:64000])
+    d.stop()
+    check("the end of the daemon completes what is open", keeps_the_contract(open_at_the_end),
+          open_at_the_end.signals)
+
+
+run(streams)
