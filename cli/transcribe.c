@@ -216,7 +216,7 @@ int command_transcribe(int argc, char **argv)
     struct transcript t = {.next_id = 1, .longest_ms = encoder ? encoder->info.max_ms : 0};
     struct recogniser_config config = {.reply = format == CUE_FORMAT_JSON,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
-                                       .min_phones = RECOGNISER_MIN_PHONES,
+                                       .min_evidence = RECOGNISER_MIN_EVIDENCE,
                                        .sink = on_event,
                                        .user = &t};
     int code = EXIT_FAILED;

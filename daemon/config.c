@@ -85,11 +85,11 @@ static const struct config_key keys[] = {
      .help = "Speech between two such texts."},
     {"text", "min_confidence", CONFIG_FLOAT, FIELD(min_confidence), 0.0, 1.0,
      .help = "What a text of one or two words needs, or it is taken for noise. 0: all is kept."},
-    {"text", "min_phones", CONFIG_FLOAT, FIELD(min_phones), 0.0, 15.0,
+    {"text", "min_evidence", CONFIG_FLOAT, FIELD(min_evidence), 0.0, 20.0,
      .help =
-         "Phones within 300 ms that make a sound speech, where the model can tell. What never has\n"
-         "as many, nor words that are sure, is not told at all, unless the microphone is held.\n"
-         "0: all is speech."},
+         "The evidence that makes a sound speech, where the model can tell phones: those within\n"
+         "300 ms, and a share of the detector's log-odds. What never has more, not even with its\n"
+         "words' confidence, is not told at all, unless the microphone is held. 0: all is speech."},
     {"text", "history", CONFIG_INT, FIELD(history), 1, 100000, .restart = "text.history",
      .help = "Completed utterances that GetTranscript can give."},
     {"text", "keep_history", CONFIG_BOOL, FIELD(keep_history), .restart = "text.keep_history",
@@ -143,7 +143,7 @@ void config_init(struct config *c)
         .partials = true,
         .partial_ms = 480,
         .min_confidence = RECOGNISER_MIN_CONFIDENCE,
-        .min_phones = RECOGNISER_MIN_PHONES,
+        .min_evidence = RECOGNISER_MIN_EVIDENCE,
         .history = 1000,
         .endpoint = endpoint_config_default(),
         .reply = sampler_config_default(),

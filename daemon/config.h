@@ -34,7 +34,7 @@ struct config {
     bool partials;
     int partial_ms;
     float min_confidence;
-    float min_phones;
+    float min_evidence;
     int history;       /* completed utterances that are kept, */
     bool keep_history; /* on disk too */
     bool resume;       /* the conversation goes on where the daemon ended */

@@ -31,6 +31,7 @@ struct piece {
     uint32_t stamp; /* BEGIN: the stamp then */
     uint64_t id;    /* of the utterance */
     int64_t time_us;
+    float speech; /* the detector's highest probability in the utterance so far */
     size_t count;
     float samples[FRONTEND_BLOCK]; /* [count], 16 kHz */
 };

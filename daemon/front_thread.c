@@ -90,6 +90,7 @@ static void take_piece(void *user, const struct frontend_piece *p)
     }
     piece->id = f->id;
     piece->time_us = p->time_us;
+    piece->speech = p->speech;
     piece->count = p->type == FRONTEND_AUDIO ? p->count : 0;
     if (piece->count)
         memcpy(piece->samples, p->samples, piece->count * sizeof *piece->samples);

@@ -91,7 +91,7 @@ static struct recogniser_config recogniser_config(const struct config *c)
         .partial_ms = c->partials ? c->partial_ms : 0,
         .sampling = c->reply,
         .min_confidence = c->min_confidence,
-        .min_phones = c->min_phones,
+        .min_evidence = c->min_evidence,
     };
 }
 
@@ -157,12 +157,16 @@ static bool take_piece(struct inference *i)
             recogniser_hold(ear->recogniser);
         return true;
     case PIECE_AUDIO:
-        if (ear->open)
+        if (ear->open) {
+            recogniser_detect(ear->recogniser, p->speech);
             recogniser_push(ear->recogniser, p->samples, p->count);
+        }
         return true;
     case PIECE_END:
-        if (ear->open)
+        if (ear->open) {
+            recogniser_detect(ear->recogniser, p->speech);
             complete(i, p->time_us);
+        }
         return true;
     case PIECE_DROP:
         if (ear->open)

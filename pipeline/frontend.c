@@ -39,6 +39,7 @@ struct frontend {
     uint64_t origin; /* the number of the first sample of the detector's frame 0 */
     uint64_t handed; /* the number of the next sample to hand on */
     bool open;
+    float speech;       /* the highest probability since the utterance began */
     float *frames;      /* [logmel_bound(FRONTEND_BLOCK), VAD_BINS] */
     float *probability; /* [logmel_bound(FRONTEND_BLOCK)] */
 };
@@ -117,7 +118,7 @@ void frontend_destroy(struct frontend *f)
 
 static void emit(struct frontend *f, enum frontend_piece_type type, uint64_t at)
 {
-    struct frontend_piece piece = {.type = type, .time_us = sample_to_us(at)};
+    struct frontend_piece piece = {.type = type, .time_us = sample_to_us(at), .speech = f->speech};
     f->sink(f->user, &piece);
 }
 
@@ -136,7 +137,8 @@ static void hand_on(struct frontend *f, uint64_t limit)
         struct frontend_piece piece = {.type = FRONTEND_AUDIO,
                                        .time_us = sample_to_us(f->handed),
                                        .samples = f->history + at,
-                                       .count = count};
+                                       .count = count,
+                                       .speech = f->speech};
         f->sink(f->user, &piece);
         f->handed += count;
     }
@@ -192,8 +194,13 @@ static void detect(struct frontend *f, const float *samples, size_t count)
 {
     size_t frames = logmel_push(f->mel, samples, count, f->frames);
     vad_push(f->vad, f->frames, frames, f->probability);
-    for (size_t i = 0; i < frames; i++)
-        on_event(f, endpoint_push(&f->endpoint, f->probability[i]));
+    for (size_t i = 0; i < frames; i++) {
+        float probability = f->probability[i];
+        enum endpoint_event event = endpoint_push(&f->endpoint, probability);
+        if (event == ENDPOINT_BEGIN || event == ENDPOINT_CUT || probability > f->speech)
+            f->speech = probability;
+        on_event(f, event);
+    }
 }
 
 /* At most FRONTEND_BLOCK samples. */

@@ -29,6 +29,7 @@ struct frontend_piece {
     int64_t time_us;      /* place in the stream: of the begin, of the end, of the first sample */
     const float *samples; /* AUDIO: [count], valid until the sink returns */
     size_t count;         /* 1..FRONTEND_BLOCK */
+    float speech;         /* the detector's highest probability in this utterance so far */
 };
 
 typedef void frontend_sink(void *user, const struct frontend_piece *piece);

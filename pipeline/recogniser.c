@@ -28,8 +28,14 @@ enum {
     PHONE_ROWS = 15, /* encoder rows whose phones are counted together: 300 ms */
 };
 
-static const float sure_phones = 0.25f; /* of min_phones */
-static const float sure_confidence = 0.95f;
+/* The evidence that an utterance is speech: the phones that the encoder's CTC head hears in 300 ms,
+ * and a share of the detector's log-odds where it was surest; at the end, words add what the
+ * model's confidence in them is worth. Neither the detector nor the model tells short words in
+ * noise from barking alone. */
+static const float detector_share = 0.35f;
+static const float words_share = 2.0f;
+static const float words_doubt = 0.45f; /* words of this confidence say nothing */
+static const float least_doubt = 1e-4f; /* of the detector, in its favour or not */
 
 struct recogniser {
     struct model *model;
@@ -49,6 +55,7 @@ struct recogniser {
     float phones[PHONE_ROWS]; /* of the last encoder rows, a ring */
     float most_phones;        /* that it has held */
     size_t phones_at;
+    float speech;                  /* the detector's highest probability */
     bool stopped;                  /* the text ended with a stop token, not at its length */
     struct text text;              /* over event.text */
     struct event event;            /* the one being made */
@@ -127,7 +134,7 @@ void recogniser_configure(struct recogniser *r, const struct recogniser_config *
     r->config.partial_ms = config->partial_ms;
     r->config.sampling = config->sampling;
     r->config.min_confidence = config->min_confidence;
-    r->config.min_phones = config->min_phones;
+    r->config.min_evidence = config->min_evidence;
 }
 
 static bool is_cancelled(const struct recogniser *r)
@@ -249,7 +256,18 @@ static void announce(struct recogniser *r)
         r->config.sink(r->config.user, &started);
 }
 
-/* Phones of encoder rows; announces when there are enough. */
+static float log_odds(float probability)
+{
+    float p = fminf(fmaxf(probability, least_doubt), 1.0f - least_doubt);
+    return logf(p / (1.0f - p));
+}
+
+static float evidence(const struct recogniser *r)
+{
+    return r->most_phones + detector_share * log_odds(r->speech);
+}
+
+/* Phones of encoder rows; announces when there is evidence enough. */
 static void count_phones(struct recogniser *r, const float *phones, size_t count)
 {
     for (size_t i = 0; i < count && !r->told; i++) {
@@ -260,7 +278,7 @@ static void count_phones(struct recogniser *r, const float *phones, size_t count
             sum += r->phones[j];
         if (sum > r->most_phones)
             r->most_phones = sum;
-        if (sum > r->config.min_phones)
+        if (evidence(r) > r->config.min_evidence)
             announce(r);
     }
 }
@@ -334,8 +352,14 @@ void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us)
     r->told = false;
     memset(r->phones, 0, sizeof(r->phones));
     r->most_phones = 0.0f;
-    if (!m->phones || r->config.min_phones <= 0.0f)
+    r->speech = 0.5f;
+    if (!m->phones || r->config.min_evidence <= 0.0f)
         announce(r);
+}
+
+void recogniser_detect(struct recogniser *r, float probability)
+{
+    r->speech = probability;
 }
 
 void recogniser_hold(struct recogniser *r)
@@ -402,16 +426,10 @@ static void carry_on(struct recogniser *r)
     state_copy(r->conversation, r->fork);
 }
 
-/* A short word may have too few phones, but it has some; */
-static bool has_some_phones(const struct recogniser *r)
+/* Whether words of some confidence make it speech. */
+static bool words_suffice(const struct recogniser *r, float confidence)
 {
-    return r->rows > 0 && r->most_phones >= sure_phones * r->config.min_phones;
-}
-
-/* and the model is sure of it. */
-static bool has_sure_words(const struct recogniser *r)
-{
-    return r->text.size > 0 && r->event.confidence > sure_confidence;
+    return evidence(r) + words_share * (confidence - words_doubt) > r->config.min_evidence;
 }
 
 void recogniser_end(struct recogniser *r, int64_t time_us)
@@ -422,12 +440,12 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     struct event *e = &r->event;
     hear_end(r);
     r->open = false;
-    if (!r->told && !has_some_phones(r))
+    if (!r->told && !words_suffice(r, 1.0f))
         return;
     state_copy(r->fork, r->hearing);
     text_clear(&r->text);
     bool whole = r->rows == 0 || decode_caption(r);
-    if (!r->told && !(whole && has_sure_words(r)))
+    if (!r->told && !(whole && r->text.size > 0 && words_suffice(r, e->confidence)))
         return;
     announce(r);
     if (is_noise(r))
@@ -462,9 +480,11 @@ void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, u
         recogniser_hold(r);
         break;
     case FRONTEND_AUDIO:
+        recogniser_detect(r, piece->speech);
         recogniser_push(r, piece->samples, piece->count);
         break;
     case FRONTEND_END:
+        recogniser_detect(r, piece->speech);
         recogniser_end(r, piece->time_us);
         break;
     case FRONTEND_DROP:

@@ -1,8 +1,8 @@
 /* One hearing: utterance samples -> encoder -> adapter -> backbone state -> text. The state is
  * forked for every partial result, for the caption and for the reply. Single-threaded, without an
  * operating system but a clock; allocates at create only. Any split of the samples gives the same
- * rows, state and final text. An utterance is told of when it is heard to be speech (min_phones),
- * or at its end if the model is sure of its words; of any other, nothing is.
+ * rows, state and final text. An utterance is told of when there is evidence enough that it is
+ * speech (min_evidence), at its end with the words' help; of any other, nothing is.
  */
 #ifndef EARSHOT_PIPELINE_RECOGNISER_H
 #define EARSHOT_PIPELINE_RECOGNISER_H
@@ -19,9 +19,9 @@
  * single words and drops most of what the default model makes of noise. */
 #define RECOGNISER_MIN_CONFIDENCE 0.7f
 
-/* The phones that an utterance must have in some 300 ms, where the model can tell, to be announced;
- * on the dev recordings speech has them and hardly any noise. */
-#define RECOGNISER_MIN_PHONES 2.0f
+/* The evidence of speech that an utterance must have to be announced, where the model can tell
+ * phones: tuned on the dev recordings, docs/performance.md. */
+#define RECOGNISER_MIN_EVIDENCE 3.25f
 
 struct recogniser_config {
     int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none */
@@ -29,7 +29,7 @@ struct recogniser_config {
     bool reply;     /* assistant mode: a reply after each caption */
     struct sampler_config sampling; /* of replies and answers; captions are greedy */
     float min_confidence; /* 0..1: a text of one or two words below it is noise, and empty */
-    float min_phones; /* what is never above it, and has no sure words, is no utterance; 0..15 */
+    float min_evidence;   /* what never has more is no utterance; 0: everything is; up to 20 */
     event_sink *sink;
     bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */
     void *user;                    /* of sink and cancelled */
@@ -54,12 +54,14 @@ void recogniser_push(struct recogniser *r, const float *samples, size_t count);
 void recogniser_end(struct recogniser *r, int64_t time_us);
 void recogniser_cancel(struct recogniser *r);
 
+/* The detector's highest probability of speech in the open utterance so far. */
+void recogniser_detect(struct recogniser *r, float probability);
 /* The open utterance is one, whatever is heard: push-to-talk. */
 void recogniser_hold(struct recogniser *r);
 /* Whether an utterance is open that has been announced. */
 bool recogniser_is_hearing(const struct recogniser *r);
 
-/* One of those five, as a piece of the front end asks for; an utterance that begins takes the id
+/* One of those six, as a piece of the front end asks for; an utterance that begins takes the id
  * *next_id, which is then increased. */
 void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id);
 

@@ -76,11 +76,11 @@ static int teardown(void **state)
 }
 
 static struct recogniser *create_wary(struct fixture *f, int partial_ms, bool reply,
-                                      float min_phones, float min_confidence)
+                                      float min_evidence, float min_confidence)
 {
     struct recogniser_config config = {.partial_ms = partial_ms,
                                        .reply = reply,
-                                       .min_phones = min_phones,
+                                       .min_evidence = min_evidence,
                                        .min_confidence = min_confidence,
                                        .sink = on_event,
                                        .cancelled = cancelled,
@@ -251,7 +251,7 @@ static void what_has_too_few_phones_is_not_told(void **state)
     printf("at most %.3f phones in 300 ms\n", (double)most);
     assert_true(most > 0.0f && most < 15.0f);
 
-    struct recogniser *r = create_wary(f, 240, true, most * 1.001f, 1.0f);
+    struct recogniser *r = create_wary(f, 240, true, most + 1.2f, 1.0f);
     utter(r, f, 40000, 800);
     assert_int_equal(f->log.count, 0);
     recogniser_begin(r, 8, 0);
@@ -283,6 +283,32 @@ static void what_has_enough_phones_is_told_when_it_has(void **state)
     recogniser_destroy(r);
 }
 
+static bool is_told(struct recogniser *r, struct fixture *f, float speech)
+{
+    recogniser_begin(r, 8, 0);
+    recogniser_detect(r, speech);
+    recogniser_push(r, f->speech, 40000);
+    bool told = recogniser_is_hearing(r);
+    recogniser_cancel(r);
+    return told;
+}
+
+static void the_detector_makes_up_for_phones(void **state)
+{
+    struct fixture *f = *state;
+    float most = most_phones(f, 40000);
+    struct recogniser *r = create_wary(f, 0, false, most + 1.0f, 0.0f);
+    assert_false(is_told(r, f, 0.5f));
+    assert_false(is_told(r, f, 0.8f));
+    assert_true(is_told(r, f, 0.99f));
+    recogniser_destroy(r);
+
+    r = create_wary(f, 0, false, most - 0.5f, 0.0f);
+    assert_true(is_told(r, f, 0.5f));
+    assert_false(is_told(r, f, 0.1f));
+    recogniser_destroy(r);
+}
+
 static float sure(struct backend *be, const float *x, size_t count, size_t index)
 {
     (void)be;
@@ -297,7 +323,7 @@ static void what_has_sure_words_is_told_at_its_end(void **state)
     struct fixture *f = *state;
     const struct backend_ops *ops = f->backend->ops;
     struct backend_ops sure_ops = *ops;
-    struct recogniser *r = create_wary(f, 240, false, 15.0f, 0.0f);
+    struct recogniser *r = create_wary(f, 240, false, most_phones(f, 40000) + 0.5f, 0.0f);
     utter(r, f, 40000, 800);
     assert_int_equal(f->log.count, 0);
     sure_ops.probability = sure;
@@ -833,6 +859,7 @@ int main(void)
         cmocka_unit_test(nothing_said_gives_an_empty_text),
         cmocka_unit_test(what_has_too_few_phones_is_not_told),
         cmocka_unit_test(what_has_enough_phones_is_told_when_it_has),
+        cmocka_unit_test(the_detector_makes_up_for_phones),
         cmocka_unit_test(what_has_sure_words_is_told_at_its_end),
         cmocka_unit_test(what_is_held_is_told_at_once),
         cmocka_unit_test(ask_answers_and_refuses_what_is_too_long),

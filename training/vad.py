@@ -269,7 +269,7 @@ class Mixer:
         eq = equaliser(rng, 3)
         at = int(rng.integers(0, 150))
         while at < FRAMES - 30:
-            i = rng.choice(self.long) if rng.random() < 0.5 else rng.integers(len(self.speech))
+            i = rng.choice(self.long) if rng.random() < 0.3 else rng.integers(len(self.speech))
             mel, truth = self.speech.clip(i)
             if rng.random() < 0.3:
                 cut = rng.integers(len(mel) // 2)

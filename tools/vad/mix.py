@@ -22,6 +22,7 @@ from training.vad import held_out_sources, is_held_out, read_audio, speech_label
 PAUSE_S = 2.0
 PIECE_FRAMES = 50  # a pause this long inside a recording makes two utterances of it
 WORD_FRAMES = 25
+EDGE_FRAMES = 3
 
 
 def active_rms(samples):
@@ -31,8 +32,9 @@ def active_rms(samples):
 
 
 def utterances(labels):
-    """(begin, end, label) in frames of the stretches of speech between long pauses. What is shorter
-    than a word, beside something longer, is a breath or a click of the recording: "fragment"."""
+    """(begin, end, label) in frames of the stretches of speech between long pauses. What is shorter than a
+    word is a "fragment" beside something longer, a breath or a click, and at an edge of the recording, which
+    cut the word off."""
     speech = np.flatnonzero(labels)
     if len(speech) == 0:
         return []
@@ -40,10 +42,13 @@ def utterances(labels):
     starts = np.concatenate(([speech[0]], speech[breaks + 1]))
     ends = np.concatenate((speech[breaks], [speech[-1]])) + 1
     longest = (ends - starts).max()
-    return [
-        (b, e, "speech" if e - b >= WORD_FRAMES or e - b == longest else "fragment")
-        for b, e in zip(starts, ends)
-    ]
+
+    def label(begin, end):
+        cut_off = begin < EDGE_FRAMES or end > len(labels) - EDGE_FRAMES
+        whole = end - begin >= WORD_FRAMES or (end - begin == longest and not cut_off)
+        return "speech" if whole else "fragment"
+
+    return [(b, e, label(b, e)) for b, e in zip(starts, ends)]
 
 
 def write(path, pieces, marks):

@@ -313,7 +313,7 @@ static int run(struct bench *b, const char *audio, const char *marks_path)
 static int run_with_model(struct bench *b, char **argv)
 {
     struct recogniser_config config = {.min_confidence = RECOGNISER_MIN_CONFIDENCE,
-                                       .min_phones = RECOGNISER_MIN_PHONES,
+                                       .min_evidence = RECOGNISER_MIN_EVIDENCE,
                                        .sink = on_event,
                                        .user = b};
     struct backend *be = NULL;
