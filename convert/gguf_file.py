@@ -18,6 +18,7 @@ from convert import ConvertError
 
 TYPES = {name: gguf.GGMLQuantizationType[name.upper()] for name in ("f32", "f16", "bf16", "q8_0", "q4_0")}
 F32 = gguf.GGMLQuantizationType.F32
+F16 = gguf.GGMLQuantizationType.F16
 BLOCK_ELEMENTS = 1 << 22
 F16_MAX = 65504.0
 
@@ -68,9 +69,9 @@ class Writer(gguf.GGUFWriter):
 
 
 def stored_type(shape, wanted):
-    """The type a matrix is stored in: `wanted` if its rows fill whole blocks, else F32."""
+    """The type a matrix is stored in: `wanted` if its rows fill whole blocks, else F16."""
     block, _ = gguf.GGML_QUANT_SIZES[wanted]
-    return wanted if shape[-1] % block == 0 else F32
+    return wanted if shape[-1] % block == 0 else F16
 
 
 def check_values(array, tensor):

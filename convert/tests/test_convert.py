@@ -199,8 +199,8 @@ def test_types_by_part(shop, parts, kind):
     assert model.kinds["backbone.head.weight"] == model.kinds["adapter.proj.0.weight"] == kind.upper()
     assert model.kinds["encoder.blocks.0.ffn.0.weight"] == model.kinds["encoder.conv.1.weight"] == other.upper()
     rank_8, one_channel = model.kinds["backbone.blocks.1.att.w2"], model.kinds["encoder.conv.0.weight"]
-    assert rank_8 == ("F32" if kind in ("q8_0", "q4_0") else kind.upper())
-    assert one_channel == ("F32" if other == "q8_0" else "F16")
+    assert rank_8 == ("F16" if kind in ("q8_0", "q4_0") else kind.upper())
+    assert one_channel == "F16"
     vectors = [
         "backbone.blocks.0.att.r_k",
         "backbone.ln_out.weight",

@@ -137,13 +137,14 @@ static void *alloc_lazily(size_t bytes)
     return posix_memalign(&p, 64, bytes) ? NULL : p;
 }
 
-/* As many rows as the cache takes, but 32 of any width. */
+/* As many rows as the cache takes, but 32 of any width, and what the last tile may reach past them.
+ */
 static bool alloc_tiles(struct cpu_backend *cpu, size_t rows)
 {
     size_t threads = pool_threads(cpu->pool);
     size_t inputs = (cpu->widest + SEGMENT - 1) / SEGMENT * SEGMENT;
 
-    cpu->tiles_count = inputs * 32 > TILES_COUNT ? inputs * 32 : TILES_COUNT;
+    cpu->tiles_count = (inputs * 32 > TILES_COUNT ? inputs * 32 : TILES_COUNT) + PANEL * SEGMENT;
     cpu->tiles = alloc_lazily(cpu->tiles_count * sizeof(uint16_t));
     cpu->tile_panels = alloc_lazily(threads * TILE_STEPS * 2 * PANEL * SEGMENT * sizeof(uint16_t));
     cpu->tile_sums = alloc_lazily(threads * TILE_ROWS_MAX * 2 * PANEL * sizeof(float));

@@ -18,9 +18,12 @@
 #define SUMS (PANELS * PANEL)
 #define SUMS_STRIDE (SUMS * sizeof(float))
 
+/* Where the tile of 16 rows r and inputs s lies: at halves[r * row_tile + s * step], its rows
+ * row_bytes apart. */
 struct tiled {
     struct linear l; /* of a block of rows */
     size_t steps;    /* tiles of inputs */
+    size_t row_tile, step, row_bytes;
 };
 
 /* 16 rows from `first` on, those past the last as zeros, inputs past the last too. */
@@ -49,7 +52,25 @@ static void rows_part(void *context, size_t begin, size_t end, size_t thread)
 
     (void)thread;
     for (size_t i = begin; i < end; i++)
-        round_rows(t, i * TILE, t->l.cpu->tiles + i * t->steps * TILE_HALVES);
+        round_rows(t, i * TILE, t->l.cpu->tiles + i * t->row_tile);
+}
+
+/* Rows that overlap, as they lie in memory: each number once. Items: of TILE_HALVES numbers. */
+static void overlapping_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct tiled *t = context;
+    size_t there = (t->l.rows - 1) * t->l.x_stride + t->l.w->in;
+
+    (void)thread;
+    for (size_t i = begin * TILE_HALVES; i < end * TILE_HALVES; i += TILE_INPUTS) {
+        vf a = vf_set1(0.0f), b = a;
+
+        if (i < there)
+            a = vf_load_n(t->l.x + i, there - i);
+        if (i + VL < there)
+            b = vf_load_n(t->l.x + i + VL, there - i - VL);
+        amx_store_row(t->l.cpu->tiles + i, a, b);
+    }
 }
 
 /* (u - zero) d of input k of a quad, minus = -(2^15 + zero) d. As the second byte of a float's
@@ -160,20 +181,21 @@ SIMD void zero_sums(void)
     _tile_zero(3);
 }
 
-/* Tiles 0 .. 3 += rows[2, TILE_HALVES] weights[PANELS, TILE_HALVES] of every step; the two halves
- * of the rows are `below` apart. Rows are read past the first cache, which is the weights'. */
-SIMD void multiply(const uint16_t *rows, size_t below, const uint16_t *weights, size_t steps)
+/* Tiles 0 .. 3 += two tiles of rows times weights[PANELS, TILE_HALVES], for every step. Rows are
+ * read past the first cache, which is the weights'. */
+SIMD void multiply(const struct tiled *t, const uint16_t *rows, const uint16_t *weights,
+                   size_t steps)
 {
     for (size_t s = 0; s < steps; s++) {
-        _tile_stream_loadd(4, rows, TILE_STRIDE);
+        _tile_stream_loadd(4, rows, t->row_bytes);
         _tile_loadd(6, weights, TILE_STRIDE);
         _tile_loadd(7, weights + TILE_HALVES, TILE_STRIDE);
-        _tile_stream_loadd(5, rows + below, TILE_STRIDE);
+        _tile_stream_loadd(5, rows + t->row_tile, t->row_bytes);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
-        rows += TILE_HALVES;
+        rows += t->step;
         weights += PANELS * TILE_HALVES;
     }
 }
@@ -229,7 +251,7 @@ static void multiply_rows(const struct tiled *t, size_t panel, size_t first, siz
     bool last = first + steps == t->steps;
 
     for (size_t row = 0; row < l->rows; row += ROWS) {
-        const uint16_t *rows = l->cpu->tiles + (row / TILE * t->steps + first) * TILE_HALVES;
+        const uint16_t *rows = l->cpu->tiles + row / TILE * t->row_tile + first * t->step;
 
         if (last)
             expect_outputs(l, row, panel);
@@ -238,7 +260,7 @@ static void multiply_rows(const struct tiled *t, size_t panel, size_t first, siz
             load_sums(sums + row * SUMS);
         else
             zero_sums();
-        multiply(rows, t->steps * TILE_HALVES, weights, steps);
+        multiply(t, rows, weights, steps);
         store_sums(sums + row * SUMS);
         amx_memory();
         if (last)
@@ -267,28 +289,58 @@ static void panels_part(void *context, size_t begin, size_t end, size_t thread)
     amx_end();
 }
 
-/* As many rows as the scratch has room for, in blocks as equal as they come. */
-static size_t block_rows(const struct linear *l, size_t steps)
+/* Rows of a convolution share most of their inputs. Past the last input of a row is the next one's,
+ * which is why inputs must be whole tiles. */
+static bool overlap(const struct linear *l)
 {
-    size_t room = l->cpu->tiles_count / (steps * TILE_HALVES) / 2 * ROWS;
-    size_t most = room < TILE_ROWS_MAX ? room : TILE_ROWS_MAX;
-    size_t blocks = (l->rows + most - 1) / most;
+    return l->x_stride < l->w->in && l->w->in % TILE_INPUTS == 0;
+}
 
-    assert(room > 0); /* ->reserve comes after the weights */
+/* As many rows as the scratch has room for, in blocks as equal as they come. */
+static size_t block_rows(const struct linear *l, size_t inputs)
+{
+    size_t count = l->cpu->tiles_count - TILE_HALVES;
+    size_t room = overlap(l) ? (count - inputs) / l->x_stride + 1 : count / inputs;
+    size_t most = room < TILE_ROWS_MAX ? room / ROWS * ROWS : TILE_ROWS_MAX;
+    size_t blocks;
+
+    assert(inputs * ROWS <= count); /* ->reserve comes after the weights */
+    blocks = (l->rows + most - 1) / most;
     return (l->rows + blocks * ROWS - 1) / (blocks * ROWS) * ROWS;
+}
+
+static void round_block(struct backend *be, struct tiled *t)
+{
+    const struct linear *l = &t->l;
+    size_t padded = (l->rows + ROWS - 1) / ROWS * ROWS;
+    size_t inputs = t->steps * TILE_INPUTS;
+
+    if (overlap(l)) {
+        size_t count = (padded - 1) * l->x_stride + inputs;
+
+        t->row_tile = TILE * l->x_stride;
+        t->step = TILE_INPUTS;
+        t->row_bytes = l->x_stride * sizeof(uint16_t);
+        cpu_split(be, (count + TILE_HALVES - 1) / TILE_HALVES, TILE_HALVES, overlapping_part, t);
+    } else {
+        t->row_tile = t->steps * TILE_HALVES;
+        t->step = TILE_HALVES;
+        t->row_bytes = TILE_STRIDE;
+        cpu_split(be, padded / TILE, TILE * inputs, rows_part, t);
+    }
 }
 
 static void run(struct backend *be, const struct linear *all)
 {
     struct tiled t = {.l = *all, .steps = (all->w->in + TILE_INPUTS - 1) / TILE_INPUTS};
     struct linear *l = &t.l;
-    size_t block = block_rows(all, t.steps), inputs = t.steps * TILE_INPUTS;
+    size_t inputs = t.steps * TILE_INPUTS, block = block_rows(all, inputs);
 
     for (size_t row = 0; row < all->rows; row += block) {
         l->rows = all->rows - row < block ? all->rows - row : block;
         l->x = all->x + row * all->x_stride;
         l->y = all->y + row * all->w->out;
-        cpu_split(be, (l->rows + ROWS - 1) / ROWS * 2, TILE * inputs, rows_part, &t);
+        round_block(be, &t);
         cpu_split(be, (l->w->panels + PANELS - 1) / PANELS, l->rows * inputs * PANELS, panels_part,
                   &t);
     }
