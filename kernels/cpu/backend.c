@@ -12,7 +12,8 @@
 #define THREADS_DEFAULT_MAX 8
 #define THREADS_MAX 256
 #define WORTH 200000 /* multiplications that pay for waking a thread: 3 to 10 microseconds */
-#define TASKS_PER_THREAD 4
+#define LEAST 60000  /* of a task, so that handing it out costs next to nothing */
+#define ROUNDS_MAX 12
 #define HEAD 64                       /* what the matrix unit attends with */
 #define TILES_COUNT ((size_t)1 << 19) /* bf16, 1 MB: what a core's second cache has room for */
 
@@ -193,30 +194,46 @@ void cpu_step_end(struct backend *be)
 }
 
 struct split {
-    size_t items, tasks;
+    size_t items, threads, rounds;
     cpu_part *part;
     void *context;
 };
 
+/* Where a task begins. In each round every thread's task is half of what it was in the round before
+ * (but in the last): the first read long stretches, and the last let nobody wait long. */
+static size_t split_begin(const struct split *s, size_t task)
+{
+    size_t round = task / s->threads;
+    size_t left = s->items >> round; /* when the round begins */
+    size_t share = round + 1 < s->rounds ? left / 2 : left;
+
+    return s->items - left + share * (task % s->threads) / s->threads;
+}
+
 static void split_task(void *context, size_t task, size_t thread)
 {
     const struct split *s = context;
+    size_t end = task + 1 < s->threads * s->rounds ? split_begin(s, task + 1) : s->items;
 
-    s->part(s->context, s->items * task / s->tasks, s->items * (task + 1) / s->tasks, thread);
+    s->part(s->context, split_begin(s, task), end, thread);
 }
 
 void cpu_split(struct backend *be, size_t items, size_t cost, cpu_part *part, void *context)
 {
     struct cpu_backend *cpu = (struct cpu_backend *)be;
-    size_t threads = pool_threads(cpu->pool);
-    struct split s = {.items = items, .part = part, .context = context};
+    struct split s = {.items = items,
+                      .threads = pool_threads(cpu->pool),
+                      .rounds = 1,
+                      .part = part,
+                      .context = context};
 
     if (items == 0)
         return;
-    if (threads == 1 || items == 1 || items * cost < WORTH) {
+    if (s.threads == 1 || items == 1 || items * cost < WORTH) {
         part(context, 0, items, 0);
         return;
     }
-    s.tasks = threads * TASKS_PER_THREAD < items ? threads * TASKS_PER_THREAD : items;
-    pool_run(cpu->pool, s.tasks, split_task, &s);
+    while (s.rounds < ROUNDS_MAX && items * cost / s.threads >> s.rounds > LEAST)
+        s.rounds++;
+    pool_run(cpu->pool, s.threads * s.rounds, split_task, &s);
 }

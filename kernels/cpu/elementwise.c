@@ -112,14 +112,35 @@ void cpu_relative_gate(struct backend *be, float *y, const float *x, const float
     cpu_split(be, rows, heads * 20, relative_gate_part, &g);
 }
 
+/* Each lane keeps its first largest. */
 uint32_t cpu_argmax(struct backend *be, const float *x, size_t count)
 {
-    size_t best = 0;
+    vf top = vf_set1(-INFINITY);
+    vi where = {0}, at = {0};
+    size_t whole = count / VL * VL, best = 0;
+    float largest = -INFINITY;
 
     (void)be;
-    for (size_t i = 1; i < count; i++)
-        if (x[i] > x[best])
+    for (size_t i = 0; i < VL; i++)
+        at[i] = (int32_t)i;
+    for (size_t i = 0; i < whole; i += VL) {
+        vf v = vf_load(x + i);
+        vi larger = (vi)(v > top);
+
+        top = vf_select(larger, v, top);
+        where = (larger & at) | (~larger & where);
+        at += VL;
+    }
+    for (size_t i = 0; i < VL; i++)
+        if (top[i] > largest || (top[i] == largest && (size_t)where[i] < best)) {
+            largest = top[i];
+            best = (size_t)where[i];
+        }
+    for (size_t i = whole; i < count; i++)
+        if (x[i] > largest) {
+            largest = x[i];
             best = i;
+        }
     return (uint32_t)best;
 }
 

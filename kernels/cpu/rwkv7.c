@@ -141,5 +141,6 @@ void cpu_rwkv7(struct backend *be, const struct rwkv7 *c)
     size_t n = c->head_size;
 
     assert(n % 16 == 0 && n <= HEAD_MAX);
-    cpu_split(be, c->streams * c->heads, c->rows * n * (n * 2 + 48), rwkv7_part, &copy);
+    /* The state comes from memory and goes back, which takes as long as two rows' arithmetic. */
+    cpu_split(be, c->streams * c->heads, (c->rows + 2) * n * (n * 2 + 48), rwkv7_part, &copy);
 }
