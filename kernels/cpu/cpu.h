@@ -21,9 +21,10 @@
 /* A panel is a row of segments. A segment holds 32 inputs (the last one of an unquantised type
  * maybe fewer):
  *   F32, F16, BF16   value[inputs][16]
- *   Q8_0             fp16 d[16]; uint8 u[8][16][4]: input 4 g + k of a lane is (u[g][lane][k] -
- * 128) d Q4_0             fp16 d[16]; uint8 u[4][16][4]: (nibble - 8) d; low nibbles: input 4 g +
- * k, high ones: input 16 + 4 g + k Outputs past the last are zero. */
+ *   Q8_0             fp16 d[16]; uint8 u[8][16][4], each (u - 128) d
+ *   Q4_0             fp16 d[16]; uint8 u[4][16][4], each nibble (nibble - 8) d
+ * u[g][lane][k] is input 4 g + k of a lane; the high nibbles are inputs 16 to 31. Outputs past the
+ * last are zero. */
 struct weight {
     enum tensor_type type;
     size_t out, in;
