@@ -21,6 +21,7 @@
 
 #include "model/bind.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,12 +282,14 @@ size_t backbone_vocab(const struct backbone *b)
     return b->config.vocab;
 }
 
+/* rows: of every stream. */
 static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t rows)
 {
     const struct backend_ops *op = b->be->ops;
     const struct backbone_config *c = &b->config;
     const struct backbone_block *l = &b->blocks[layer];
     size_t dim = c->dim;
+    size_t all = s->streams * rows;
     const struct product down[] = {
         {b->r, b->x_r, l->receptance, NULL, ACTIVATION_NONE},
         {b->k, b->x_k, l->key, NULL, ACTIVATION_NONE},
@@ -305,28 +308,28 @@ static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t r
     size_t fewer = layer == 0 ? 1 : 0;
 
     op->norm_shift(b->be, &(struct norm_shift){
-                              .streams = 1,
+                              .streams = s->streams,
                               .rows = rows,
                               .dim = dim,
                               .x = b->x,
                               .w = l->ln1_w,
                               .b = l->ln1_b,
                               .eps = norm_eps,
-                              .prev = s->att_shift + layer * dim,
+                              .prev = s->att_shift + layer * s->streams * dim,
                               .n = b->norm,
                               .count = 6,
                               .mu = {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g},
                               .y = {b->x_r, b->x_w, b->x_k, b->x_v, b->x_a, b->x_g},
                           });
-    op->linears(b->be, down, sizeof(down) / sizeof(down[0]) - fewer, rows);
-    op->linears(b->be, up, sizeof(up) / sizeof(up[0]) - fewer, rows);
+    op->linears(b->be, down, sizeof(down) / sizeof(down[0]) - fewer, all);
+    op->linears(b->be, up, sizeof(up) / sizeof(up[0]) - fewer, all);
     op->rwkv7(b->be, &(struct rwkv7){
-                         .streams = 1,
+                         .streams = s->streams,
                          .rows = rows,
                          .heads = c->heads,
                          .head_size = c->head_size,
                          .y = b->y,
-                         .state = s->wkv + layer * dim * c->head_size,
+                         .state = s->wkv + layer * s->streams * dim * c->head_size,
                          .r = b->r,
                          .g = b->g,
                          .k = b->k,
@@ -346,7 +349,7 @@ static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t r
                          .ln_b = l->ln_x_b,
                          .eps = group_eps,
                      });
-    op->linear_add(b->be, b->x, b->y, rows, l->output, NULL);
+    op->linear_add(b->be, b->x, b->y, all, l->output, NULL);
 }
 
 static void mix_channels(struct backbone *b, struct state *s, size_t layer, size_t rows)
@@ -354,43 +357,44 @@ static void mix_channels(struct backbone *b, struct state *s, size_t layer, size
     const struct backend_ops *op = b->be->ops;
     const struct backbone_block *l = &b->blocks[layer];
     size_t dim = b->config.dim;
+    size_t all = s->streams * rows;
 
     op->norm_shift(b->be, &(struct norm_shift){
-                              .streams = 1,
+                              .streams = s->streams,
                               .rows = rows,
                               .dim = dim,
                               .x = b->x,
                               .w = l->ln2_w,
                               .b = l->ln2_b,
                               .eps = norm_eps,
-                              .prev = s->ffn_shift + layer * dim,
+                              .prev = s->ffn_shift + layer * s->streams * dim,
                               .n = b->norm,
                               .count = 1,
                               .mu = {l->ffn_x_k},
                               .y = {b->x_k},
                           });
-    op->linear(b->be, b->wide, b->x_k, dim, rows, l->ffn_key, NULL, ACTIVATION_RELU_SQUARED);
-    op->linear_add(b->be, b->x, b->wide, rows, l->ffn_value, NULL);
+    op->linear(b->be, b->wide, b->x_k, dim, all, l->ffn_key, NULL, ACTIVATION_RELU_SQUARED);
+    op->linear_add(b->be, b->x, b->wide, all, l->ffn_value, NULL);
 }
 
-/* One pass over embeddings [rows, D], rows <= max_rows; what comes out is in b->x. */
+/* One pass over embeddings [streams, rows, D], max_rows at most; what comes out is in b->x. */
 static void pass(struct backbone *b, struct state *s, const float *embeddings, size_t rows)
 {
-    b->be->ops->layer_norm(b->be, b->x, embeddings, rows, b->config.dim, b->ln0_w, b->ln0_b,
-                           norm_eps);
+    b->be->ops->layer_norm(b->be, b->x, embeddings, s->streams * rows, b->config.dim, b->ln0_w,
+                           b->ln0_b, norm_eps);
     for (size_t i = 0; i < b->config.layers; i++) {
         mix_rows(b, s, i, rows);
         mix_channels(b, s, i, rows);
     }
 }
 
-/* What comes after the last of the pass's rows. */
-static void predict(struct backbone *b, size_t rows, float *logits)
+/* What comes after each of so many rows, the first of them a row of the pass. */
+static void predict(struct backbone *b, size_t first, size_t count, float *logits)
 {
     size_t dim = b->config.dim;
-    b->be->ops->layer_norm(b->be, b->norm, b->x + (rows - 1) * dim, 1, dim, b->ln_out_w,
-                           b->ln_out_b, norm_eps);
-    b->be->ops->linear(b->be, logits, b->norm, dim, 1, b->head, NULL, ACTIVATION_NONE);
+    b->be->ops->layer_norm(b->be, b->norm, b->x + first * dim, count, dim, b->ln_out_w, b->ln_out_b,
+                           norm_eps);
+    b->be->ops->linear(b->be, logits, b->norm, dim, count, b->head, NULL, ACTIVATION_NONE);
 }
 
 static size_t pass_rows(const struct backbone *b, size_t left)
@@ -401,6 +405,7 @@ static size_t pass_rows(const struct backbone *b, size_t left)
 void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, size_t count,
                         float *logits)
 {
+    assert(s->streams == 1);
     size_t now = 0;
     for (size_t at = 0; at < count; at += now) {
         now = pass_rows(b, count - at);
@@ -408,11 +413,11 @@ void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, 
     }
     s->rows += count;
     if (logits && count > 0) {
-        predict(b, now, logits);
+        predict(b, now - 1, 1, logits);
     }
 }
 
-/* The token whose embedding is in b->norm: what decoding does again and again. */
+/* The tokens of all streams whose embeddings are in b->norm: what decoding does again and again. */
 static void step(struct backbone *b, struct state *s, float *logits)
 {
     const void *const key[STEP_KEY_MAX] = {b, s->att_shift, s->wkv, s->ffn_shift, logits};
@@ -421,7 +426,7 @@ static void step(struct backbone *b, struct state *s, float *logits)
     }
     pass(b, s, b->norm, 1);
     if (logits) {
-        predict(b, 1, logits);
+        predict(b, 0, s->streams, logits);
     }
     b->be->ops->step_end(b->be);
 }
@@ -429,6 +434,7 @@ static void step(struct backbone *b, struct state *s, float *logits)
 void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *ids, size_t count,
                           float *logits)
 {
+    assert(s->streams == 1);
     size_t now = 0;
     for (size_t at = 0; at < count; at += now) {
         now = pass_rows(b, count - at);
@@ -441,6 +447,14 @@ void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *i
     if (count == 1) {
         step(b, s, logits);
     } else if (logits && count > 0) {
-        predict(b, now, logits);
+        predict(b, now - 1, 1, logits);
     }
+}
+
+void backbone_push_batch(struct backbone *b, struct state *s, const uint32_t *ids, float *logits)
+{
+    assert(s->streams <= b->max_rows);
+    b->be->ops->embed(b->be, b->norm, ids, s->streams, b->emb);
+    step(b, s, logits);
+    s->rows++;
 }

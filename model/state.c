@@ -57,6 +57,12 @@ static bool same_shape(const struct state_shape *a, const struct state_shape *b)
 
 int state_create(struct state **out, struct backend *be, const struct state_shape *shape)
 {
+    return state_create_batch(out, be, shape, 1);
+}
+
+int state_create_batch(struct state **out, struct backend *be, const struct state_shape *shape,
+                       size_t streams)
+{
     *out = NULL;
     struct state *s = calloc(1, sizeof(*s));
     if (!s) {
@@ -64,9 +70,10 @@ int state_create(struct state **out, struct backend *be, const struct state_shap
     }
     s->backend = be;
     s->shape = *shape;
-    s->att_shift = be->ops->alloc(be, shift_count(shape));
-    s->wkv = be->ops->alloc(be, wkv_count(shape));
-    s->ffn_shift = be->ops->alloc(be, shift_count(shape));
+    s->streams = streams;
+    s->att_shift = be->ops->alloc(be, streams * shift_count(shape));
+    s->wkv = be->ops->alloc(be, streams * wkv_count(shape));
+    s->ffn_shift = be->ops->alloc(be, streams * shift_count(shape));
     if (!s->att_shift || !s->wkv || !s->ffn_shift) {
         state_destroy(s);
         return -ENOMEM;
@@ -92,20 +99,37 @@ void state_destroy(struct state *s)
 void state_reset(struct state *s)
 {
     const struct backend_ops *op = s->backend->ops;
-    op->zero(s->backend, s->att_shift, shift_count(&s->shape));
-    op->zero(s->backend, s->wkv, wkv_count(&s->shape));
-    op->zero(s->backend, s->ffn_shift, shift_count(&s->shape));
+    op->zero(s->backend, s->att_shift, s->streams * shift_count(&s->shape));
+    op->zero(s->backend, s->wkv, s->streams * wkv_count(&s->shape));
+    op->zero(s->backend, s->ffn_shift, s->streams * shift_count(&s->shape));
     s->rows = 0;
 }
 
 void state_copy(struct state *dst, const struct state *src)
 {
     assert(dst->backend == src->backend && same_shape(&dst->shape, &src->shape));
+    assert(dst->streams == src->streams);
     const struct backend_ops *op = dst->backend->ops;
-    op->copy(dst->backend, dst->att_shift, src->att_shift, shift_count(&src->shape));
-    op->copy(dst->backend, dst->wkv, src->wkv, wkv_count(&src->shape));
-    op->copy(dst->backend, dst->ffn_shift, src->ffn_shift, shift_count(&src->shape));
+    size_t shift = src->streams * shift_count(&src->shape);
+    op->copy(dst->backend, dst->att_shift, src->att_shift, shift);
+    op->copy(dst->backend, dst->wkv, src->wkv, src->streams * wkv_count(&src->shape));
+    op->copy(dst->backend, dst->ffn_shift, src->ffn_shift, shift);
     dst->rows = src->rows;
+}
+
+void state_copy_stream(struct state *dst, size_t to, const struct state *src, size_t from)
+{
+    assert(dst->backend == src->backend && same_shape(&dst->shape, &src->shape));
+    assert(to < dst->streams && from < src->streams);
+    const struct backend_ops *op = dst->backend->ops;
+    const struct state_shape *s = &src->shape;
+    size_t wkv = wkv_count(s) / s->layers;
+    op->copy_rows(dst->backend, dst->att_shift + to * s->dim, dst->streams * s->dim,
+                  src->att_shift + from * s->dim, src->streams * s->dim, s->layers, s->dim);
+    op->copy_rows(dst->backend, dst->wkv + to * wkv, dst->streams * wkv, src->wkv + from * wkv,
+                  src->streams * wkv, s->layers, wkv);
+    op->copy_rows(dst->backend, dst->ffn_shift + to * s->dim, dst->streams * s->dim,
+                  src->ffn_shift + from * s->dim, src->streams * s->dim, s->layers, s->dim);
 }
 
 size_t state_bytes(const struct state *s)
@@ -122,6 +146,7 @@ static uint64_t checksum(const void *data, size_t size)
 
 void state_encode(const struct state *s, uint64_t fingerprint, void *out)
 {
+    assert(s->streams == 1);
     const struct backend_ops *op = s->backend->ops;
     size_t shift = shift_count(&s->shape);
     size_t wkv = wkv_count(&s->shape);
@@ -200,6 +225,7 @@ static int check_all(const struct state *s, uint64_t fingerprint, const void *da
 static int decode(struct state *s, uint64_t fingerprint, const void *data, size_t size,
                   const char *path, struct error *error)
 {
+    assert(s->streams == 1);
     int r = check_all(s, fingerprint, data, size, path, error);
     if (r < 0) {
         return r;

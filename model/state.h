@@ -18,22 +18,27 @@ struct state_shape {
 struct state {
     struct backend *backend;
     struct state_shape shape;
-    float *att_shift; /* [layers, dim] */
-    float *wkv;       /* [layers, heads, N, N] */
-    float *ffn_shift; /* [layers, dim] */
-    uint64_t rows;    /* rows and tokens taken in since the last reset */
+    size_t streams;   /* that move together; 1 but for batches */
+    float *att_shift; /* [layers, streams, dim] */
+    float *wkv;       /* [layers, streams, heads, N, N] */
+    float *ffn_shift; /* [layers, streams, dim] */
+    uint64_t rows;    /* rows and tokens of each taken in since the last reset */
 };
 
 /* Empty. 0 or -ENOMEM. */
 int state_create(struct state **out, struct backend *be, const struct state_shape *shape);
+int state_create_batch(struct state **out, struct backend *be, const struct state_shape *shape,
+                       size_t streams);
 void state_destroy(struct state *s);
 void state_reset(struct state *s);
-void state_copy(struct state *dst, const struct state *src); /* same backend and shape */
+void state_copy(struct state *dst, const struct state *src); /* same backend, shape, streams */
+/* One stream of a batch out of another state, or into it; rows stays as it is. */
+void state_copy_stream(struct state *dst, size_t to, const struct state *src, size_t from);
 
 /* File: magic "EARSHOTS", version, fingerprint of the model, shape, rows, checksum (FNV-1a, 64
  * bits), floats; the layout is in state.c.
  * save is atomic. load checks everything before it touches s; the message names the path and what
- * is wrong (magic, version, model, shape, size, checksum). */
+ * is wrong (magic, version, model, shape, size, checksum). Of one stream, like all below. */
 int state_save(const struct state *s, uint64_t fingerprint, const char *path, struct error *error);
 int state_load(struct state *s, uint64_t fingerprint, const char *path, struct error *error);
 /* The same in memory, for fuzzing and streams: bytes needed, encode, decode. Memory is aligned for

@@ -149,6 +149,51 @@ static void the_length_of_a_pass_does_not_matter(void **context)
     release(&all);
 }
 
+/* Streams that move together say what each says alone, and one of them goes on alone. */
+static void a_batch_is_its_streams(void **context)
+{
+    enum { STREAMS = 3, LENGTH = 9 };
+    struct fixture *f = *context;
+    size_t vocab = backbone_vocab(f->backbone);
+    struct state *batch = NULL;
+    float *logits = f->be->ops->alloc(f->be, STREAMS * vocab);
+    float *alone = malloc(vocab * sizeof(float));
+    float *together = malloc(STREAMS * vocab * sizeof(float));
+    assert_true(logits && alone && together);
+    assert_int_equal(state_create_batch(&batch, f->be, &f->state->shape, STREAMS), 0);
+    for (size_t i = 0; i < LENGTH; i++) {
+        const uint32_t ids[STREAMS] = {f->ids[i], f->ids[i + 10], f->ids[i + 20]};
+        backbone_push_batch(f->backbone, batch, ids, logits);
+    }
+    assert_int_equal(batch->rows, LENGTH);
+    f->be->ops->download(f->be, together, logits, STREAMS * vocab);
+    for (size_t n = 0; n < STREAMS; n++) {
+        state_reset(f->state);
+        backbone_push_tokens(f->backbone, f->state, f->ids + 10 * n, LENGTH, f->logits);
+        f->be->ops->download(f->be, alone, f->logits, vocab);
+        assert_memory_equal(alone, together + n * vocab, vocab * sizeof(float));
+        struct result expected = result(f);
+        state_reset(f->state);
+        state_copy_stream(f->state, 0, batch, n);
+        f->state->rows = LENGTH;
+        same(f, &expected);
+        release(&expected);
+    }
+    state_copy_stream(batch, 1, f->state, 0);
+    state_reset(f->state);
+    state_copy_stream(f->state, 0, batch, 1);
+    f->state->rows = LENGTH;
+    struct result moved = result(f);
+    state_reset(f->state);
+    backbone_push_tokens(f->backbone, f->state, f->ids + 20, LENGTH, f->logits);
+    same(f, &moved);
+    release(&moved);
+    f->be->ops->free(f->be, logits);
+    state_destroy(batch);
+    free(alone);
+    free(together);
+}
+
 static void rows_in_the_place_of_embeddings_are_tokens(void **context)
 {
     struct fixture *f = *context;
@@ -218,6 +263,7 @@ int main(void)
         CASE(serial_and_batched_are_the_same),
         CASE(many_at_once_are_nearly_the_same),
         CASE(the_length_of_a_pass_does_not_matter),
+        CASE(a_batch_is_its_streams),
         CASE(rows_in_the_place_of_embeddings_are_tokens),
         CASE(a_fork_goes_on_as_its_origin),
         CASE(no_rows_change_nothing),
