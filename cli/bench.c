@@ -319,7 +319,7 @@ static int bench_all(struct bench *b, const char *path, struct error *error)
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "earshot bench [FILE] [-m MODEL] [--backend auto|cpu] [--threads N]\n"
+    fprintf(to, "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
                 "                     [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
                 "Prints the speed of each part; with a sound file of speech also the share of a\n"
                 "core that listening takes and the time from the end of speech to the text.\n");
@@ -345,7 +345,7 @@ int command_bench(int argc, char **argv)
     if (offline_open(&b.session, &o, &error))
         return offline_fail("bench", &error);
     struct model *m = b.session.model;
-    printf("model %s, backend %s\n", m->name, m->backend->ops->name);
+    printf("model %s, backend %s (%s)\n", m->name, m->backend->ops->name, b.session.why);
     printf("%-34s %10.0f %-9s  (file %.0f MB, resident at most %.0f MB)\n", "loading",
            1000 * (seconds(CLOCK_MONOTONIC) - begin), "ms", (double)gguf_size(m->gguf) / 1e6,
            resident_mb());

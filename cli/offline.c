@@ -3,6 +3,7 @@
 #include "base/paths.h"
 #include "base/sound.h"
 #include "dsp/resample.h"
+#include "model/open.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,9 +20,6 @@ int offline_open(struct offline *o, const struct offline_options *options, struc
     char found[PATH_BYTES];
     const char *path = options->model;
     *o = (struct offline){0};
-    if (options->backend && strcmp(options->backend, "auto") && strcmp(options->backend, "cpu"))
-        return error_set(error, -ENOTSUP, "backend %s: this program has cpu only",
-                         options->backend);
     if (!path && paths_default_model(found, sizeof(found)))
         return error_set(error, -ENOENT, "no model: name one with -m, or put it at %s", found);
     struct encoder_options encoder;
@@ -29,13 +27,9 @@ int offline_open(struct offline *o, const struct offline_options *options, struc
         return error_set(error, -EINVAL,
                          "--streaming %s: neither exact nor windowed[:LEFT,HOP,AHEAD] (ms)",
                          options->streaming);
-    int code = backend_cpu_create(&o->backend, options->threads);
-    if (code)
-        return error_set(error, code, "the cpu backend does not start: %s", strerror(-code));
-    code = model_load(&o->model, path ? path : found, o->backend, &encoder, error);
-    if (code)
-        offline_close(o);
-    return code;
+    return model_open(&o->model, &o->backend, path ? path : found,
+                      options->backend ? options->backend : "auto", options->threads, &encoder,
+                      o->why, error);
 }
 
 void offline_close(struct offline *o)

@@ -16,7 +16,7 @@ enum { /* exit codes of every command */
 
 struct offline_options {
     const char *model;     /* path; NULL: the default model */
-    const char *backend;   /* "auto", "cpu"; NULL: auto */
+    const char *backend;   /* "auto", "cpu", "cuda", "cuda:N"; NULL: auto */
     int threads;           /* 0: one a core */
     const char *streaming; /* as encoder_options_parse reads it; NULL: exact */
 };
@@ -24,6 +24,7 @@ struct offline_options {
 struct offline {
     struct backend *backend;
     struct model *model;
+    char why[BACKEND_WHY_MAX]; /* this backend */
 };
 
 /* Returns 0 or -errno with a message for the user. */

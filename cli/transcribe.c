@@ -179,11 +179,12 @@ static int transcribe_all(struct transcript *t, enum cue_format format, char **p
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "earshot transcribe FILE... [-m MODEL] [--backend auto|cpu] [--threads N]\n"
-                "                           [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
-                "                           [--json | --srt | --vtt]\n"
-                "Prints one line a file, in order; an empty one where nothing was said.\n"
-                "--json gives an object a line: file, text, utterances with times and replies.\n");
+    fprintf(to,
+            "earshot transcribe FILE... [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
+            "                           [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
+            "                           [--json | --srt | --vtt]\n"
+            "Prints one line a file, in order; an empty one where nothing was said.\n"
+            "--json gives an object a line: file, text, utterances with times and replies.\n");
     return code;
 }
 

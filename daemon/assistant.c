@@ -184,6 +184,7 @@ void assistant_loaded(struct assistant *a, const char *model, bool can_reply)
     a->can_reply = can_reply;
     snprintf(a->model, sizeof a->model, "%.63s", model);
     interface_changed(&a->object, ASSISTANT_INTERFACE, "Model");
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "Backend");
     if (a->assistant_mode && !a->can_reply) {
         log_warning("the model has no replies: the mode is captions");
         a->assistant_mode = false;

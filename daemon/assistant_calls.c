@@ -315,8 +315,8 @@ static void get_model(void *user, DBusMessageIter *out)
 
 static void get_backend(void *user, DBusMessageIter *out)
 {
-    (void)user;
-    bus_append_text(out, "cpu");
+    struct assistant *a = user;
+    bus_append_text(out, a->loaded ? engine_backend(a->engine) : "");
 }
 
 static void get_version(void *user, DBusMessageIter *out)
@@ -350,7 +350,7 @@ static const struct interface_property assistant_properties[] = {
     {"Mode", "s", .get = get_mode, .set = set_mode},
     {"Device", "s", .get = get_device, .set = set_device},
     {"Model", "s", .get = get_model},
-    {"Backend", "s", .constant = true, .get = get_backend},
+    {"Backend", "s", .get = get_backend},
     {"Version", "s", .constant = true, .get = get_version},
     {NULL},
 };

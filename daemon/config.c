@@ -37,8 +37,10 @@ static const struct config_key keys[] = {
     {"model", "path", CONFIG_TEXT, FIELD(model), .restart = "model.path",
      .help = "The model file. Empty: $EARSHOT_MODEL, "
              "else the installed default model."},
-    {"model", "backend", CONFIG_CHOICE, FIELD(backend), .choices = "auto cpu",
-     .restart = "model.backend", .help = "Where the model computes."},
+    {"model", "backend", CONFIG_CHOICE, FIELD(backend), .restart = "model.backend",
+     .choices = "auto cpu cuda cuda:0 cuda:1 cuda:2 cuda:3 cuda:4 cuda:5 cuda:6 cuda:7",
+     .help = "Where the model computes. cuda: a GPU, the one with the most free memory or the one\n"
+             "of that number. auto: a GPU if the model finds room there, else the cpu."},
     {"model", "threads", CONFIG_INT, FIELD(threads), 0, 256, .restart = "model.threads",
      .help = "Threads of the cpu backend. 0: one per core, at most 8."},
     {"model", "streaming", CONFIG_CHOICE, FIELD(streaming), .choices = "exact windowed",

@@ -116,6 +116,11 @@ void engine_destroy(struct engine *e)
     free(e);
 }
 
+const char *engine_backend(const struct engine *e)
+{
+    return e->backend;
+}
+
 int engine_fd(const struct engine *e)
 {
     return e->main_wake;

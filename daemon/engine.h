@@ -90,6 +90,9 @@ int engine_create(struct engine **out, const struct config *config, const char *
 /* Joins the threads, and destroys the ears that are left: after ENGINE_STOPPED this is at once. */
 void engine_destroy(struct engine *e);
 
+/* Where the model computes, once ENGINE_LOADED has come. */
+const char *engine_backend(const struct engine *e);
+
 int engine_fd(const struct engine *e); /* readable when there may be messages */
 bool engine_poll(struct engine *e, struct engine_message *message);
 

@@ -15,6 +15,7 @@ enum {
     ENGINE_REQUESTS = 16, /* that wait for a thread */
     ENGINE_MESSAGES = 64, /* that wait for the main thread */
     ENGINE_PATH_MAX = 4096,
+    ENGINE_NAME_MAX = 64,
 };
 
 enum piece_type {
@@ -73,6 +74,7 @@ struct engine {
     struct config config;
     char model_path[ENGINE_PATH_MAX];
     struct ear *ears; /* main's */
+    char backend[ENGINE_NAME_MAX]; /* writer: inference, before it sends ENGINE_LOADED */
 
     struct queue *openings;           /* struct ear *: main -> inference */
     struct queue *inference_messages; /* struct engine_message: inference -> main */

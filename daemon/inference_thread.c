@@ -3,6 +3,7 @@
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
 #include "daemon/places.h"
+#include "model/open.h"
 #include "pipeline/recogniser.h"
 
 #include <errno.h>
@@ -99,12 +100,13 @@ static int load(struct inference *i, struct error *error)
 {
     const struct config *c = &i->engine->config;
     struct encoder_options encoder = config_encoder(c);
-    int rc = backend_cpu_create(&i->backend, c->threads);
-    if (rc)
-        return error_set(error, rc, "the cpu backend: %s", strerror(-rc));
-    rc = model_load(&i->model, i->engine->model_path, i->backend, &encoder, error);
+    char why[BACKEND_WHY_MAX];
+    int rc = model_open(&i->model, &i->backend, i->engine->model_path, c->backend, c->threads,
+                        &encoder, why, error);
     if (rc)
         return rc;
+    snprintf(i->engine->backend, sizeof i->engine->backend, "%s", i->backend->ops->name);
+    log_info("backend %s: %s", i->engine->backend, why);
     if (!i->model->encoder)
         return error_set(error, -EINVAL, "%s: a model without an encoder cannot hear",
                          i->engine->model_path);

@@ -25,7 +25,7 @@ static void usage(FILE *out)
           "  --config FILE      the configuration; see --print-defaults\n"
           "  --source SOURCE    portaudio, portaudio:DEVICE, file:PATH or file:PATH:fast\n"
           "  --model FILE       the model\n"
-          "  --backend NAME     auto or cpu\n"
+          "  --backend NAME     auto, cpu, cuda or cuda:N\n"
           "  --bus BUS          session, system or an address\n"
           "  --print-defaults   every key of the configuration with its default\n"
           "  --help, --version\n",

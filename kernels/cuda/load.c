@@ -1,6 +1,7 @@
 /* Loads the CUDA backend's module when a GPU is asked for. It lies beside the programs in the build
  * folder, or where it was installed; EARSHOT_CUDA_MODULE names another.
  */
+#include "base/paths.h"
 #include "kernels/cuda/module.h"
 
 #include <dlfcn.h>
@@ -16,29 +17,24 @@ enum {
     PATH_BYTES = 4096,
 };
 
-static void find_module(char path[PATH_BYTES])
+/* False: there is none; path is where it was looked for last. */
+static bool find_module(char path[PATH_BYTES])
 {
-    static const char installed[] = EARSHOT_LIB_DIR "/" MODULE_NAME;
-    static const char *const ways[] = {"..", "../.."}; /* from a program to the build folder */
+    static const char *const places[] = {
+        "../kernels/" MODULE_NAME,    /* from build/cli or build/daemon */
+        "../../kernels/" MODULE_NAME, /* from build/tests/cuda */
+        EARSHOT_LIB_FROM_BIN "/" MODULE_NAME,
+    };
     const char *named = getenv("EARSHOT_CUDA_MODULE");
-    char program[PATH_BYTES / 2];
-    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
-    char *slash;
 
     if (named && *named) {
         snprintf(path, PATH_BYTES, "%s", named);
-        return;
+        return access(path, R_OK) == 0;
     }
-    program[size > 0 ? size : 0] = '\0';
-    slash = strrchr(program, '/');
-    if (slash)
-        *slash = '\0';
-    for (size_t i = 0; slash && i < sizeof(ways) / sizeof(ways[0]); i++) {
-        snprintf(path, PATH_BYTES, "%s/%s/kernels/" MODULE_NAME, program, ways[i]);
-        if (access(path, R_OK) == 0)
-            return;
-    }
-    snprintf(path, PATH_BYTES, "%s", installed);
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (paths_installed(places[i], path, PATH_BYTES) == 0 && access(path, R_OK) == 0)
+            return true;
+    return false;
 }
 
 int backend_cuda_create(struct backend **out, int device, size_t need, struct error *error)
@@ -47,8 +43,7 @@ int backend_cuda_create(struct backend **out, int device, size_t need, struct er
     const struct cuda_module *module;
     void *library;
 
-    find_module(path);
-    if (access(path, R_OK) != 0)
+    if (!find_module(path))
         return error_set(error, -ENODEV, "no GPU backend: %.200s is missing", path);
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
