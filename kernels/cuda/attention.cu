@@ -6,9 +6,8 @@
  */
 #include "kernels/cuda/device.h"
 
-#define WARPS 4
-#define WARP_QUERIES 2
-#define QUERIES (WARPS * WARP_QUERIES)
+#define MANY_WARPS 4
+#define MANY_OWN 2
 #define KEYS LANES    /* of a tile */
 #define LOWEST -1e30f /* below any score, and its differences are finite */
 #define HEAD_MAX 256
@@ -79,10 +78,11 @@ static __device__ void take(const struct attention &a, struct query<HEAD> *u, fl
     }
 }
 
-template <int HEAD>
+template <int HEAD, int WARPS, int OWN>
 static __global__ void __launch_bounds__(WARPS *LANES)
     attention_kernel(const __grid_constant__ struct attention a)
 {
+    constexpr unsigned QUERIES = WARPS * OWN;
     __shared__ float queries[QUERIES][HEAD], keys[KEYS][HEAD + 1]; /* + 1: a bank a lane */
     size_t groups = (a.rows + QUERIES - 1) / QUERIES, stride = a.heads * a.head_dim;
     size_t head = blockIdx.x / groups, row0 = blockIdx.x % groups * QUERIES;
@@ -90,10 +90,10 @@ static __global__ void __launch_bounds__(WARPS *LANES)
     size_t last = seen_by(a, last_row).last;
     unsigned warp = threadIdx.x / LANES, lane = threadIdx.x % LANES;
     const float *k = a.k + head * a.head_dim, *v = a.v + head * a.head_dim;
-    struct query<HEAD> own[WARP_QUERIES];
+    struct query<HEAD> own[OWN];
 
-    for (int u = 0; u < WARP_QUERIES; u++) {
-        size_t row = row0 + warp * WARP_QUERIES + u;
+    for (int u = 0; u < OWN; u++) {
+        size_t row = row0 + warp * OWN + u;
 
         own[u].there = row < a.rows;
         own[u].row = own[u].there ? row : a.rows - 1;
@@ -103,7 +103,7 @@ static __global__ void __launch_bounds__(WARPS *LANES)
         for (int i = 0; i < HEAD / LANES; i++)
             own[u].y[i] = 0.0f;
         for (unsigned i = lane; i < a.head_dim; i += LANES)
-            queries[warp * WARP_QUERIES + u][i] = a.q[own[u].row * stride + head * a.head_dim + i];
+            queries[warp * OWN + u][i] = a.q[own[u].row * stride + head * a.head_dim + i];
     }
     for (size_t p = seen_by(a, row0).first; p <= last; p += KEYS) {
         size_t count = last - p + 1 < KEYS ? last - p + 1 : KEYS;
@@ -113,31 +113,40 @@ static __global__ void __launch_bounds__(WARPS *LANES)
             keys[i / a.head_dim][i % a.head_dim] =
                 k[(p + i / a.head_dim) * stride + i % a.head_dim];
         __syncthreads();
-        for (int u = 0; u < WARP_QUERIES; u++) {
-            const float *q = queries[warp * WARP_QUERIES + u];
+        for (int u = 0; u < OWN; u++) {
+            const float *q = queries[warp * OWN + u];
 
             take<HEAD>(a, &own[u], score<HEAD>(a, own[u], q, keys[lane], head, p + lane),
                        v + p * stride, count);
         }
     }
-    for (int u = 0; u < WARP_QUERIES; u++)
+    for (int u = 0; u < OWN; u++)
         for (int i = 0; i < HEAD / LANES; i++)
             if (own[u].there && lane + i * LANES < a.head_dim)
                 a.y[own[u].row * stride + head * a.head_dim + lane + i * LANES] =
                     own[u].y[i] / own[u].z;
 }
 
+template <int HEAD> static void launch(struct cuda_backend *cuda, const struct attention *a)
+{
+    if (a->rows <= BACKEND_FEW_ROWS)
+        cuda_launch(cuda, "attention", attention_kernel<HEAD, 1, 1>, a->heads * a->rows, LANES, *a);
+    else
+        cuda_launch(cuda, "attention", attention_kernel<HEAD, MANY_WARPS, MANY_OWN>,
+                    a->heads * geometry_blocks(a->rows, MANY_WARPS * MANY_OWN), MANY_WARPS * LANES,
+                    *a);
+}
+
 void cuda_attention(struct backend *be, const struct attention *a)
 {
     struct cuda_backend *cuda = cuda_of(be);
-    size_t blocks = a->heads * geometry_blocks(a->rows, QUERIES);
 
     if (a->head_dim > HEAD_MAX)
         cuda_fail(cuda, "attention", "heads larger than 256");
     else if (a->head_dim <= 64)
-        cuda_launch(cuda, "attention", attention_kernel<64>, blocks, WARPS * LANES, *a);
+        launch<64>(cuda, a);
     else if (a->head_dim <= 128)
-        cuda_launch(cuda, "attention", attention_kernel<128>, blocks, WARPS * LANES, *a);
+        launch<128>(cuda, a);
     else
-        cuda_launch(cuda, "attention", attention_kernel<HEAD_MAX>, blocks, WARPS * LANES, *a);
+        launch<HEAD_MAX>(cuda, a);
 }

@@ -19,7 +19,7 @@ extern "C" {
 #define GRID_MAX 0x7fffffff
 #define ELEMENT_THREADS 256 /* of a block that computes one element a thread */
 
-#define LINEAR_FEW_ROWS 8                     /* more go through the library's product */
+#define LINEAR_FEW_ROWS 8                     /* of one launch */
 #define LINEAR_FEW_PRODUCTS 8                 /* of one launch */
 #define LINEAR_FEW_WARPS 8                    /* of a block */
 #define LINEAR_MANY_ROWS 1024                 /* of one call of the library's product */

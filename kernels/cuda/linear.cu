@@ -1,7 +1,7 @@
-/* Products. Few rows: linear_few.cu. Many: the library's product with sums in float, over x in the
- * weight's type and the weight as it is; quantised weights are unpacked to fp16, as many outputs at
- * a time as stay in the cache. With rows of x as [rows, in] and W as [out, in], the library, whose
- * matrices lie in columns, is asked for y^T = W x^T.
+/* Products. Up to BACKEND_FEW_ROWS rows: linear_few.cu. More: the library's product with sums in
+ * float, over x in the weight's type and the weight as it is; quantised weights are unpacked to
+ * fp16, as many outputs at a time as stay in the cache. With rows of x as [rows, in] and W as [out,
+ * in], the library, whose matrices lie in columns, is asked for y^T = W x^T.
  *
  * Rows of x are scaled by a power of two to fill fp16's range, which their sums give back: so
  * nothing overflows, and little is lost at the other end. bias, activation and addition are a pass
@@ -155,11 +155,28 @@ void cuda_linear_many(struct cuda_backend *cuda, const struct few_product *p, si
     }
 }
 
+/* Rows of few are the same bits however many come together: eight of them are a launch. */
+static void run_few(struct cuda_backend *cuda, const struct few_product *p, size_t count,
+                    size_t rows)
+{
+    struct few_product some[LINEAR_FEW_PRODUCTS];
+
+    for (size_t i = 0; i < count; i++)
+        some[i] = p[i];
+    for (size_t r = 0; r < rows; r += LINEAR_FEW_ROWS) {
+        cuda_linear_few(cuda, some, count, rows - r < LINEAR_FEW_ROWS ? rows - r : LINEAR_FEW_ROWS);
+        for (size_t i = 0; i < count; i++) {
+            some[i].x += LINEAR_FEW_ROWS * some[i].x_stride;
+            some[i].y += LINEAR_FEW_ROWS * some[i].w.out;
+        }
+    }
+}
+
 static void run(struct cuda_backend *cuda, const struct few_product *p, size_t count, size_t rows)
 {
-    if (rows > 0 && rows <= LINEAR_FEW_ROWS)
-        cuda_linear_few(cuda, p, count, rows);
-    for (size_t i = 0; i < count && rows > LINEAR_FEW_ROWS; i++)
+    if (rows <= BACKEND_FEW_ROWS)
+        run_few(cuda, p, count, rows);
+    for (size_t i = 0; i < count && rows > BACKEND_FEW_ROWS; i++)
         cuda_linear_many(cuda, &p[i], rows);
 }
 

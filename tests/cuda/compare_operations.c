@@ -67,7 +67,7 @@ static void weights_free(struct backends *b, const struct both *w)
 /* Long sums are less exact on the CPU, which has one sum where a GPU has many. */
 static double limit_of(enum tensor_type type, size_t rows, size_t in)
 {
-    if (rows <= 8 || type == TENSOR_F32)
+    if (rows <= BACKEND_FEW_ROWS || type == TENSOR_F32)
         return exact + 1e-9 * (double)in;
     return type == TENSOR_BF16 ? bfloat : half;
 }
@@ -90,9 +90,9 @@ static double try_linear(struct backends *b, const struct tensor *t, size_t rows
     snprintf(name, sizeof(name), "linear %s [%zu, %zu] %zu rows, stride %zu, activation %d",
              tensor_type_name(t->type), t->rows, t->cols, rows, stride, (int)act);
     worst = pair_compare(name, &y, limit);
-    b->cpu->ops->linear_add(b->cpu, sum.cpu, x.cpu, rows, w.cpu, with_bias ? bias.cpu : NULL);
-    b->gpu->ops->linear_add(b->gpu, sum.gpu, x.gpu, rows, w.gpu, with_bias ? bias.gpu : NULL);
     if (stride >= t->cols) {
+        b->cpu->ops->linear_add(b->cpu, sum.cpu, x.cpu, rows, w.cpu, with_bias ? bias.cpu : NULL);
+        b->gpu->ops->linear_add(b->gpu, sum.gpu, x.gpu, rows, w.gpu, with_bias ? bias.gpu : NULL);
         snprintf(name, sizeof(name), "linear_add %s [%zu, %zu] %zu rows", tensor_type_name(t->type),
                  t->rows, t->cols, rows);
         worst = fmax(worst, pair_compare(name, &sum, limit));
@@ -108,7 +108,7 @@ static double try_linear(struct backends *b, const struct tensor *t, size_t rows
 static void linear(struct backends *b)
 {
     static const size_t shapes[][2] = {{1, 32}, {5, 64}, {33, 96}, {40, 8192}, {192, 192}};
-    static const size_t counts[] = {1, 2, 3, 4, 5, 8, 9, 40};
+    static const size_t counts[] = {1, 2, 3, 4, 5, 8, 9, 32, 40};
 
     for (size_t n = 0; n < ARRAY_SIZE(types); n++) {
         double few = 0.0, many = 0.0;
@@ -117,7 +117,7 @@ static void linear(struct backends *b)
             struct tensor t = random_tensor(types[n], shapes[s][0], shapes[s][1]);
 
             for (size_t r = 0; r < ARRAY_SIZE(counts); r++) {
-                double *worst = counts[r] <= 8 ? &few : &many;
+                double *worst = counts[r] <= BACKEND_FEW_ROWS ? &few : &many;
                 enum activation act = (enum activation)((s + r) % (ACTIVATION_SIGMOID + 1));
 
                 if (t.cols > 1000 && counts[r] > 2)
@@ -126,7 +126,7 @@ static void linear(struct backends *b)
             }
             few = fmax(few, try_linear(b, &t, 3, t.cols / 2, 0, true, ACTIVATION_NONE));
             few = fmax(few, try_linear(b, &t, 2, t.cols + 3, 1, false, ACTIVATION_NONE));
-            many = fmax(many, try_linear(b, &t, 9, t.cols / 2, 1, true, ACTIVATION_SILU));
+            many = fmax(many, try_linear(b, &t, 33, t.cols / 2, 1, true, ACTIVATION_SILU));
             free((void *)t.data);
         }
         printf("  linear %-5s few rows               %.2g, many %.2g\n", tensor_type_name(types[n]),
@@ -145,7 +145,7 @@ static void linear_odd(struct backends *b)
 
             worst = fmax(worst, try_linear(b, &t, 1, ins[i], 0, true, ACTIVATION_NONE));
             worst = fmax(worst, try_linear(b, &t, 2, ins[i], 1, false, ACTIVATION_TANH));
-            worst = fmax(worst, try_linear(b, &t, 17, ins[i], 0, true, ACTIVATION_NONE));
+            worst = fmax(worst, try_linear(b, &t, 37, ins[i], 0, true, ACTIVATION_NONE));
             free((void *)t.data);
         }
     report("linear, odd inputs", worst);
@@ -156,15 +156,15 @@ static void linear_range(struct backends *b)
 {
     static const float scales[] = {1e6f, 1e-9f, 0.0f};
     struct tensor t = random_tensor(TENSOR_F16, 64, 96);
-    struct both w = weights(b, &t, WEIGHT_PRODUCTS, 12);
+    struct both w = weights(b, &t, WEIGHT_PRODUCTS, 40);
     double worst = 0.0;
 
     for (size_t i = 0; i < ARRAY_SIZE(scales); i++) {
-        struct pair x = pair_random(b, (size_t)12 * 96, scales[i], 0.0f);
-        struct pair y = pair_poisoned(b, (size_t)12 * 64);
+        struct pair x = pair_random(b, (size_t)40 * 96, scales[i], 0.0f);
+        struct pair y = pair_poisoned(b, (size_t)40 * 64);
 
-        b->cpu->ops->linear(b->cpu, y.cpu, x.cpu, 96, 12, w.cpu, NULL, ACTIVATION_NONE);
-        b->gpu->ops->linear(b->gpu, y.gpu, x.gpu, 96, 12, w.gpu, NULL, ACTIVATION_NONE);
+        b->cpu->ops->linear(b->cpu, y.cpu, x.cpu, 96, 40, w.cpu, NULL, ACTIVATION_NONE);
+        b->gpu->ops->linear(b->gpu, y.gpu, x.gpu, 96, 40, w.gpu, NULL, ACTIVATION_NONE);
         worst = fmax(worst, pair_compare("linear of large and small rows", &y, half));
         pair_free(&x);
         pair_free(&y);
@@ -172,6 +172,73 @@ static void linear_range(struct backends *b)
     weights_free(b, &w);
     free((void *)t.data);
     report("linear, large and small rows", worst);
+}
+
+/* host[count] of both must have the same bits. */
+static void expect_same(struct backends *b, const float *x, const float *y, size_t count,
+                        const char *what)
+{
+    float *first = malloc(count * sizeof(float)), *second = malloc(count * sizeof(float));
+
+    b->gpu->ops->download(b->gpu, first, x, count);
+    b->gpu->ops->download(b->gpu, second, y, count);
+    expect(b, memcmp(first, second, count * sizeof(float)) == 0, what);
+    free(first);
+    free(second);
+}
+
+/* A few rows are the same bits in calls of any size. */
+static void few_rows(struct backends *b)
+{
+    enum { ROWS = BACKEND_FEW_ROWS, OUT = 50, IN = 576, HEADS = 3, HISTORY = 40 };
+    static const size_t sizes[] = {1, 2, 3, 7, 8, 9, 31};
+    struct pair x = pair_random(b, (size_t)ROWS * IN, 1.0f, 0.0f);
+    struct pair y = pair_poisoned(b, (size_t)ROWS * IN), z = pair_poisoned(b, (size_t)ROWS * IN);
+    struct pair keys = pair_random(b, (size_t)(HISTORY + ROWS) * IN, 1.0f, 0.0f);
+    struct attention a = {.rows = ROWS,
+                          .history = HISTORY,
+                          .heads = HEADS,
+                          .head_dim = IN / HEADS,
+                          .window = 17,
+                          .q = x.gpu,
+                          .k = keys.gpu,
+                          .v = keys.gpu,
+                          .y = y.gpu,
+                          .scale = 0.2f};
+
+    for (size_t n = 0; n < ARRAY_SIZE(types); n++) {
+        struct tensor t = random_tensor(types[n], OUT, IN);
+        struct both w = weights(b, &t, WEIGHT_PRODUCTS, ROWS);
+
+        b->gpu->ops->linear(b->gpu, y.gpu, x.gpu, IN, ROWS, w.gpu, NULL, ACTIVATION_GELU);
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+            for (size_t r = 0; r < ROWS; r += sizes[i])
+                b->gpu->ops->linear(b->gpu, z.gpu + r * OUT, x.gpu + r * IN, IN,
+                                    ROWS - r < sizes[i] ? ROWS - r : sizes[i], w.gpu, NULL,
+                                    ACTIVATION_GELU);
+            expect_same(b, y.gpu, z.gpu, (size_t)ROWS * OUT, "linear, some rows at a time");
+        }
+        weights_free(b, &w);
+        free((void *)t.data);
+    }
+    b->gpu->ops->attention(b->gpu, &a);
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        for (size_t r = 0; r < ROWS; r += sizes[i]) {
+            struct attention some = a; /* of a history that is not longer than need be */
+
+            some.rows = ROWS - r < sizes[i] ? ROWS - r : sizes[i];
+            some.history = a.window - 1;
+            some.q = a.q + r * IN;
+            some.k = some.v = a.k + (HISTORY + r - some.history) * IN;
+            some.y = z.gpu + r * IN;
+            b->gpu->ops->attention(b->gpu, &some);
+        }
+        expect_same(b, y.gpu, z.gpu, (size_t)ROWS * IN, "attention, some rows at a time");
+    }
+    pair_free(&x);
+    pair_free(&y);
+    pair_free(&z);
+    pair_free(&keys);
 }
 
 /* All types together, more than one launch takes. */
@@ -628,9 +695,9 @@ static void bad_weights(struct backends *b)
 int compare_operations(struct backend *be)
 {
     static void (*const tests[])(struct backends * b) = {
-        memory,    bad_weights, embed,      linear,      linear_odd,     linear_range,
-        linears,   layer_norm,  norm_shift, elementwise, conv_depthwise, rope,
-        attention, rwkv7,       argmax,     probability,
+        memory,   bad_weights, embed,      linear,     linear_odd,  linear_range,
+        few_rows, linears,     layer_norm, norm_shift, elementwise, conv_depthwise,
+        rope,     attention,   rwkv7,      argmax,     probability,
     };
     struct backends b = {.gpu = be};
 
