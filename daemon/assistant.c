@@ -178,8 +178,10 @@ static void take_event(struct assistant *a, const struct event *e)
     }
 }
 
-void assistant_loaded(struct assistant *a, const char *model, bool can_reply)
+void assistant_loaded(struct assistant *a, const struct engine *engine, const char *model,
+                      bool can_reply)
 {
+    a->backend = engine_backend(engine);
     a->loaded = true;
     a->can_reply = can_reply;
     snprintf(a->model, sizeof a->model, "%.63s", model);

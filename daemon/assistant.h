@@ -46,7 +46,8 @@ const struct config *assistant_config(const struct assistant *a); /* as last rea
 const struct interface_object *assistant_object(const struct assistant *a);
 
 /* What the engine tells: the model is there; a message of the ear; the end. */
-void assistant_loaded(struct assistant *a, const char *model, bool can_reply);
+void assistant_loaded(struct assistant *a, const struct engine *engine, const char *model,
+                      bool can_reply);
 void assistant_take(struct assistant *a, const struct engine_message *m);
 void assistant_failed(struct assistant *a);
 

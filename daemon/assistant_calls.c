@@ -316,7 +316,7 @@ static void get_model(void *user, DBusMessageIter *out)
 static void get_backend(void *user, DBusMessageIter *out)
 {
     struct assistant *a = user;
-    bus_append_text(out, a->loaded ? engine_backend(a->engine) : "");
+    bus_append_text(out, a->loaded ? a->backend : "");
 }
 
 static void get_version(void *user, DBusMessageIter *out)

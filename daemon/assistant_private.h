@@ -52,6 +52,7 @@ struct assistant {
     enum engine_source source;
     char device[EVENT_TEXT_MAX];
     char model[64];
+    const char *backend; /* the engine's */
 };
 
 extern const struct interface assistant_interface;

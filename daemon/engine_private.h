@@ -73,7 +73,7 @@ struct ear {
 struct engine {
     struct config config;
     char model_path[ENGINE_PATH_MAX];
-    struct ear *ears; /* main's */
+    struct ear *ears;              /* main's */
     char backend[ENGINE_NAME_MAX]; /* writer: inference, before it sends ENGINE_LOADED */
 
     struct queue *openings;           /* struct ear *: main -> inference */

@@ -59,7 +59,7 @@ void service_destroy(struct service *s)
 
 static void take_loaded(struct service *s, const struct engine_message *m)
 {
-    assistant_loaded(s->assistant, m->event.text, m->value);
+    assistant_loaded(s->assistant, s->engine, m->event.text, m->value);
     streams_loaded(s->streams, s->engine, s->assistant, m->event.text, m->value);
 }
 

@@ -159,7 +159,7 @@ void streams_opened(struct streams *s, const struct engine_message *m)
     struct stream *stream = find_stream(s, m->user);
     if (!stream || !stream->call)
         return;
-    assistant_loaded(stream->assistant, s->model, s->can_reply);
+    assistant_loaded(stream->assistant, s->engine, s->model, s->can_reply);
     announce(s, stream, true);
     DBusMessage *reply = dbus_message_new_method_return(stream->call);
     const char *path = assistant_object(stream->assistant)->path;

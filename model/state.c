@@ -256,7 +256,11 @@ int state_save(const struct state *s, uint64_t fingerprint, const char *path, st
         return error_set(error, -ENOMEM, "%s: no memory for a state of %zu bytes", path, size);
     }
     state_encode(s, fingerprint, data);
-    int r = file_replace(path, data, size, error);
+    int r =
+        s->backend->ops->status(s->backend, error); /* what it gives is nothing after an error */
+    if (r == 0) {
+        r = file_replace(path, data, size, error);
+    }
     free(data);
     return r;
 }

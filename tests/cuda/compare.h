@@ -11,9 +11,10 @@
 extern "C" {
 #endif
 
-/* Prints the greatest relative error of each; returns how many checks failed. */
+/* Prints the greatest relative error of each; returns how many checks failed. streaming: how
+ * encoders that look both ways hear, as encoder_options_parse reads it. */
 int compare_operations(struct backend *be);
-int compare_models(struct backend *be);
+int compare_models(struct backend *be, const char *streaming);
 
 #ifdef __cplusplus
 }
