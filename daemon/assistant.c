@@ -51,22 +51,30 @@ static DBusMessage *new_signal(struct assistant *a, const char *member, DBusMess
     return m;
 }
 
-static void append_details(DBusMessageIter *out, const struct event *e, bool timed, bool cancelled)
+static void append_ms(DBusMessageIter *dictionary, const char *key, int64_t us)
+{
+    double ms = (double)us / 1000.0;
+    interface_append_entry(dictionary, key, DBUS_TYPE_DOUBLE, "d", &ms);
+}
+
+static void append_details(DBusMessageIter *out, const struct event *e, int64_t latency_us)
 {
     DBusMessageIter dictionary;
-    double compute_ms = e->compute_us / 1000.0;
     double confidence = (double)e->confidence;
     dbus_bool_t yes = TRUE;
+    bool reply = e->type == EVENT_REPLY_COMPLETED;
     dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
-    if (timed)
+    if (!reply)
         interface_append_entry(&dictionary, "start_us", DBUS_TYPE_INT64, "x", &e->start_us);
-    if (timed && e->type != EVENT_UTTERANCE_STARTED)
+    if (!reply && e->type != EVENT_UTTERANCE_STARTED)
         interface_append_entry(&dictionary, "end_us", DBUS_TYPE_INT64, "x", &e->end_us);
     if (e->type != EVENT_UTTERANCE_STARTED)
-        interface_append_entry(&dictionary, "compute_ms", DBUS_TYPE_DOUBLE, "d", &compute_ms);
+        append_ms(&dictionary, "compute_ms", e->compute_us);
+    if (reply || e->type == EVENT_UTTERANCE_COMPLETED)
+        append_ms(&dictionary, reply ? "first_ms" : "wait_ms", latency_us);
     if (e->type == EVENT_UTTERANCE_COMPLETED)
         interface_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
-    if (cancelled)
+    if (e->type == EVENT_UTTERANCE_CANCELLED)
         interface_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
     dbus_message_iter_close_container(out, &dictionary);
 }
@@ -77,7 +85,7 @@ static void signal_started(struct assistant *a, const struct event *e)
     DBusMessage *m = new_signal(a, "UtteranceStarted", &out);
     if (m) {
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
-        append_details(&out, e, true, false);
+        append_details(&out, e, 0);
     }
     bus_send(a->bus, m);
 }
@@ -97,15 +105,16 @@ static void signal_update(struct assistant *a, const struct event *e)
     bus_send(a->bus, m);
 }
 
-static void signal_completed(struct assistant *a, const struct event *e, const char *member,
-                             bool cancelled)
+static void signal_completed(struct assistant *a, const struct engine_message *from,
+                             const char *member)
 {
+    const struct event *e = &from->event;
     DBusMessageIter out;
     DBusMessage *m = new_signal(a, member, &out);
     if (m) {
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
-        bus_append_text(&out, cancelled ? "" : e->text);
-        append_details(&out, e, e->type != EVENT_REPLY_COMPLETED, cancelled);
+        bus_append_text(&out, e->type == EVENT_UTTERANCE_CANCELLED ? "" : e->text);
+        append_details(&out, e, from->latency_us);
     }
     bus_send(a->bus, m);
 }
@@ -148,32 +157,40 @@ static void keep_utterance(struct assistant *a, const struct event *e)
         write_history(a, e->id);
 }
 
-static void take_event(struct assistant *a, const struct event *e)
+static void take_event(struct assistant *a, const struct engine_message *m)
 {
+    const struct event *e = &m->event;
+    double latency_ms = (double)m->latency_us / 1000.0;
     switch (e->type) {
     case EVENT_UTTERANCE_STARTED:
         a->hearing = true;
         signal_started(a, e);
         return;
     case EVENT_UTTERANCE_UPDATED:
+        a->latency.partial = latency_ms;
         offer_update(&a->utterance_update, e);
         return;
     case EVENT_UTTERANCE_COMPLETED:
+        a->latency.wait = latency_ms;
+        a->latency.compute = e->compute_us / 1000.0;
+        /* fall through */
     case EVENT_UTTERANCE_CANCELLED:
         a->hearing = false;
         a->utterance_update.waits = false;
         if (e->type == EVENT_UTTERANCE_COMPLETED && *e->text)
             keep_utterance(a, e);
-        signal_completed(a, e, "UtteranceCompleted", e->type == EVENT_UTTERANCE_CANCELLED);
+        signal_completed(a, m, "UtteranceCompleted");
         return;
     case EVENT_REPLY_UPDATED:
         offer_update(&a->reply_update, e);
         return;
     case EVENT_REPLY_COMPLETED:
+        a->latency.reply_first = latency_ms;
+        a->latency.reply = e->compute_us / 1000.0;
         a->reply_update.waits = false;
         if (history_set_reply(a->history, e->id, e->text) == 0)
             write_history(a, e->id);
-        signal_completed(a, e, "ReplyCompleted", false);
+        signal_completed(a, m, "ReplyCompleted");
         return;
     }
 }
@@ -258,7 +275,7 @@ void assistant_take(struct assistant *a, const struct engine_message *m)
 {
     switch (m->type) {
     case ENGINE_EVENT:
-        take_event(a, &m->event);
+        take_event(a, m);
         break;
     case ENGINE_BUSY:
         a->busy = m->value;

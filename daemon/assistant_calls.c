@@ -325,6 +325,35 @@ static void get_version(void *user, DBusMessageIter *out)
     bus_append_text(out, EARSHOT_VERSION);
 }
 
+static void get_latency(void *user, DBusMessageIter *out)
+{
+    const struct assistant *a = user;
+    const struct {
+        const char *name;
+        double ms;
+    } latencies[] = {
+        {"partial_ms", a->latency.partial}, {"wait_ms", a->latency.wait},
+        {"compute_ms", a->latency.compute}, {"reply_first_ms", a->latency.reply_first},
+        {"reply_ms", a->latency.reply},
+    };
+    DBusMessageIter dictionary, entry;
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sd}", &dictionary);
+    for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
+        dbus_message_iter_open_container(&dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+        dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &latencies[i].name);
+        dbus_message_iter_append_basic(&entry, DBUS_TYPE_DOUBLE, &latencies[i].ms);
+        dbus_message_iter_close_container(&dictionary, &entry);
+    }
+    dbus_message_iter_close_container(out, &dictionary);
+}
+
+static void get_level(void *user, DBusMessageIter *out)
+{
+    const struct assistant *a = user;
+    double db = ear_level_db(a->ear);
+    dbus_message_iter_append_basic(out, DBUS_TYPE_DOUBLE, &db);
+}
+
 static const struct interface_method assistant_methods[] = {
     {"Listen", {{"options", "a{sv}"}}, {{"id", "t"}}, call_listen},
     {"Finish", .call = call_finish},
@@ -350,6 +379,8 @@ static const struct interface_property assistant_properties[] = {
     {"Mode", "s", .get = get_mode, .set = set_mode},
     {"Device", "s", .get = get_device, .set = set_device},
     {"Model", "s", .get = get_model},
+    {"Level", "d", .silent = true, .get = get_level},
+    {"Latency", "a{sd}", .silent = true, .get = get_latency},
     {"Backend", "s", .get = get_backend},
     {"Version", "s", .constant = true, .get = get_version},
     {NULL},

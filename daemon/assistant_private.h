@@ -22,6 +22,15 @@ struct pending {
     struct engine_request request;
 };
 
+/* Of the last text of its kind, in ms. */
+struct latency {
+    double partial;     /* from audio to the update that has it */
+    double wait;        /* from the end of an utterance until its text could be begun, */
+    double compute;     /* and from there to the text */
+    double reply_first; /* from the text to the reply's first token, */
+    double reply;       /* and to its last */
+};
+
 /* The last update of a kind, held back until its time has come. */
 struct update {
     struct assistant *assistant;
@@ -50,6 +59,7 @@ struct assistant {
     enum assistant_state state; /* as last announced */
     bool loaded, failed, can_reply, hearing, busy, muted, assistant_mode;
     enum engine_source source;
+    struct latency latency;
     char device[EVENT_TEXT_MAX];
     char model[64];
     const char *backend; /* the engine's */

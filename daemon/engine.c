@@ -1,6 +1,7 @@
 #include "daemon/engine.h"
 
 #include "daemon/engine_private.h"
+#include "dsp/level.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -216,6 +217,7 @@ int ear_create(struct ear **out, struct engine *e, struct source *source,
     ear->config = *options->config;
     ear->front_wake = -1;
     ear->front_beats_seen = UINT64_MAX;
+    atomic_init(&ear->level_cdb, (int)(LEVEL_SILENCE_DB * 100.0f));
     ear->next = e->ears;
     e->ears = ear;
 
@@ -274,6 +276,11 @@ int ear_request(struct ear *ear, struct engine_request *r)
 void ear_cancel(struct ear *ear)
 {
     atomic_store(&ear->stamp, (uint32_t)(atomic_load(&ear->stamp) + 1));
+}
+
+double ear_level_db(const struct ear *ear)
+{
+    return (double)atomic_load_explicit(&ear->level_cdb, memory_order_relaxed) / 100.0;
 }
 
 void ear_abort(struct ear *ear)

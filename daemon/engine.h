@@ -78,6 +78,9 @@ struct engine_message {
     uint64_t number;
     int64_t value;
     struct event event; /* only EVENT uses more than its text */
+    /* EVENT: of an update, from the newest audio to its text; of a completed text, from the end of
+     * the audio until it could be begun; of a reply, from the completed text to its first token. */
+    int64_t latency_us;
 };
 
 struct engine;
@@ -121,6 +124,9 @@ int ear_request(struct ear *ear, struct engine_request *r);
 
 /* Every text whose utterance or question is older than this call is no longer wanted. */
 void ear_cancel(struct ear *ear);
+
+/* Of what it hears now, in dB full scale, as dsp/level.h has it. */
+double ear_level_db(const struct ear *ear);
 
 /* Ends it; what is open is dropped. ENGINE_CLOSED follows. */
 void ear_abort(struct ear *ear);

@@ -32,7 +32,9 @@ struct piece {
     uint32_t stamp; /* BEGIN: the stamp then */
     uint64_t id;    /* of the utterance */
     int64_t time_us;
-    float speech; /* the detector's highest probability in the utterance so far */
+    float speech;     /* the detector's highest probability in the utterance so far */
+    int64_t heard_us; /* clock when the newest audio came */
+    int64_t wait_us;  /* END: of audio between the end and the decision that it is one */
     size_t count;
     float samples[FRONTEND_BLOCK]; /* [count], 16 kHz */
 };
@@ -54,6 +56,7 @@ struct ear {
     atomic_uint_fast32_t stamp;       /* writer: main; one more for every cancel */
     atomic_bool opened;               /* writer: inference; it takes pieces */
     atomic_bool front_ended;          /* writer: front end */
+    atomic_int level_cdb;             /* writer: front end; hundredths of a dB */
     atomic_uint_fast64_t front_beats; /* writer: front end */
 
     /* main's */
@@ -68,6 +71,10 @@ struct ear {
     struct recogniser *recogniser;
     bool open;            /* an utterance is */
     uint32_t heard_stamp; /* of the utterance or question at hand */
+    int64_t heard_us;     /* of its newest piece */
+    int64_t wait_us;      /* from its end until the model could begin with its text */
+    int64_t completed_us; /* clock when its text was there, */
+    int64_t first_us;     /* and from then to the reply's first token; 0: none yet */
 };
 
 struct engine {

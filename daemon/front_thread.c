@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
+#include "dsp/level.h"
 #include "dsp/resample.h"
 
 #include <errno.h>
@@ -91,6 +92,8 @@ static void take_piece(void *user, const struct frontend_piece *p)
     piece->id = f->id;
     piece->time_us = p->time_us;
     piece->speech = p->speech;
+    piece->heard_us = f->heard_us;
+    piece->wait_us = frontend_time_us(f->frontend) - p->time_us;
     piece->count = p->type == FRONTEND_AUDIO ? p->count : 0;
     if (piece->count)
         memcpy(piece->samples, p->samples, piece->count * sizeof *piece->samples);
@@ -195,6 +198,11 @@ static void tell_lost(struct front *f, bool closing)
     f->told_lost_us = now_us;
 }
 
+static void tell_level(struct front *f, float db)
+{
+    atomic_store_explicit(&f->ear->level_cdb, (int)(db * 100.0f), memory_order_relaxed);
+}
+
 static void close_source(struct front *f)
 {
     f->source->ops->stop(f->source); /* it may be about to open */
@@ -203,6 +211,7 @@ static void close_source(struct front *f)
     tell_lost(f, true);
     free_buffers(f);
     f->open = false;
+    tell_level(f, LEVEL_SILENCE_DB);
     frontend_flush(f->frontend);
 }
 
@@ -275,6 +284,7 @@ static void end_source(struct front *f)
     frontend_push(f->frontend, f->out, n);
     frontend_flush(f->frontend);
     f->ended = true;
+    tell_level(f, LEVEL_SILENCE_DB);
     log_write(log_level(f), "%s is over", f->source->name);
 }
 
@@ -318,6 +328,7 @@ static void hear(struct front *f)
     make_finite(f->in, (size_t)n * (size_t)s->channels);
     size_t count = resample_push(f->resample, f->in, (size_t)n, f->out);
     frontend_push(f->frontend, f->out, count);
+    tell_level(f, frontend_rms_db(f->frontend));
 }
 
 static void answer_hold(struct front *f)

@@ -75,10 +75,33 @@ static void send_text(struct inference *i, enum engine_message_type type, int64_
     send(i);
 }
 
+static int64_t latency_us(struct ear *ear, enum event_type type)
+{
+    int64_t now_us = clock_monotonic_us();
+    switch (type) {
+    case EVENT_UTTERANCE_STARTED:
+    case EVENT_UTTERANCE_CANCELLED:
+        return 0;
+    case EVENT_UTTERANCE_UPDATED:
+        return now_us - ear->heard_us;
+    case EVENT_UTTERANCE_COMPLETED:
+        ear->completed_us = now_us;
+        ear->first_us = 0;
+        return ear->wait_us;
+    case EVENT_REPLY_UPDATED:
+    case EVENT_REPLY_COMPLETED:
+        if (!ear->first_us)
+            ear->first_us = now_us - ear->completed_us;
+        return ear->first_us;
+    }
+    return 0;
+}
+
 static void take_event(void *user, const struct event *event)
 {
     struct inference *i = user;
     bool update = event->type == EVENT_UTTERANCE_UPDATED || event->type == EVENT_REPLY_UPDATED;
+    i->message.latency_us = latency_us(i->ear, event->type);
     if (update && !queue_has_room(i->engine->inference_messages, SPARE_MESSAGES))
         return;
     i->message.type = ENGINE_EVENT;
@@ -148,6 +171,7 @@ static bool take_piece(struct inference *i)
 {
     struct ear *ear = i->ear;
     const struct piece *p = &i->piece;
+    ear->heard_us = p->heard_us;
     switch (p->type) {
     case PIECE_BEGIN:
         ear->open = true;
@@ -165,6 +189,7 @@ static bool take_piece(struct inference *i)
         }
         return true;
     case PIECE_END:
+        ear->wait_us = p->wait_us + clock_monotonic_us() - p->heard_us;
         if (ear->open) {
             recogniser_detect(ear->recogniser, p->speech);
             complete(i, p->time_us);

@@ -52,7 +52,8 @@ static void write_args(FILE *f, const struct interface_arg *args, const char *di
 static void write_property(FILE *f, const struct interface_property *p)
 {
     const char *access = p->set ? "readwrite" : "read";
-    if (!p->constant) {
+    const char *told = p->constant ? "const" : p->silent ? "false" : NULL;
+    if (!told) {
         fprintf(f, "    <property name=\"%s\" type=\"%s\" access=\"%s\"/>\n", p->name, p->type,
                 access);
         return;
@@ -60,9 +61,9 @@ static void write_property(FILE *f, const struct interface_property *p)
     fprintf(f,
             "    <property name=\"%s\" type=\"%s\" access=\"%s\">\n"
             "      <annotation name=\"org.freedesktop.DBus.Property.EmitsChangedSignal\" "
-            "value=\"const\"/>\n"
+            "value=\"%s\"/>\n"
             "    </property>\n",
-            p->name, p->type, access);
+            p->name, p->type, access, told);
 }
 
 static void write_interface(FILE *f, const struct interface *i)

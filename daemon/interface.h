@@ -24,6 +24,7 @@ struct interface_method {
 struct interface_property {
     const char *name, *type;
     bool constant;
+    bool silent; /* changes are not told */
     void (*get)(void *user, DBusMessageIter *out);
     /* value has the property's type. As interface_method.call. NULL: read-only. */
     DBusMessage *(*set)(void *user, DBusMessage *call, DBusMessageIter *value);

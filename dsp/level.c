@@ -31,7 +31,7 @@ void level_push(struct level *l, const float *samples, size_t count)
 
 static float decibels(float power)
 {
-    return power > 1e-12f ? 10.0f * log10f(power) : -120.0f;
+    return power > 1e-12f ? 10.0f * log10f(power) : LEVEL_SILENCE_DB;
 }
 
 float level_rms_db(const struct level *l)

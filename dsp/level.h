@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#define LEVEL_SILENCE_DB (-120.0f)
+
 struct level {
     float mean_square; /* smoothed */
     float peak;        /* decaying maximum of |sample| */
@@ -11,7 +13,7 @@ struct level {
 
 void level_init(struct level *l);
 void level_push(struct level *l, const float *samples, size_t count);
-float level_rms_db(const struct level *l);  /* -120 for silence */
-float level_peak_db(const struct level *l); /* -120 for silence */
+float level_rms_db(const struct level *l);  /* LEVEL_SILENCE_DB at least */
+float level_peak_db(const struct level *l); /* LEVEL_SILENCE_DB at least */
 
 #endif

@@ -27,6 +27,13 @@ def captions():
         0 <= args[2]["start_us"] < args[2]["end_us"] and args[2]["compute_ms"] >= 0
         for args in completed))
 
+    check("and how long it took", all(0 <= args[2]["wait_ms"] < 60000 for args in completed))
+    latency = d.get("Latency")
+    check("as the status does", latency["wait_ms"] == completed[-1][2]["wait_ms"] > 0
+          and latency["compute_ms"] == completed[-1][2]["compute_ms"] and latency["partial_ms"] > 0, latency)
+    print("latency:", {k: round(float(v), 1) for k, v in latency.items()})
+    check("the level is that of silence by now", -120 <= d.get("Level") < -40, d.get("Level"))
+
     said = [(args[0], args[1]) for args in completed if args[1]]
     rows = d.call("GetTranscript", 0, 0, signature="tu")
     check("GetTranscript has every completed text", [(r[0], r[3]) for r in rows] == said)
@@ -60,11 +67,13 @@ def interface():
 
     types = {"State": dbus.UInt32, "Muted": dbus.Boolean, "Mode": dbus.String,
              "Device": dbus.String, "Model": dbus.String, "Backend": dbus.String,
-             "Version": dbus.String}
+             "Version": dbus.String,
+             "Level": dbus.Double, "Latency": dbus.Dictionary}
     everything = d.call("GetAll", ASSISTANT, interface=dbus.PROPERTIES_IFACE)
     check("GetAll gives every property with its type",
           {k: type(v) for k, v in everything.items()} == types, str(everything))
-    check("Get gives what GetAll gives", all(d.get(k) == v for k, v in everything.items()))
+    check("Get gives what GetAll gives", all(
+        d.get(k) == v for k, v in everything.items() if k != "Level"))
 
     wrong = {"Listen": ("s", "x"), "Finish": ("s", "x"), "Cancel": ("u", 1), "Reset": ("b", True),
              "Ask": ("s", "x"), "SaveState": ("u", 1), "RestoreState": ("ss", "x", "y"),

@@ -221,13 +221,17 @@ class Pulse:
         return subprocess.run(["pactl", *args], env=self.environment, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL).returncode
 
+    def ask(self, *args):
+        return subprocess.run(["pactl", *args], env=self.environment, capture_output=True,
+                              text=True).stdout.strip()
+
     def listeners(self):
         out = subprocess.run(["pactl", "list", "short", "source-outputs"], env=self.environment,
                              capture_output=True, text=True).stdout
         return len(out.splitlines())
 
-    def play(self, path):
-        return subprocess.Popen(["paplay", path], env=self.environment)
+    def play(self, path, *options):
+        return subprocess.Popen(["paplay", *options, path], env=self.environment)
 
     def stop(self):
         self.process.kill()

@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""Capture that lasts: a microphone that is unplugged and another that becomes the default, and the end of
+the daemon in mid-sentence, with a real sound server."""
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.daemon import *  # noqa: E402,F403
+
+
+def spoken():
+    path = WORK / "spoken.wav"
+    if not path.exists():
+        subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, path], check=True)
+    return path
+
+
+def hears(d, pulse, sink):
+    """Whether what is played to a sink comes out as text; the first order is enough."""
+    before = len(d.of("UtteranceCompleted"))
+    player = pulse.play(spoken(), f"--device={sink}")
+    heard = d.completes(before + 1, 20)
+    player.kill()
+    player.wait()
+    wait_until(lambda: d.get("State") == IDLE, 10)
+    return heard
+
+
+def moves():
+    """The default source is unplugged, comes back, and gives way to another."""
+    pulse = Pulse()
+    d = Daemon(source="portaudio", extra={"PULSE_SERVER": f"unix:{pulse.socket}"})
+    check("the microphone is open", wait_until(lambda: d.get("Device") == "pulse", 20), d.said())
+    second = pulse.ask("load-module", "module-null-sink", "sink_name=other")
+    check("the first is heard", hears(d, pulse, "speaker"))
+    check("the level tells of it", max(d.get("Level") for _ in range(3)) > -120)
+
+    pulse.control("set-default-source", "other.monitor")
+    check("a new default is followed", hears(d, pulse, "other"), d.said())
+
+    pulse.control("unload-module", second)
+    wait_until(lambda: d.reaches(IDLE, 20))
+    check("when it is unplugged, another is heard", hears(d, pulse, "speaker"), d.said())
+    pulse.ask("load-module", "module-null-sink", "sink_name=other")
+    pulse.control("set-default-source", "other.monitor")
+    check("and it, plugged in again", hears(d, pulse, "other"), d.said())
+
+    d.set("Muted", True)
+    check("muted, nobody listens", wait_until(lambda: pulse.listeners() == 0, 5))
+    d.signals.clear()
+    player = pulse.play(spoken(), "--device=other")
+    pause(3)
+    player.kill()
+    player.wait()
+    check("and nothing is told", not [m for m, _ in d.signals if m.startswith("Utterance")], d.signals)
+    d.set("Muted", False)
+    check("unmuted, it hears again", d.reaches(IDLE, 20) and hears(d, pulse, "other"))
+    d.stop()
+    check("the events keep their contract", keeps_the_contract(d), str(d.signals))
+    pulse.stop()
+
+
+def end_in_mid_reply():
+    """SIGTERM while an answer is being made: its caller is told, the daemon ends in time."""
+    d = Daemon(source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    answers = []
+    options = dbus.Dictionary({"max_tokens": dbus.UInt32(65536), "temperature": 5.0, "top_p": 1.0}, signature="sv")
+    for _ in range(8):
+        d.object.Ask("tell me everything", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=30,
+                     reply_handler=lambda *a: answers.append("reply"),
+                     error_handler=lambda e: answers.append(e.get_dbus_name()))
+    pause(0.1)
+    d.stop()
+    check("who waits for an answer is told", wait_until(lambda: len(answers) == 8, 5)
+          and set(answers) <= {"reply", ERROR + "Failed", ERROR + "Cancelled", ERROR + "NotSupported"}, answers)
+
+
+def cancel_in_mid_reply():
+    d = Daemon(source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    answers = []
+    options = dbus.Dictionary({"max_tokens": dbus.UInt32(65536), "temperature": 5.0, "top_p": 1.0}, signature="sv")
+    for _ in range(8):
+        d.object.Ask("tell me everything", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=30,
+                     reply_handler=lambda *a: answers.append("reply"),
+                     error_handler=lambda e: answers.append(e.get_dbus_name()))
+    begin = time.monotonic()
+    check("Cancel is answered", d.call("Cancel") == ())
+    check("and every answer stops", wait_until(lambda: len(answers) == 8, 5)
+          and answers.count("reply") < 8 or ERROR + "NotSupported" in answers, answers)
+    print(f"cancelled in {time.monotonic() - begin:.3f} s: {answers}")
+    d.stop()
+
+
+if not shutil.which("pulseaudio") or not shutil.which("paplay"):
+    print("skipped: a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
+    sys.exit(77)
+run(moves, end_in_mid_reply, cancel_in_mid_reply)
