@@ -25,7 +25,7 @@ static enum assistant_state current_state(const struct assistant *a)
         return ASSISTANT_LOADING;
     if (a->busy)
         return ASSISTANT_THINKING;
-    if (a->muted)
+    if (a->muted || a->paused)
         return ASSISTANT_MUTED;
     if (a->hearing)
         return ASSISTANT_HEARING;

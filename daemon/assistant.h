@@ -51,6 +51,9 @@ void assistant_loaded(struct assistant *a, const struct engine *engine, const ch
 void assistant_take(struct assistant *a, const struct engine_message *m);
 void assistant_failed(struct assistant *a);
 
+/* Closes the device for a while, or opens it, unless it is muted. */
+void assistant_pause(struct assistant *a, bool paused);
+
 /* Reload, asked for by nobody on the bus: what goes wrong is logged. */
 void assistant_reload(void *assistant);
 

@@ -72,6 +72,8 @@ void assistant_settle(struct assistant *a, const struct pending *p,
         return;
     if (r->type == ENGINE_MUTE)
         change_bool(a, &a->muted, r->flag, "Muted");
+    if (r->type == ENGINE_PAUSE)
+        a->paused = r->flag;
     if (r->type == ENGINE_REPLIES)
         change_bool(a, &a->assistant_mode, r->flag, "Mode");
     if (r->type == ENGINE_SET_HEARING)
@@ -180,6 +182,13 @@ static DBusMessage *call_reload(void *user, DBusMessage *call)
     if (settings_read(a->settings, &r.config, &error))
         return assistant_error(call, "InvalidArgument", error.message);
     return assistant_request(a, call, &r);
+}
+
+void assistant_pause(struct assistant *a, bool paused)
+{
+    struct engine_request r = {.type = ENGINE_PAUSE, .flag = paused};
+    if (assistant_pass_on(a, NULL, &r))
+        log_error("too many calls wait: the device stays as it is");
 }
 
 void assistant_reload(void *assistant)

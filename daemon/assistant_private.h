@@ -57,7 +57,7 @@ struct assistant {
     struct update utterance_update, reply_update;
 
     enum assistant_state state; /* as last announced */
-    bool loaded, failed, can_reply, hearing, busy, muted, assistant_mode;
+    bool loaded, failed, can_reply, hearing, busy, muted, paused, assistant_mode;
     enum engine_source source;
     struct latency latency;
     char device[EVENT_TEXT_MAX];

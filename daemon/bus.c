@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 enum {
     RETRY_FIRST_MS = 500,
     RETRY_LAST_MS = 10000,
+    RULES_MAX = 4,
 };
 
 struct bus {
@@ -27,6 +29,9 @@ struct bus {
     bool lost;                  /* it is, and still has to be let go of */
     struct bus_object *objects;
     struct bus_watch *watches;
+    const char *rules[RULES_MAX];
+    size_t rule_count;
+    struct loop_hook hook;
     struct loop_timer *retry;
     int retry_ms;
 };
@@ -154,6 +159,10 @@ static DBusHandlerResult take_signal(DBusConnection *c, DBusMessage *m, void *us
     struct bus *b = user;
     if (dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameOwnerChanged"))
         take_owner(b, m);
+    bool signal = dbus_message_get_type(m) == DBUS_MESSAGE_TYPE_SIGNAL;
+    for (struct bus_watch *w = b->watches; signal && w; w = w->next)
+        if (w->signal)
+            w->signal(w->user, m);
     if (dbus_message_is_signal(m, DBUS_INTERFACE_LOCAL, "Disconnected")) {
         b->lost = true;
     } else if (dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameLost")) {
@@ -184,10 +193,12 @@ static void dispatch(void *user)
     if (!b->lost)
         return;
     b->lost = false;
-    log_warning("the bus is gone; trying again every %d s at most", RETRY_LAST_MS / 1000);
+    log_warning("the bus (%s) is gone; trying again every %d s at most", b->where,
+                RETRY_LAST_MS / 1000);
     let_go(b);
     for (struct bus_watch *w = b->watches; w; w = w->next)
-        w->lost(w->user);
+        if (w->lost)
+            w->lost(w->user);
     b->retry_ms = RETRY_FIRST_MS;
     loop_arm(b->retry, b->retry_ms);
 }
@@ -233,6 +244,8 @@ static int join(struct bus *b, struct error *error)
         dbus_connection_add_filter(c, take_signal, b, NULL);
     for (const struct bus_object *o = b->objects; whole && o; o = o->next)
         whole = register_object(b, o);
+    for (size_t i = 0; whole && i < b->rule_count; i++)
+        dbus_bus_add_match(c, b->rules[i], NULL);
     int rc = whole ? 0 : error_set(error, -ENOMEM, "the bus: out of memory");
     if (!rc && b->name)
         rc = take_name(b, error);
@@ -247,7 +260,7 @@ static void retry_due(void *user)
     struct error error;
     int rc = join(b, &error);
     if (rc == 0) {
-        log_info("the bus is back");
+        log_info("the bus (%s) is back", b->where);
         return;
     }
     if (rc == -EEXIST) {
@@ -272,7 +285,8 @@ int bus_create(struct bus **out, struct loop *loop, const char *where, struct er
         bus_destroy(b);
         return rc;
     }
-    loop_set_prepare(loop, dispatch, b);
+    b->hook = (struct loop_hook){.function = dispatch, .user = b};
+    loop_add_hook(loop, &b->hook);
     *out = b;
     return 0;
 }
@@ -281,7 +295,7 @@ void bus_destroy(struct bus *b)
 {
     if (!b)
         return;
-    loop_set_prepare(b->loop, NULL, NULL);
+    loop_remove_hook(b->loop, &b->hook);
     loop_remove_timer(b->retry);
     if (b->connection)
         dbus_connection_flush(b->connection);
@@ -339,6 +353,14 @@ char **bus_children(struct bus *b, const char *path)
     if (b->connection)
         dbus_connection_list_registered(b->connection, path, &children);
     return children;
+}
+
+void bus_match(struct bus *b, const char *rule)
+{
+    assert(b->rule_count < RULES_MAX);
+    b->rules[b->rule_count++] = rule;
+    if (b->connection)
+        dbus_bus_add_match(b->connection, rule, NULL);
 }
 
 static void owner_rule(char rule[320], const char *client)

@@ -18,11 +18,12 @@ struct bus_object {
 };
 
 /* lost: the connection is; calls that wait for an answer will not get one, and names of clients no
- * longer mean anything. vanished (or NULL): a client that bus_follow was told of is gone. Stays the
- * caller's. */
+ * longer mean anything. vanished: a client that bus_follow was told of is gone. signal: any that
+ * came. Each may be NULL. Stays the caller's. */
 struct bus_watch {
     void (*lost)(void *user);
     void (*vanished)(void *user, const char *client);
+    void (*signal)(void *user, DBusMessage *m);
     void *user;
     struct bus_watch *next; /* the bus's */
 };
@@ -42,6 +43,8 @@ char **bus_children(struct bus *b, const char *path);
 
 void bus_watch(struct bus *b, struct bus_watch *w);
 void bus_unwatch(struct bus *b, struct bus_watch *w);
+/* Signals that match are wanted from now on; rule is not copied. */
+void bus_match(struct bus *b, const char *rule);
 /* Whether a client, by its unique name, vanishes; once more for every time it is followed. */
 void bus_follow(struct bus *b, const char *client);
 void bus_unfollow(struct bus *b, const char *client);

@@ -28,7 +28,8 @@ struct config {
 
     char source[CONFIG_TEXT_MAX]; /* as sources.h reads it */
     bool muted;
-    int buffer_ms; /* of captured audio that waits for a busy engine */
+    bool pause_asleep, pause_locked; /* the device is closed while the machine or the session is */
+    int buffer_ms;                   /* of captured audio that waits for a busy engine */
 
     char mode[CONFIG_WORD_MAX]; /* "captions" or "assistant" */
     bool partials;

@@ -27,9 +27,9 @@ enum engine_request_type {
     ENGINE_FINISH,      /* the open utterance ends now */
     ENGINE_CANCEL,      /* the open utterance is dropped; see also ear_cancel */
     ENGINE_MUTE,        /* flag: close the device, or open it */
+    ENGINE_PAUSE,       /* flag: the same, for a while; either keeps it closed */
     ENGINE_DEVICE,      /* text: the capture device's name, empty for any */
-    ENGINE_SET_HEARING, /* config: [speech] from the next silence on, [audio] when the source opens
-                         */
+    ENGINE_SET_HEARING, /* config: [speech] from the next silence on, [audio] when it opens */
     /* for the inference thread, between two utterances */
     ENGINE_ASK,      /* text, sampling; result: the reply */
     ENGINE_RESET,    /* forgets the conversation */

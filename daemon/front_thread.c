@@ -32,7 +32,7 @@ struct front {
     float *in;                 /* [chunk, channels], while open */
     float *out;                /* [resample_bound(chunk)], while open */
     size_t chunk;              /* frames a read takes: 20 ms */
-    bool open, ended, muted;
+    bool open, ended, muted, paused;
     bool told_missing; /* the log has it */
     struct config config;
     bool reconfigured; /* the front end does not know of it yet */
@@ -336,19 +336,24 @@ static void answer_hold(struct front *f)
     struct engine_message *m = &f->message;
     if (!f->open || f->ended) {
         m->value = -ENODEV;
-        snprintf(m->event.text, sizeof m->event.text, "%s", f->muted ? "muted" : "no audio source");
+        snprintf(m->event.text, sizeof m->event.text, "%s",
+                 f->muted    ? "muted"
+                 : f->paused ? "paused"
+                             : "no audio source");
         return;
     }
     frontend_hold(f->frontend);
     m->value = (int64_t)f->id;
 }
 
-static void set_muted(struct front *f, bool muted)
+/* Both close the device; when neither does it is opened. */
+static void set_muted(struct front *f, bool muted, bool paused)
 {
     f->muted = muted;
+    f->paused = paused;
     f->retry_us = 0;
     f->retry_ms = RETRY_FIRST_MS;
-    if (!muted)
+    if (!muted && !paused)
         return;
     close_source(f);
     tell_source(f, ENGINE_SOURCE_CLOSED, "");
@@ -404,7 +409,9 @@ static void answer(struct front *f, const struct engine_request *r)
     struct error error = {""};
     int64_t value = 0;
     if (r->type == ENGINE_MUTE)
-        set_muted(f, r->flag);
+        set_muted(f, r->flag, f->paused);
+    else if (r->type == ENGINE_PAUSE)
+        set_muted(f, f->muted, r->flag);
     else if (r->type == ENGINE_DEVICE)
         value = set_device(f, r->text, &error);
     else if (r->type == ENGINE_SET_HEARING)
@@ -431,7 +438,7 @@ static void go_round(struct front *f)
     if (f->reconfigured && !frontend_is_open(f->frontend))
         configure(f);
 
-    if (!atomic_load(&ear->opened) || f->muted || f->ended) {
+    if (!atomic_load(&ear->opened) || f->muted || f->paused || f->ended) {
         engine_wait(ear->front_wake, -1, IDLE_MS);
         return;
     }

@@ -26,8 +26,7 @@ struct loop_timer {
 struct loop {
     struct loop_fd *fds;
     struct loop_timer *timers;
-    loop_timer_function *prepare;
-    void *prepare_user;
+    struct loop_hook *hooks;
     struct pollfd *polls; /* [poll_capacity], owned */
     size_t poll_capacity;
     bool stopped;
@@ -130,10 +129,19 @@ void loop_remove_timer(struct loop_timer *timer)
     timer->due_us = 0;
 }
 
-void loop_set_prepare(struct loop *loop, loop_timer_function *function, void *user)
+void loop_add_hook(struct loop *loop, struct loop_hook *hook)
 {
-    loop->prepare = function;
-    loop->prepare_user = user;
+    hook->next = loop->hooks;
+    loop->hooks = hook;
+}
+
+void loop_remove_hook(struct loop *loop, struct loop_hook *hook)
+{
+    struct loop_hook **p = &loop->hooks;
+    while (*p && *p != hook)
+        p = &(*p)->next;
+    if (*p)
+        *p = hook->next;
 }
 
 /* Milliseconds until the next timer, rounded up; -1: none. */
@@ -194,8 +202,8 @@ static void dispatch(struct loop *loop)
 int loop_run(struct loop *loop)
 {
     while (!loop->stopped) {
-        if (loop->prepare)
-            loop->prepare(loop->prepare_user);
+        for (struct loop_hook *h = loop->hooks; h; h = h->next)
+            h->function(h->user);
         sweep(loop);
         if (loop->stopped)
             break;

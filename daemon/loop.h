@@ -29,8 +29,16 @@ void loop_disarm(struct loop_timer *timer);
 bool loop_is_armed(const struct loop_timer *timer);
 void loop_remove_timer(struct loop_timer *timer);
 
-/* Called before every sleep: work that must not wait for a descriptor. */
-void loop_set_prepare(struct loop *loop, loop_timer_function *function, void *user);
+/* Called before every sleep: work that must not wait for a descriptor. Stays the caller's; not to
+ * be removed from within a hook. */
+struct loop_hook {
+    loop_timer_function *function;
+    void *user;
+    struct loop_hook *next; /* the loop's */
+};
+
+void loop_add_hook(struct loop *loop, struct loop_hook *hook);
+void loop_remove_hook(struct loop *loop, struct loop_hook *hook); /* or one that is not there */
 
 int loop_run(struct loop *loop);               /* until loop_stop; its status */
 void loop_stop(struct loop *loop, int status); /* the first status wins */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/assistant.h"
+#include "daemon/logind.h"
 #include "daemon/streams.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@ struct service {
     struct loop_fd *engine_fd;
     struct assistant *assistant; /* of the microphone */
     struct streams *streams;
+    struct logind *logind; /* NULL: there is none */
+    bool asleep, locked, paused;
     struct engine_message message; /* scratch */
 };
 
@@ -52,6 +55,7 @@ void service_destroy(struct service *s)
     if (!s)
         return;
     loop_remove_fd(s->engine_fd);
+    logind_destroy(s->logind);
     streams_destroy(s->streams);
     assistant_destroy(s->assistant);
     free(s);
@@ -119,6 +123,40 @@ static void engine_ready(void *user, short events)
         take_message(s, &s->message);
 }
 
+static void update_pause(struct service *s)
+{
+    const struct config *c = assistant_config(s->assistant);
+    bool paused = (s->asleep && c->pause_asleep) || (s->locked && c->pause_locked);
+    if (paused == s->paused)
+        return;
+    log_info(paused ? "paused" : "no longer paused");
+    s->paused = paused;
+    assistant_pause(s->assistant, paused);
+}
+
+static void sleeping(void *user, bool asleep)
+{
+    struct service *s = user;
+    s->asleep = asleep;
+    update_pause(s);
+}
+
+static void locked(void *user, bool is_locked)
+{
+    struct service *s = user;
+    s->locked = is_locked;
+    update_pause(s);
+}
+
+/* Without a system bus there is nobody to tell of sleep and locks. */
+static void listen_to_logind(struct service *s)
+{
+    struct logind_listener listener = {sleeping, locked, s};
+    struct error error;
+    if (logind_create(&s->logind, s->loop, &listener, &error))
+        log_debug("no logind: %s", error.message);
+}
+
 int service_attach(struct service *s, struct engine *engine, struct error *error)
 {
     const struct config *config = assistant_config(s->assistant);
@@ -134,6 +172,7 @@ int service_attach(struct service *s, struct engine *engine, struct error *error
     if (rc)
         return rc;
     assistant_attach(s->assistant, ear);
+    listen_to_logind(s);
     s->engine = engine;
     s->engine_fd = loop_add_fd(s->loop, engine_fd(engine), POLLIN, engine_ready, s);
     return s->engine_fd ? 0 : error_set(error, -ENOMEM, "out of memory");

@@ -153,4 +153,38 @@ def updates():
     d.stop()
 
 
-run(bus_lost, system_bus, reload, history, resume, updates)
+def logind():
+    """The device is closed while the machine sleeps, and, if so set, while the session is locked."""
+    bus = Bus("logind")
+    bus.connection.request_name("org.freedesktop.login1")
+
+    def tell(path, interface, member, *args):
+        message = dbus.lowlevel.SignalMessage(f"/org/freedesktop/login1{path}", f"org.freedesktop.login1.{interface}", member)
+        message.append(*args)
+        bus.connection.send_message(message)
+
+    path = config("[audio]\npause_locked = yes\n")
+    d = Daemon("--config", path, source=f"file:{silence(60)}", extra={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
+    open_device = lambda: str(d.get("Device")).startswith("file:")  # noqa: E731
+    wait_until(open_device)
+    tell("", "Manager", "PrepareForSleep", True)
+    check("before sleep the device is closed", d.reaches(MUTED, 5) and d.get("Device") == ""
+          and not d.get("Muted"))
+    tell("/session/_31", "Session", "Lock")
+    tell("", "Manager", "PrepareForSleep", False)
+    pause(0.2)
+    check("a locked session keeps it closed", d.get("State") == MUTED)
+    tell("/session/_31", "Session", "Unlock")
+    check("then it is open again", d.reaches(IDLE, 5) and wait_until(open_device, 5))
+    d.set("Muted", True)
+    tell("", "Manager", "PrepareForSleep", True)
+    tell("", "Manager", "PrepareForSleep", False)
+    pause(0.2)
+    check("what was muted stays muted", d.get("State") == MUTED and d.get("Muted"))
+    bus.stop()
+    pause(0.2)
+    check("a system bus that dies is borne", d.set("Muted", False) == () and d.reaches(IDLE, 5))
+    d.stop()
+
+
+run(logind, bus_lost, system_bus, reload, history, resume, updates)

@@ -15,6 +15,7 @@ import wave
 
 try:
     import dbus
+    import dbus.lowlevel
     import dbus.mainloop.glib
     from gi.repository import GLib
 except ImportError as missing:
