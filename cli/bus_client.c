@@ -81,7 +81,8 @@ DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusErro
     return reply;
 }
 
-bool bus_client_subscribe(struct bus_client *c, DBusError *e)
+/* To the daemon's signals and to its end; false with the error. */
+static bool subscribe(struct bus_client *c, DBusError *e)
 {
     static const char *const rules[] = {
         "type='signal',sender='" BUS_CLIENT_NAME "',path='" OBJECT "'",
@@ -110,9 +111,20 @@ static bool is_end(DBusMessage *m)
 
 int bus_client_follow(struct bus_client *c, bus_client_take *take, void *user)
 {
+    DBusError e = DBUS_ERROR_INIT;
+    DBusMessageIter args;
+    DBusMessage *pong = NULL;
+    if (subscribe(c, &e))
+        pong = bus_client_answer(c, bus_client_call(DBUS_INTERFACE_PEER, "Ping", &args), &e);
+    if (!pong)
+        return bus_client_fail(c, &e);
+    dbus_message_unref(pong);
+
     bool there = true;
+    int code = take(user, NULL);
+    if (code)
+        return code;
     do {
-        int code = 0;
         for (DBusMessage *m; !code && (m = dbus_connection_pop_message(c->connection));) {
             there = there && !is_end(m);
             code = take(user, m);

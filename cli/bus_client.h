@@ -42,9 +42,6 @@ void bus_client_append_string(DBusMessageIter *args, const char *text);
 /* Sends and releases the call; the answer, or NULL with the error. */
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e);
 
-/* Subscribes to the daemon's signals and to its end; false with the error. */
-bool bus_client_subscribe(struct bus_client *c, DBusError *e);
-
 /* Takes one signal, or NULL once all that came are taken. 0: go on; else the exit code to end with.
  */
 typedef int bus_client_take(void *user, DBusMessage *m);

@@ -116,8 +116,6 @@ static int take(void *user, DBusMessage *m)
 
 int client_captions(struct bus_client *c)
 {
-    DBusError e = DBUS_ERROR_INIT;
-    DBusMessageIter args;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     struct captions captions = {.origin_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000};
@@ -126,16 +124,7 @@ int client_captions(struct bus_client *c)
         return code;
     captions.live = captions.file.stream != stdout;
     captions.terminal = captions.live && isatty(STDOUT_FILENO);
-
-    DBusMessage *reply = NULL;
-    if (bus_client_subscribe(c, &e))
-        reply = bus_client_answer(c, bus_client_call(DBUS_INTERFACE_PEER, "Ping", &args), &e);
-    if (reply)
-        code = bus_client_follow(c, take, &captions);
-    else
-        code = bus_client_fail(c, &e);
-    if (reply)
-        dbus_message_unref(reply);
+    code = bus_client_follow(c, take, &captions);
     cue_file_close(&captions.file);
     return code;
 }

@@ -25,6 +25,7 @@ static const struct command {
     {"mute", "", "close the microphone", 0, 0, client_mute},
     {"unmute", "", "open it again", 0, 0, client_unmute},
     {"reset", "", "forget the conversation", 0, 0, client_reset},
+    {"run", "", "start programs by what was said", 0, 0, client_run, client_run_options},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
     {"devices", "", "the microphones that there are", 0, 0, client_devices, .local = true},
 };

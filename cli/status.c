@@ -78,7 +78,9 @@ static void print_property(void *user, const char *name, DBusMessageIter *varian
 
 /* What a line of --watch tells. */
 struct watch {
+    struct bus_client *client;
     bool terminal;
+    bool known; /* the properties have been read */
     bool changed;
     char state[FIELD_MAX], device[FIELD_MAX], mode[FIELD_MAX];
     double compute_ms; /* of the last text; below 0: none yet */
@@ -133,15 +135,10 @@ static void each_detail(DBusMessage *m, bus_client_entry *each, void *user)
     } while (dbus_message_iter_next(&args));
 }
 
-static int take(void *user, DBusMessage *m)
+static void take_signal(struct watch *w, DBusMessage *m)
 {
-    struct watch *w = user;
     dbus_uint64_t samples;
-    if (!m) {
-        if (w->changed)
-            print_watch(w);
-        w->changed = false;
-    } else if (dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged")) {
+    if (dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged")) {
         each_detail(m, watch_property, w);
     } else if (bus_client_is_signal(m, "UtteranceCompleted")) {
         each_detail(m, watch_detail, w);
@@ -150,22 +147,30 @@ static int take(void *user, DBusMessage *m)
         w->lost += (double)samples;
         w->changed = true;
     }
-    return 0;
 }
 
-static int watch(struct bus_client *c)
+static int take(void *user, DBusMessage *m)
 {
+    struct watch *w = user;
     DBusError e = DBUS_ERROR_INIT;
-    struct watch w = {.terminal = isatty(STDOUT_FILENO), .compute_ms = -1};
-    if (!bus_client_subscribe(c, &e) || !get_properties(c, watch_property, &w, &e))
-        return bus_client_fail(c, &e);
-    return bus_client_follow(c, take, &w);
+    if (m) {
+        take_signal(w, m);
+        return 0;
+    }
+    if (!w->known && !get_properties(w->client, watch_property, w, &e))
+        return bus_client_fail(w->client, &e);
+    w->known = true;
+    if (w->changed)
+        print_watch(w);
+    w->changed = false;
+    return 0;
 }
 
 int client_status(struct bus_client *c)
 {
     DBusError e = DBUS_ERROR_INIT;
+    struct watch w = {.client = c, .terminal = isatty(STDOUT_FILENO), .compute_ms = -1};
     if (c->given[OPTION_WATCH])
-        return watch(c);
+        return bus_client_follow(c, take, &w);
     return get_properties(c, print_property, NULL, &e) ? EXIT_DONE : bus_client_fail(c, &e);
 }

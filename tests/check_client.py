@@ -16,9 +16,9 @@ from support.daemon import *  # noqa: E402,F403
 CUE = re.compile(r"(\d+)\n(\d\d):(\d\d):(\d\d)[.,](\d{3}) --> (\d\d):(\d\d):(\d\d)[.,](\d{3})\n(.*)\n\n")
 
 
-def muted_daemon():
+def muted_daemon(source=f"file:{SPEECH}:fast"):
     """One that says nothing until it is unmuted."""
-    d = Daemon("--config", config("[audio]\nmuted = yes\n"))
+    d = Daemon("--config", config("[audio]\nmuted = yes\n"), source=source)
     d.reaches(MUTED)
     return d
 
@@ -112,7 +112,7 @@ def usage():
 
 
 def watched():
-    d = muted_daemon()
+    d = muted_daemon(source=f"file:{SPEECH}")
     piped = follow("status", "--watch")
     ours, theirs = pty.openpty()
     shown = follow("status", "--watch", out=theirs)
@@ -165,6 +165,42 @@ def reloaded():
     d.stop()
 
 
+def started():
+    """earshot run: what the orders start, and how a mistake in the file is told of."""
+    rules, told = WORK / "rules", WORK / "told"
+    program = WORK / "note"
+    program.write_text('#!/bin/sh\nfor word; do printf "[%s]" "$word"; done >> "$(dirname "$0")/told"\n')
+    program.chmod(0o755)
+    rules.write_text(f"set a timer for {{n:number}} minutes -> {program} timer {{n}}\n"
+                     "turn on the {which} lights -> /nonexistent/lamp {which}\n"
+                     f"what is {{sum}} -> {program} \"a sum\" {{sum}}\n")
+    d = muted_daemon()
+    before = subscribers()
+    runs = follow("run", "--commands", rules)
+    dry = follow("run", "--commands", rules, "--dry-run")
+    check("two clients are there", wait_until(lambda: subscribers() == before + 2))
+    pause(0.3)
+    d.set("Muted", False)
+    d.completes(3)
+    pause(0.5)
+    d.stop()
+    out, error = runs.communicate(timeout=10)
+    dry_out, dry_error = dry.communicate(timeout=10)
+    if MODEL == DEFAULT:
+        expected = [f"{program} timer 5", "/nonexistent/lamp kitchen", f"{program} a sum seven times eight"]
+        check("each order has its command", out.splitlines() == expected, out)
+        check("a dry run says the same", dry_out == out and "/nonexistent" not in dry_error, dry_error)
+        check("the programs ran, with whole arguments",
+              told.read_text() == "[timer][5][a sum][seven times eight]", told.read_text())
+        check("one that cannot be started is named", "/nonexistent/lamp" in error, error)
+    wrong = WORK / "wrong"
+    wrong.write_text("lights -> lamp\nlights {x} -> lamp --which={x}\n")
+    for args, culprit in ((("--commands", wrong), f"{wrong}:2"), (("--commands", "/nonexistent"), "/nonexistent")):
+        got = earshot("run", *args)
+        check(f"{culprit} is named", got.returncode == 1 and culprit in got.stderr, got)
+    check("run without a file is a usage error", earshot("run").returncode == 2)
+
+
 def interrupted():
     """A file is whole whenever the command is."""
     d = muted_daemon()
@@ -181,4 +217,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, files, watched, toggled, reloaded, interrupted)
+run(usage, files, watched, toggled, reloaded, started, interrupted)
