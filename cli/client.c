@@ -26,6 +26,7 @@ static const struct command {
     {"unmute", "", "open it again", 0, 0, client_unmute},
     {"reset", "", "forget the conversation", 0, 0, client_reset},
     {"run", "", "start programs by what was said", 0, 0, client_run, client_run_options},
+    {"notify", "", "show the replies as notifications of the desktop", 0, 0, client_notify},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
     {"devices", "", "the microphones that there are", 0, 0, client_devices, .local = true},
 };

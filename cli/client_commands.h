@@ -17,6 +17,7 @@ int client_finish(struct bus_client *c);
 int client_history(struct bus_client *c);
 int client_listen(struct bus_client *c);
 int client_mute(struct bus_client *c);
+int client_notify(struct bus_client *c);
 int client_reload(struct bus_client *c);
 int client_reset(struct bus_client *c);
 int client_run(struct bus_client *c);

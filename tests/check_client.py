@@ -5,12 +5,14 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import support.daemon as support  # noqa: E402
+import dbus.service  # noqa: E402
 from support.daemon import *  # noqa: E402,F403
 
 CUE = re.compile(r"(\d+)\n(\d\d):(\d\d):(\d\d)[.,](\d{3}) --> (\d\d):(\d\d):(\d\d)[.,](\d{3})\n(.*)\n\n")
@@ -201,6 +203,71 @@ def started():
     check("run without a file is a usage error", earshot("run").returncode == 2)
 
 
+class Desktop(dbus.service.Object):
+    """What shows notifications."""
+
+    def __init__(self):
+        bus = dbus.bus.BusConnection(support.BUS.address)
+        self.shown = []
+        self.name = dbus.service.BusName("org.freedesktop.Notifications", bus)
+        super().__init__(bus, "/org/freedesktop/Notifications")
+
+    @dbus.service.method("org.freedesktop.Notifications", in_signature="susssasa{sv}i",
+                         out_signature="u")
+    def Notify(self, application, replaces, icon, summary, body, actions, hints, expires):
+        self.shown.append((int(replaces), str(summary), str(body), [str(a) for a in actions]))
+        return replaces or len(self.shown)
+
+    @dbus.service.signal("org.freedesktop.Notifications", signature="us")
+    def ActionInvoked(self, number, action):
+        pass
+
+
+def notified():
+    if not shutil.which("ffmpeg"):
+        print("skipped: no ffmpeg here")
+        return
+    spoken = WORK / "then-silence.wav"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, "-af", "apad=pad_dur=60", spoken],
+                   check=True)
+    desktop = Desktop()
+    d = Daemon("--config", config("[audio]\nmuted = yes\n[text]\nmode = assistant\n"),
+               source=f"file:{spoken}")
+    d.reaches(MUTED)
+    if d.get("Mode") != "assistant":
+        print("skipped: the model has no replies")
+        d.stop()
+        return
+    before = subscribers()
+    shows = follow("notify")
+    check("the client is there", wait_until(lambda: subscribers() == before + 1))
+    pause(0.3)
+    d.set("Muted", False)
+    d.completes(3)
+    pause(0.5)
+    replies = [(args[0], str(args[1])) for args in d.of("ReplyCompleted") if args[1]]
+    asked = {args[0]: str(args[1]) for args in d.of("UtteranceCompleted")}
+    final = [n for n in desktop.shown if not n[3]]
+    plain = [(n[1], n[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")) for n in final]
+    if MODEL == DEFAULT:
+        check("each reply is shown below what was said", plain == [(asked[i], t) for i, t in replies]
+              and len(replies) > 0, f"{desktop.shown} {replies}")
+    check("one that grows can be cancelled", all(n[3] == ["cancel", "Cancel"] for n in desktop.shown
+                                                 if n not in final), desktop.shown)
+    number = next(i for i in range(len(desktop.shown), 0, -1) if not desktop.shown[i - 1][0])
+    count = len(d.of("UtteranceCompleted"))
+    d.call("Listen", OPTIONS, signature="a{sv}")
+    desktop.ActionInvoked(number + 1, "cancel")
+    desktop.ActionInvoked(number, "default")
+    pause(0.3)
+    check("other actions are not ours", len(d.of("UtteranceCompleted")) == count)
+    desktop.ActionInvoked(number, "cancel")
+    check("the button cancels", d.completes(count + 1, 10)
+          and d.of("UtteranceCompleted")[-1][2].get("cancelled"), d.signals[-3:])
+    d.stop()
+    shows.communicate(timeout=10)
+
+
 def interrupted():
     """A file is whole whenever the command is."""
     d = muted_daemon()
@@ -217,4 +284,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, files, watched, toggled, reloaded, started, interrupted)
+run(usage, files, watched, toggled, reloaded, started, notified, interrupted)
