@@ -29,8 +29,6 @@ function begin_block(name) {
 }
 function plain(text) {
     gsub(/\\/, "\\e", text)
-    gsub(/→/, "->", text)
-    gsub(/µ/, "u", text)
     gsub(/`|\*\*/, "", text)
     while (match(text, /\[[^]]*\]\([^)]*\)/)) {
         link = substr(text, RSTART, RLENGTH)

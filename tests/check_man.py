@@ -35,7 +35,7 @@ def page_options(text):
 
 
 def form():
-    readers = [("groff", "-ww", "-b", "-mandoc", "-Tutf8", "-z"), ("mandoc", "-Tlint", "-W", "warning")]
+    readers = [("groff", "-ww", "-b", "-Kutf8", "-mandoc", "-Tutf8", "-z"), ("mandoc", "-Tlint", "-W", "warning")]
     for reader in readers:
         if not shutil.which(reader[0]):
             print(f"skipped: no {reader[0]} here")
