@@ -8,33 +8,17 @@ import grp
 import os
 import pathlib
 import pwd
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 
-try:
-    import dbus
-    import dbus.mainloop.glib
-    from gi.repository import GLib
-except ImportError as missing:
-    print(f"skipped: {missing} (Debian: python3-dbus python3-gi)")
-    sys.exit(77)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.daemon import *  # noqa: E402,F403
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(sys.argv[1]).resolve()
-EARSHOTD, EARSHOT = BUILD / "daemon" / "earshotd", BUILD / "cli" / "earshot"
-DEFAULT = ROOT / "assets" / "earshot-en-tiny.gguf"
-MODEL = DEFAULT if DEFAULT.exists() else ROOT / "tests" / "golden" / "tiny.gguf"
-SPEECH = ROOT / "tests" / "data" / "orders.opus"
-NAME = "org.earshot.Earshot1"
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="earshot-policy-"))
 US, OUR_GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 NOT_US = next(u.pw_name for u in pwd.getpwall() if u.pw_uid not in (0, os.getuid()))
 NOT_OURS = next(g.gr_name for g in grp.getgrall()
                 if g.gr_gid not in (os.getgid(), *os.getgroups(), *os.getgrouplist(US, os.getgid())))
-BUS = """<busconfig>
+SYSTEM_BUS = """<busconfig>
   <type>system</type>
   <listen>unix:path={path}</listen>
   <auth>EXTERNAL</auth>
@@ -54,41 +38,25 @@ BUS = """<busconfig>
   <include>{policy}</include>
 </busconfig>
 """
-failures = 0
 
 
-def check(what, holds, detail=""):
-    global failures
-    print(f"{'ok' if holds else 'FAILED'}: {what} {detail if not holds else ''}".rstrip(), flush=True)
-    failures += not holds
+class GuardedBus:
+    """A bus with the policy, and a daemon that wants its name there."""
 
-
-def wait_until(holds, seconds=30):
-    limit = time.monotonic() + seconds
-    context = GLib.MainContext.default()
-    while not holds() and time.monotonic() < limit:
-        while context.iteration(False):
-            pass
-        time.sleep(0.01)
-    return bool(holds())
-
-
-class Bus:
     def __init__(self, name, owner, group):
         self.path, policy, setup = WORK / name, WORK / f"{name}.policy", WORK / f"{name}.conf"
         text = (ROOT / "config" / "policy.conf").read_text()
         policy.write_text(text.replace('user="root"', f'user="{NOT_US}"')
                           .replace('user="earshot"', f'user="{owner}"')
                           .replace('group="earshot"', f'group="{group}"'))
-        setup.write_text(BUS.format(path=self.path, policy=policy))
+        setup.write_text(SYSTEM_BUS.format(path=self.path, policy=policy))
         self.bus = subprocess.Popen(["dbus-daemon", "--nofork", f"--config-file={setup}"],
                                     stderr=subprocess.DEVNULL)
         wait_until(self.path.exists, 10)
         self.log = WORK / f"{name}.log"
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("DBUS")}
         self.daemon = subprocess.Popen(
             [EARSHOTD, "--bus", f"unix:path={self.path}", "--model", MODEL, "--source",
-             f"file:{SPEECH}"], stderr=self.log.open("w"), env=environment | {"HOME": str(WORK)})
+             f"file:{SPEECH}"], stderr=self.log.open("w"), env=environment())
 
     def owns(self):
         client = dbus.bus.BusConnection(f"unix:path={self.path}")
@@ -96,8 +64,7 @@ class Bus:
         return self.daemon.poll() is None
 
     def status(self):
-        return subprocess.run([EARSHOT, "status", "--bus", f"unix:path={self.path}"],
-                              capture_output=True, text=True, timeout=30)
+        return earshot("status", "--bus", f"unix:path={self.path}")
 
     def stop(self):
         for process in (self.daemon, self.bus):
@@ -115,31 +82,30 @@ def hears(bus, seconds):
     return heard
 
 
-def main():
-    dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
-    stranger = Bus("stranger", NOT_US, OUR_GROUP)
-    check("a stranger does not get the name", not stranger.owns())
-    check("and is told", NAME in stranger.log.read_text(), stranger.log.read_text())
-    stranger.stop()
+def stranger():
+    bus = GuardedBus("stranger", NOT_US, OUR_GROUP)
+    check("a stranger does not get the name", not bus.owns())
+    check("and is told", NAME in bus.log.read_text(), bus.log.read_text())
+    bus.stop()
 
-    member = Bus("member", US, OUR_GROUP)
-    check("the user of the unit gets it", member.owns(), member.log.read_text())
-    check("a member of the group hears signals", hears(member, 30))
-    got = member.status()
+
+def member():
+    bus = GuardedBus("member", US, OUR_GROUP)
+    check("the user of the unit gets it", bus.owns(), bus.log.read_text())
+    check("a member of the group hears signals", hears(bus, 30))
+    got = bus.status()
     check("and may call", got.returncode == 0, got.stderr)
-    member.stop()
+    bus.stop()
 
-    other = Bus("other", US, NOT_OURS)
-    check("the user of the unit gets the name here too", other.owns(), other.log.read_text())
-    heard = hears(other, 4)
+
+def other():
+    bus = GuardedBus("other", US, NOT_OURS)
+    check("the user of the unit gets the name here too", bus.owns(), bus.log.read_text())
+    heard = hears(bus, 4)
     check("one who is not in the group hears nothing", not heard, heard)
-    got = other.status()
+    got = bus.status()
     check("and may not call", got.returncode == 1 and "allows it to root" in got.stderr, got.stderr)
-    other.stop()
-    shutil.rmtree(WORK, ignore_errors=True)
-    print(f"{failures} failures")
-    return 1 if failures else 0
+    bus.stop()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+run(stranger, member, other)
