@@ -12,6 +12,12 @@ enum {
     OPTION_OUTPUT,
 };
 
+/* A file is whole at any time: the command ends by a signal. */
+static int pass_on(struct cue_file *file)
+{
+    return fflush(file->stream) ? -errno : 0;
+}
+
 int cue_options_read(const struct bus_client *c, struct cue_file *file)
 {
     bool json = c->given[OPTION_JSON], srt = c->given[OPTION_SRT], vtt = c->given[OPTION_VTT];
@@ -30,7 +36,8 @@ int cue_options_read(const struct bus_client *c, struct cue_file *file)
     if (!file->stream)
         return cue_file_fail(c->command, file, -errno);
     cue_print_head(file->format, file->stream);
-    return 0;
+    int rc = pass_on(file);
+    return rc ? cue_file_fail(c->command, file, rc) : 0;
 }
 
 void cue_file_close(struct cue_file *file)
@@ -46,11 +53,6 @@ static int print_json(struct cue_file *file, uint64_t id, cJSON *object)
         return -ENOMEM;
     cJSON_AddNumberToObject(object, "id", (double)id);
     return cue_print_object(object, file->stream);
-}
-
-static int pass_on(struct cue_file *file)
-{
-    return fflush(file->stream) ? -errno : 0;
 }
 
 int cue_file_utterance(struct cue_file *file, uint64_t id, int64_t origin_us, int64_t length_us,

@@ -275,6 +275,7 @@ def interrupted():
     live = follow("captions", "--vtt", "--output", WORK / "cut.vtt")
     wait_until(lambda: subscribers() == before + 1)
     pause(0.3)
+    check("a file without a cue has its head", (WORK / "cut.vtt").read_text() == "WEBVTT\n\n")
     d.set("Muted", False)
     check("an utterance is written as soon as it is complete", d.completes(1) and wait_until(
         lambda: (WORK / "cut.vtt").read_text(errors="replace").endswith("\n\n")
