@@ -109,7 +109,7 @@ static bool is_end(DBusMessage *m)
            !*new;
 }
 
-int bus_client_follow(struct bus_client *c, bus_client_take *take, void *user)
+int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *take, void *user)
 {
     DBusError e = DBUS_ERROR_INIT;
     DBusMessageIter args;
@@ -134,7 +134,7 @@ int bus_client_follow(struct bus_client *c, bus_client_take *take, void *user)
             code = take(user, NULL);
         if (code)
             return code;
-    } while (there && dbus_connection_read_write(c->connection, -1));
+    } while (there && dbus_connection_read_write(c->connection, timeout_ms));
     fprintf(stderr, "%searshot %s: the daemon is gone\n", isatty(STDOUT_FILENO) ? "\n" : "",
             c->command);
     return EXIT_FAILED;

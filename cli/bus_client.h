@@ -42,13 +42,13 @@ void bus_client_append_string(DBusMessageIter *args, const char *text);
 /* Sends and releases the call; the answer, or NULL with the error. */
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e);
 
-/* Takes one signal, or NULL once all that came are taken. 0: go on; else the exit code to end with.
- */
+/* Takes one signal, or NULL: at first, once all that came are taken, and when none came in time. 0:
+ * go on; else the exit code to end with. */
 typedef int bus_client_take(void *user, DBusMessage *m);
 
-/* Calls take with what comes. Returns its exit code; EXIT_FAILED, and says so, when the daemon or
- * the bus is gone. */
-int bus_client_follow(struct bus_client *c, bus_client_take *take, void *user);
+/* Calls take with what comes; timeout_ms -1: waits for it at any length. Returns its exit code;
+ * EXIT_FAILED, and says so, when the daemon is not there, or when it or the bus is gone. */
+int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *take, void *user);
 
 /* Whether it is this signal of the daemon's. */
 bool bus_client_is_signal(DBusMessage *m, const char *member);

@@ -124,7 +124,7 @@ int client_captions(struct bus_client *c)
         return code;
     captions.live = captions.file.stream != stdout;
     captions.terminal = captions.live && isatty(STDOUT_FILENO);
-    code = bus_client_follow(c, take, &captions);
+    code = bus_client_follow(c, -1, take, &captions);
     cue_file_close(&captions.file);
     return code;
 }

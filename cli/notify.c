@@ -177,5 +177,5 @@ static int take(void *user, DBusMessage *m)
 int client_notify(struct bus_client *c)
 {
     struct notifier n = {.client = c};
-    return bus_client_follow(c, take, &n);
+    return bus_client_follow(c, -1, take, &n);
 }

@@ -94,7 +94,7 @@ int client_run(struct bus_client *c)
         return offline_fail("run", &error);
     signal(SIGCHLD, SIG_IGN); /* children leave nothing behind */
     struct runner runner = {rules, c->given[OPTION_DRY_RUN] != NULL};
-    int code = bus_client_follow(c, take, &runner);
+    int code = bus_client_follow(c, -1, take, &runner);
     rules_destroy(rules);
     return code;
 }

@@ -10,6 +10,8 @@
 enum {
     OPTION_WATCH,
     FIELD_MAX = 256,
+    LEVEL_MS = 250,    /* between two looks at the level, whose changes are not told */
+    LEVEL_NONE = -120, /* dB: silence, or a closed device */
 };
 
 const struct bus_client_option client_status_options[] = {
@@ -83,6 +85,7 @@ struct watch {
     bool known; /* the properties have been read */
     bool changed;
     char state[FIELD_MAX], device[FIELD_MAX], mode[FIELD_MAX];
+    double level_db;   /* LEVEL_NONE where nothing is heard */
     double compute_ms; /* of the last text; below 0: none yet */
     double lost;       /* samples at 16 kHz, since the watch began */
 };
@@ -96,6 +99,8 @@ static void watch_property(void *user, const char *name, DBusMessageIter *varian
         value_text(name, variant, w->device, sizeof w->device);
     else if (strcmp(name, "Mode") == 0)
         value_text(name, variant, w->mode, sizeof w->mode);
+    else if (strcmp(name, "Level") == 0)
+        bus_client_number(variant, &w->level_db);
     w->changed = true;
 }
 
@@ -113,6 +118,8 @@ static void print_watch(struct watch *w)
     printf("%s  device ", w->state);
     cue_print_text(*w->device ? w->device : "none", stdout);
     printf("  mode %s", w->mode);
+    if (w->terminal && w->level_db > LEVEL_NONE)
+        printf("  level %.0f dB", w->level_db);
     if (w->compute_ms >= 0)
         printf("  last text after %.1f ms", w->compute_ms);
     if (w->lost > 0)
@@ -157,7 +164,7 @@ static int take(void *user, DBusMessage *m)
         take_signal(w, m);
         return 0;
     }
-    if (!w->known && !get_properties(w->client, watch_property, w, &e))
+    if ((!w->known || w->terminal) && !get_properties(w->client, watch_property, w, &e))
         return bus_client_fail(w->client, &e);
     w->known = true;
     if (w->changed)
@@ -169,8 +176,9 @@ static int take(void *user, DBusMessage *m)
 int client_status(struct bus_client *c)
 {
     DBusError e = DBUS_ERROR_INIT;
-    struct watch w = {.client = c, .terminal = isatty(STDOUT_FILENO), .compute_ms = -1};
+    bool terminal = isatty(STDOUT_FILENO);
+    struct watch w = {.client = c, .terminal = terminal, .level_db = LEVEL_NONE, .compute_ms = -1};
     if (c->given[OPTION_WATCH])
-        return bus_client_follow(c, take, &w);
+        return bus_client_follow(c, terminal ? LEVEL_MS : -1, take, &w);
     return get_properties(c, print_property, NULL, &e) ? EXIT_DONE : bus_client_fail(c, &e);
 }

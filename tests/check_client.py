@@ -135,6 +135,9 @@ def watched():
     check("the lines tell the device and the delay of the text", "device file:" in rest
           and re.search(r"last text after \d+\.\d ms", rest.splitlines()[-1]), rest)
     check("it ends with the daemon", piped.returncode == 1 and "gone" in error, error)
+    levels = [int(x) for x in re.findall(r"level (-?\d+) dB", screen)]
+    check("a terminal sees the level", levels and -60 < max(levels) < 0, levels)
+    check("and a pipe does not", "level" not in rest, rest)
     check("a terminal sees one line change", screen.count("\r\x1b[K") > 3 and "\n" not in screen,
           repr(screen))
     shown.wait(timeout=10)
