@@ -15,7 +15,7 @@
 
 #include <assert.h>
 
-#define HEAD 64
+#define HEAD ATTENTION_HEAD
 #define HALVES (HEAD / TILE_INPUTS) /* tiles of a head's inputs */
 #define COLUMNS (HEAD / TILE)       /* tiles of its outputs */
 #define QUERIES 32                  /* two tiles */
@@ -258,7 +258,7 @@ static void attention_part(void *context, size_t begin, size_t end, size_t threa
     const struct job *j = context;
     const struct attention *a = j->a;
     size_t stride = a->heads * HEAD;
-    uint16_t *keys = j->cpu->tile_heads + thread * 2 * j->cpu->scratch_rows * HEAD;
+    uint16_t *keys = j->cpu->heads + thread * 2 * j->cpu->scratch_rows * HEAD;
     uint16_t *values = keys + j->padded * HEAD;
 
     amx_begin();
@@ -274,13 +274,6 @@ static void attention_part(void *context, size_t begin, size_t end, size_t threa
     amx_end();
 }
 
-static bool is_for_tiles(const struct attention *a)
-{
-    bool all = a->history == 0 && a->window >= a->rows && a->ahead >= a->rows - 1;
-
-    return !a->exact && all && a->rows > BACKEND_FEW_ROWS && a->head_dim == HEAD;
-}
-
 void cpu_attention(struct backend *be, const struct attention *a)
 {
     const struct cpu_backend *cpu = (const struct cpu_backend *)be;
@@ -289,7 +282,7 @@ void cpu_attention(struct backend *be, const struct attention *a)
                     .blocks = (a->rows + QUERIES - 1) / QUERIES,
                     .padded = (a->rows + TILE_INPUTS - 1) / TILE_INPUTS * TILE_INPUTS};
 
-    if (!is_for_tiles(a)) {
+    if (a->exact || !attention_is_dense(a)) {
         cpu_ops_avx512.attention(be, a);
         return;
     }

@@ -14,7 +14,6 @@
 #define WORTH 200000 /* multiplications that pay for waking a thread: 3 to 10 microseconds */
 #define LEAST 60000  /* of a task, so that handing it out costs next to nothing */
 #define ROUNDS_MAX 12
-#define HEAD 64                       /* what the matrix unit attends with */
 #define TILES_COUNT ((size_t)1 << 19) /* bf16, 1 MB: what a core's second cache has room for */
 
 int backend_cpu_create(struct backend **out, int threads)
@@ -56,9 +55,9 @@ static void scratch_free(struct cpu_backend *cpu)
     free(cpu->tiles);
     free(cpu->tile_panels);
     free(cpu->tile_sums);
-    free(cpu->tile_heads);
+    free(cpu->heads);
     cpu->rows = cpu->panels = cpu->sums = NULL;
-    cpu->tiles = cpu->tile_panels = cpu->tile_heads = NULL;
+    cpu->tiles = cpu->tile_panels = cpu->heads = NULL;
     cpu->tile_sums = NULL;
     cpu->scratch_widest = 0;
     cpu->scratch_rows = 0;
@@ -149,9 +148,9 @@ static bool alloc_tiles(struct cpu_backend *cpu, size_t rows)
     cpu->tiles = alloc_lazily(cpu->tiles_count * sizeof(uint16_t));
     cpu->tile_panels = alloc_lazily(threads * TILE_STEPS * 2 * PANEL * SEGMENT * sizeof(uint16_t));
     cpu->tile_sums = alloc_lazily(threads * TILE_ROWS_MAX * 2 * PANEL * sizeof(float));
-    cpu->tile_heads = alloc_lazily(threads * 2 * rows * HEAD * sizeof(uint16_t));
+    cpu->heads = alloc_lazily(threads * 2 * rows * ATTENTION_HEAD * sizeof(uint16_t));
     cpu->scratch_rows = rows;
-    return cpu->tiles && cpu->tile_panels && cpu->tile_sums && cpu->tile_heads;
+    return cpu->tiles && cpu->tile_panels && cpu->tile_sums && cpu->heads;
 }
 
 /* Products of more rows than there is scratch for are cut; attention is not. */

@@ -60,9 +60,19 @@ struct cpu_backend {
     size_t tiles_count;
     uint16_t *tile_panels; /* [threads, TILE_STEPS, 2, 512] */
     float *tile_sums;      /* [threads, TILE_ROWS_MAX, 2, 16] */
-    uint16_t *tile_heads;  /* [threads, 2, scratch_rows, 64]: keys and values of a head */
-    size_t scratch_rows;   /* a multiple of 32 */
+
+    /* Scratch of attention. */
+    uint16_t *heads; /* [threads, 2, scratch_rows, 64]: keys and values of a head, or float keys */
+    size_t scratch_rows; /* a multiple of 32 */
 };
+
+/* Many rows that all see each other, in heads of the usual size, are attended in blocks. */
+#define ATTENTION_HEAD 64
+static inline bool attention_is_dense(const struct attention *a)
+{
+    return a->rows > BACKEND_FEW_ROWS && a->history == 0 && a->window >= a->rows &&
+           a->ahead >= a->rows - 1 && a->head_dim == ATTENTION_HEAD;
+}
 
 size_t weight_segment_bytes(enum tensor_type type);
 /* Calls part for ranges of 0 .. items - 1, on several threads if it is worth it. cost: of an item,
