@@ -1,10 +1,13 @@
-/* earshot bench: how fast this machine runs the model. Every figure is the median of several runs
- * on data made here; a sound file, if one is named, gives the figures for real speech. */
+/* earshot bench: how fast this machine runs the model, and beside it what the machine could do at
+ * most, measured in the same run. Every figure is the median of several runs on data made here; a
+ * sound file, if one is named, gives the figures for real speech. */
 #include "cli/command.h"
 #include "cli/offline.h"
+#include "kernels/cpu/limits.h"
 #include "pipeline/features.h"
 #include "pipeline/recogniser.h"
 
+#include <cjson/cJSON.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,11 +24,33 @@ enum {
     PREFILL_ROWS = 64,
     DECODE_TOKENS = 64,
     CHAIN_TOKENS = 40, /* for AUDIO_S seconds: brisk speech */
-    STREAM_BYTES = 256 << 20,
+    FIGURES_MAX = 16,
+    READ_LEAST = 64 << 20, /* bytes: less is in every cache */
+};
+
+/* What was measured; 0 where a part has no such figure. */
+struct figure {
+    const char *name, *unit;
+    double value, slowest, fastest;
+    double work;  /* operations a second */
+    double bytes; /* read from memory, a second */
+    double most;  /* of the machine: work or bytes a second, whichever decides */
+};
+
+/* What a row costs. */
+struct cost {
+    double operations; /* of products; a multiplication and its addition are two */
+    double bytes;      /* of weights, and of the state twice */
 };
 
 struct bench {
     struct offline session;
+    size_t threads;
+    struct cost encoder, backbone;
+    struct cpu_limits limits[2]; /* of one thread, of all */
+    bool limited;                /* there are limits: the backend is the CPU */
+    struct figure figures[FIGURES_MAX];
+    size_t count;
     struct recogniser *recogniser;
     struct frontend *frontend;
     uint64_t next_id;
@@ -53,11 +78,66 @@ static double median(double *values, size_t count)
     return count ? values[count / 2] : 0;
 }
 
-static void print_rate(const char *what, double *times, double items, const char *unit)
+static void add(struct bench *b, struct figure f)
+{
+    if (b->count < FIGURES_MAX)
+        b->figures[b->count++] = f;
+}
+
+/* times: of RUNS runs over so many rows that each cost c. */
+static void add_rate(struct bench *b, const char *name, const char *unit, double *times,
+                     double rows, struct cost c, double most)
 {
     double mid = median(times, RUNS);
-    printf("%-34s %10.0f %-9s  (fastest %.0f, slowest %.0f)\n", what, items / mid, unit,
-           items / times[0], items / times[RUNS - 1]);
+    add(b, (struct figure){name, unit, rows / mid, rows / times[RUNS - 1], rows / times[0],
+                           c.operations * rows / mid, c.bytes * rows / mid, most});
+}
+
+static bool begins(const struct gguf_tensor *t, const char *prefix)
+{
+    return t->name.size >= strlen(prefix) && memcmp(t->name.data, prefix, strlen(prefix)) == 0;
+}
+
+/* What a row of all matrices under prefix costs; those under but are left out. */
+static struct cost cost_of(const struct gguf *g, const char *prefix, const char *but)
+{
+    struct cost c = {0};
+    for (size_t i = 0; i < gguf_tensor_count(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        size_t row_bytes = tensor_row_bytes(t->tensor.type, t->tensor.cols);
+        if (!begins(t, prefix) || (but && begins(t, but)) || t->dims < 2)
+            continue;
+        c.operations += 2.0 * (double)t->tensor.rows * (double)t->tensor.cols;
+        c.bytes += (double)t->tensor.rows * (double)row_bytes;
+    }
+    return c;
+}
+
+static void find_costs(struct bench *b)
+{
+    const struct model *m = b->session.model;
+    const struct state_shape *s = backbone_state_shape(m->backbone);
+    size_t state = s->layers * s->heads * s->head_size * s->head_size;
+    b->encoder = cost_of(m->gguf, "encoder.blocks.", NULL);
+    b->backbone = cost_of(m->gguf, "backbone.", "backbone.emb.");
+    b->backbone.bytes += 2.0 * (double)(state * sizeof(float));
+}
+
+/* One thread, and as many as the backend has. */
+static void find_limits(struct bench *b)
+{
+    const struct backend_ops *ops = b->session.backend->ops;
+    size_t bytes = (size_t)b->backbone.bytes;
+    bytes = bytes < READ_LEAST ? READ_LEAST : bytes;
+    b->limited = cpu_limits_measure(&b->limits[0], ops, 1, bytes) == 0 &&
+                 cpu_limits_measure(&b->limits[1], ops, b->threads, bytes) == 0;
+}
+
+/* What products of many rows can come to at most. */
+static double most_products(const struct bench *b)
+{
+    const struct cpu_limits *l = &b->limits[1];
+    return l->tiles > 0 ? l->tiles : l->fma;
 }
 
 /* Noise with the level of speech that rises and falls: what the encoder hears does not change how
@@ -100,10 +180,18 @@ static int bench_features(struct bench *b, struct error *error)
     }
     free(audio);
     features_destroy(f);
-    print_rate("encoder, pieces of 100 ms", times, (double)rows, "rows/s");
+    struct cost c = {.operations = b->encoder.operations};
+    add_rate(b, "encoder, pieces of 100 ms", "rows/s", times, (double)rows, c, b->limits[1].fma);
     return 0;
 }
 
+/* Prefill computes the logits of no row. */
+static double head_operations(const struct model *m)
+{
+    return cost_of(m->gguf, "backbone.head.", NULL).operations;
+}
+
+/* Tokens are chosen too: greedily, as captions are. */
 static int bench_backbone(struct bench *b)
 {
     struct model *m = b->session.model;
@@ -128,8 +216,11 @@ static int bench_backbone(struct bench *b)
         decode[run] = seconds(CLOCK_MONOTONIC) - begin;
     }
     if (!code) {
-        print_rate("backbone, 64 rows at once", prefill, PREFILL_ROWS, "rows/s");
-        print_rate("backbone, one token at a time", decode, DECODE_TOKENS, "tokens/s");
+        struct cost c = {.operations = b->backbone.operations - head_operations(m)};
+        add_rate(b, "backbone, 64 rows at once", "rows/s", prefill, PREFILL_ROWS, c,
+                 most_products(b));
+        add_rate(b, "backbone, one token at a time", "tokens/s", decode, DECODE_TOKENS, b->backbone,
+                 b->limits[1].read);
     }
     state_destroy(s);
     be->ops->free(be, rows);
@@ -172,40 +263,14 @@ static int bench_chain(struct bench *b, struct error *error)
     }
     if (!code) {
         double mid = median(times, RUNS);
-        printf("%-34s %10.3f %-9s  (%d s of audio and %d tokens in %.2f s; %.2f to %.2f)\n",
-               "whole chain, real-time factor", mid / AUDIO_S, "", AUDIO_S, CHAIN_TOKENS, mid,
-               times[0], times[RUNS - 1]);
+        add(b, (struct figure){"whole chain, 10 s and 40 tokens", "x real", mid / AUDIO_S,
+                               times[RUNS - 1] / AUDIO_S, times[0] / AUDIO_S, 0, 0, 0});
     }
     state_destroy(s);
     features_destroy(f);
     op->free(m->backend, logits);
     free(audio);
     return code;
-}
-
-/* What one thread reads from memory, the limit of decoding. */
-static void bench_memory(void)
-{
-    size_t count = STREAM_BYTES / sizeof(uint64_t);
-    uint64_t *x = malloc(STREAM_BYTES);
-    double times[RUNS];
-    volatile uint64_t keep = 0;
-    if (!x)
-        return;
-    memset(x, 1, STREAM_BYTES);
-    for (int run = 0; run < RUNS; run++) {
-        uint64_t sum[8] = {0};
-        double begin = seconds(CLOCK_MONOTONIC);
-        for (size_t i = 0; i < count; i += 8)
-            for (size_t j = 0; j < 8; j++)
-                sum[j] += x[i + j];
-        times[run] = seconds(CLOCK_MONOTONIC) - begin;
-        for (size_t j = 0; j < 8; j++)
-            keep += sum[j];
-    }
-    free(x);
-    printf("%-34s %10.1f %-9s\n", "memory read, one thread",
-           STREAM_BYTES / median(times, RUNS) / 1e9, "GB/s");
 }
 
 static void on_event(void *user, const struct event *e)
@@ -233,7 +298,7 @@ static int open_pipeline(struct bench *b, struct error *error)
 {
     struct recogniser_config config = {.partial_ms = 240,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
-                                       .min_evidence = RECOGNISER_MIN_EVIDENCE,
+                                       .min_phones = RECOGNISER_MIN_PHONES,
                                        .sink = on_event,
                                        .user = b};
     int code = recogniser_create(&b->recogniser, b->session.model, &config, error);
@@ -251,10 +316,10 @@ static void close_pipeline(struct bench *b)
     b->recogniser = NULL;
 }
 
-static void print_share(const char *what, double cpu, double audio)
+static void add_share(struct bench *b, const char *name, double cpu, double audio)
 {
-    printf("%-34s %10.2f %-9s  (%.2f s of computation for %.0f s of audio)\n", what,
-           100 * cpu / audio, "% a core", cpu, audio);
+    double share = 100 * cpu / audio;
+    add(b, (struct figure){name, "% a core", share, share, share, 0, 0, 0});
 }
 
 /* Detector, encoder, a partial result every 240 ms and the captions. */
@@ -268,11 +333,11 @@ static int bench_file(struct bench *b, const char *path, struct error *error)
         double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
         double audio = (double)b->samples / RATE_HZ;
         if (!code) {
-            print_share("listening to speech", cpu, audio);
+            add_share(b, "listening to speech", cpu, audio);
             double mid = median(b->latency_ms, b->utterances);
             double most = b->utterances ? b->latency_ms[b->utterances - 1] : 0;
-            printf("%-34s %10.1f %-9s  (median of %zu utterances, slowest %.1f)\n",
-                   "end of speech to text, computation", mid, "ms", b->utterances, most);
+            add(b, (struct figure){"end of speech to text, computation", "ms", mid, most,
+                                   b->latency_ms[0], 0, 0, 0});
         }
     }
     close_pipeline(b);
@@ -287,7 +352,7 @@ static int bench_silence(struct bench *b, struct error *error)
         double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
         for (int i = 0; i < SILENCE_S; i++)
             frontend_push(b->frontend, silence, RATE_HZ);
-        print_share("listening to silence", seconds(CLOCK_PROCESS_CPUTIME_ID) - begin, SILENCE_S);
+        add_share(b, "listening to silence", seconds(CLOCK_PROCESS_CPUTIME_ID) - begin, SILENCE_S);
     }
     close_pipeline(b);
     return code;
@@ -303,38 +368,139 @@ static double resident_mb(void)
 static int bench_all(struct bench *b, const char *path, struct error *error)
 {
     struct model *m = b->session.model;
+    find_costs(b);
+    find_limits(b);
     int code = m->encoder ? bench_features(b, error) : 0;
     if (!code && bench_backbone(b))
         return error_set(error, -1, "out of memory");
     if (!code && m->encoder)
         code = bench_chain(b, error);
-    printf("%-34s %10.0f %-9s\n", "resident, at most", resident_mb(), "MB");
-    bench_memory();
     if (!code && m->encoder)
         code = bench_silence(b, error);
     if (!code && m->encoder && path)
         code = bench_file(b, path, error);
+    double resident = resident_mb();
+    add(b, (struct figure){"resident, at most", "MB", resident, resident, resident, 0, 0, 0});
     return code;
+}
+
+static void print_limits(const char *what, const struct cpu_limits *l)
+{
+    printf("%-34s %10.1f GB/s read, %.0f GFLOP/s float32", what, l->read / 1e9, l->fma / 1e9);
+    if (l->bytes > 0)
+        printf(", %.0f GOP/s int8", l->bytes / 1e9);
+    if (l->tiles > 0)
+        printf(", %.0f GFLOP/s bf16 (matrix unit)", l->tiles / 1e9);
+    printf("\n");
+}
+
+static void print_figure(const struct figure *f)
+{
+    int digits = f->value < 1 ? 3 : f->value < 100 ? 2 : 0;
+    printf("%-34s %10.*f %-9s", f->name, digits, f->value, f->unit);
+    if (f->slowest != f->fastest)
+        printf("  (fastest %.*f, slowest %.*f)", digits, f->fastest, digits, f->slowest);
+    if (f->bytes > 0)
+        printf("  %.1f GB/s", f->bytes / 1e9);
+    if (f->work > 0)
+        printf("  %.0f GFLOP/s", f->work / 1e9);
+    if (f->most > 0)
+        printf("  %.0f %% of the limit", 100 * (f->bytes > 0 ? f->bytes : f->work) / f->most);
+    printf("\n");
+}
+
+static void print_text(const struct bench *b)
+{
+    const struct model *m = b->session.model;
+    printf("model %s, backend %s (%s), threads %zu\n", m->name, m->backend->ops->name,
+           b->session.why, b->threads);
+    printf("%-34s %10.1f MB, %.2f GFLOP\n", "a token of the backbone", b->backbone.bytes / 1e6,
+           b->backbone.operations / 1e9);
+    if (b->limited) {
+        print_limits("limit of one thread", &b->limits[0]);
+        print_limits("limit of all threads", &b->limits[1]);
+    }
+    for (size_t i = 0; i < b->count; i++)
+        print_figure(&b->figures[i]);
+}
+
+static cJSON *limits_object(const struct cpu_limits *l)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "read", l->read);
+    cJSON_AddNumberToObject(o, "float32", l->fma);
+    cJSON_AddNumberToObject(o, "int8", l->bytes);
+    cJSON_AddNumberToObject(o, "bf16_matrix", l->tiles);
+    return o;
+}
+
+static cJSON *figure_object(const struct figure *f)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "name", f->name);
+    cJSON_AddStringToObject(o, "unit", f->unit);
+    cJSON_AddNumberToObject(o, "value", f->value);
+    cJSON_AddNumberToObject(o, "slowest", f->slowest);
+    cJSON_AddNumberToObject(o, "fastest", f->fastest);
+    if (f->work > 0)
+        cJSON_AddNumberToObject(o, "operations_per_s", f->work);
+    if (f->bytes > 0)
+        cJSON_AddNumberToObject(o, "bytes_per_s", f->bytes);
+    if (f->most > 0)
+        cJSON_AddNumberToObject(o, "of_limit", (f->bytes > 0 ? f->bytes : f->work) / f->most);
+    return o;
+}
+
+static int print_json(const struct bench *b)
+{
+    const struct model *m = b->session.model;
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "model", m->name);
+    cJSON_AddStringToObject(o, "backend", m->backend->ops->name);
+    cJSON_AddNumberToObject(o, "threads", (double)b->threads);
+    cJSON_AddNumberToObject(o, "bytes_per_token", b->backbone.bytes);
+    if (b->limited) {
+        cJSON_AddItemToObject(o, "limits_one_thread", limits_object(&b->limits[0]));
+        cJSON_AddItemToObject(o, "limits", limits_object(&b->limits[1]));
+    }
+    cJSON *figures = cJSON_AddArrayToObject(o, "figures");
+    for (size_t i = 0; i < b->count; i++)
+        cJSON_AddItemToArray(figures, figure_object(&b->figures[i]));
+    char *text = cJSON_Print(o);
+    cJSON_Delete(o);
+    if (!text)
+        return -1;
+    puts(text);
+    free(text);
+    return 0;
 }
 
 static int usage(FILE *to, int code)
 {
     fprintf(to, "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
-                "                     [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
-                "Prints the speed of each part; with a sound file of speech also the share of a\n"
-                "core that listening takes and the time from the end of speech to the text.\n");
+                "                     [--streaming exact|windowed[:LEFT,HOP,AHEAD]] [--json]\n"
+                "Prints the speed of each part beside what the machine can do at most; with a\n"
+                "sound file of speech also the share of a core that listening takes and the time\n"
+                "from the end of speech to the text.\n");
     return code;
 }
 
 int command_bench(int argc, char **argv)
 {
-    static const struct option options[] = {OFFLINE_LONG, {0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},
+        OFFLINE_LONG,
+        {0},
+    };
     struct offline_options o = {0};
+    bool json = false;
     int c;
     while ((c = getopt_long(argc, argv, OFFLINE_SHORT, options, NULL)) != -1) {
         if (c == 'h')
             return usage(stdout, EXIT_DONE);
-        if (offline_option(&o, c, optarg) != 1)
+        if (c == 'j')
+            json = true;
+        else if (offline_option(&o, c, optarg) != 1)
             return usage(stderr, EXIT_USAGE);
     }
     if (argc - optind > 1)
@@ -344,12 +510,14 @@ int command_bench(int argc, char **argv)
     double begin = seconds(CLOCK_MONOTONIC);
     if (offline_open(&b.session, &o, &error))
         return offline_fail("bench", &error);
-    struct model *m = b.session.model;
-    printf("model %s, backend %s (%s)\n", m->name, m->backend->ops->name, b.session.why);
-    printf("%-34s %10.0f %-9s  (file %.0f MB, resident at most %.0f MB)\n", "loading",
-           1000 * (seconds(CLOCK_MONOTONIC) - begin), "ms", (double)gguf_size(m->gguf) / 1e6,
-           resident_mb());
+    double loading = 1000 * (seconds(CLOCK_MONOTONIC) - begin);
+    add(&b, (struct figure){"loading", "ms", loading, loading, loading, 0, 0, 0});
+    b.threads = o.threads > 0 ? (size_t)o.threads : backend_cpu_threads();
     int code = bench_all(&b, argv[optind], &error);
+    if (!code && json)
+        code = print_json(&b) ? error_set(&error, -1, "out of memory") : 0;
+    else if (!code)
+        print_text(&b);
     offline_close(&b.session);
     return code ? offline_fail("bench", &error) : EXIT_DONE;
 }

@@ -195,6 +195,7 @@ struct backend {
 
 /* threads 0: one per core, at most 8. Returns 0, -EINVAL or -ENOMEM. */
 int backend_cpu_create(struct backend **out, int threads);
+size_t backend_cpu_threads(void); /* what 0 comes to */
 
 /* A GPU, by number, or with device -1 the one with the most free memory. need: bytes that must be
  * free there. The thread that creates the backend is the one that uses it. -ENODEV: there is no

@@ -16,6 +16,13 @@
 #define ROUNDS_MAX 12
 #define TILES_COUNT ((size_t)1 << 19) /* bf16, 1 MB: what a core's second cache has room for */
 
+size_t backend_cpu_threads(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX : (size_t)cores;
+}
+
 int backend_cpu_create(struct backend **out, int threads)
 {
     struct cpu_backend *cpu;
@@ -23,11 +30,8 @@ int backend_cpu_create(struct backend **out, int threads)
 
     if (threads < 0 || threads > THREADS_MAX)
         return -EINVAL;
-    if (threads == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-        threads = cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX : (int)cores;
-    }
+    if (threads == 0)
+        threads = (int)backend_cpu_threads();
     cpu = calloc(1, sizeof(*cpu));
     if (!cpu)
         return -ENOMEM;

@@ -1,5 +1,6 @@
 /* The best instruction set that the processor has and the caller did not forbid. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/limits.h"
 
 #include <cpuid.h>
 #include <stdbool.h>
@@ -54,11 +55,12 @@ static const struct {
     const char *name;
     bool (*present)(void);
     const struct backend_ops *ops;
+    const struct cpu_loops *loops;
 } choices[] = {
-    {"amx", has_amx, &cpu_ops_amx},
-    {"avx512", has_avx512, &cpu_ops_avx512},
-    {"avx2", has_avx2, &cpu_ops_avx2},
-    {"scalar", has_scalar, &cpu_ops_scalar},
+    {"amx", has_amx, &cpu_ops_amx, &cpu_loops_amx},
+    {"avx512", has_avx512, &cpu_ops_avx512, &cpu_loops_avx512},
+    {"avx2", has_avx2, &cpu_ops_avx2, &cpu_loops_avx2},
+    {"scalar", has_scalar, &cpu_ops_scalar, &cpu_loops_scalar},
 };
 
 const struct backend_ops *cpu_choose(const char *wanted)
@@ -70,5 +72,13 @@ const struct backend_ops *cpu_choose(const char *wanted)
         if (choices[i].present())
             return choices[i].ops;
     }
+    return NULL;
+}
+
+const struct cpu_loops *cpu_choose_loops(const struct backend_ops *ops)
+{
+    for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++)
+        if (choices[i].ops == ops)
+            return choices[i].loops;
     return NULL;
 }

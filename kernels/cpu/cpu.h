@@ -74,6 +74,9 @@ static inline bool attention_is_dense(const struct attention *a)
            a->ahead >= a->rows - 1 && a->head_dim == ATTENTION_HEAD;
 }
 
+/* In large pages, where there are any: for what is read from end to end. free() frees it; NULL when
+ * there is no memory. */
+uint8_t *cpu_alloc_pages(size_t size);
 size_t weight_segment_bytes(enum tensor_type type);
 /* Calls part for ranges of 0 .. items - 1, on several threads if it is worth it. cost: of an item,
  * in multiplications or so. */

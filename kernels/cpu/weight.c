@@ -157,8 +157,7 @@ static void pack_part(void *context, size_t begin, size_t end, size_t thread)
     }
 }
 
-/* Large pages, where there are any: a weight is read from end to end. */
-static uint8_t *alloc_pages(size_t size)
+uint8_t *cpu_alloc_pages(size_t size)
 {
     bool huge = size >= HUGE_PAGE;
     void *p;
@@ -189,7 +188,7 @@ int cpu_weight_create(struct backend *be, struct weight **out, const struct tens
     w->panels = (t->rows + PANEL - 1) / PANEL;
     w->panel_bytes = row_bytes * PANEL;
     if (use == WEIGHT_PRODUCTS) {
-        w->data = alloc_pages(w->panels * w->panel_bytes);
+        w->data = cpu_alloc_pages(w->panels * w->panel_bytes);
         if (!w->data) {
             free(w);
             return -ENOMEM;
