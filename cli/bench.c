@@ -298,7 +298,7 @@ static int open_pipeline(struct bench *b, struct error *error)
 {
     struct recogniser_config config = {.partial_ms = 240,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
-                                       .min_phones = RECOGNISER_MIN_PHONES,
+                                       .min_evidence = RECOGNISER_MIN_EVIDENCE,
                                        .sink = on_event,
                                        .user = b};
     int code = recogniser_create(&b->recogniser, b->session.model, &config, error);

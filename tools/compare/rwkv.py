@@ -50,6 +50,8 @@ def block(name, dim, layer):
         yield from norm(f"{name}.{part}", dim)
     yield f"{name}.att.x_rwkvag", (6, 1, dim), F32
     for part, rank in RANKS.items():
+        if part == "v" and layer == 0:
+            continue
         if part != "g":
             yield f"{name}.att.{part}0", (1, 1, dim), F32
         yield f"{name}.att.{part}1", (rank, dim), F16
