@@ -86,6 +86,8 @@ static const struct config_key keys[] = {
          "pause in its last quarter, or where speech is least likely, and goes on as the next."},
     {"text", "mode", CONFIG_CHOICE, FIELD(mode), .choices = "captions assistant",
      .help = "captions: what was said. assistant: a reply after it, if the model has replies."},
+    {"text", "barge_in", CONFIG_BOOL, FIELD(barge_in),
+     .help = "A reply that is being made ends when somebody speaks."},
     {"text", "partials", CONFIG_BOOL, FIELD(partials), .help = "Text while somebody speaks."},
     {"text", "partial_ms", CONFIG_INT, FIELD(partial_ms), 240, 10000,
      .help = "Speech between two such texts."},

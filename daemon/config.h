@@ -32,6 +32,7 @@ struct config {
     int buffer_ms;                   /* of captured audio that waits for a busy engine */
 
     char mode[CONFIG_WORD_MAX]; /* "captions" or "assistant" */
+    bool barge_in;              /* speech ends a reply */
     bool partials;
     int partial_ms;
     float min_confidence;

@@ -56,6 +56,7 @@ struct ear {
     atomic_uint_fast32_t stamp;       /* writer: main; one more for every cancel */
     atomic_bool opened;               /* writer: inference; it takes pieces */
     atomic_bool front_ended;          /* writer: front end */
+    atomic_uint_fast64_t begun;       /* writer: front end; the id of the newest utterance */
     atomic_int level_cdb;             /* writer: front end; hundredths of a dB */
     atomic_uint_fast64_t front_beats; /* writer: front end */
 
@@ -71,6 +72,8 @@ struct ear {
     struct recogniser *recogniser;
     bool open;            /* an utterance is */
     uint32_t heard_stamp; /* of the utterance or question at hand */
+    bool replying;        /* a reply or an answer is being made, */
+    uint64_t replying_to; /* and this was the newest utterance when it was asked for */
     int64_t heard_us;     /* of its newest piece */
     int64_t wait_us;      /* from its end until the model could begin with its text */
     int64_t completed_us; /* clock when its text was there, */

@@ -75,6 +75,7 @@ static void take_piece(void *user, const struct frontend_piece *p)
         piece->type = PIECE_BEGIN;
         piece->stamp = (uint32_t)atomic_load(&f->ear->stamp);
         f->id = next_id(f->id);
+        atomic_store(&f->ear->begun, f->id);
         break;
     case FRONTEND_HOLD:
         piece->type = PIECE_HOLD;

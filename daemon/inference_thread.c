@@ -50,12 +50,19 @@ void inference_destroy(struct inference *i)
     free(i);
 }
 
+/* Somebody speaks while a reply is being made, and that is to end it. */
+static bool is_interrupted(const struct ear *ear)
+{
+    return ear->replying && ear->config.barge_in && atomic_load(&ear->begun) != ear->replying_to;
+}
+
 static bool is_cancelled(void *user)
 {
     const struct inference *i = user;
     const struct ear *ear = i->ear;
     engine_beat(&i->engine->inference_beats);
-    return atomic_load(&ear->aborted) || (uint32_t)atomic_load(&ear->stamp) != ear->heard_stamp;
+    return is_interrupted(ear) || atomic_load(&ear->aborted) ||
+           (uint32_t)atomic_load(&ear->stamp) != ear->heard_stamp;
 }
 
 static void send(struct inference *i)
@@ -86,6 +93,7 @@ static int64_t latency_us(struct ear *ear, enum event_type type)
         return now_us - ear->heard_us;
     case EVENT_UTTERANCE_COMPLETED:
         ear->completed_us = now_us;
+        ear->replying = true;
         ear->first_us = 0;
         return ear->wait_us;
     case EVENT_REPLY_UPDATED:
@@ -162,6 +170,7 @@ static void complete(struct inference *i, int64_t time_us)
     if (hearing)
         send_text(i, ENGINE_BUSY, 1, "");
     recogniser_end(ear->recogniser, time_us);
+    ear->replying = false;
     if (hearing)
         send_text(i, ENGINE_BUSY, 0, "");
 }
@@ -176,6 +185,7 @@ static bool take_piece(struct inference *i)
     case PIECE_BEGIN:
         ear->open = true;
         ear->heard_stamp = p->stamp;
+        ear->replying_to = p->id;
         recogniser_begin(ear->recogniser, p->id, p->time_us);
         return true;
     case PIECE_HOLD:
@@ -215,8 +225,11 @@ static int ask(struct inference *i, const struct engine_request *r, struct error
     send_text(i, ENGINE_BUSY, 1, "");
     char text[EVENT_TEXT_MAX];
     int64_t begin_us = clock_monotonic_us();
+    i->ear->replying = true;
+    i->ear->replying_to = atomic_load(&i->ear->begun);
     int n = recogniser_ask(i->ear->recogniser, r->text, strlen(r->text), &r->sampling, text,
                            sizeof text);
+    i->ear->replying = false;
     i->message.event.compute_us = (uint32_t)(clock_monotonic_us() - begin_us);
     send_text(i, ENGINE_BUSY, 0, "");
     if (n == -ENOTSUP)
@@ -233,6 +246,7 @@ static void set_text(struct inference *i, const struct config *c)
 {
     struct recogniser_config text = recogniser_config(c);
     recogniser_configure(i->ear->recogniser, &text);
+    i->ear->config = *c;
 }
 
 static int do_request(struct inference *i, const struct engine_request *r, struct error *error)

@@ -187,4 +187,28 @@ def logind():
     d.stop()
 
 
-run(logind, bus_lost, system_bus, reload, history, resume, updates)
+def barge_in():
+    """Somebody who speaks ends a reply, if so set; what is said is heard all the same."""
+    options = dbus.Dictionary({"max_tokens": dbus.UInt32(65536), "temperature": 5.0, "top_p": 1.0}, signature="sv")
+    for value in ("yes", "no"):
+        d = Daemon("--config", config(f"[text]\nbarge_in = {value}\n"))
+        d.reaches(IDLE)
+        answers = []
+        while not d.of("UtteranceCompleted") and answers[-1:] != [ERROR + "NotSupported"]:
+            got = d.call("Ask", "tell me everything", options, signature="sa{sv}")
+            answers.append("reply" if isinstance(got, tuple) else got)
+        if answers == [ERROR + "NotSupported"]:
+            print("skipped: the model has no replies")
+        else:
+            interrupted = answers.count(ERROR + "Cancelled")
+            check(f"barge_in = {value}", (interrupted > 0) == (value == "yes")
+                  and len(answers) == interrupted + answers.count("reply"), set(answers))
+        if value == "yes":
+            d.completes(3)
+            offline = earshot("transcribe", "-m", MODEL, SPEECH)
+            check("and no word is lost", letters(" ".join(str(a[1]) for a in d.of("UtteranceCompleted")))
+                  == letters(offline.stdout), str(d.of("UtteranceCompleted")))
+        d.stop()
+
+
+run(barge_in, logind, bus_lost, system_bus, reload, history, resume, updates)
