@@ -31,7 +31,7 @@ from training.features import HOP, MEL_BINS, RATE_HZ, log_mel
 LEVEL_FRAMES = 200
 CONTEXT = 3
 DELAY = 15  # frames: p(t) says whether frame t - DELAY is speech; VAD_DELAY of dsp/vad.h
-CONV, GRU1, GRU2 = 40, 48, 32
+CONV, GRU1, GRU2 = 48, 80, 48
 PRIMING = 10  # frames of digital silence that dsp/vad begins a stream with
 FRAMES = 400  # of a training sequence
 CHUNK = 100  # frames between two steps of the optimiser
