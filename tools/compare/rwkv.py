@@ -4,9 +4,11 @@
     tools/compare/rwkv.py LIBRWKV.so MODEL.gguf [--size 0.4b] [--type q8_0] [--threads 2] [--rounds 5]
 
 LIBRWKV.so is a build of rwkv.cpp; MODEL an Earshot model with a backbone of the same size (tests/make_checkpoint.py and
-tools/convert make one of random weights). The weights of rwkv.cpp's model are random too; it is written once, beside the
-library. The programs run by turns, a pair a round: what matters is the ratio. rwkv.cpp's logits are computed and no
-token is chosen; Earshot's tokens are. EARSHOT_ISA=avx2 holds Earshot to AVX2, where rwkv.cpp was built so.
+tools/convert make one of random weights). The weights of rwkv.cpp's model are random too; it is written once, beside
+the library. The programs run by turns, a pair a round: what matters is the ratio. rwkv.cpp's logits are computed and no
+token is chosen; Earshot's tokens are. rwkv.cpp's own quantiser leaves the low-rank matrices, the embeddings and the head
+in F16. OMP_PROC_BIND=true OMP_PLACES=cores keeps its threads apart. EARSHOT_ISA=avx2 holds Earshot to AVX2, where
+rwkv.cpp was built so.
 """
 
 import argparse
@@ -28,6 +30,7 @@ RANKS = {"w": 64, "a": 64, "v": 32, "g": 128}
 VOCABULARY, HEAD = 65536, 64
 MAGIC, VERSION, F32, F16 = 0x67676D66, 101, 0, 1
 TOKENS, ROWS = 32, 64
+CORES = os.sched_getaffinity(0)  # before OpenMP binds this process, and so its children, to one of them
 
 
 def tensors(dim, layers):
@@ -142,7 +145,9 @@ class Peer:
 def own_figures(earshot, model, threads):
     """-> {tokens/s, rows/s of 64, the part of the machine's limit that decoding reaches}"""
     command = [str(earshot), "bench", "--json", "-t", str(threads), "-m", model]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, CORES)
+    )
     if done.returncode:
         sys.exit(f"rwkv.py: {done.stderr.strip()}")
     found = {f["name"]: f for f in json.loads(done.stdout)["figures"]}
