@@ -29,6 +29,8 @@ static enum assistant_state current_state(const struct assistant *a)
         return ASSISTANT_MUTED;
     if (a->hearing)
         return ASSISTANT_HEARING;
+    if (a->source == ENGINE_SOURCE_STARTING)
+        return ASSISTANT_LOADING;
     return a->source == ENGINE_SOURCE_MISSING ? ASSISTANT_FAILED : ASSISTANT_IDLE;
 }
 

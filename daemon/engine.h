@@ -67,6 +67,7 @@ enum engine_message_type {
 };
 
 enum engine_source {
+    ENGINE_SOURCE_STARTING, /* never told: what it is before the first is */
     ENGINE_SOURCE_CLOSED,
     ENGINE_SOURCE_OPEN,
     ENGINE_SOURCE_MISSING, /* tried again, later and later, up to every 10 s */

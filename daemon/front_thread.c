@@ -430,29 +430,37 @@ static void answer(struct front *f, const struct engine_request *r)
     send(f);
 }
 
+/* Whether there is something to hear, or to open. */
+static bool is_listening(const struct front *f)
+{
+    return atomic_load(&f->ear->opened) && !f->muted && !f->paused && !f->ended;
+}
+
+static void wait_to_retry(struct front *f)
+{
+    int64_t left_us = f->retry_us - clock_monotonic_us();
+    if (left_us > 0)
+        engine_wait(f->ear->front_wake, -1,
+                    left_us < IDLE_MS * 1000 ? (int)(left_us / 1000) + 1 : IDLE_MS);
+}
+
+/* The source comes before the requests: a turn that is asked for at once finds it open. */
 static void go_round(struct front *f)
 {
-    struct ear *ear = f->ear;
     struct engine_request request;
-    while (queue_pop(ear->front_requests, &request))
+    if (is_listening(f) && !f->open && clock_monotonic_us() >= f->retry_us)
+        open_source(f);
+    while (queue_pop(f->ear->front_requests, &request))
         answer(f, &request);
     if (f->reconfigured && !frontend_is_open(f->frontend))
         configure(f);
 
-    if (!atomic_load(&ear->opened) || f->muted || f->paused || f->ended) {
-        engine_wait(ear->front_wake, -1, IDLE_MS);
-        return;
-    }
-    if (f->open) {
+    if (!is_listening(f))
+        engine_wait(f->ear->front_wake, -1, IDLE_MS);
+    else if (f->open)
         hear(f);
-        return;
-    }
-    int64_t left_us = f->retry_us - clock_monotonic_us();
-    if (left_us > 0)
-        engine_wait(ear->front_wake, -1,
-                    left_us < IDLE_MS * 1000 ? (int)(left_us / 1000) + 1 : IDLE_MS);
     else
-        open_source(f);
+        wait_to_retry(f);
 }
 
 void *front_main(void *front)
