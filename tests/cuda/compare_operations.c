@@ -46,6 +46,12 @@ struct both {
     struct weight *cpu, *gpu;
 };
 
+static void reserve(struct backends *b, size_t rows)
+{
+    expect(b, b->cpu->ops->reserve(b->cpu, rows) == 0, "reserve, cpu");
+    expect(b, b->gpu->ops->reserve(b->gpu, rows) == 0, "reserve");
+}
+
 static struct both weights(struct backends *b, const struct tensor *t, enum weight_use use,
                            size_t rows)
 {
@@ -53,8 +59,7 @@ static struct both weights(struct backends *b, const struct tensor *t, enum weig
 
     expect(b, b->cpu->ops->weight_create(b->cpu, &w.cpu, t, use) == 0, "weight_create, cpu");
     expect(b, b->gpu->ops->weight_create(b->gpu, &w.gpu, t, use) == 0, "weight_create");
-    expect(b, b->cpu->ops->reserve(b->cpu, rows) == 0, "reserve, cpu");
-    expect(b, b->gpu->ops->reserve(b->gpu, rows) == 0, "reserve");
+    reserve(b, rows);
     return w;
 }
 
@@ -489,6 +494,7 @@ static double try_attention(struct backends *b, struct attention a, bool relativ
         a.relative = bias.cpu, a.gate = gate.cpu;
         c.relative = bias.gpu, c.gate = gate.gpu;
     }
+    reserve(b, a.rows);
     b->cpu->ops->attention(b->cpu, &a);
     b->gpu->ops->attention(b->gpu, &c);
     worst = pair_compare("attention", &y, 1e-5);
