@@ -37,12 +37,26 @@ static bool find_module(char path[PATH_BYTES])
     return false;
 }
 
+/* The module brings some 150 MB of libraries, for nothing where there is no driver. A module that
+ * somebody names may need none. */
+static bool has_driver(void)
+{
+    const char *named = getenv("EARSHOT_CUDA_MODULE");
+    void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+
+    if (driver)
+        dlclose(driver);
+    return driver || (named && *named);
+}
+
 int backend_cuda_create(struct backend **out, int device, size_t need, struct error *error)
 {
     char path[PATH_BYTES];
     const struct cuda_module *module;
     void *library;
 
+    if (!has_driver())
+        return error_set(error, -ENODEV, "no GPU backend: no NVIDIA driver (libcuda.so.1)");
     if (!find_module(path))
         return error_set(error, -ENODEV, "no GPU backend: %.200s is missing", path);
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
