@@ -38,7 +38,7 @@ enum {
 struct endpoint_config endpoint_config_default(void)
 {
     return (struct endpoint_config){
-        .begin_threshold = 0.4f,
+        .begin_threshold = 0.37f,
         .end_threshold = 0.3f,
         .begin_ms = 60,
         .end_ms = 500,
