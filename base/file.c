@@ -4,12 +4,15 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LARGE_PAGE ((uintptr_t)2 << 20)
 
 static int map_open_file(struct file_map *map, int fd, const char *path, struct error *error)
 {
@@ -47,14 +50,19 @@ void file_unmap(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+/* The kernel may map a file in large pages: what was released comes back with its neighbour. So all
+ * large pages that the bytes touch go; others in them come back when they are read. */
 void file_release(const struct file_map *map, const void *data, size_t size)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t begin = (size_t)((const unsigned char *)data - map->data);
-    size_t end = (begin + size) / page * page;
-    begin = (begin + page - 1) / page * page;
+    uintptr_t first = (uintptr_t)map->data;
+    uintptr_t begin = (uintptr_t)data / LARGE_PAGE * LARGE_PAGE;
+    uintptr_t end = ((uintptr_t)data + size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    if (begin < first)
+        begin = first;
+    if (end > first + map->size)
+        end = first + map->size;
     if (begin < end)
-        madvise((void *)(map->data + begin), end - begin, MADV_DONTNEED);
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 /* 0 or -errno. */

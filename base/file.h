@@ -15,7 +15,8 @@ struct file_map {
  * to size 0. */
 int file_map(struct file_map *map, const char *path, struct error *error);
 void file_unmap(struct file_map *map);
-/* Lets the whole pages of [size] bytes at data leave memory; they come back when they are read. */
+/* Lets [size] bytes at data, and what shares their pages, leave memory; all comes back when it is
+ * read. */
 void file_release(const struct file_map *map, const void *data, size_t size);
 
 /* Readers see the old content or the new, never a part; on failure the old file stays. */

@@ -188,6 +188,8 @@ static int load(struct model *m, const char *path, const struct encoder_options 
         r = check_format(m->gguf, error);
     }
     if (r == 0) {
+        /* First, as it reads a little of every tensor, which is released once it is bound. */
+        m->fingerprint = gguf_fingerprint(m->gguf);
         r = backbone_create(&m->backbone, m->gguf, m->backend, MODEL_PASS_ROWS, error);
     }
     if (r == 0) {
@@ -206,7 +208,6 @@ static int load(struct model *m, const char *path, const struct encoder_options 
         return r;
     }
     read_name(m);
-    m->fingerprint = gguf_fingerprint(m->gguf);
     return m->backend->ops->status(m->backend, error);
 }
 
