@@ -194,7 +194,7 @@ def barge_in():
         d = Daemon("--config", config(f"[text]\nbarge_in = {value}\n"))
         d.reaches(IDLE)
         answers = []
-        while not d.of("UtteranceCompleted") and answers[-1:] != [ERROR + "NotSupported"]:
+        while len(d.of("UtteranceCompleted")) < 3 and answers[-1:] != [ERROR + "NotSupported"]:
             got = d.call("Ask", "tell me everything", options, signature="sa{sv}")
             answers.append("reply" if isinstance(got, tuple) else got)
         if answers == [ERROR + "NotSupported"]:
