@@ -435,18 +435,18 @@ void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *i
                           float *logits)
 {
     assert(s->streams == 1);
+    if (count == 1) {
+        backbone_push_batch(b, s, ids, logits);
+        return;
+    }
     size_t now = 0;
     for (size_t at = 0; at < count; at += now) {
         now = pass_rows(b, count - at);
         b->be->ops->embed(b->be, b->norm, ids + at, now, b->emb);
-        if (count > 1) {
-            pass(b, s, b->norm, now);
-        }
+        pass(b, s, b->norm, now);
     }
     s->rows += count;
-    if (count == 1) {
-        step(b, s, logits);
-    } else if (logits && count > 0) {
+    if (logits && count > 0) {
         predict(b, now - 1, 1, logits);
     }
 }

@@ -32,7 +32,7 @@ void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, 
 void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *ids, size_t count,
                           float *logits);
 /* The next token of every stream of s. ids: host [streams], streams <= max_rows; logits: backend
- * memory [streams, vocab]. */
+ * memory [streams, vocab], or NULL. */
 void backbone_push_batch(struct backbone *b, struct state *s, const uint32_t *ids, float *logits);
 
 #endif

@@ -21,8 +21,8 @@
 #include <stdlib.h>
 
 enum {
-    WHISPER_CONV = 3,        /* kernel of conv1 and conv2 */
-    WHISPER_FRAMES_MAX = 32, /* a push */
+    WHISPER_CONV = 3,                      /* kernel of conv1 and conv2 */
+    WHISPER_FRAMES_MAX = BACKEND_FEW_ROWS, /* a push, so that its rows do not depend on it */
     WHISPER_ROW_MS = 20,
     WHISPER_BINS_MAX = 128,
     WHISPER_POSITIONS_MAX = 4096,

@@ -256,9 +256,8 @@ int state_save(const struct state *s, uint64_t fingerprint, const char *path, st
         return error_set(error, -ENOMEM, "%s: no memory for a state of %zu bytes", path, size);
     }
     state_encode(s, fingerprint, data);
-    int r =
-        s->backend->ops->status(s->backend, error); /* what it gives is nothing after an error */
-    if (r == 0) {
+    int r = s->backend->ops->status(s->backend, error);
+    if (r == 0) { /* what a backend gives after an error is nothing */
         r = file_replace(path, data, size, error);
     }
     free(data);

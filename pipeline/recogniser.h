@@ -61,7 +61,7 @@ void recogniser_hold(struct recogniser *r);
 /* Whether an utterance is open that has been announced. */
 bool recogniser_is_hearing(const struct recogniser *r);
 
-/* One of those six, as a piece of the front end asks for; an utterance that begins takes the id
+/* What a piece of the front end asks for; an utterance that begins takes the id
  * *next_id, which is then increased. */
 void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id);
 

@@ -184,14 +184,7 @@ static void run(struct backend *be, struct linear *l)
 void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, size_t rows,
                 const struct weight *w, const float *bias, enum activation act)
 {
-    struct linear l = {.cpu = (const struct cpu_backend *)be,
-                       .y = y,
-                       .x = x,
-                       .x_stride = x_stride,
-                       .rows = rows,
-                       .w = w,
-                       .bias = bias,
-                       .act = act};
+    struct linear l = linear_of(be, y, x, x_stride, rows, w, bias, act);
 
     run(be, &l);
 }
@@ -199,14 +192,7 @@ void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, s
 void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
                     const struct weight *w, const float *bias)
 {
-    struct linear l = {.cpu = (const struct cpu_backend *)be,
-                       .y = y,
-                       .x = x,
-                       .x_stride = w->in,
-                       .rows = rows,
-                       .w = w,
-                       .bias = bias,
-                       .add = true};
+    struct linear l = linear_add_of(be, y, x, rows, w, bias);
 
     run(be, &l);
 }
@@ -231,14 +217,7 @@ void cpu_linears(struct backend *be, const struct product *p, size_t count, size
             n = inputs = 0;
         }
         inputs += rows * w->in;
-        l[n++] = (struct linear){.cpu = cpu,
-                                 .y = p[i].y,
-                                 .x = p[i].x,
-                                 .x_stride = w->in,
-                                 .rows = rows,
-                                 .w = w,
-                                 .bias = p[i].bias,
-                                 .act = p[i].act};
+        l[n++] = linear_of(be, p[i].y, p[i].x, w->in, rows, w, p[i].bias, p[i].act);
     }
     if (n > 0)
         linear_few(be, l, n);

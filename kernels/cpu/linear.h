@@ -22,6 +22,30 @@ struct linear {
     struct digits *digits; /* [rows, in / SEGMENT], of few rows with a quantised weight */
 };
 
+static inline struct linear linear_of(struct backend *be, float *y, const float *x, size_t x_stride,
+                                      size_t rows, const struct weight *w, const float *bias,
+                                      enum activation act)
+{
+    return (struct linear){.cpu = (const struct cpu_backend *)be,
+                           .y = y,
+                           .x = x,
+                           .x_stride = x_stride,
+                           .rows = rows,
+                           .w = w,
+                           .bias = bias,
+                           .act = act};
+}
+
+/* y is added to what is there. */
+static inline struct linear linear_add_of(struct backend *be, float *y, const float *x, size_t rows,
+                                          const struct weight *w, const float *bias)
+{
+    struct linear l = linear_of(be, y, x, w->in, rows, w, bias, ACTIVATION_NONE);
+
+    l.add = true;
+    return l;
+}
+
 /* What the 32 inputs of a segment share. */
 struct scales {
     vf d[NV];

@@ -355,15 +355,10 @@ static bool is_for_tiles(const struct weight *w, size_t rows)
 void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, size_t rows,
                 const struct weight *w, const float *bias, enum activation act)
 {
+    struct linear l = linear_of(be, y, x, x_stride, rows, w, bias, act);
+
     if (is_for_tiles(w, rows))
-        run(be, &(struct linear){.cpu = (const struct cpu_backend *)be,
-                                 .y = y,
-                                 .x = x,
-                                 .x_stride = x_stride,
-                                 .rows = rows,
-                                 .w = w,
-                                 .bias = bias,
-                                 .act = act});
+        run(be, &l);
     else
         cpu_ops_avx512.linear(be, y, x, x_stride, rows, w, bias, act);
 }
@@ -371,15 +366,10 @@ void cpu_linear(struct backend *be, float *y, const float *x, size_t x_stride, s
 void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
                     const struct weight *w, const float *bias)
 {
+    struct linear l = linear_add_of(be, y, x, rows, w, bias);
+
     if (is_for_tiles(w, rows))
-        run(be, &(struct linear){.cpu = (const struct cpu_backend *)be,
-                                 .y = y,
-                                 .x = x,
-                                 .x_stride = w->in,
-                                 .rows = rows,
-                                 .w = w,
-                                 .bias = bias,
-                                 .add = true});
+        run(be, &l);
     else
         cpu_ops_avx512.linear_add(be, y, x, rows, w, bias);
 }
