@@ -63,16 +63,22 @@ def moves():
     pulse.stop()
 
 
-def end_in_mid_reply():
-    """SIGTERM while an answer is being made: its caller is told, the daemon ends in time."""
-    d = Daemon(source=f"file:{silence(60)}")
-    d.reaches(IDLE)
+def ask_eight_times(d):
+    """Eight long answers under way -> a list that fills with "reply" or the error's name."""
     answers = []
     options = dbus.Dictionary({"max_tokens": dbus.UInt32(65536), "temperature": 5.0, "top_p": 1.0}, signature="sv")
     for _ in range(8):
         d.object.Ask("tell me everything", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=30,
                      reply_handler=lambda *a: answers.append("reply"),
                      error_handler=lambda e: answers.append(e.get_dbus_name()))
+    return answers
+
+
+def end_in_mid_reply():
+    """SIGTERM while an answer is being made: its caller is told, the daemon ends in time."""
+    d = Daemon(source=f"file:{silence(60)}")
+    d.reaches(IDLE)
+    answers = ask_eight_times(d)
     pause(0.1)
     d.stop()
     check("who waits for an answer is told", wait_until(lambda: len(answers) == 8, 5)
@@ -82,12 +88,7 @@ def end_in_mid_reply():
 def cancel_in_mid_reply():
     d = Daemon(source=f"file:{silence(60)}")
     d.reaches(IDLE)
-    answers = []
-    options = dbus.Dictionary({"max_tokens": dbus.UInt32(65536), "temperature": 5.0, "top_p": 1.0}, signature="sv")
-    for _ in range(8):
-        d.object.Ask("tell me everything", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=30,
-                     reply_handler=lambda *a: answers.append("reply"),
-                     error_handler=lambda e: answers.append(e.get_dbus_name()))
+    answers = ask_eight_times(d)
     begin = time.monotonic()
     check("Cancel is answered", d.call("Cancel") == ())
     check("and every answer stops", wait_until(lambda: len(answers) == 8, 5)
