@@ -149,7 +149,7 @@ static bool alloc_tiles(struct cpu_backend *cpu, size_t rows)
     size_t inputs = (cpu->widest + SEGMENT - 1) / SEGMENT * SEGMENT;
 
     cpu->tiles_count = (inputs * 32 > TILES_COUNT ? inputs * 32 : TILES_COUNT) + PANEL * SEGMENT;
-    cpu->tiles = alloc_lazily(cpu->tiles_count * sizeof(uint16_t));
+    cpu->tiles = alloc_lazily(threads * cpu->tiles_count * sizeof(uint16_t));
     cpu->tile_panels = alloc_lazily(threads * TILE_STEPS * 2 * PANEL * SEGMENT * sizeof(uint16_t));
     cpu->tile_sums = alloc_lazily(threads * TILE_ROWS_MAX * 2 * PANEL * sizeof(float));
     cpu->heads = alloc_lazily(threads * 2 * rows * ATTENTION_HEAD * sizeof(uint16_t));

@@ -56,7 +56,7 @@ struct cpu_backend {
     float *sums;           /* [threads, LINEAR_ROWS, LINEAR_PANELS * 16] */
 
     /* Scratch of the matrix unit; untouched, and so without memory, where there is none. */
-    uint16_t *tiles; /* [tiles_count] */
+    uint16_t *tiles; /* [threads, tiles_count] */
     size_t tiles_count;
     uint16_t *tile_panels; /* [threads, TILE_STEPS, 2, 512] */
     float *tile_sums;      /* [threads, TILE_ROWS_MAX, 2, 16] */

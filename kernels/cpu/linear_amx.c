@@ -3,13 +3,14 @@
  * some 2^-9 of the root of their squares. Weights in F32 are not for this: a model that is
  * all F32 is computed in float32.
  *
- * A block of rows that fits the cache is rounded once, into tiles. Each thread then takes two
- * panels at a time, rounds them into tiles too, and computes 32 rows x 32 outputs from them with
- * the sums in four tiles from the first input to the last. So a row depends on no other, and on no
- * thread.
+ * A block of rows that fits the cache is rounded once, into tiles. Two panels at a time are rounded
+ * into tiles too, and 32 rows x 32 outputs are computed from them with the sums in four tiles from
+ * the first input to the last. So a row depends on no other, and on no thread. Of many rows every
+ * thread takes blocks of its own; of fewer all share a block, and its panels.
  */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/linear.h"
+#include "kernels/cpu/pool.h"
 
 #include <assert.h>
 
@@ -17,12 +18,15 @@
 #define PANELS 2 /* likewise */
 #define SUMS (PANELS * PANEL)
 #define SUMS_STRIDE (SUMS * sizeof(float))
+#define OWN_ROWS 128 /* a thread's, from which on it pays to round all panels for them */
 
-/* Where the tile of 16 rows r and inputs s lies: at halves[r * row_tile + s * step], its rows
+/* Where the tile of 16 rows r and inputs s lies: at tiles[r * row_tile + s * step], its rows
  * row_bytes apart. */
 struct tiled {
-    struct linear l; /* of a block of rows */
+    struct linear l; /* of a block of rows, or of all of them, which are to be cut into blocks */
+    size_t block;    /* rows of every block but the last */
     size_t steps;    /* tiles of inputs */
+    uint16_t *tiles;
     size_t row_tile, step, row_bytes;
 };
 
@@ -52,7 +56,7 @@ static void rows_part(void *context, size_t begin, size_t end, size_t thread)
 
     (void)thread;
     for (size_t i = begin; i < end; i++)
-        round_rows(t, i * TILE, t->l.cpu->tiles + i * t->row_tile);
+        round_rows(t, i * TILE, t->tiles + i * t->row_tile);
 }
 
 /* Rows that overlap, as they lie in memory: each number once. Items: of TILE_HALVES numbers. */
@@ -69,7 +73,7 @@ static void overlapping_part(void *context, size_t begin, size_t end, size_t thr
             a = vf_load_n(t->l.x + i, there - i);
         if (i + VL < there)
             b = vf_load_n(t->l.x + i + VL, there - i - VL);
-        amx_store_row(t->l.cpu->tiles + i, a, b);
+        amx_store_row(t->tiles + i, a, b);
     }
 }
 
@@ -251,7 +255,7 @@ static void multiply_rows(const struct tiled *t, size_t panel, size_t first, siz
     bool last = first + steps == t->steps;
 
     for (size_t row = 0; row < l->rows; row += ROWS) {
-        const uint16_t *rows = l->cpu->tiles + row / TILE * t->row_tile + first * t->step;
+        const uint16_t *rows = t->tiles + row / TILE * t->row_tile + first * t->step;
 
         if (last)
             expect_outputs(l, row, panel);
@@ -296,8 +300,9 @@ static bool overlap(const struct linear *l)
     return l->x_stride < l->w->in && l->w->in % TILE_INPUTS == 0;
 }
 
-/* As many rows as the scratch has room for, in blocks as equal as they come. */
-static size_t block_rows(const struct linear *l, size_t inputs)
+/* As many rows as the scratch has room for, in a multiple of so many blocks as equal as they come.
+ */
+static size_t block_rows(const struct linear *l, size_t inputs, size_t multiple)
 {
     size_t count = l->cpu->tiles_count - TILE_HALVES;
     size_t room = overlap(l) ? (count - inputs) / l->x_stride + 1 : count / inputs;
@@ -305,45 +310,82 @@ static size_t block_rows(const struct linear *l, size_t inputs)
     size_t blocks;
 
     assert(inputs * ROWS <= count); /* ->reserve comes after the weights */
-    blocks = (l->rows + most - 1) / most;
+    blocks = (l->rows + most * multiple - 1) / (most * multiple) * multiple;
     return (l->rows + blocks * ROWS - 1) / (blocks * ROWS) * ROWS;
 }
 
-static void round_block(struct backend *be, struct tiled *t)
+/* Block b of all, for a thread's tiles. */
+static struct tiled block_of(const struct tiled *all, size_t b, size_t thread)
 {
-    const struct linear *l = &t->l;
-    size_t padded = (l->rows + ROWS - 1) / ROWS * ROWS;
-    size_t inputs = t->steps * TILE_INPUTS;
+    struct tiled t = *all;
+    struct linear *l = &t.l;
+    size_t row = b * t.block;
 
-    if (overlap(l)) {
-        size_t count = (padded - 1) * l->x_stride + inputs;
+    l->rows = l->rows - row < t.block ? l->rows - row : t.block;
+    l->x += row * l->x_stride;
+    l->y += row * l->w->out;
+    t.tiles = l->cpu->tiles + thread * l->cpu->tiles_count;
+    t.row_tile = overlap(l) ? TILE * l->x_stride : t.steps * TILE_HALVES;
+    t.step = overlap(l) ? TILE_INPUTS : TILE_HALVES;
+    t.row_bytes = overlap(l) ? l->x_stride * sizeof(uint16_t) : TILE_STRIDE;
+    return t;
+}
 
-        t->row_tile = TILE * l->x_stride;
-        t->step = TILE_INPUTS;
-        t->row_bytes = l->x_stride * sizeof(uint16_t);
-        cpu_split(be, (count + TILE_HALVES - 1) / TILE_HALVES, TILE_HALVES, overlapping_part, t);
-    } else {
-        t->row_tile = t->steps * TILE_HALVES;
-        t->step = TILE_HALVES;
-        t->row_bytes = TILE_STRIDE;
-        cpu_split(be, padded / TILE, TILE * inputs, rows_part, t);
+/* What rounds the rows of a block, and its items. */
+static cpu_part *rounding(const struct tiled *t, size_t *items)
+{
+    size_t padded = (t->l.rows + ROWS - 1) / ROWS * ROWS;
+    size_t overlapping = (padded - 1) * t->l.x_stride + t->steps * TILE_INPUTS;
+
+    if (!overlap(&t->l)) {
+        *items = padded / TILE;
+        return rows_part;
+    }
+    *items = (overlapping + TILE_HALVES - 1) / TILE_HALVES;
+    return overlapping_part;
+}
+
+static size_t panel_pairs(const struct weight *w)
+{
+    return (w->panels + PANELS - 1) / PANELS;
+}
+
+/* Items: blocks. */
+static void blocks_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    for (size_t b = begin; b < end; b++) {
+        struct tiled t = block_of(context, b, thread);
+        size_t items;
+        cpu_part *round_part = rounding(&t, &items);
+
+        round_part(&t, 0, items, thread);
+        panels_part(&t, 0, panel_pairs(t.l.w), thread);
     }
 }
 
-static void run(struct backend *be, const struct linear *all)
+static void share_block(struct backend *be, struct tiled t)
 {
-    struct tiled t = {.l = *all, .steps = (all->w->in + TILE_INPUTS - 1) / TILE_INPUTS};
-    struct linear *l = &t.l;
-    size_t inputs = t.steps * TILE_INPUTS, block = block_rows(all, inputs);
+    size_t inputs = t.steps * TILE_INPUTS, items;
+    cpu_part *round_part = rounding(&t, &items);
 
-    for (size_t row = 0; row < all->rows; row += block) {
-        l->rows = all->rows - row < block ? all->rows - row : block;
-        l->x = all->x + row * all->x_stride;
-        l->y = all->y + row * all->w->out;
-        round_block(be, &t);
-        cpu_split(be, (l->w->panels + PANELS - 1) / PANELS, l->rows * inputs * PANELS, panels_part,
-                  &t);
-    }
+    cpu_split(be, items, TILE_HALVES, round_part, &t);
+    cpu_split(be, panel_pairs(t.l.w), t.l.rows * inputs * PANELS, panels_part, &t);
+}
+
+static void run(struct backend *be, const struct linear *l)
+{
+    struct tiled t = {.l = *l, .steps = (l->w->in + TILE_INPUTS - 1) / TILE_INPUTS};
+    size_t inputs = t.steps * TILE_INPUTS, threads = pool_threads(l->cpu->pool);
+    bool own = l->rows >= threads * OWN_ROWS;
+    size_t blocks;
+
+    t.block = block_rows(l, inputs, own ? threads : 1);
+    blocks = (l->rows + t.block - 1) / t.block;
+    if (own)
+        cpu_split(be, blocks, t.block * inputs * l->w->out, blocks_part, &t);
+    else
+        for (size_t b = 0; b < blocks; b++)
+            share_block(be, block_of(&t, b, 0));
 }
 
 /* Few rows must come out as they do in calls of any other few rows. */
