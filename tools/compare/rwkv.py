@@ -15,7 +15,6 @@ import argparse
 import ctypes
 import json
 import os
-import statistics
 import struct
 import subprocess
 import sys
@@ -24,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from paired import ROOT, output_of, told
+
 SHAPES = {"0.1b": (768, 12), "0.4b": (1024, 24)}  # dim, layers
 RANKS = {"w": 64, "a": 64, "v": 32, "g": 128}
 VOCABULARY, HEAD = 65536, 64
@@ -145,18 +145,10 @@ class Peer:
 def own_figures(earshot, model, threads):
     """-> {tokens/s, rows/s of 64, the part of the machine's limit that decoding reaches}"""
     command = [str(earshot), "bench", "--json", "-t", str(threads), "-m", model]
-    done = subprocess.run(
-        command, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, CORES)
-    )
-    if done.returncode:
-        sys.exit(f"rwkv.py: {done.stderr.strip()}")
-    found = {f["name"]: f for f in json.loads(done.stdout)["figures"]}
+    out = output_of(command, preexec_fn=lambda: os.sched_setaffinity(0, CORES))
+    found = {f["name"]: f for f in json.loads(out)["figures"]}
     decode = found["backbone, one token at a time"]
     return decode["value"], found["backbone, 64 rows at once"]["value"], decode.get("of_limit", 0)
-
-
-def told(values):
-    return f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
 
 
 def main():

@@ -12,7 +12,6 @@ faster kind is taken, with or without flash attention. EARSHOT_ISA=avx2 holds Ea
 
 import argparse
 import re
-import statistics
 import struct
 import subprocess
 import sys
@@ -20,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from paired import ROOT, median_ms, told
+
 SHAPES = {"tiny": (384, 6, 4), "small": (768, 12, 12), "medium": (1024, 16, 24)}  # dim, heads, layers
 BINS, AUDIO_ROWS, TEXT_ROWS, VOCABULARY = 80, 1500, 448, 1024
 F32, F16 = 0, 1
@@ -113,17 +113,6 @@ def peer_program(build):
     return str(path.resolve())
 
 
-def median_ms(command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"whisper.py: {command[0]} failed ({done.returncode}): {done.stderr[-300:].strip()}")
-    return statistics.median(map(float, done.stdout.split()))
-
-
-def told(values, unit):
-    return f"{statistics.median(values):.{2 if unit == 'x' else 0}f} {unit} ({min(values):.4g} to {max(values):.4g})"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=Path)
@@ -141,9 +130,9 @@ def main():
     pairs = [(median_ms([*peer, flash]), median_ms(own)) for _ in range(args.rounds)]
     theirs, ours = zip(*pairs)
     attention = "with" if flash else "without"
-    print(f"whisper.cpp {args.size} {args.type} ({attention} flash attention): {told(theirs, 'ms')}")
-    print(f"earshot {Path(args.model).name}: {told(ours, 'ms')}")
-    print(f"ratio, pair by pair: {told([a / b for a, b in pairs], 'x')}")
+    print(f"whisper.cpp {args.size} {args.type} ({attention} flash attention): {told(theirs, ' ms')}")
+    print(f"earshot {Path(args.model).name}: {told(ours, ' ms')}")
+    print(f"ratio, pair by pair: {told([a / b for a, b in pairs], ' x')}")
 
 
 if __name__ == "__main__":
