@@ -128,13 +128,15 @@ SIMD void multiply(float *out, size_t out_stride, const float *a, size_t a_strid
     for (size_t r = 0; r < QUERIES; r++)
         for (size_t n = 0; n < VECTORS; n++)
             s[r][n] = vf_load(out + r * out_stride + n * VL);
-    for (size_t i = 0; i < inner; i++)
-        for (size_t n = 0; n < VECTORS; n++) {
-            vf bn = vf_load(b + i * b_stride + n * VL);
+    for (size_t i = 0; i < inner; i++) {
+        vf value[VECTORS];
 
-            for (size_t r = 0; r < QUERIES; r++)
-                s[r][n] += bn * vf_set1(a[r * a_stride + i]);
-        }
+        for (size_t n = 0; n < VECTORS; n++)
+            value[n] = vf_load(b + i * b_stride + n * VL);
+        for (size_t r = 0; r < QUERIES; r++)
+            for (size_t n = 0; n < VECTORS; n++)
+                s[r][n] += value[n] * vf_set1(a[r * a_stride + i]);
+    }
     for (size_t r = 0; r < QUERIES; r++)
         for (size_t n = 0; n < VECTORS; n++)
             vf_store(out + r * out_stride + n * VL, s[r][n]);
@@ -149,6 +151,14 @@ static void turn_keys(float *out, const float *k, size_t stride, size_t rows)
                 out[i * WIDE + j] = p + j < rows ? k[(p + j) * stride + i] : 0.0f;
         out += HEAD * WIDE;
     }
+}
+
+/* A head's values side by side: rows that lie a power of two apart, or nearly, would drive each
+ * other out of the cache. */
+static void gather_values(float *out, const float *v, size_t stride, size_t rows)
+{
+    for (size_t r = 0; r < rows; r++)
+        memcpy(out + r * HEAD, v + r * stride, HEAD * sizeof(float));
 }
 
 /* Queries of a block, and what they have seen so far. */
@@ -181,11 +191,13 @@ static void soften(const struct attention *a, struct queries *b, size_t row, siz
     }
 }
 
-/* QUERIES queries of one head from row on, keys: as turn_keys made them. */
-static void attend_block(const struct attention *a, size_t row, size_t head, const float *keys)
+/* QUERIES queries of one head from row on; keys and values: as turn_keys and gather_values made
+ * them.
+ */
+static void attend_block(const struct attention *a, size_t row, size_t head, const float *keys,
+                         const float *values)
 {
     size_t stride = a->heads * HEAD;
-    const float *v = a->v + head * HEAD;
     struct queries b;
 
     memset(&b, 0, sizeof(b));
@@ -202,7 +214,7 @@ static void attend_block(const struct attention *a, size_t row, size_t head, con
             multiply(&b.e[0][j], KEYS, b.q[0], HEAD, keys + (p + j) * HEAD, WIDE, HEAD);
         soften(a, &b, row, head, p, count);
         for (size_t i = 0; i < HEAD; i += WIDE)
-            multiply(&b.y[0][i], HEAD, b.e[0], KEYS, v + p * stride + i, stride, count);
+            multiply(&b.y[0][i], HEAD, b.e[0], KEYS, values + p * HEAD + i, HEAD, count);
     }
     for (size_t r = 0; r < QUERIES && row + r < a->rows; r++)
         for (size_t i = 0; i < HEAD; i += VL)
@@ -221,14 +233,17 @@ static void blocks_part(void *context, size_t begin, size_t end, size_t thread)
 {
     const struct job *j = context;
     const struct attention *a = j->a;
-    float *keys = (float *)(j->cpu->heads + thread * 2 * j->cpu->scratch_rows * HEAD);
+    float *keys = j->cpu->heads + thread * 2 * j->cpu->scratch_rows * HEAD;
+    float *values = keys + j->cpu->scratch_rows * HEAD;
 
     for (size_t item = begin; item < end; item++) {
         size_t head = item / j->blocks;
 
-        if (item == begin || item % j->blocks == 0)
+        if (item == begin || item % j->blocks == 0) {
             turn_keys(keys, a->k + head * HEAD, a->heads * HEAD, a->rows);
-        attend_block(a, item % j->blocks * QUERIES, head, keys);
+            gather_values(values, a->v + head * HEAD, a->heads * HEAD, a->rows);
+        }
+        attend_block(a, item % j->blocks * QUERIES, head, keys, values);
     }
 }
 

@@ -258,7 +258,7 @@ static void attention_part(void *context, size_t begin, size_t end, size_t threa
     const struct job *j = context;
     const struct attention *a = j->a;
     size_t stride = a->heads * HEAD;
-    uint16_t *keys = j->cpu->heads + thread * 2 * j->cpu->scratch_rows * HEAD;
+    uint16_t *keys = (uint16_t *)(j->cpu->heads + thread * 2 * j->cpu->scratch_rows * HEAD);
     uint16_t *values = keys + j->padded * HEAD;
 
     amx_begin();

@@ -61,8 +61,8 @@ static void scratch_free(struct cpu_backend *cpu)
     free(cpu->tile_sums);
     free(cpu->heads);
     cpu->rows = cpu->panels = cpu->sums = NULL;
-    cpu->tiles = cpu->tile_panels = cpu->heads = NULL;
-    cpu->tile_sums = NULL;
+    cpu->tiles = cpu->tile_panels = NULL;
+    cpu->tile_sums = cpu->heads = NULL;
     cpu->scratch_widest = 0;
     cpu->scratch_rows = 0;
 }
@@ -152,7 +152,7 @@ static bool alloc_tiles(struct cpu_backend *cpu, size_t rows)
     cpu->tiles = alloc_lazily(threads * cpu->tiles_count * sizeof(uint16_t));
     cpu->tile_panels = alloc_lazily(threads * TILE_STEPS * 2 * PANEL * SEGMENT * sizeof(uint16_t));
     cpu->tile_sums = alloc_lazily(threads * TILE_ROWS_MAX * 2 * PANEL * sizeof(float));
-    cpu->heads = alloc_lazily(threads * 2 * rows * ATTENTION_HEAD * sizeof(uint16_t));
+    cpu->heads = alloc_lazily(threads * 2 * rows * ATTENTION_HEAD * sizeof(float));
     cpu->scratch_rows = rows;
     return cpu->tiles && cpu->tile_panels && cpu->tile_sums && cpu->heads;
 }

@@ -62,7 +62,7 @@ struct cpu_backend {
     float *tile_sums;      /* [threads, TILE_ROWS_MAX, 2, 16] */
 
     /* Scratch of attention. */
-    uint16_t *heads; /* [threads, 2, scratch_rows, 64]: keys and values of a head, or float keys */
+    float *heads; /* [threads, 2, scratch_rows, 64]: keys and values of a head, floats or bf16 */
     size_t scratch_rows; /* a multiple of 32 */
 };
 
