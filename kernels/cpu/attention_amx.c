@@ -27,7 +27,8 @@
 struct block {
     float scores[QUERIES][KEYS];
     float y[QUERIES][HEAD];
-    float top[QUERIES], z[QUERIES];
+    vf z[QUERIES]; /* sums over every lane's keys */
+    float top[QUERIES];
     uint16_t queries[QUERIES / TILE][HALVES][TILE_HALVES];
     uint16_t weights[QUERIES / TILE][STEPS][TILE_HALVES];
 } __attribute__((aligned(64)));
@@ -181,11 +182,9 @@ SIMD float bend(float *s, size_t count, float scale, float gate, const float *bi
     return vf_top(top);
 }
 
-/* Weights 2^(s - top) of one query as rows of tiles. Returns their sum. */
-SIMD float weigh(uint16_t *out, const float *s, size_t count, float top)
+/* Weights 2^(s - top) of one query as rows of tiles. Returns z and their sum. */
+SIMD vf weigh(uint16_t *out, const float *s, size_t count, float top, vf z)
 {
-    vf z = vf_set1(0.0f);
-
     for (size_t j = 0; j < count; j += TILE_INPUTS) {
         vf a = exp2_short(vf_load(s + j) - top);
         vf b = exp2_short(vf_load(s + j + VL) - top);
@@ -193,7 +192,7 @@ SIMD float weigh(uint16_t *out, const float *s, size_t count, float top)
         amx_store_row(out + j / TILE_INPUTS * TILE_HALVES, a, b);
         z += a + b;
     }
-    return vf_sum(z);
+    return z;
 }
 
 /* The softmax of a block of keys from `first` on, for the queries from `row` on. */
@@ -202,19 +201,22 @@ static void soften(const struct attention *a, struct block *b, size_t head, size
 {
     for (size_t r = 0; r < QUERIES && row + r < a->rows; r++) {
         const float *bias = NULL;
-        float gate = 0.0f, before = b->top[r], keep;
+        float gate = 0.0f, before = b->top[r];
 
         if (a->relative) {
             bias = a->relative + head * (2 * a->span - 1) + a->span - 1 + first - (row + r);
             gate = a->gate[(row + r) * a->heads + head] * LOG2_E;
         }
         b->top[r] = bend(b->scores[r], count, a->scale * LOG2_E, gate, bias, before);
-        keep = vf_sum((vf)_mm512_maskz_mov_ps(1, (__m512)exp2_short(vf_set1(before - b->top[r]))));
-        b->z[r] = b->z[r] * keep + weigh(b->weights[r / TILE][0] + r % TILE * TILE_INPUTS,
-                                         b->scores[r], count, b->top[r]);
-        if (keep < 1.0f)
+        if (b->top[r] > before) {
+            vf keep = exp2_short(vf_set1(before - b->top[r]));
+
+            b->z[r] *= keep;
             for (size_t i = 0; i < HEAD; i += VL)
                 vf_store(&b->y[r][i], vf_load(&b->y[r][i]) * keep);
+        }
+        b->z[r] = weigh(b->weights[r / TILE][0] + r % TILE * TILE_INPUTS, b->scores[r], count,
+                        b->top[r], b->z[r]);
     }
 }
 
@@ -229,7 +231,7 @@ static void attend(const struct attention *a, size_t head, size_t row, const uin
     memset(b.weights, 0, sizeof(b.weights));
     for (size_t r = 0; r < QUERIES; r++) {
         b.top[r] = LOWEST;
-        b.z[r] = 0.0f;
+        b.z[r] = vf_set1(0.0f);
     }
     for (size_t t = 0; t < QUERIES / TILE; t++)
         round_rows(b.queries[t][0], a->q + head * HEAD, stride, row + t * TILE, a->rows);
@@ -243,7 +245,8 @@ static void attend(const struct attention *a, size_t head, size_t row, const uin
     }
     for (size_t r = 0; r < QUERIES && row + r < a->rows; r++)
         for (size_t i = 0; i < HEAD; i += VL)
-            vf_store(a->y + (row + r) * stride + head * HEAD + i, vf_load(&b.y[r][i]) / b.z[r]);
+            vf_store(a->y + (row + r) * stride + head * HEAD + i,
+                     vf_load(&b.y[r][i]) / vf_sum(b.z[r]));
 }
 
 struct job {
