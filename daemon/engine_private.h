@@ -71,9 +71,12 @@ struct ear {
     struct config config; /* of its texts */
     struct recogniser *recogniser;
     bool open;            /* an utterance is */
+    bool requested;       /* a request was served last */
+    bool busy;            /* as last told */
     uint32_t heard_stamp; /* of the utterance or question at hand */
-    bool replying;        /* a reply or an answer is being made, */
-    uint64_t replying_to; /* and this was the newest utterance when it was asked for */
+    uint64_t replying_to; /* the newest utterance when the reply or answer was asked for */
+    uint64_t question;    /* the request whose answer is being made; 0: none */
+    int64_t asked_us;     /* clock then */
     int64_t heard_us;     /* of its newest piece */
     int64_t wait_us;      /* from its end until the model could begin with its text */
     int64_t completed_us; /* clock when its text was there, */

@@ -1,4 +1,7 @@
-/* The inference thread: the only user of the model and of its backend. */
+/* The inference thread: the only user of the model and of its backend. It goes round the ears, a
+ * piece of audio or a request of each at a time. Texts come first: a reply or an answer is made a
+ * token at a time, while no ear has anything to be heard.
+ */
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
@@ -15,6 +18,7 @@
 
 enum {
     SPARE_MESSAGES = 16, /* room that updates leave to what must not be lost */
+    REPLY_ROUNDS = 4,    /* at most without a token of a reply: somebody may send without end */
 };
 
 struct inference {
@@ -23,6 +27,8 @@ struct inference {
     struct model *model;
     struct ear *ears[ENGINE_EARS]; /* [count] */
     size_t count;
+    size_t next;        /* ear to look at first when a reply may go on */
+    int rounds;         /* since one did */
     bool own_used;      /* the model's own encoder has its recogniser; others have twins */
     struct ear *ear;    /* that is served */
     struct piece piece; /* scratch */
@@ -53,7 +59,8 @@ void inference_destroy(struct inference *i)
 /* Somebody speaks while a reply is being made, and that is to end it. */
 static bool is_interrupted(const struct ear *ear)
 {
-    return ear->replying && ear->config.barge_in && atomic_load(&ear->begun) != ear->replying_to;
+    return recogniser_is_making(ear->recogniser) && ear->config.barge_in &&
+           atomic_load(&ear->begun) != ear->replying_to;
 }
 
 static bool is_cancelled(void *user)
@@ -93,7 +100,6 @@ static int64_t latency_us(struct ear *ear, enum event_type type)
         return now_us - ear->heard_us;
     case EVENT_UTTERANCE_COMPLETED:
         ear->completed_us = now_us;
-        ear->replying = true;
         ear->first_us = 0;
         return ear->wait_us;
     case EVENT_REPLY_UPDATED:
@@ -158,6 +164,15 @@ static int create_recogniser(struct inference *i, struct ear *ear, struct error 
     return rc;
 }
 
+static void tell_busy(struct inference *i, bool busy)
+{
+    if (i->ear->busy == busy)
+        return;
+    i->ear->busy = busy;
+    send_text(i, ENGINE_BUSY, busy, "");
+}
+
+/* The caption; a reply to it is begun. */
 static void complete(struct inference *i, int64_t time_us)
 {
     struct ear *ear = i->ear;
@@ -166,13 +181,9 @@ static void complete(struct inference *i, int64_t time_us)
         recogniser_cancel(ear->recogniser);
         return;
     }
-    bool hearing = recogniser_is_hearing(ear->recogniser);
-    if (hearing)
-        send_text(i, ENGINE_BUSY, 1, "");
+    tell_busy(i, recogniser_is_hearing(ear->recogniser));
     recogniser_end(ear->recogniser, time_us);
-    ear->replying = false;
-    if (hearing)
-        send_text(i, ENGINE_BUSY, 0, "");
+    tell_busy(i, recogniser_is_making(ear->recogniser));
 }
 
 /* False: that was the last piece. */
@@ -218,28 +229,58 @@ static bool take_piece(struct inference *i)
 
 static int ask(struct inference *i, const struct engine_request *r, struct error *error)
 {
-    char *reply = i->message.event.text;
-    i->ear->heard_stamp = r->stamp;
+    struct ear *ear = i->ear;
+    ear->heard_stamp = r->stamp;
     if (is_cancelled(i))
         return error_set(error, -ECANCELED, "cancelled");
-    send_text(i, ENGINE_BUSY, 1, "");
-    char text[EVENT_TEXT_MAX];
-    int64_t begin_us = clock_monotonic_us();
-    i->ear->replying = true;
-    i->ear->replying_to = atomic_load(&i->ear->begun);
-    int n = recogniser_ask(i->ear->recogniser, r->text, strlen(r->text), &r->sampling, text,
-                           sizeof text);
-    i->ear->replying = false;
-    i->message.event.compute_us = (uint32_t)(clock_monotonic_us() - begin_us);
-    send_text(i, ENGINE_BUSY, 0, "");
-    if (n == -ENOTSUP)
-        return error_set(error, n, "the model has no replies");
-    if (n == -ECANCELED)
-        return error_set(error, n, "cancelled");
-    if (n < 0)
-        return error_set(error, n, "%s", strerror(-n));
-    strcpy(reply, text);
+    ear->asked_us = clock_monotonic_us();
+    ear->replying_to = atomic_load(&ear->begun);
+    int rc = recogniser_ask(ear->recogniser, r->text, strlen(r->text), &r->sampling);
+    if (rc == -ENOTSUP)
+        return error_set(error, rc, "the model has no replies");
+    if (rc)
+        return error_set(error, rc, "%s", strerror(-rc));
+    ear->question = r->number;
+    tell_busy(i, true);
     return 0;
+}
+
+static void send_result(struct inference *i, uint64_t number, int value, const char *text)
+{
+    i->message.type = ENGINE_RESULT;
+    i->message.number = number;
+    i->message.value = value;
+    snprintf(i->message.event.text, sizeof i->message.event.text, "%s", text);
+    send(i);
+}
+
+/* What was made is whole, or as far as it will be. */
+static void end_reply(struct inference *i)
+{
+    struct ear *ear = i->ear;
+    tell_busy(i, false);
+    if (!ear->question)
+        return;
+    const char *answer = recogniser_answer(ear->recogniser);
+    i->message.event.compute_us = (uint32_t)(clock_monotonic_us() - ear->asked_us);
+    send_result(i, ear->question, answer ? 0 : -ECANCELED, answer ? answer : "cancelled");
+    ear->question = 0;
+}
+
+/* A token for the next ear in turn that makes a reply or an answer; false: none does. */
+static bool reply_on(struct inference *i)
+{
+    size_t n = i->next;
+    for (size_t looked = 0; looked < i->count; looked++, n++) {
+        i->ear = i->ears[n % i->count];
+        if (!recogniser_is_making(i->ear->recogniser))
+            continue;
+        if (!recogniser_go_on(i->ear->recogniser))
+            end_reply(i);
+        i->next = n % i->count + 1;
+        return true;
+    }
+    return false;
 }
 
 static void set_text(struct inference *i, const struct config *c)
@@ -268,17 +309,13 @@ static int do_request(struct inference *i, const struct engine_request *r, struc
     return 0;
 }
 
+/* The answer to a question is sent when it is made. */
 static void take_request(struct inference *i)
 {
-    struct error error;
-    i->message.event.text[0] = '\0';
+    struct error error = {""};
     int rc = do_request(i, &i->request, &error);
-    i->message.type = ENGINE_RESULT;
-    i->message.number = i->request.number;
-    i->message.value = rc;
-    if (rc)
-        snprintf(i->message.event.text, sizeof i->message.event.text, "%s", error.message);
-    send(i);
+    if (!i->ear->question)
+        send_result(i, i->request.number, rc, rc ? error.message : "");
 }
 
 /* The conversation that the daemon before ended with, if it is to go on. */
@@ -329,8 +366,8 @@ static void let_go(struct inference *i, size_t n)
 {
     struct ear *ear = i->ears[n];
     i->ears[n] = i->ears[--i->count];
-    if (ear->open)
-        recogniser_cancel(ear->recogniser);
+    recogniser_cancel(ear->recogniser);
+    end_reply(i);
     if (ear->config.resume)
         save_for_later(ear);
     recogniser_destroy(ear->recogniser);
@@ -350,22 +387,37 @@ static bool drop_aborted(struct inference *i, size_t n)
     return ended;
 }
 
-/* One request or one piece of the ear's; false: there was none. */
-static bool serve(struct inference *i, size_t n)
+static bool serve_request(struct inference *i)
 {
-    struct ear *ear = i->ears[n];
-    i->ear = ear;
-    if (atomic_load(&ear->aborted))
-        return drop_aborted(i, n);
-    if (!ear->open && queue_pop(ear->inference_requests, &i->request)) {
-        take_request(i);
-        return true;
-    }
-    if (!queue_pop(ear->pieces, &i->piece))
+    if (i->ear->open || !queue_pop(i->ear->inference_requests, &i->request))
         return false;
+    i->ear->requested = true;
+    take_request(i);
+    return true;
+}
+
+static bool serve_piece(struct inference *i, size_t n)
+{
+    if (!queue_pop(i->ear->pieces, &i->piece))
+        return false;
+    i->ear->requested = false;
     if (!take_piece(i))
         let_go(i, n);
     return true;
+}
+
+/* One request or one piece of the ear's, in turn, or who asks without end would keep it from
+ * hearing. Both wait while a reply is made. False: there was none. */
+static bool serve(struct inference *i, size_t n)
+{
+    struct ear *ear = i->ear = i->ears[n];
+    if (atomic_load(&ear->aborted))
+        return drop_aborted(i, n);
+    if (recogniser_is_making(ear->recogniser))
+        return false;
+    if (ear->requested)
+        return serve_piece(i, n) || serve_request(i);
+    return serve_request(i) || serve_piece(i, n);
 }
 
 /* False: it is over. */
@@ -380,6 +432,10 @@ static bool go_round(struct inference *i)
         adopt(i, ear);
     for (size_t n = i->count; n-- > 0;)
         served = serve(i, n) || served;
+    if (!served || ++i->rounds >= REPLY_ROUNDS) {
+        served = reply_on(i) || served;
+        i->rounds = 0;
+    }
     i->ear = NULL;
     if (atomic_load(&e->aborted) || (atomic_load(&e->stopping) && !i->count))
         return false;

@@ -37,6 +37,21 @@ static const float words_share = 3.5f;
 static const float words_doubt = 0.45f; /* words of this confidence say nothing */
 static const float least_doubt = 1e-4f; /* of the detector, in its favour or not */
 
+/* A text that is being made. */
+struct making {
+    uint64_t begin_us;
+    size_t tokens;
+    double surprise; /* summed over them */
+    bool whole;      /* it has not been cancelled */
+    bool stopped;    /* it ended with a stop token, not at its length */
+};
+
+enum made {
+    MADE_NOTHING,
+    MADE_REPLY,
+    MADE_ANSWER,
+};
+
 struct recogniser {
     struct model *model;
     struct recogniser_config config;
@@ -56,8 +71,9 @@ struct recogniser {
     float most_phones;        /* that it has held */
     size_t phones_at;
     float speech;                  /* the detector's highest probability */
-    bool stopped;                  /* the text ended with a stop token, not at its length */
     struct text text;              /* over event.text */
+    struct making making;          /* of the text, a caption's too */
+    enum made made;                /* token by token */
     struct event event;            /* the one being made */
     char previous[EVENT_TEXT_MAX]; /* the last partial text */
     struct recogniser_stats stats;
@@ -151,48 +167,62 @@ static void emit(struct recogniser *r, enum event_type type)
         r->config.sink(r->config.user, e);
 }
 
-/* Text after prompt from the fork, into r->text. on_token is called after each token that changed
- * the text, or is NULL. Returns false when cancelled. A character that is unfinished when the text
- * ends is dropped, so that no text holds half of one. */
-static bool decode(struct recogniser *r, const struct prompt *prompt,
-                   const struct sampler_config *sampling, void (*on_token)(struct recogniser *r))
+/* A text after prompt from the fork, into r->text: decode_begin, decode_token until it is false,
+ * decode_end. */
+static void decode_begin(struct recogniser *r, const struct prompt *prompt,
+                         const struct sampler_config *sampling)
+{
+    r->making = (struct making){.begin_us = now_us(), .whole = true};
+    text_clear(&r->text);
+    sampler_begin(r->sampler, sampling);
+    backbone_push_tokens(r->model->backbone, r->fork, prompt->ids, prompt->count, r->logits);
+    r->stats.decode_us += now_us() - r->making.begin_us;
+}
+
+/* A text does not begin with a space. */
+static void append_token(struct recogniser *r, uint32_t id)
+{
+    size_t size;
+    const char *bytes = tokenizer_bytes(r->model->tokenizer, id, &size);
+    bool first = r->text.size == 0 && r->text.tail_size == 0;
+    for (; first && size > 0 && *bytes == ' '; size--)
+        bytes++;
+    text_append(&r->text, bytes, size);
+}
+
+/* False: the text has ended, or was cancelled. */
+static bool decode_token(struct recogniser *r)
 {
     const struct model *m = r->model;
-    size_t vocab = backbone_vocab(m->backbone);
+    struct making *making = &r->making;
+    if (making->tokens == sampler_max_tokens(r->sampler))
+        return false;
+    making->whole = !is_cancelled(r);
+    if (!making->whole)
+        return false;
     uint64_t begin = now_us();
-    bool whole = true;
-    double surprise = 0.0;
-    size_t tokens = 0;
-    text_clear(&r->text);
-    r->stopped = false;
-    sampler_begin(r->sampler, sampling);
-    backbone_push_tokens(m->backbone, r->fork, prompt->ids, prompt->count, r->logits);
-    for (size_t i = 0; i < sampler_max_tokens(r->sampler); i++) {
-        if (is_cancelled(r)) {
-            whole = false;
-            break;
-        }
-        uint32_t id = sampler_next(r->sampler, r->logits);
-        tokens++;
-        surprise -= log((double)m->backend->ops->probability(m->backend, r->logits, vocab, id));
-        backbone_push_tokens(m->backbone, r->fork, &id, 1, r->logits);
-        r->stopped = decoding_stops(&m->decoding, id);
-        if (r->stopped)
-            break;
-        size_t size, before = r->text.size;
-        const char *bytes = tokenizer_bytes(m->tokenizer, id, &size);
-        bool first = before == 0 && r->text.tail_size == 0;
-        for (; first && size > 0 && *bytes == ' '; size--)
-            bytes++;
-        text_append(&r->text, bytes, size);
-        if (on_token && r->text.size != before)
-            on_token(r);
-    }
-    text_trim(&r->text);
-    r->event.confidence = tokens ? (float)exp(-surprise / (double)tokens) : 0.0f;
-    r->stats.tokens += tokens;
+    uint32_t id = sampler_next(r->sampler, r->logits);
+    making->tokens++;
+    making->surprise -= log((double)m->backend->ops->probability(m->backend, r->logits,
+                                                                 backbone_vocab(m->backbone), id));
+    backbone_push_tokens(m->backbone, r->fork, &id, 1, r->logits);
+    making->stopped = decoding_stops(&m->decoding, id);
+    if (!making->stopped)
+        append_token(r, id);
+    r->stats.tokens++;
     r->stats.decode_us += now_us() - begin;
-    return whole;
+    return !making->stopped;
+}
+
+/* A character that is unfinished when the text ends is dropped, so that no text holds half of one.
+ * False: it was cancelled. */
+static bool decode_end(struct recogniser *r)
+{
+    const struct making *making = &r->making;
+    text_trim(&r->text);
+    r->event.confidence =
+        making->tokens ? (float)exp(-making->surprise / (double)making->tokens) : 0.0f;
+    return making->whole;
 }
 
 /* Models of the public checkpoints have one prompt: the one text it gives is the caption, and there
@@ -205,7 +235,10 @@ static const struct prompt *caption_prompt(const struct model *m)
 static bool decode_caption(struct recogniser *r)
 {
     static const struct sampler_config greedy = {.temperature = 0.0f};
-    return decode(r, caption_prompt(r->model), &greedy, NULL);
+    decode_begin(r, caption_prompt(r->model), &greedy);
+    while (decode_token(r))
+        ;
+    return decode_end(r);
 }
 
 /* The leading bytes on which two texts agree, cut back to the end of a word. */
@@ -390,28 +423,19 @@ void recogniser_push(struct recogniser *r, const float *samples, size_t count)
     }
 }
 
-static void reply_token(struct recogniser *r)
-{
-    r->event.seq++;
-    emit(r, EVENT_REPLY_UPDATED);
-}
-
 static bool wants_reply(const struct recogniser *r)
 {
     return r->config.reply && r->model->reply.count && r->model->caption.count;
 }
 
-/* The reply to the utterance that has just been captioned; false when it was cancelled. */
-static bool reply(struct recogniser *r)
+/* To the utterance that has just been captioned. */
+static void begin_reply(struct recogniser *r)
 {
-    uint64_t begin = now_us();
     state_copy(r->fork, r->hearing);
     r->event.seq = 0;
     r->event.stable_bytes = 0;
-    bool whole = decode(r, &r->model->reply, &r->config.sampling, reply_token);
-    r->event.compute_us = (uint32_t)(now_us() - begin);
-    emit(r, EVENT_REPLY_COMPLETED);
-    return whole;
+    decode_begin(r, &r->model->reply, &r->config.sampling);
+    r->made = MADE_REPLY;
 }
 
 /* The conversation goes on from the fork. A text that was cut at its length is ended, as all that
@@ -421,9 +445,43 @@ static void carry_on(struct recogniser *r)
     struct model *m = r->model;
     if (!m->carry)
         return;
-    if (!r->stopped && m->decoding.stop_count)
+    if (!r->making.stopped && m->decoding.stop_count)
         backbone_push_tokens(m->backbone, r->fork, m->decoding.stop, 1, NULL);
     state_copy(r->conversation, r->fork);
+}
+
+/* The reply or the answer is as it stays. */
+static void end_made(struct recogniser *r)
+{
+    bool whole = decode_end(r);
+    if (r->made == MADE_REPLY) {
+        r->event.compute_us = (uint32_t)(now_us() - r->making.begin_us);
+        emit(r, EVENT_REPLY_COMPLETED);
+    }
+    r->made = MADE_NOTHING;
+    if (whole)
+        carry_on(r);
+}
+
+bool recogniser_go_on(struct recogniser *r)
+{
+    size_t before = r->text.size;
+    if (r->made == MADE_NOTHING)
+        return false;
+    if (!decode_token(r)) {
+        end_made(r);
+        return false;
+    }
+    if (r->made == MADE_REPLY && r->text.size != before) {
+        r->event.seq++;
+        emit(r, EVENT_REPLY_UPDATED);
+    }
+    return true;
+}
+
+bool recogniser_is_making(const struct recogniser *r)
+{
+    return r->made != MADE_NOTHING;
 }
 
 /* Whether words of some confidence make it speech. */
@@ -456,12 +514,18 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     emit(r, whole ? EVENT_UTTERANCE_COMPLETED : EVENT_UTTERANCE_CANCELLED);
     if (!whole || r->text.size == 0)
         return;
-    if (!wants_reply(r) || reply(r))
+    if (wants_reply(r))
+        begin_reply(r);
+    else
         carry_on(r);
 }
 
 void recogniser_cancel(struct recogniser *r)
 {
+    if (r->made != MADE_NOTHING) {
+        r->making.whole = false;
+        end_made(r);
+    }
     if (!r->open)
         return;
     r->open = false;
@@ -486,6 +550,8 @@ void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, u
     case FRONTEND_END:
         recogniser_detect(r, piece->speech);
         recogniser_end(r, piece->time_us);
+        while (recogniser_go_on(r))
+            ;
         break;
     case FRONTEND_DROP:
         recogniser_cancel(r);
@@ -509,7 +575,7 @@ static int text_ids(struct recogniser *r, const char *text, size_t size)
 }
 
 int recogniser_ask(struct recogniser *r, const char *text, size_t size,
-                   const struct sampler_config *sampling, char *out, size_t capacity)
+                   const struct sampler_config *sampling)
 {
     struct model *m = r->model;
     if (!m->ask.count)
@@ -522,13 +588,14 @@ int recogniser_ask(struct recogniser *r, const char *text, size_t size,
         backbone_push_tokens(m->backbone, r->fork, m->text_begin.ids, m->text_begin.count, NULL);
     if (count)
         backbone_push_tokens(m->backbone, r->fork, r->ask_ids, (size_t)count, NULL);
-    if (!decode(r, &m->ask, sampling ? sampling : &r->config.sampling, NULL))
-        return -ECANCELED;
-    if (r->text.size + 1 > capacity)
-        return -E2BIG;
-    carry_on(r);
-    memcpy(out, r->text.data, r->text.size + 1);
-    return (int)r->text.size;
+    decode_begin(r, &m->ask, sampling ? sampling : &r->config.sampling);
+    r->made = MADE_ANSWER;
+    return 0;
+}
+
+const char *recogniser_answer(const struct recogniser *r)
+{
+    return r->making.whole ? r->text.data : NULL;
 }
 
 void recogniser_reset(struct recogniser *r)

@@ -47,12 +47,18 @@ void recogniser_destroy(struct recogniser *r);
 void recogniser_set_reply(struct recogniser *r, bool reply);
 void recogniser_configure(struct recogniser *r, const struct recogniser_config *config);
 
-/* An utterance: begin, push as often as wanted, then end (caption, reply) or cancel.
- * time_us: place in the source's audio. */
+/* An utterance: begin, push as often as wanted, then end or cancel. Its end gives the caption, and
+ * begins the reply, if one is wanted. Cancel drops the utterance, or cuts the reply or answer that
+ * is being made. time_us: place in the source's audio. */
 void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us);
 void recogniser_push(struct recogniser *r, const float *samples, size_t count);
 void recogniser_end(struct recogniser *r, int64_t time_us);
 void recogniser_cancel(struct recogniser *r);
+
+/* A reply or an answer is made a token a call, so that others can be heard in between; while it is,
+ * nothing else may be called but recogniser_cancel. False: none is being made any more. */
+bool recogniser_go_on(struct recogniser *r);
+bool recogniser_is_making(const struct recogniser *r);
 
 /* The detector's highest probability of speech in the open utterance so far. */
 void recogniser_detect(struct recogniser *r, float probability);
@@ -61,14 +67,16 @@ void recogniser_hold(struct recogniser *r);
 /* Whether an utterance is open that has been announced. */
 bool recogniser_is_hearing(const struct recogniser *r);
 
-/* What a piece of the front end asks for; an utterance that begins takes the id
- * *next_id, which is then increased. */
+/* What a piece of the front end asks for, with the whole reply; an utterance that begins takes the
+ * id *next_id, which is then increased. */
 void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id);
 
-/* The reply to a text, into reply [capacity] (NUL-terminated); its length, or -ENOTSUP when the
- * model has no prompt for it, -E2BIG, -ECANCELED. sampling NULL: as the replies. */
+/* Begins the answer to a text. 0, or -ENOTSUP when the model has no prompt for it, -E2BIG. sampling
+ * NULL: as the replies. */
 int recogniser_ask(struct recogniser *r, const char *text, size_t size,
-                   const struct sampler_config *sampling, char *reply, size_t capacity);
+                   const struct sampler_config *sampling);
+/* The answer, once it is made and until something else is called; NULL: it was cancelled. */
+const char *recogniser_answer(const struct recogniser *r);
 
 /* In a model that carries the conversation on, a turn becomes part of it as a whole, up to the stop
  * token: what was heard and the reply to it, or the caption where no reply was made; what was asked

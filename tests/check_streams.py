@@ -21,14 +21,17 @@ class Stream:
     """An open stream, and everything that its object said."""
 
     def __init__(self, daemon, **options):
-        self.daemon, self.signals, self.position = daemon, [], 0
+        self.daemon, self.signals, self.times, self.position = daemon, [], [], 0
         self.path, fd = daemon.call("Open", dbus.Dictionary(options, signature="sv"),
                                     interface=STREAMS, signature="a{sv}")
         self.socket = socket.socket(fileno=fd.take())
         self.match = daemon.bus.connection.add_signal_receiver(
-            lambda *args, member: self.signals.append((member, args)), path=self.path,
-            member_keyword="member")
+            self.take, path=self.path, member_keyword="member")
         self.object = daemon.bus.connection.get_object(NAME, self.path, introspect=False)
+
+    def take(self, *args, member):
+        self.signals.append((member, args))
+        self.times.append(time.monotonic())
 
     def send(self, payload, frames):
         """One packet; the main loop goes on while the daemon is busy."""
@@ -126,7 +129,7 @@ def pcm(d):
     offline = earshot("transcribe", "-m", MODEL, SPEECH).stdout
     s = Stream(d, codec="s16")
     check("the stream is listed", set(managed(d)) == {s.path}
-          and managed(d)[s.path][ASSISTANT]["State"] == IDLE)
+          and managed(d)[s.path][ASSISTANT]["State"] in (LOADING, IDLE))
     xml = d.call("Introspect", interface=dbus.INTROSPECTABLE_IFACE)
     check("and introspected", f'<node name="{s.path.rpartition("/")[2]}"/>' in xml)
     send_pcm(s, samples())
@@ -226,6 +229,41 @@ def many(d):
           all(letters(" ".join(s.said())) == offline for s in streams), [s.said() for s in streams])
 
 
+def beside_an_answer(d):
+    """Seven speak, as fast as people do, while an eighth is given answers that take their time."""
+    data, answers = samples(), []
+    asking, speakers = Stream(d), [Stream(d) for _ in range(7)]
+    endless = dbus.Dictionary({"max_tokens": dbus.UInt32(65536), "presence_penalty": -5.0,
+                               "frequency_penalty": -5.0, "penalty_decay": 1.0}, signature="sv")  # the same word
+    for _ in range(8):
+        asking.object.Ask("what is seven times eight", endless, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=600,
+                          reply_handler=lambda *a: answers.append("reply"),
+                          error_handler=lambda e: answers.append(e.get_dbus_name()))
+    if wait_until(lambda: answers, 0.5) and answers[0] == ERROR + "NotSupported":
+        print("skipped: the model has no replies")
+        return
+    offsets = [i * 9600 for i in range(7)]
+    begin, in_time = time.monotonic(), 0
+    for at in range(0, len(data) + max(offsets), 3200):
+        wait_until(lambda: time.monotonic() >= begin + at / 32000, 10)
+        for s, offset in zip(speakers, offsets):
+            if offset <= at < offset + len(data):
+                send_pcm(s, data[at - offset:at - offset + 3200])
+        in_time = in_time if answers else sum(len(s.said()) for s in speakers)
+    for s in speakers:
+        s.finish()
+    offline = letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout)
+    check("beside answers all is heard", all(letters(" ".join(s.said())) == offline for s in speakers),
+          [s.said() for s in speakers])
+    late = sorted(at - begin - offset / 32000 - args[2]["end_us"] / 1e6 for s, offset in zip(speakers, offsets)
+                  for (member, args), at in zip(s.signals, s.times) if member == "UtteranceCompleted" and args[1])
+    print(f"end of speech to text beside an answer: median {late[len(late) // 2]:.2f} s, most {late[-1]:.2f} s")
+    check("and texts come while an answer is being made", in_time >= 7, in_time)
+    asking.call("Cancel")
+    check("Cancel ends the answers", wait_until(lambda: len(answers) == 8) and answers[-1] == ERROR + "Cancelled", answers)
+    asking.finish()
+
+
 CLIENT = """
 import dbus, sys, time
 bus = dbus.bus.BusConnection(sys.argv[1])
@@ -307,7 +345,7 @@ def churn(count, d):
 def streams():
     d = Daemon(source=f"file:{silence(1)}")
     d.reaches(IDLE)
-    for part in (pcm, opus, gaps, object_of_a_stream, many, killed_client, hostile):
+    for part in (pcm, opus, gaps, object_of_a_stream, many, beside_an_answer, killed_client, hostile):
         begin = time.monotonic()
         part(d)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)

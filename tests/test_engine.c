@@ -355,6 +355,42 @@ static void many_ears_share_a_model(void **state)
     stop(&s);
 }
 
+/* Answers are made a token at a time: texts of others do not wait for them. */
+static void texts_come_while_another_ear_answers(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH ":fast"), muted = c;
+    muted.muted = true;
+    struct seen s = start(&muted, MODEL), other = {.engine = s.engine};
+    struct error error;
+    wait_for(&s, &s.loaded, 1);
+    struct engine_request question = {.type = ENGINE_ASK, .number = 1, .text = "go on"};
+    question.sampling = (struct sampler_config){
+        .frequency_penalty = -5.0f, .penalty_decay = 1.0f, .max_tokens = 65536}; /* no stop */
+    assert_int_equal(ear_request(s.ear, &question), 0);
+    assert_int_equal(open_ear(&other, &c, &error), 0);
+    wait_for(&other, &other.completed, 2);
+    assert_int_equal(other.results, 0); /* all messages are its, whatever ear they are of */
+    ear_cancel(s.ear);
+    wait_for(&other, &other.results, 1);
+    assert_int_equal(other.last.value, -ECANCELED);
+    stop(&other);
+}
+
+static void who_asks_without_end_is_heard(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH ":fast");
+    struct seen s = start(&c, MODEL);
+    struct engine_request request = {.type = ENGINE_RESET, .number = 1};
+    while (s.completed < 2) {
+        while (ear_request(s.ear, &request) == 0)
+            ;
+        wait_for(&s, &s.results, s.results + 1);
+    }
+    stop(&s);
+}
+
 static void both_threads_show_that_they_live(void **state)
 {
     (void)state;
@@ -382,6 +418,8 @@ int main(void)
         cmocka_unit_test(a_bad_model_is_named),
         cmocka_unit_test(a_bad_source_is_named),
         cmocka_unit_test(many_ears_share_a_model),
+        cmocka_unit_test(texts_come_while_another_ear_answers),
+        cmocka_unit_test(who_asks_without_end_is_heard),
         cmocka_unit_test(both_threads_show_that_they_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,12 +98,36 @@ static struct recogniser *create(struct fixture *f, int partial_ms, bool reply)
     return create_wary(f, partial_ms, reply, 0.0f, 0.0f);
 }
 
+/* With the whole reply. */
+static void finish(struct recogniser *r, int64_t time_us)
+{
+    recogniser_end(r, time_us);
+    while (recogniser_go_on(r))
+        ;
+}
+
+/* The length of the whole answer, or what recogniser_ask returns, or -ECANCELED. */
+static int ask(struct recogniser *r, const char *text, const struct sampler_config *sampling,
+               char answer[EVENT_TEXT_MAX])
+{
+    int rc = recogniser_ask(r, text, strlen(text), sampling);
+    if (rc)
+        return rc;
+    while (recogniser_go_on(r))
+        ;
+    const char *made = recogniser_answer(r);
+    if (!made)
+        return -ECANCELED;
+    strcpy(answer, made);
+    return (int)strlen(answer);
+}
+
 static void utter(struct recogniser *r, const struct fixture *f, size_t samples, size_t chunk)
 {
     recogniser_begin(r, 7, 0);
     for (size_t i = 0; i < samples; i += chunk)
         recogniser_push(r, f->speech + i, samples - i < chunk ? samples - i : chunk);
-    recogniser_end(r, (int64_t)samples * 1000 / 16);
+    finish(r, (int64_t)samples * 1000 / 16);
 }
 
 static void any_split_gives_the_same_texts(void **state)
@@ -201,6 +225,28 @@ static void a_cancelled_reply_ends_within_a_token(void **state)
     f->log.cancel_after = -1;
     assert_true(f->log.count < whole);
     assert_int_equal(f->log.events[f->log.count - 1].type, EVENT_REPLY_COMPLETED);
+    recogniser_destroy(r);
+}
+
+static void a_reply_that_is_dropped_is_completed_as_far_as_it_is(void **state)
+{
+    struct fixture *f = *state;
+    struct recogniser *r = create(f, 0, true);
+    static char whole[EVENT_TEXT_MAX];
+    utter(r, f, 40000, 800);
+    strcpy(whole, f->log.events[f->log.count - 1].text);
+    f->log.count = 0;
+    recogniser_begin(r, 7, 0);
+    recogniser_push(r, f->speech, 40000);
+    recogniser_end(r, 1);
+    for (int i = 0; i < 5; i++)
+        assert_true(recogniser_go_on(r));
+    recogniser_cancel(r);
+    assert_false(recogniser_is_making(r) || recogniser_go_on(r));
+    const struct event *last = &f->log.events[f->log.count - 1];
+    assert_int_equal(last->type, EVENT_REPLY_COMPLETED);
+    assert_true(last->size > 0 && last->size < strlen(whole));
+    assert_memory_equal(last->text, whole, last->size);
     recogniser_destroy(r);
 }
 
@@ -364,16 +410,16 @@ static void ask_answers_and_refuses_what_is_too_long(void **state)
     struct fixture *f = *state;
     struct recogniser *r = create(f, 0, true);
     char first[EVENT_TEXT_MAX], again[EVENT_TEXT_MAX];
-    int n = recogniser_ask(r, "who are you", 11, NULL, first, sizeof(first));
+    int n = ask(r, "who are you", NULL, first);
     assert_true(n >= 0);
     assert_int_equal(strlen(first), n);
-    assert_int_equal(recogniser_ask(r, "who are you", 11, NULL, again, sizeof(again)), n);
+    assert_int_equal(ask(r, "who are you", NULL, again), n);
     assert_string_equal(first, again);
     static char huge[100000];
-    memset(huge, 'x', sizeof(huge));
-    assert_int_equal(recogniser_ask(r, huge, sizeof(huge), NULL, again, sizeof(again)), -E2BIG);
+    memset(huge, 'x', sizeof(huge) - 1);
+    assert_int_equal(ask(r, huge, NULL, again), -E2BIG);
     f->log.cancel_after = 0;
-    assert_int_equal(recogniser_ask(r, "x", 1, NULL, again, sizeof(again)), -ECANCELED);
+    assert_int_equal(ask(r, "x", NULL, again), -ECANCELED);
     f->log.cancel_after = -1;
     recogniser_destroy(r);
 }
@@ -567,7 +613,7 @@ static void a_text_is_asked_as_the_file_says(void **state)
         one_prompt(m, true);
         m->space = space;
         struct recogniser *r = create(f, 0, true);
-        assert_true(recogniser_ask(r, "ab cd", 5, NULL, reply, sizeof(reply)) >= 0);
+        assert_true(ask(r, "ab cd", NULL, reply) >= 0);
         struct reference x = reference_create(f);
         take_prompt(&x, &m->text_begin);
         take_words(&x, space ? " ab cd" : "ab cd");
@@ -597,7 +643,7 @@ static void check_turns(struct fixture *f, bool reply)
     take_text(&x);
     assert_true(goes_on_from(r, &x));
 
-    assert_true(recogniser_ask(r, "and then", 8, NULL, answer, sizeof(answer)) >= 0);
+    assert_true(ask(r, "and then", NULL, answer) >= 0);
     take_prompt(&x, &m->text_begin);
     take_words(&x, " and then");
     take_prompt(&x, &m->reply);
@@ -636,7 +682,7 @@ static void a_model_that_does_not_carry_forgets(void **state)
     struct reference empty = reference_create(f);
     char answer[EVENT_TEXT_MAX];
     utter(r, f, 40000, 800);
-    recogniser_ask(r, "x", 1, NULL, answer, sizeof(answer));
+    ask(r, "x", NULL, answer);
     assert_true(goes_on_from(r, &empty));
     reference_destroy(&empty);
     recogniser_destroy(r);
@@ -659,7 +705,7 @@ static void what_is_cancelled_or_empty_leaves_the_conversation(void **state)
         assert_true(f->log.cancel_after < 0);
     }
     f->log.cancel_after = 3;
-    assert_int_equal(recogniser_ask(r, "x", 1, NULL, answer, sizeof(answer)), -ECANCELED);
+    assert_int_equal(ask(r, "x", NULL, answer), -ECANCELED);
     f->log.cancel_after = -1;
     recogniser_begin(r, 8, 0);
     recogniser_push(r, f->speech, 16000);
@@ -704,18 +750,18 @@ static void a_conversation_survives_save_and_load(void **state)
     f->log.count = 0;
     utter(r, f, 40000, 800);
     first = f->log;
-    recogniser_ask(r, "and then", 8, NULL, next, sizeof(next));
+    ask(r, "and then", NULL, next);
     struct state *expected = conversation_of(r, f);
     recogniser_destroy(r);
 
     r = create(f, 0, true);
-    recogniser_ask(r, "something else", 14, NULL, same, sizeof(same));
+    ask(r, "something else", NULL, same);
     assert_int_equal(recogniser_load(r, path, &error), 0);
     utter(r, f, 40000, 800);
     assert_int_equal(f->log.count, first.count);
     for (size_t i = 0; i < first.count; i++)
         assert_string_equal(f->log.events[i].text, first.events[i].text);
-    recogniser_ask(r, "and then", 8, NULL, same, sizeof(same));
+    ask(r, "and then", NULL, same);
     assert_string_equal(next, same);
     struct state *got = conversation_of(r, f);
     assert_true(same_state(got, expected));
@@ -760,13 +806,13 @@ static void a_question_has_its_own_sampling(void **state)
     char greedy[EVENT_TEXT_MAX], drawn[EVENT_TEXT_MAX], again[EVENT_TEXT_MAX];
     const struct sampler_config hot = {.temperature = 2.0f, .top_p = 1.0f, .seed = 9};
     const struct sampler_config short_text = {.max_tokens = 3};
-    recogniser_ask(r, "x", 1, NULL, greedy, sizeof(greedy));
-    recogniser_ask(r, "x", 1, &hot, drawn, sizeof(drawn));
-    recogniser_ask(r, "x", 1, &hot, again, sizeof(again));
+    ask(r, "x", NULL, greedy);
+    ask(r, "x", &hot, drawn);
+    ask(r, "x", &hot, again);
     assert_string_not_equal(greedy, drawn);
     assert_string_equal(drawn, again);
     uint64_t before = recogniser_stats(r).tokens;
-    recogniser_ask(r, "x", 1, &short_text, again, sizeof(again));
+    ask(r, "x", &short_text, again);
     assert_int_equal(recogniser_stats(r).tokens - before, 3);
     recogniser_destroy(r);
 }
@@ -826,7 +872,7 @@ static void two_at_once_hear_what_each_hears_alone(void **state)
         assert_int_equal(recogniser_create(&r[i], f->model, &config, NULL), 0);
         recogniser_begin(r[i], 7, 0);
         recogniser_push(r[i], heard[i], COUNT);
-        recogniser_end(r[i], COUNT * 1000 / 16);
+        finish(r[i], COUNT * 1000 / 16);
         recogniser_destroy(r[i]);
     }
     for (int i = 0; i < 2; i++) {
@@ -840,6 +886,11 @@ static void two_at_once_hear_what_each_hears_alone(void **state)
             recogniser_push(r[i], heard[i] + at, CHUNK);
     for (int i = 0; i < 2; i++)
         recogniser_end(r[i], COUNT * 1000 / 16);
+    assert_true(recogniser_is_making(r[0]) && recogniser_is_making(r[1]));
+    for (bool first = true, second = true; first || second;) { /* replies, a token in turn */
+        first = recogniser_go_on(r[0]);
+        second = recogniser_go_on(r[1]);
+    }
     for (int i = 0; i < 2; i++) {
         assert_int_equal(together[i].count, alone[i].count);
         for (size_t j = 0; j < alone[i].count; j++)
@@ -856,6 +907,7 @@ int main(void)
         cmocka_unit_test(partial_results_do_not_change_the_final_text),
         cmocka_unit_test(cancel_drops_the_utterance_once),
         cmocka_unit_test(a_cancelled_reply_ends_within_a_token),
+        cmocka_unit_test(a_reply_that_is_dropped_is_completed_as_far_as_it_is),
         cmocka_unit_test(nothing_said_gives_an_empty_text),
         cmocka_unit_test(what_has_too_few_phones_is_not_told),
         cmocka_unit_test(what_has_enough_phones_is_told_when_it_has),
