@@ -1,23 +1,31 @@
 /* A connection that is lost is made anew, later and later, with the name and the objects that the
  * lost one had. What was to be sent meanwhile is not: whoever comes back asks (GetTranscript).
  *
- *   connected ──Disconnected──► lost ──timer──► connected
- *                                ▲  └─failed: wait 0.5 s, 1 s, ... 10 s
+ *   lost ──timer──► saying hello ──answer──► asking for the name ──answer──► connected
+ *    ▲                   │                           │                           │
+ *    └── wait 0.5 s, 1 s, ... 10 s ◄─ refused, no answer in ANSWER_MS, Disconnected
+ *
+ * Nothing of that waits but at the start of the daemon, as a bus may take a connection and never
+ * answer.
  */
 #include "daemon/bus.h"
 
 #include "base/log.h"
+#include "daemon/bus_loop.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     RETRY_FIRST_MS = 500,
     RETRY_LAST_MS = 10000,
+    ANSWER_MS = 10000,
     RULES_MAX = 4,
 };
 
@@ -25,7 +33,9 @@ struct bus {
     struct loop *loop;
     char *where;                /* owned */
     const char *name;           /* NULL: none owned yet */
-    DBusConnection *connection; /* NULL: lost */
+    DBusConnection *connection; /* NULL: none */
+    DBusPendingCall *pending;   /* the answer that joining waits for */
+    bool joined;                /* the connection has all that it should */
     bool lost;                  /* it is, and still has to be let go of */
     struct bus_object *objects;
     struct bus_watch *watches;
@@ -36,109 +46,26 @@ struct bus {
     int retry_ms;
 };
 
-DBusConnection *bus_connect(const char *where, struct error *error)
+/* As libdbus finds the two; it has no way to ask for them without connecting. */
+static const char *find_address(const char *where, char *space, size_t capacity)
 {
-    DBusError e = DBUS_ERROR_INIT;
-    DBusConnection *c;
-    if (strcmp(where, "session") == 0) {
-        c = dbus_bus_get_private(DBUS_BUS_SESSION, &e);
-    } else if (strcmp(where, "system") == 0) {
-        c = dbus_bus_get_private(DBUS_BUS_SYSTEM, &e);
-    } else {
-        c = dbus_connection_open_private(where, &e);
-        if (c && !dbus_bus_register(c, &e)) {
-            dbus_connection_close(c);
-            dbus_connection_unref(c);
-            c = NULL;
-        }
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *address = where;
+    if (strcmp(where, "system") == 0) {
+        address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+        return address ? address : "unix:path=/var/run/dbus/system_bus_socket";
     }
-    if (c)
-        dbus_connection_set_exit_on_disconnect(c, FALSE);
-    else
-        error_set(error, -ENOTCONN, "the bus (%s): %s", where, e.message);
-    dbus_error_free(&e);
-    return c;
-}
-
-static void watch_ready(void *user, short events)
-{
-    DBusWatch *watch = user;
-    unsigned flags = 0;
-    if (events & POLLIN)
-        flags |= DBUS_WATCH_READABLE;
-    if (events & POLLOUT)
-        flags |= DBUS_WATCH_WRITABLE;
-    if (events & POLLHUP)
-        flags |= DBUS_WATCH_HANGUP;
-    if (events & (POLLERR | POLLNVAL))
-        flags |= DBUS_WATCH_ERROR;
-    dbus_watch_handle(watch, flags);
-}
-
-static short watch_events(DBusWatch *watch)
-{
-    unsigned flags = dbus_watch_get_flags(watch);
-    if (!dbus_watch_get_enabled(watch))
-        return 0;
-    return (short)((flags & DBUS_WATCH_READABLE ? POLLIN : 0) |
-                   (flags & DBUS_WATCH_WRITABLE ? POLLOUT : 0));
-}
-
-static dbus_bool_t add_watch(DBusWatch *watch, void *user)
-{
-    struct bus *b = user;
-    struct loop_fd *fd = loop_add_fd(b->loop, dbus_watch_get_unix_fd(watch), watch_events(watch),
-                                     watch_ready, watch);
-    dbus_watch_set_data(watch, fd, NULL);
-    return fd != NULL;
-}
-
-static void toggle_watch(DBusWatch *watch, void *user)
-{
-    (void)user;
-    loop_set_events(dbus_watch_get_data(watch), watch_events(watch));
-}
-
-static void remove_watch(DBusWatch *watch, void *user)
-{
-    (void)user;
-    loop_remove_fd(dbus_watch_get_data(watch));
-    dbus_watch_set_data(watch, NULL, NULL);
-}
-
-/* libdbus timeouts repeat until they are removed or disabled. */
-static void timeout_due(void *user)
-{
-    DBusTimeout *timeout = user;
-    loop_arm(dbus_timeout_get_data(timeout), dbus_timeout_get_interval(timeout));
-    dbus_timeout_handle(timeout);
-}
-
-static void toggle_timeout(DBusTimeout *timeout, void *user)
-{
-    (void)user;
-    struct loop_timer *timer = dbus_timeout_get_data(timeout);
-    if (dbus_timeout_get_enabled(timeout))
-        loop_arm(timer, dbus_timeout_get_interval(timeout));
-    else
-        loop_disarm(timer);
-}
-
-static dbus_bool_t add_timeout(DBusTimeout *timeout, void *user)
-{
-    struct bus *b = user;
-    struct loop_timer *timer = loop_add_timer(b->loop, timeout_due, timeout);
-    dbus_timeout_set_data(timeout, timer, NULL);
-    if (timer)
-        toggle_timeout(timeout, user);
-    return timer != NULL;
-}
-
-static void remove_timeout(DBusTimeout *timeout, void *user)
-{
-    (void)user;
-    loop_remove_timer(dbus_timeout_get_data(timeout));
-    dbus_timeout_set_data(timeout, NULL, NULL);
+    if (strcmp(where, "session") == 0)
+        address = getenv("DBUS_SESSION_BUS_ADDRESS");
+    if (address || !runtime)
+        return address ? address : "autolaunch:";
+    snprintf(space, capacity, "%s/bus", runtime);
+    if (access(space, F_OK) != 0)
+        return "autolaunch:";
+    char *escaped = dbus_address_escape_value(space);
+    snprintf(space, capacity, "unix:path=%s", escaped ? escaped : "");
+    dbus_free(escaped);
+    return space;
 }
 
 static void take_owner(struct bus *b, DBusMessage *m)
@@ -175,14 +102,25 @@ static DBusHandlerResult take_signal(DBusConnection *c, DBusMessage *m, void *us
 static void let_go(struct bus *b)
 {
     DBusConnection *c = b->connection;
+    if (b->pending) {
+        dbus_pending_call_cancel(b->pending);
+        dbus_pending_call_unref(b->pending);
+    }
+    b->pending = NULL;
     b->connection = NULL;
+    b->joined = b->lost = false;
     if (!c)
         return;
     dbus_connection_remove_filter(c, take_signal, b);
-    dbus_connection_set_watch_functions(c, NULL, NULL, NULL, NULL, NULL);
-    dbus_connection_set_timeout_functions(c, NULL, NULL, NULL, NULL, NULL);
+    bus_loop_detach(c);
     dbus_connection_close(c);
     dbus_connection_unref(c);
+}
+
+static void retry_later(struct bus *b)
+{
+    loop_arm(b->retry, b->retry_ms);
+    b->retry_ms = b->retry_ms * 2 < RETRY_LAST_MS ? b->retry_ms * 2 : RETRY_LAST_MS;
 }
 
 static void dispatch(void *user)
@@ -192,15 +130,17 @@ static void dispatch(void *user)
         ;
     if (!b->lost)
         return;
-    b->lost = false;
-    log_warning("the bus (%s) is gone; trying again every %d s at most", b->where,
-                RETRY_LAST_MS / 1000);
+    bool joined = b->joined;
     let_go(b);
-    for (struct bus_watch *w = b->watches; w; w = w->next)
-        if (w->lost)
-            w->lost(w->user);
-    b->retry_ms = RETRY_FIRST_MS;
-    loop_arm(b->retry, b->retry_ms);
+    if (joined) {
+        log_warning("the bus (%s) is gone; trying again every %d s at most", b->where,
+                    RETRY_LAST_MS / 1000);
+        for (struct bus_watch *w = b->watches; w; w = w->next)
+            if (w->lost)
+                w->lost(w->user);
+        b->retry_ms = RETRY_FIRST_MS;
+    }
+    retry_later(b);
 }
 
 static DBusHandlerResult take_call(DBusConnection *c, DBusMessage *m, void *user)
@@ -216,60 +156,155 @@ static bool register_object(struct bus *b, const struct bus_object *o)
     return dbus_connection_register_object_path(b->connection, o->path, &table, (void *)o);
 }
 
-static int take_name(struct bus *b, struct error *error)
+static DBusConnection *open_connection(const char *where, struct error *error)
 {
     DBusError e = DBUS_ERROR_INIT;
-    int rc = dbus_bus_request_name(b->connection, b->name, DBUS_NAME_FLAG_DO_NOT_QUEUE, &e);
-    if (rc == DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER)
-        return 0;
-    if (rc < 0)
-        error_set(error, -EACCES, "the bus name %s: %s", b->name, e.message);
-    else
-        error_set(error, -EEXIST, "the bus name %s is taken: another earshotd runs", b->name);
+    char space[PATH_MAX];
+    DBusConnection *c = dbus_connection_open_private(find_address(where, space, sizeof space), &e);
+    if (!c)
+        error_set(error, -ENOTCONN, "the bus (%s): %s", where, e.message);
     dbus_error_free(&e);
-    return rc < 0 ? -EACCES : -EEXIST;
+    return c;
 }
 
-/* Connects, with all that the connection before had. 0 or -errno. */
-static int join(struct bus *b, struct error *error)
+/* Calls a method of the bus; its answer is b->pending's. Takes the message. */
+static int call_bus(struct bus *b, DBusMessage *call, struct error *error)
 {
-    b->connection = bus_connect(b->where, error);
+    if (call)
+        dbus_connection_send_with_reply(b->connection, call, &b->pending, ANSWER_MS);
+    if (call)
+        dbus_message_unref(call);
+    return b->pending ? 0 : error_set(error, -ENOTCONN, "the bus (%s): not connected", b->where);
+}
+
+static DBusMessage *new_call(const char *member)
+{
+    return dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS,
+                                        member);
+}
+
+/* Connects, gives the connection all that the one before had, and says hello. 0 or -errno. */
+static int say_hello(struct bus *b, struct error *error)
+{
+    b->connection = open_connection(b->where, error);
     if (!b->connection)
         return -ENOTCONN;
     DBusConnection *c = b->connection;
-    bool whole =
-        dbus_connection_set_watch_functions(c, add_watch, remove_watch, toggle_watch, b, NULL) &&
-        dbus_connection_set_timeout_functions(c, add_timeout, remove_timeout, toggle_timeout, b,
-                                              NULL) &&
-        dbus_connection_add_filter(c, take_signal, b, NULL);
+    dbus_connection_set_exit_on_disconnect(c, FALSE);
+    bool whole = bus_loop_attach(c, b->loop) && dbus_connection_add_filter(c, take_signal, b, NULL);
     for (const struct bus_object *o = b->objects; whole && o; o = o->next)
         whole = register_object(b, o);
-    for (size_t i = 0; whole && i < b->rule_count; i++)
-        dbus_bus_add_match(c, b->rules[i], NULL);
-    int rc = whole ? 0 : error_set(error, -ENOMEM, "the bus: out of memory");
-    if (!rc && b->name)
-        rc = take_name(b, error);
+    int rc = whole ? call_bus(b, new_call("Hello"), error)
+                   : error_set(error, -ENOMEM, "the bus: out of memory");
     if (rc)
         let_go(b);
     return rc;
+}
+
+static int ask_name(struct bus *b, struct error *error)
+{
+    DBusMessage *call = new_call("RequestName");
+    uint32_t flags = DBUS_NAME_FLAG_DO_NOT_QUEUE;
+    if (call)
+        dbus_message_append_args(call, DBUS_TYPE_STRING, &b->name, DBUS_TYPE_UINT32, &flags,
+                                 DBUS_TYPE_INVALID);
+    return call_bus(b, call, error);
+}
+
+/* The answer to the call that was last made, which has come. */
+static DBusMessage *take_answer(struct bus *b)
+{
+    DBusMessage *answer = dbus_pending_call_steal_reply(b->pending);
+    dbus_pending_call_unref(b->pending);
+    b->pending = NULL;
+    return answer;
+}
+
+static DBusMessage *wait_for_answer(struct bus *b)
+{
+    dbus_pending_call_block(b->pending);
+    return take_answer(b);
+}
+
+/* We are on the bus, under a name that it chose. */
+static int end_hello(struct bus *b, DBusMessage *answer, struct error *error)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    const char *name;
+    bool good = !dbus_set_error_from_message(&e, answer) &&
+                dbus_message_get_args(answer, &e, DBUS_TYPE_STRING, &name, DBUS_TYPE_INVALID) &&
+                dbus_bus_set_unique_name(b->connection, name);
+    dbus_message_unref(answer);
+    if (!good)
+        error_set(error, -ENOTCONN, "the bus (%s): %s", b->where, e.message);
+    dbus_error_free(&e);
+    for (size_t i = 0; good && i < b->rule_count; i++)
+        dbus_bus_add_match(b->connection, b->rules[i], NULL);
+    return good ? 0 : -ENOTCONN;
+}
+
+/* 0, -EEXIST when it is somebody else's, -EACCES. */
+static int end_name(struct bus *b, DBusMessage *answer, struct error *error)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    uint32_t result = 0;
+    bool good = !dbus_set_error_from_message(&e, answer) &&
+                dbus_message_get_args(answer, &e, DBUS_TYPE_UINT32, &result, DBUS_TYPE_INVALID);
+    dbus_message_unref(answer);
+    int rc = 0;
+    if (!good)
+        rc = error_set(error, -EACCES, "the bus name %s: %s", b->name, e.message);
+    else if (result != DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER)
+        rc = error_set(error, -EEXIST, "the bus name %s is taken: another earshotd runs", b->name);
+    dbus_error_free(&e);
+    return rc;
+}
+
+static void join(struct bus *b)
+{
+    b->joined = true;
+    log_info("the bus (%s) is back", b->where);
+}
+
+static void name_answered(DBusPendingCall *pending, void *user)
+{
+    (void)pending;
+    struct bus *b = user;
+    struct error error;
+    int rc = end_name(b, take_answer(b), &error);
+    b->lost = rc != 0;
+    if (!rc)
+        join(b);
+    if (rc != -EEXIST)
+        return;
+    log_error("%s", error.message);
+    loop_stop(b->loop, 1);
+}
+
+static void hello_answered(DBusPendingCall *pending, void *user)
+{
+    (void)pending;
+    struct bus *b = user;
+    struct error error;
+    int rc = end_hello(b, take_answer(b), &error);
+    if (!rc && b->name) {
+        rc = ask_name(b, &error);
+        if (!rc)
+            dbus_pending_call_set_notify(b->pending, name_answered, b, NULL);
+    } else if (!rc) {
+        join(b);
+    }
+    b->lost = rc != 0;
 }
 
 static void retry_due(void *user)
 {
     struct bus *b = user;
     struct error error;
-    int rc = join(b, &error);
-    if (rc == 0) {
-        log_info("the bus (%s) is back", b->where);
-        return;
-    }
-    if (rc == -EEXIST) {
-        log_error("%s", error.message);
-        loop_stop(b->loop, 1);
-        return;
-    }
-    b->retry_ms = b->retry_ms * 2 < RETRY_LAST_MS ? b->retry_ms * 2 : RETRY_LAST_MS;
-    loop_arm(b->retry, b->retry_ms);
+    if (say_hello(b, &error))
+        retry_later(b);
+    else
+        dbus_pending_call_set_notify(b->pending, hello_answered, b, NULL);
 }
 
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error)
@@ -280,11 +315,15 @@ int bus_create(struct bus **out, struct loop *loop, const char *where, struct er
     b->loop = loop;
     b->where = strdup(where);
     b->retry = loop_add_timer(loop, retry_due, b);
-    int rc = b->where && b->retry ? join(b, error) : error_set(error, -ENOMEM, "out of memory");
+    int rc =
+        b->where && b->retry ? say_hello(b, error) : error_set(error, -ENOMEM, "out of memory");
+    if (!rc)
+        rc = end_hello(b, wait_for_answer(b), error);
     if (rc) {
         bus_destroy(b);
         return rc;
     }
+    b->joined = true;
     b->hook = (struct loop_hook){.function = dispatch, .user = b};
     loop_add_hook(loop, &b->hook);
     *out = b;
@@ -297,7 +336,7 @@ void bus_destroy(struct bus *b)
         return;
     loop_remove_hook(b->loop, &b->hook);
     loop_remove_timer(b->retry);
-    if (b->connection)
+    if (b->joined)
         dbus_connection_flush(b->connection);
     let_go(b);
     free(b->where);
@@ -307,7 +346,8 @@ void bus_destroy(struct bus *b)
 int bus_own(struct bus *b, const char *name, struct error *error)
 {
     b->name = name;
-    return take_name(b, error);
+    int rc = ask_name(b, error);
+    return rc ? rc : end_name(b, wait_for_answer(b), error);
 }
 
 int bus_export(struct bus *b, struct bus_object *o)
@@ -359,7 +399,7 @@ void bus_match(struct bus *b, const char *rule)
 {
     assert(b->rule_count < RULES_MAX);
     b->rules[b->rule_count++] = rule;
-    if (b->connection)
+    if (b->joined)
         dbus_bus_add_match(b->connection, rule, NULL);
 }
 
@@ -375,7 +415,7 @@ void bus_follow(struct bus *b, const char *client)
 {
     char rule[320];
     owner_rule(rule, client);
-    if (b->connection)
+    if (b->joined)
         dbus_bus_add_match(b->connection, rule, NULL);
 }
 
@@ -383,13 +423,13 @@ void bus_unfollow(struct bus *b, const char *client)
 {
     char rule[320];
     owner_rule(rule, client);
-    if (b->connection)
+    if (b->joined)
         dbus_bus_remove_match(b->connection, rule, NULL);
 }
 
 void bus_send(struct bus *b, DBusMessage *message)
 {
-    if (!message || (b->connection && !dbus_connection_send(b->connection, message, NULL)))
+    if (!message || (b->joined && !dbus_connection_send(b->connection, message, NULL)))
         log_error("out of memory: a D-Bus message was not sent");
     if (message)
         dbus_message_unref(message);

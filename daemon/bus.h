@@ -28,8 +28,9 @@ struct bus_watch {
     struct bus_watch *next; /* the bus's */
 };
 
-/* where: "session", "system" or an address. A connection that is lost later is made again, with
- * the name and the objects, as soon as the bus is back. 0 or -errno. */
+/* where: "session", "system" or an address. Waits ten seconds at most for the bus. A connection
+ * that is lost later is made again in the background, with the name and the objects, as soon as the
+ * bus is back. 0 or -errno. */
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error);
 void bus_destroy(struct bus *b); /* sends what waits, then closes */
 
@@ -52,9 +53,6 @@ void bus_unfollow(struct bus *b, const char *client);
 /* Sends and releases the message; NULL (out of memory) is logged. Without a connection it is
  * dropped. */
 void bus_send(struct bus *b, DBusMessage *message);
-
-/* Opens a private connection to "session", "system" or an address; NULL with a message. */
-DBusConnection *bus_connect(const char *where, struct error *error);
 
 /* Appends a string; what is not UTF-8 in it becomes '?'. */
 void bus_append_text(DBusMessageIter *out, const char *text);

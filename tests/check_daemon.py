@@ -5,7 +5,6 @@ import pathlib
 import pty
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -313,27 +312,13 @@ def refusals():
 
 def systemd():
     """READY, STATUS and the watchdog, as systemd would hear them."""
-    path = WORK / "notify"
-    box = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    box.bind(str(path))
-    box.setblocking(False)
-    lines = []
-
-    def heard(word):
-        try:
-            while True:
-                lines.extend(box.recv(4096).decode().splitlines())
-        except BlockingIOError:
-            return word in lines
-
-    d = Daemon(source=f"file:{silence(60)}",
-               extra={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "6000000"})
-    check("systemd is told when the name is owned", wait_until(lambda: heard("READY=1")))
-    check("and when the model is there", wait_until(lambda: heard("STATUS=idle")), str(lines))
-    check("the watchdog is fed", wait_until(lambda: heard("WATCHDOG=1"), 10), str(lines))
+    notify = Notify()
+    d = Daemon(source=f"file:{silence(60)}", extra=notify.environment(6))
+    check("systemd is told when the name is owned", wait_until(lambda: notify.heard("READY=1")))
+    check("and when the model is there", wait_until(lambda: notify.heard("STATUS=idle")), notify.lines)
+    check("the watchdog is fed", wait_until(lambda: notify.heard("WATCHDOG=1"), 10), notify.lines)
     d.stop()
-    check("and told of the end", wait_until(lambda: heard("STOPPING=1"), 2), str(lines))
-    box.close()
+    check("and told of the end", wait_until(lambda: notify.heard("STOPPING=1"), 2), notify.lines)
 
 
 def no_microphone():

@@ -2,6 +2,7 @@
 """What a service that people leave running must bear: a bus that dies, a system bus."""
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,41 @@ def bus_lost():
           letters(" ".join(row[3] for row in rows)) == letters(offline.stdout),
           f"{rows} {offline.stdout}")
     check("nor changed", [(row[0], row[3]) for row in rows][:len(first)] == first)
+    d.stop()
+    bus.stop()
+
+
+def silent_bus():
+    """A bus that takes a connection and never answers holds nothing up, and is left for one that does."""
+    bus, notify = Bus("silent"), Notify()
+    d = Daemon(bus=bus, extra=notify.environment(2))
+    d.completes(1)
+    bus.stop()
+    path = pathlib.Path(bus.address.partition("=")[2])
+    path.unlink(missing_ok=True)
+    deaf = socket.socket(socket.AF_UNIX)
+    deaf.bind(str(path))
+    deaf.listen()
+    deaf.setblocking(False)
+    taken = []
+
+    def called():
+        try:
+            taken.append(deaf.accept())
+        except BlockingIOError:
+            pass
+        return taken
+
+    check("the daemon looks for its bus again", wait_until(called, 10))
+    before = notify.heard("WATCHDOG=1")
+    check("and is alive while the bus is silent", wait_until(lambda: notify.heard("WATCHDOG=1") > before + 3, 10))
+    deaf.close()
+    bus.start()
+    d.attach()
+    check("a bus that answers is joined", d.get("State") in (IDLE, HEARING, THINKING), d.said())
+    wait_until(lambda: len(d.call("GetTranscript", 0, 0, signature="tu")) >= 3, 20)
+    said = " ".join(row[3] for row in d.call("GetTranscript", 0, 0, signature="tu"))
+    check("and nothing was lost", letters(said) == letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout), said)
     d.stop()
     bus.stop()
 
@@ -193,11 +229,20 @@ def barge_in():
     for value in ("yes", "no"):
         d = Daemon("--config", config(f"[text]\nbarge_in = {value}\n"))
         d.reaches(IDLE)
-        answers = []
-        while len(d.of("UtteranceCompleted")) < 3 and answers[-1:] != [ERROR + "NotSupported"]:
-            got = d.call("Ask", "tell me everything", options, signature="sa{sv}")
-            answers.append("reply" if isinstance(got, tuple) else got)
-        if answers == [ERROR + "NotSupported"]:
+        answers, asked = [], 0
+
+        def ask():
+            """Four wait, so that one is being answered at any time."""
+            nonlocal asked
+            while asked < len(answers) + 4 and len(d.of("UtteranceCompleted")) < 3:
+                asked += 1
+                d.object.Ask("tell me everything", options, dbus_interface=ASSISTANT, signature="sa{sv}",
+                             timeout=60, reply_handler=lambda *_: answers.append("reply"),
+                             error_handler=lambda e: answers.append(e.get_dbus_name()))
+            return len(answers) == asked or ERROR + "NotSupported" in answers
+
+        wait_until(ask, 60)
+        if ERROR + "NotSupported" in answers:
             print("skipped: the model has no replies")
         else:
             interrupted = answers.count(ERROR + "Cancelled")
@@ -211,4 +256,4 @@ def barge_in():
         d.stop()
 
 
-run(barge_in, logind, bus_lost, system_bus, reload, history, resume, updates)
+run(barge_in, logind, bus_lost, silent_bus, system_bus, reload, history, resume, updates)

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -237,6 +238,29 @@ class Pulse:
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+
+class Notify:
+    """What systemd would be told: the lines that came to its socket."""
+
+    def __init__(self):
+        self.path = WORK / "notify"
+        self.path.unlink(missing_ok=True)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.socket.setblocking(False)
+        self.lines = []
+
+    def heard(self, word):
+        """How often."""
+        try:
+            while True:
+                self.lines.extend(self.socket.recv(4096).decode().splitlines())
+        except BlockingIOError:
+            return self.lines.count(word)
+
+    def environment(self, watchdog_s):
+        return {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(int(watchdog_s * 1e6))}
 
 
 class Bus:
