@@ -174,7 +174,7 @@ bool bus_client_number(DBusMessageIter *variant, double *value)
 
 void bus_client_each(DBusMessageIter *dictionary, bus_client_entry *each, void *user)
 {
-    DBusMessageIter array, entry, variant;
+    DBusMessageIter array, entry, value;
     const char *name;
     for (dbus_message_iter_recurse(dictionary, &array);
          dbus_message_iter_get_arg_type(&array) == DBUS_TYPE_DICT_ENTRY;
@@ -182,7 +182,10 @@ void bus_client_each(DBusMessageIter *dictionary, bus_client_entry *each, void *
         dbus_message_iter_recurse(&array, &entry);
         dbus_message_iter_get_basic(&entry, &name);
         dbus_message_iter_next(&entry);
-        dbus_message_iter_recurse(&entry, &variant);
-        each(user, name, &variant);
+        if (dbus_message_iter_get_arg_type(&entry) == DBUS_TYPE_VARIANT)
+            dbus_message_iter_recurse(&entry, &value);
+        else
+            value = entry;
+        each(user, name, &value);
     }
 }

@@ -58,7 +58,7 @@ bool bus_client_number(DBusMessageIter *variant, double *value);
 
 typedef void bus_client_entry(void *user, const char *name, DBusMessageIter *variant);
 
-/* Calls each with the entries of a dictionary a{sv}. */
+/* Calls each with the entries of a dictionary a{sv}, or of one of numbers, a{sd}. */
 void bus_client_each(DBusMessageIter *dictionary, bus_client_entry *each, void *user);
 
 #endif

@@ -26,6 +26,62 @@ static const char *state_name(double state)
     return state >= 0 && state < sizeof names / sizeof *names ? names[(size_t)state] : names[0];
 }
 
+/* The properties Latency and Statistics. */
+struct figures {
+    double partial_ms, wait_ms, compute_ms, reply_first_ms, reply_ms;
+    double heard_s, real_time_factor, lost_s;
+};
+
+static void take_figure(void *user, const char *name, DBusMessageIter *value)
+{
+    struct figures *f = user;
+    const struct {
+        const char *name;
+        double *value;
+    } fields[] = {
+        {"partial_ms", &f->partial_ms},
+        {"wait_ms", &f->wait_ms},
+        {"compute_ms", &f->compute_ms},
+        {"reply_first_ms", &f->reply_first_ms},
+        {"reply_ms", &f->reply_ms},
+        {"heard_s", &f->heard_s},
+        {"real_time_factor", &f->real_time_factor},
+        {"lost_s", &f->lost_s},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(name, fields[i].name) == 0)
+            bus_client_number(value, fields[i].value);
+}
+
+/* What there has been of a partial result, a text and a reply; at least a NUL. */
+static void latency_text(const struct figures *f, char *text, size_t capacity)
+{
+    int used = 0;
+    *text = '\0';
+    if (f->partial_ms > 0)
+        used = snprintf(text, capacity, "partial after %.1f ms  ", f->partial_ms);
+    if (f->wait_ms > 0 && (size_t)used < capacity)
+        used += snprintf(text + used, capacity - (size_t)used,
+                         "text after %.1f ms (computation %.1f)  ", f->wait_ms + f->compute_ms,
+                         f->compute_ms);
+    if (f->reply_ms > 0 && (size_t)used < capacity)
+        snprintf(text + used, capacity - (size_t)used, "reply from %.1f to %.1f ms",
+                 f->reply_first_ms, f->reply_ms);
+    for (size_t end = strlen(text); end && text[end - 1] == ' ';)
+        text[--end] = '\0';
+}
+
+static void figures_text(const char *name, DBusMessageIter *variant, char *text, size_t capacity)
+{
+    struct figures f = {0};
+    bus_client_each(variant, take_figure, &f);
+    if (strcmp(name, "Latency") == 0)
+        latency_text(&f, text, capacity);
+    else
+        snprintf(text, capacity, "heard %.1f s  real-time factor %.3f  lost %.2f s", f.heard_s,
+                 f.real_time_factor, f.lost_s);
+}
+
 /* The property as text; false: of a type that has none. */
 static bool value_text(const char *name, DBusMessageIter *variant, char *text, size_t capacity)
 {
@@ -38,6 +94,11 @@ static bool value_text(const char *name, DBusMessageIter *variant, char *text, s
                  type == DBUS_TYPE_STRING ? value.str
                  : value.bool_val         ? "yes"
                                           : "no");
+        return true;
+    }
+    if (type == DBUS_TYPE_ARRAY &&
+        dbus_message_iter_get_element_type(variant) == DBUS_TYPE_DICT_ENTRY) {
+        figures_text(name, variant, text, capacity);
         return true;
     }
     if (!bus_client_number(variant, &number))
@@ -73,7 +134,7 @@ static void print_property(void *user, const char *name, DBusMessageIter *varian
     char text[FIELD_MAX];
     if (!value_text(name, variant, text, sizeof text))
         return;
-    printf("%-8s ", name);
+    printf("%-10s ", name);
     cue_print_text(text, stdout);
     putchar('\n');
 }
@@ -82,12 +143,11 @@ static void print_property(void *user, const char *name, DBusMessageIter *varian
 struct watch {
     struct bus_client *client;
     bool terminal;
-    bool known; /* the properties have been read */
+    bool stale; /* the properties are to be read */
     bool changed;
-    char state[FIELD_MAX], device[FIELD_MAX], mode[FIELD_MAX];
-    double level_db;   /* LEVEL_NONE where nothing is heard */
-    double compute_ms; /* of the last text; below 0: none yet */
-    double lost;       /* samples at 16 kHz, since the watch began */
+    char state[FIELD_MAX], device[FIELD_MAX], mode[FIELD_MAX], latency[FIELD_MAX];
+    double level_db; /* LEVEL_NONE where nothing is heard */
+    struct figures figures;
 };
 
 static void watch_property(void *user, const char *name, DBusMessageIter *variant)
@@ -101,14 +161,11 @@ static void watch_property(void *user, const char *name, DBusMessageIter *varian
         value_text(name, variant, w->mode, sizeof w->mode);
     else if (strcmp(name, "Level") == 0)
         bus_client_number(variant, &w->level_db);
+    else if (strcmp(name, "Latency") == 0)
+        value_text(name, variant, w->latency, sizeof w->latency);
+    else if (strcmp(name, "Statistics") == 0)
+        bus_client_each(variant, take_figure, &w->figures);
     w->changed = true;
-}
-
-static void watch_detail(void *user, const char *name, DBusMessageIter *variant)
-{
-    struct watch *w = user;
-    if (strcmp(name, "compute_ms") == 0)
-        w->changed = bus_client_number(variant, &w->compute_ms);
 }
 
 static void print_watch(struct watch *w)
@@ -120,10 +177,12 @@ static void print_watch(struct watch *w)
     printf("  mode %s", w->mode);
     if (w->terminal && w->level_db > LEVEL_NONE)
         printf("  level %.0f dB", w->level_db);
-    if (w->compute_ms >= 0)
-        printf("  last text after %.1f ms", w->compute_ms);
-    if (w->lost > 0)
-        printf("  lost %.2f s", w->lost / 16000);
+    if (*w->latency)
+        printf("  %s", w->latency);
+    if (w->figures.heard_s > 0)
+        printf("  real-time factor %.3f", w->figures.real_time_factor);
+    if (w->figures.lost_s > 0)
+        printf("  lost %.2f s", w->figures.lost_s);
     if (!w->terminal)
         putchar('\n');
     fflush(stdout);
@@ -142,18 +201,14 @@ static void each_detail(DBusMessage *m, bus_client_entry *each, void *user)
     } while (dbus_message_iter_next(&args));
 }
 
+/* Figures change with texts and losses, of which no property tells. */
 static void take_signal(struct watch *w, DBusMessage *m)
 {
-    dbus_uint64_t samples;
-    if (dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged")) {
+    if (dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged"))
         each_detail(m, watch_property, w);
-    } else if (bus_client_is_signal(m, "UtteranceCompleted")) {
-        each_detail(m, watch_detail, w);
-    } else if (bus_client_is_signal(m, "AudioLost") &&
-               dbus_message_get_args(m, NULL, DBUS_TYPE_UINT64, &samples, DBUS_TYPE_INVALID)) {
-        w->lost += (double)samples;
-        w->changed = true;
-    }
+    else if (bus_client_is_signal(m, "UtteranceCompleted") ||
+             bus_client_is_signal(m, "ReplyCompleted") || bus_client_is_signal(m, "AudioLost"))
+        w->stale = true;
 }
 
 static int take(void *user, DBusMessage *m)
@@ -164,9 +219,9 @@ static int take(void *user, DBusMessage *m)
         take_signal(w, m);
         return 0;
     }
-    if ((!w->known || w->terminal) && !get_properties(w->client, watch_property, w, &e))
+    if ((w->stale || w->terminal) && !get_properties(w->client, watch_property, w, &e))
         return bus_client_fail(w->client, &e);
-    w->known = true;
+    w->stale = false;
     if (w->changed)
         print_watch(w);
     w->changed = false;
@@ -177,7 +232,7 @@ int client_status(struct bus_client *c)
 {
     DBusError e = DBUS_ERROR_INIT;
     bool terminal = isatty(STDOUT_FILENO);
-    struct watch w = {.client = c, .terminal = terminal, .level_db = LEVEL_NONE, .compute_ms = -1};
+    struct watch w = {.client = c, .terminal = terminal, .stale = true, .level_db = LEVEL_NONE};
     if (c->given[OPTION_WATCH])
         return bus_client_follow(c, terminal ? LEVEL_MS : -1, take, &w);
     return get_properties(c, print_property, NULL, &e) ? EXIT_DONE : bus_client_fail(c, &e);

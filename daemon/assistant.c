@@ -234,6 +234,7 @@ static void take_lost(struct assistant *a, uint64_t samples)
 {
     DBusMessageIter out;
     DBusMessage *m = new_signal(a, "AudioLost", &out);
+    a->lost += samples;
     if (m)
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &samples);
     bus_send(a->bus, m);
@@ -373,6 +374,8 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->state = ASSISTANT_LOADING;
     a->muted = options->config->muted;
     a->settings = options->settings;
+    a->configured = options->configured;
+    a->configured_user = options->user;
     a->started = a->config = *options->config;
     a->assistant_mode = strcmp(a->config.mode, "assistant") == 0;
     describe(a, options);

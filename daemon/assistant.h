@@ -31,6 +31,9 @@ struct assistant_options {
     const struct config *config;     /* copied */
     const struct settings *settings; /* where it came from, for Reload, not owned; NULL: a stream */
     const struct interface_part *more; /* of the object, ends with a NULL interface; NULL: none */
+    /* Another configuration counts from now on. NULL: nobody wants to know. */
+    void (*configured)(void *user, const struct config *config);
+    void *user; /* of configured */
 };
 
 /* Exports the object. 0 or -errno. */
@@ -54,8 +57,10 @@ void assistant_failed(struct assistant *a);
 /* Closes the device for a while, or opens it, unless it is muted. */
 void assistant_pause(struct assistant *a, bool paused);
 
-/* Reload, asked for by nobody on the bus: what goes wrong is logged. */
+/* Reload, asked for by nobody on the bus, and a configuration that somebody else has read. What
+ * goes wrong is logged. */
 void assistant_reload(void *assistant);
+void assistant_configure(struct assistant *a, const struct config *config);
 
 /* The error org.earshot.Earshot1.Error.<name>. */
 DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text);

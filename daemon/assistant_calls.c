@@ -59,7 +59,8 @@ static void take_config(struct assistant *a, const struct config *c)
     if (assistant_pass_on(a, NULL, &text) || (moved && assistant_pass_on(a, NULL, &replies)))
         log_error("too many calls wait: [text] and [reply] stay as they were");
     a->config = *c;
-    log_set_level(config_log_level(c));
+    if (a->configured)
+        a->configured(a->configured_user, c);
 }
 
 void assistant_settle(struct assistant *a, const struct pending *p,
@@ -194,11 +195,18 @@ void assistant_pause(struct assistant *a, bool paused)
 void assistant_reload(void *assistant)
 {
     struct assistant *a = assistant;
-    struct engine_request r = {.type = ENGINE_SET_HEARING};
+    struct config config;
     struct error error;
-    if (settings_read(a->settings, &r.config, &error))
+    if (settings_read(a->settings, &config, &error))
         log_error("%s; the configuration stays as it was", error.message);
-    else if (assistant_pass_on(a, NULL, &r))
+    else
+        assistant_configure(a, &config);
+}
+
+void assistant_configure(struct assistant *a, const struct config *config)
+{
+    struct engine_request r = {.type = ENGINE_SET_HEARING, .config = *config};
+    if (assistant_pass_on(a, NULL, &r))
         log_error("too many calls wait: the configuration stays as it was");
 }
 
@@ -334,26 +342,47 @@ static void get_version(void *user, DBusMessageIter *out)
     bus_append_text(out, EARSHOT_VERSION);
 }
 
+struct number {
+    const char *name;
+    double value;
+};
+
+/* As a{sd}. */
+static void append_numbers(DBusMessageIter *out, const struct number *numbers, size_t count)
+{
+    DBusMessageIter dictionary, entry;
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sd}", &dictionary);
+    for (size_t i = 0; i < count; i++) {
+        dbus_message_iter_open_container(&dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+        dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &numbers[i].name);
+        dbus_message_iter_append_basic(&entry, DBUS_TYPE_DOUBLE, &numbers[i].value);
+        dbus_message_iter_close_container(&dictionary, &entry);
+    }
+    dbus_message_iter_close_container(out, &dictionary);
+}
+
 static void get_latency(void *user, DBusMessageIter *out)
 {
     const struct assistant *a = user;
-    const struct {
-        const char *name;
-        double ms;
-    } latencies[] = {
+    const struct number numbers[] = {
         {"partial_ms", a->latency.partial}, {"wait_ms", a->latency.wait},
         {"compute_ms", a->latency.compute}, {"reply_first_ms", a->latency.reply_first},
         {"reply_ms", a->latency.reply},
     };
-    DBusMessageIter dictionary, entry;
-    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sd}", &dictionary);
-    for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
-        dbus_message_iter_open_container(&dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
-        dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &latencies[i].name);
-        dbus_message_iter_append_basic(&entry, DBUS_TYPE_DOUBLE, &latencies[i].ms);
-        dbus_message_iter_close_container(&dictionary, &entry);
-    }
-    dbus_message_iter_close_container(out, &dictionary);
+    append_numbers(out, numbers, sizeof numbers / sizeof *numbers);
+}
+
+static void get_statistics(void *user, DBusMessageIter *out)
+{
+    const struct assistant *a = user;
+    struct ear_work work = ear_work(a->ear);
+    const struct number numbers[] = {
+        {"heard_s", work.heard_s},
+        {"computed_s", work.computed_s},
+        {"real_time_factor", work.heard_s > 0 ? work.computed_s / work.heard_s : 0},
+        {"lost_s", (double)a->lost / 16000},
+    };
+    append_numbers(out, numbers, sizeof numbers / sizeof *numbers);
 }
 
 static void get_level(void *user, DBusMessageIter *out)
@@ -390,6 +419,7 @@ static const struct interface_property assistant_properties[] = {
     {"Model", "s", .get = get_model},
     {"Level", "d", .silent = true, .get = get_level},
     {"Latency", "a{sd}", .silent = true, .get = get_latency},
+    {"Statistics", "a{sd}", .silent = true, .get = get_statistics},
     {"Backend", "s", .get = get_backend},
     {"Version", "s", .constant = true, .get = get_version},
     {NULL},

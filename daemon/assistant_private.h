@@ -42,6 +42,8 @@ struct update {
 struct assistant {
     const struct settings *settings; /* NULL: a stream, which has no device */
     struct config started, config;   /* at the start, and as last read */
+    void (*configured)(void *user, const struct config *config); /* NULL: nobody */
+    void *configured_user;
     struct loop *loop;
     struct bus *bus;
     struct ear *ear;
@@ -60,6 +62,7 @@ struct assistant {
     bool loaded, failed, can_reply, hearing, busy, muted, paused, assistant_mode;
     enum engine_source source;
     struct latency latency;
+    uint64_t lost; /* samples, 16 kHz */
     char device[EVENT_TEXT_MAX];
     char model[64];
     const char *backend; /* the engine's */

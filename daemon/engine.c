@@ -283,6 +283,13 @@ double ear_level_db(const struct ear *ear)
     return (double)atomic_load_explicit(&ear->level_cdb, memory_order_relaxed) / 100.0;
 }
 
+struct ear_work ear_work(const struct ear *ear)
+{
+    uint64_t heard = atomic_load_explicit(&ear->heard, memory_order_relaxed);
+    uint64_t computed_us = atomic_load_explicit(&ear->computed_us, memory_order_relaxed);
+    return (struct ear_work){(double)heard / FRONTEND_RATE_HZ, (double)computed_us / 1e6};
+}
+
 void ear_abort(struct ear *ear)
 {
     atomic_store(&ear->aborted, true);

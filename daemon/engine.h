@@ -129,6 +129,13 @@ void ear_cancel(struct ear *ear);
 /* Of what it hears now, in dB full scale, as dsp/level.h has it. */
 double ear_level_db(const struct ear *ear);
 
+/* Since it was opened: the audio of utterances, and how long the model computed for it. */
+struct ear_work {
+    double heard_s, computed_s;
+};
+
+struct ear_work ear_work(const struct ear *ear);
+
 /* Ends it; what is open is dropped. ENGINE_CLOSED follows. */
 void ear_abort(struct ear *ear);
 

@@ -58,6 +58,8 @@ struct ear {
     atomic_bool front_ended;          /* writer: front end */
     atomic_uint_fast64_t begun;       /* writer: front end; the id of the newest utterance */
     atomic_int level_cdb;             /* writer: front end; hundredths of a dB */
+    atomic_uint_fast64_t heard;       /* writer: inference; samples of utterances, 16 kHz, */
+    atomic_uint_fast64_t computed_us; /* writer: inference; and what they and the replies took */
     atomic_uint_fast64_t front_beats; /* writer: front end */
 
     /* main's */

@@ -267,6 +267,14 @@ static void end_reply(struct inference *i)
     ear->question = 0;
 }
 
+static void count_work(struct ear *ear)
+{
+    struct recogniser_stats stats = recogniser_stats(ear->recogniser);
+    atomic_store_explicit(&ear->heard, stats.samples, memory_order_relaxed);
+    atomic_store_explicit(&ear->computed_us, stats.encode_us + stats.decode_us,
+                          memory_order_relaxed);
+}
+
 /* A token for the next ear in turn that makes a reply or an answer; false: none does. */
 static bool reply_on(struct inference *i)
 {
@@ -277,6 +285,7 @@ static bool reply_on(struct inference *i)
             continue;
         if (!recogniser_go_on(i->ear->recogniser))
             end_reply(i);
+        count_work(i->ear);
         i->next = n % i->count + 1;
         return true;
     }
@@ -401,7 +410,9 @@ static bool serve_piece(struct inference *i, size_t n)
     if (!queue_pop(i->ear->pieces, &i->piece))
         return false;
     i->ear->requested = false;
-    if (!take_piece(i))
+    bool more = take_piece(i);
+    count_work(i->ear);
+    if (!more)
         let_go(i, n);
     return true;
 }

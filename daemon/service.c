@@ -25,6 +25,13 @@ struct service {
     struct engine_message message; /* scratch */
 };
 
+static void configured(void *user, const struct config *config)
+{
+    struct service *s = user;
+    log_set_level(config_log_level(config));
+    streams_configure(s->streams, config);
+}
+
 int service_create(struct service **out, struct loop *loop, struct bus *bus,
                    const struct config *config, const struct settings *settings,
                    struct error *error)
@@ -33,8 +40,11 @@ int service_create(struct service **out, struct loop *loop, struct bus *bus,
     if (!s)
         return error_set(error, -ENOMEM, "out of memory");
     s->loop = loop;
-    struct assistant_options options = {
-        .path = SERVICE_PATH, .config = config, .settings = settings};
+    struct assistant_options options = {.path = SERVICE_PATH,
+                                        .config = config,
+                                        .settings = settings,
+                                        .configured = configured,
+                                        .user = s};
     struct interface_part parts[3] = {{NULL}};
     int rc = streams_create(&s->streams, loop, bus, error);
     if (!rc) {

@@ -29,9 +29,10 @@ struct stream {
     struct stream *next;
     struct assistant *assistant;
     struct ear *ear;
-    char *client;      /* its unique name, owned; empty: the bus was lost since */
-    DBusMessage *call; /* Open, until it is answered */
-    int socket;        /* the client's end, until Open is answered; -1 */
+    char *client;               /* its unique name, owned; empty: the bus was lost since */
+    char mode[CONFIG_WORD_MAX]; /* that was asked for; empty: as configured */
+    DBusMessage *call;          /* Open, until it is answered */
+    int socket;                 /* the client's end, until Open is answered; -1 */
 };
 
 struct streams {
@@ -253,15 +254,25 @@ static int read_options(struct open_options *o, DBusMessage *call, struct error 
 }
 
 /* What of the configuration is not the microphone's. */
-static struct config stream_config(const struct streams *s, const struct open_options *o)
+static struct config stream_config(const struct stream *stream, const struct config *config)
 {
-    struct config c = *assistant_config(s->main);
+    struct config c = *config;
     c.muted = c.resume = c.keep_history = false;
+    c.source[0] = '\0'; /* the socket, which nothing moves */
+    c.buffer_ms = 0;
     if (c.history > STREAM_HISTORY)
         c.history = STREAM_HISTORY;
-    if (o->mode)
-        snprintf(c.mode, sizeof c.mode, "%s", o->mode);
+    if (*stream->mode)
+        strcpy(c.mode, stream->mode);
     return c;
+}
+
+void streams_configure(struct streams *s, const struct config *config)
+{
+    for (struct stream *i = s->first; i; i = i->next) {
+        struct config c = stream_config(i, config);
+        assistant_configure(i->assistant, &c);
+    }
 }
 
 /* Both ends: ours becomes the source. */
@@ -278,7 +289,9 @@ static int create_source(struct stream *stream, const struct stream_format *form
 static int create_stream(struct streams *s, struct stream *stream, const struct open_options *o,
                          struct error *error)
 {
-    struct config config = stream_config(s, o);
+    if (o->mode)
+        snprintf(stream->mode, sizeof stream->mode, "%s", o->mode);
+    struct config config = stream_config(stream, assistant_config(s->main));
     char path[64];
     snprintf(path, sizeof path, SERVICE_PATH "/stream%" PRIu64, ++s->last_number);
     struct assistant_options options = {.path = path, .config = &config};

@@ -18,6 +18,9 @@ void streams_parts(struct streams *s, struct interface_part parts[3]);
 void streams_loaded(struct streams *s, struct engine *engine, struct assistant *main,
                     const char *model, bool can_reply);
 
+/* What the streams that are open take from a configuration counts from their next utterance on. */
+void streams_configure(struct streams *s, const struct config *config);
+
 /* ENGINE_OPENED and ENGINE_CLOSED of a stream's ear. */
 void streams_opened(struct streams *s, const struct engine_message *m);
 void streams_closed(struct streams *s, const struct engine_message *m);

@@ -133,7 +133,8 @@ def watched():
     states = [line.split()[0] for line in rest.splitlines()]
     check("every state has its line", "hearing" in states and states[-1] in ("idle", "thinking"), rest)
     check("the lines tell the device and the delay of the text", "device file:" in rest
-          and re.search(r"last text after \d+\.\d ms", rest.splitlines()[-1]), rest)
+          and re.search(r"partial after \d+\.\d ms  text after \d+\.\d ms \(computation \d+\.\d\)", rest), rest)
+    check("and how fast it is", re.search(r"real-time factor \d\.\d{3}", rest.splitlines()[-1]), rest)
     check("it ends with the daemon", piped.returncode == 1 and "gone" in error, error)
     levels = [int(x) for x in re.findall(r"level (-?\d+) dB", screen)]
     check("a terminal sees the level", levels and -60 < max(levels) < 0, levels)

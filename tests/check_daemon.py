@@ -30,6 +30,12 @@ def captions():
     latency = d.get("Latency")
     check("as the status does", latency["wait_ms"] == completed[-1][2]["wait_ms"] > 0
           and latency["compute_ms"] == completed[-1][2]["compute_ms"] and latency["partial_ms"] > 0, latency)
+    work = d.get("Statistics")
+    check("and what was heard", 5 < work["heard_s"] < 12 and 0 < work["real_time_factor"] < 60 and work["lost_s"] == 0
+          and abs(work["computed_s"] / work["heard_s"] - work["real_time_factor"]) < 1e-6, work)
+    shown = earshot("status").stdout
+    check("both are shown", f"text after {latency['wait_ms'] + latency['compute_ms']:.1f} ms" in shown
+          and f"lost {work['lost_s']:.2f} s" in shown, shown)
     print("latency:", {k: round(float(v), 1) for k, v in latency.items()})
     check("when the file is over the level is that of silence", wait_until(lambda: d.get("Level") == -120, 20))
 
@@ -67,7 +73,7 @@ def interface():
     types = {"State": dbus.UInt32, "Muted": dbus.Boolean, "Mode": dbus.String,
              "Device": dbus.String, "Model": dbus.String, "Backend": dbus.String,
              "Version": dbus.String,
-             "Level": dbus.Double, "Latency": dbus.Dictionary}
+             "Level": dbus.Double, "Latency": dbus.Dictionary, "Statistics": dbus.Dictionary}
     everything = d.call("GetAll", ASSISTANT, interface=dbus.PROPERTIES_IFACE)
     check("GetAll gives every property with its type",
           {k: type(v) for k, v in everything.items()} == types, str(everything))

@@ -264,6 +264,33 @@ def beside_an_answer(d):
     asking.finish()
 
 
+def reload_of_streams(d):
+    """A new configuration counts for a stream that is open, from its next utterance on."""
+    data = samples()
+    s, fixed = Stream(d), Stream(d, mode="captions")
+    send_pcm(s, data[:70400])
+    check("somebody speaks", wait_until(lambda: s.of("UtteranceStarted")))
+    config("[text]\npartials = no\nmode = assistant\n[audio]\nsource = file:/nonexistent.wav\n")
+    check("Reload is answered", d.call("Reload") == [])
+    pause(0.5)
+    send_pcm(s, data[70400:])
+    wait_until(lambda: len(s.of("UtteranceCompleted")) == 3)
+    first = s.of("UtteranceStarted")[0][0]
+    check("what was open stays whole, and partial results end with it",
+          {a[0] for a in s.of("UtteranceUpdated")} <= {first}, s.signals)
+    replies = s.call("Get", ASSISTANT, "Mode", interface=dbus.PROPERTIES_IFACE) == "assistant"
+    check("a mode that was not asked for is as configured", replies or d.get("Mode") == "captions")
+    check("one that was asked for stays", fixed.call("Get", ASSISTANT, "Mode", interface=dbus.PROPERTIES_IFACE)
+          == "captions")
+    send_pcm(fixed, data)
+    for i in (s, fixed):
+        i.finish()
+    offline = letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout)
+    check("and no word is lost", all(letters(" ".join(i.said())) == offline for i in (s, fixed)), [s.said(), fixed.said()])
+    config("")
+    d.call("Reload")
+
+
 CLIENT = """
 import dbus, sys, time
 bus = dbus.bus.BusConnection(sys.argv[1])
@@ -343,9 +370,9 @@ def churn(count, d):
 
 
 def streams():
-    d = Daemon(source=f"file:{silence(1)}")
+    d = Daemon("--config", config(""), source=f"file:{silence(1)}")
     d.reaches(IDLE)
-    for part in (pcm, opus, gaps, object_of_a_stream, many, beside_an_answer, killed_client, hostile):
+    for part in (pcm, opus, gaps, object_of_a_stream, many, beside_an_answer, reload_of_streams, killed_client, hostile):
         begin = time.monotonic()
         part(d)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
