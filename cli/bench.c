@@ -1,6 +1,7 @@
 /* earshot bench: how fast this machine runs the model, and beside it what the machine could do at
  * most, measured in the same run. Every figure is the median of several runs on data made here; a
  * sound file, if one is named, gives the figures for real speech. */
+#include "cli/bench_daemon.h"
 #include "cli/command.h"
 #include "cli/offline.h"
 #include "kernels/cpu/limits.h"
@@ -483,34 +484,63 @@ static int print_json(const struct bench *b)
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
-                "                     [--streaming exact|windowed[:LEFT,HOP,AHEAD]] [--json]\n"
-                "Prints the speed of each part beside what the machine can do at most; with a\n"
-                "sound file of speech also the share of a core that listening takes and the time\n"
-                "from the end of speech to the text.\n");
+    fprintf(to,
+            "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
+            "                     [--streaming exact|windowed[:LEFT,HOP,AHEAD]] [--json]\n"
+            "earshot bench --daemon [FILE] [--texts N] [--bus BUS] [--json]\n"
+            "Prints the speed of each part beside what the machine can do at most; with a\n"
+            "sound file of speech also the share of a core that listening takes and the time\n"
+            "from the end of speech to the text.\n"
+            "--daemon: how late the texts of the running daemon are, of a file that is sent to it\n"
+            "at the speed of speech, or of what the microphone hears.\n");
     return code;
+}
+
+static bool read_texts(const char *text, size_t *count)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    *count = n > 0 ? (size_t)n : 0;
+    return n > 0 && n <= 4096 && !*end;
 }
 
 int command_bench(int argc, char **argv)
 {
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'},
+        {"daemon", no_argument, NULL, 'd'},
+        {"texts", required_argument, NULL, 'n'},
+        {"bus", required_argument, NULL, 'B'},
         OFFLINE_LONG,
         {0},
     };
     struct offline_options o = {0};
-    bool json = false;
+    struct bench_daemon_options live = {.bus = NULL};
+    bool json = false, daemon = false, offline = false;
     int c;
     while ((c = getopt_long(argc, argv, OFFLINE_SHORT, options, NULL)) != -1) {
         if (c == 'h')
             return usage(stdout, EXIT_DONE);
         if (c == 'j')
             json = true;
-        else if (offline_option(&o, c, optarg) != 1)
+        else if (c == 'd')
+            daemon = true;
+        else if (c == 'B')
+            live.bus = optarg;
+        else if (c == 'n' && !read_texts(optarg, &live.texts))
             return usage(stderr, EXIT_USAGE);
+        else if (c != 'n' && offline_option(&o, c, optarg) != 1)
+            return usage(stderr, EXIT_USAGE);
+        offline = offline || strchr("mbte", c);
     }
-    if (argc - optind > 1)
+    if (argc - optind > 1 || (daemon ? offline : live.bus || live.texts))
         return usage(stderr, EXIT_USAGE);
+    if (daemon) {
+        live.path = argv[optind];
+        live.bus = live.bus ? live.bus : "session";
+        live.json = json;
+        return bench_daemon(&live);
+    }
     static struct bench b = {.next_id = 1};
     struct error error;
     double begin = seconds(CLOCK_MONOTONIC);

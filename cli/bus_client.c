@@ -6,8 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OBJECT "/org/earshot/Earshot1"
-
 enum {
     ANSWER_MS = 10 * 60 * 1000, /* a reply may take its time */
 };
@@ -62,7 +60,8 @@ int bus_client_fail(const struct bus_client *c, DBusError *e)
 
 DBusMessage *bus_client_call(const char *interface, const char *member, DBusMessageIter *args)
 {
-    DBusMessage *m = dbus_message_new_method_call(BUS_CLIENT_NAME, OBJECT, interface, member);
+    DBusMessage *m =
+        dbus_message_new_method_call(BUS_CLIENT_NAME, BUS_CLIENT_OBJECT, interface, member);
     dbus_message_iter_init_append(m, args);
     return m;
 }
@@ -70,6 +69,18 @@ DBusMessage *bus_client_call(const char *interface, const char *member, DBusMess
 void bus_client_append_string(DBusMessageIter *args, const char *text)
 {
     dbus_message_iter_append_basic(args, DBUS_TYPE_STRING, &text);
+}
+
+void bus_client_append_entry(DBusMessageIter *dictionary, const char *key, int type,
+                             const char *signature, const void *value)
+{
+    DBusMessageIter entry, variant;
+    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+    bus_client_append_string(&entry, key);
+    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, signature, &variant);
+    dbus_message_iter_append_basic(&variant, type, value);
+    dbus_message_iter_close_container(&entry, &variant);
+    dbus_message_iter_close_container(dictionary, &entry);
 }
 
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e)
@@ -81,11 +92,30 @@ DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusErro
     return reply;
 }
 
+bool bus_client_properties(struct bus_client *c, const char *path, bus_client_entry *each,
+                           void *user, DBusError *e)
+{
+    DBusMessageIter args;
+    DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "GetAll", &args);
+    dbus_message_set_path(call, path);
+    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
+    DBusMessage *reply = bus_client_answer(c, call, e);
+    if (!reply)
+        return false;
+    bool good = dbus_message_has_signature(reply, "a{sv}");
+    if (!good)
+        dbus_set_error(e, DBUS_ERROR_FAILED, "a strange answer");
+    else if (dbus_message_iter_init(reply, &args))
+        bus_client_each(&args, each, user);
+    dbus_message_unref(reply);
+    return good;
+}
+
 /* To the daemon's signals and to its end; false with the error. */
 static bool subscribe(struct bus_client *c, DBusError *e)
 {
     static const char *const rules[] = {
-        "type='signal',sender='" BUS_CLIENT_NAME "',path='" OBJECT "'",
+        "type='signal',sender='" BUS_CLIENT_NAME "',path='" BUS_CLIENT_OBJECT "'",
         "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
         "arg0='" BUS_CLIENT_NAME "'",
     };
@@ -188,4 +218,16 @@ void bus_client_each(DBusMessageIter *dictionary, bus_client_entry *each, void *
             value = entry;
         each(user, name, &value);
     }
+}
+
+void bus_client_details(DBusMessage *m, bus_client_entry *each, void *user)
+{
+    DBusMessageIter args;
+    if (!dbus_message_iter_init(m, &args))
+        return;
+    do {
+        if (dbus_message_iter_get_arg_type(&args) == DBUS_TYPE_ARRAY &&
+            dbus_message_iter_get_element_type(&args) == DBUS_TYPE_DICT_ENTRY)
+            bus_client_each(&args, each, user);
+    } while (dbus_message_iter_next(&args));
 }

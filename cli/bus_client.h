@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define BUS_CLIENT_NAME "org.earshot.Earshot1"
+#define BUS_CLIENT_OBJECT "/org/earshot/Earshot1"
 #define BUS_CLIENT_INTERFACE "org.earshot.Earshot1.Assistant"
 
 enum {
@@ -38,9 +39,18 @@ int bus_client_fail(const struct bus_client *c, DBusError *e);
 /* A call of a method of the daemon's object, to append the arguments to. */
 DBusMessage *bus_client_call(const char *interface, const char *member, DBusMessageIter *args);
 void bus_client_append_string(DBusMessageIter *args, const char *text);
+/* {key: value} of a dictionary a{sv}; signature: of the value, type: its basic type. */
+void bus_client_append_entry(DBusMessageIter *dictionary, const char *key, int type,
+                             const char *signature, const void *value);
 
 /* Sends and releases the call; the answer, or NULL with the error. */
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e);
+
+typedef void bus_client_entry(void *user, const char *name, DBusMessageIter *value);
+
+/* Calls each with the properties of the assistant at path; false with the error. */
+bool bus_client_properties(struct bus_client *c, const char *path, bus_client_entry *each,
+                           void *user, DBusError *e);
 
 /* Takes one signal, or NULL: at first, once all that came are taken, and when none came in time. 0:
  * go on; else the exit code to end with. */
@@ -56,9 +66,9 @@ bool bus_client_is_signal(DBusMessage *m, const char *member);
 /* The variant's number, whatever its type; false: it has none. */
 bool bus_client_number(DBusMessageIter *variant, double *value);
 
-typedef void bus_client_entry(void *user, const char *name, DBusMessageIter *variant);
-
 /* Calls each with the entries of a dictionary a{sv}, or of one of numbers, a{sd}. */
 void bus_client_each(DBusMessageIter *dictionary, bus_client_entry *each, void *user);
+/* The same for the dictionaries among the arguments of a signal. */
+void bus_client_details(DBusMessage *m, bus_client_entry *each, void *user);
 
 #endif

@@ -199,7 +199,7 @@ static bool parse_ask_option(int type, const char *text, DBusBasicValue *value)
 /* False, and said: an option is not as it should be. */
 static bool append_ask_options(DBusMessageIter *args, const struct bus_client *c)
 {
-    DBusMessageIter array, entry, variant;
+    DBusMessageIter array;
     bool good = true;
     dbus_message_iter_open_container(args, DBUS_TYPE_ARRAY, "{sv}", &array);
     for (size_t i = 0; i < ASK_OPTIONS; i++) {
@@ -212,13 +212,8 @@ static bool append_ask_options(DBusMessageIter *args, const struct bus_client *c
             good = false;
             continue;
         }
-        dbus_message_iter_open_container(&array, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
-        bus_client_append_string(&entry, ask_types[i].key);
-        dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, ask_types[i].signature,
-                                         &variant);
-        dbus_message_iter_append_basic(&variant, ask_types[i].type, &value);
-        dbus_message_iter_close_container(&entry, &variant);
-        dbus_message_iter_close_container(&array, &entry);
+        bus_client_append_entry(&array, ask_types[i].key, ask_types[i].type, ask_types[i].signature,
+                                &value);
     }
     dbus_message_iter_close_container(args, &array);
     return good;

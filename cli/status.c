@@ -110,24 +110,6 @@ static bool value_text(const char *name, DBusMessageIter *variant, char *text, s
     return true;
 }
 
-/* Calls each with the daemon's properties; false with the error. */
-static bool get_properties(struct bus_client *c, bus_client_entry *each, void *user, DBusError *e)
-{
-    DBusMessageIter args;
-    DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "GetAll", &args);
-    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
-    DBusMessage *reply = bus_client_answer(c, call, e);
-    if (!reply)
-        return false;
-    bool good = dbus_message_has_signature(reply, "a{sv}");
-    if (!good)
-        dbus_set_error(e, DBUS_ERROR_FAILED, "a strange answer");
-    else if (dbus_message_iter_init(reply, &args))
-        bus_client_each(&args, each, user);
-    dbus_message_unref(reply);
-    return good;
-}
-
 static void print_property(void *user, const char *name, DBusMessageIter *variant)
 {
     (void)user;
@@ -188,24 +170,11 @@ static void print_watch(struct watch *w)
     fflush(stdout);
 }
 
-/* The dictionary among the arguments of a signal. */
-static void each_detail(DBusMessage *m, bus_client_entry *each, void *user)
-{
-    DBusMessageIter args;
-    if (!dbus_message_iter_init(m, &args))
-        return;
-    do {
-        if (dbus_message_iter_get_arg_type(&args) == DBUS_TYPE_ARRAY &&
-            dbus_message_iter_get_element_type(&args) == DBUS_TYPE_DICT_ENTRY)
-            bus_client_each(&args, each, user);
-    } while (dbus_message_iter_next(&args));
-}
-
 /* Figures change with texts and losses, of which no property tells. */
 static void take_signal(struct watch *w, DBusMessage *m)
 {
     if (dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged"))
-        each_detail(m, watch_property, w);
+        bus_client_details(m, watch_property, w);
     else if (bus_client_is_signal(m, "UtteranceCompleted") ||
              bus_client_is_signal(m, "ReplyCompleted") || bus_client_is_signal(m, "AudioLost"))
         w->stale = true;
@@ -219,7 +188,8 @@ static int take(void *user, DBusMessage *m)
         take_signal(w, m);
         return 0;
     }
-    if ((w->stale || w->terminal) && !get_properties(w->client, watch_property, w, &e))
+    if ((w->stale || w->terminal) &&
+        !bus_client_properties(w->client, BUS_CLIENT_OBJECT, watch_property, w, &e))
         return bus_client_fail(w->client, &e);
     w->stale = false;
     if (w->changed)
@@ -235,5 +205,7 @@ int client_status(struct bus_client *c)
     struct watch w = {.client = c, .terminal = terminal, .stale = true, .level_db = LEVEL_NONE};
     if (c->given[OPTION_WATCH])
         return bus_client_follow(c, terminal ? LEVEL_MS : -1, take, &w);
-    return get_properties(c, print_property, NULL, &e) ? EXIT_DONE : bus_client_fail(c, &e);
+    return bus_client_properties(c, BUS_CLIENT_OBJECT, print_property, NULL, &e)
+               ? EXIT_DONE
+               : bus_client_fail(c, &e);
 }

@@ -145,6 +145,36 @@ def watched():
     os.close(ours)
 
 
+def benched():
+    """How late the texts are, of a file that is sent as people speak, and of what the microphone hears."""
+    for args in (["--texts", "5"], ["--daemon", "--backend", "cpu"], ["--daemon", "--texts", "some"], ["--daemon", "a", "b"]):
+        check(f"earshot bench {' '.join(args)} is a usage error", earshot("bench", *args).returncode == 2)
+    got = earshot("bench", "--daemon")
+    check("without a daemon bench says so", got.returncode == 1 and "earshotd" in got.stderr, got.stderr)
+    d = Daemon(source=f"file:{silence(1)}")
+    d.reaches(IDLE)
+    got = earshot("bench", "--daemon", "/nonexistent.wav")
+    check("a file that is not there is named", got.returncode == 1 and "/nonexistent.wav" in got.stderr, got.stderr)
+    got = earshot("bench", "--daemon", SPEECH, "--json")
+    report = json.loads(got.stdout or "{}")
+    figures = {f["name"]: f for f in report.get("figures", [])}
+    text, wait, compute = (figures.get(name, {"value": 0, "p95": 0, "slowest": 0, "count": 0}) for name in
+                           ("end of speech to text", "of that, waiting", "of that, computation"))
+    check("three orders have their delays", report.get("texts") == text["count"] == wait["count"] == compute["count"] == 3
+          and "newest audio to partial result" in figures, got.stdout + got.stderr)
+    check("seen from outside they are no shorter than the daemon says",
+          text["slowest"] >= wait["slowest"] > 0 and compute["slowest"] > 0, got.stdout)
+    check("nothing was lost", report.get("lost_s") == 0 and report.get("real_time_factor", 0) > 0, got.stdout)
+    if d.set("Mode", "assistant") == ():
+        check("nor were replies", figures.get("text to reply's last words", {}).get("count", 0) >= 1, got.stdout)
+    d.stop()
+    d = Daemon(source=f"file:{SPEECH}")
+    got = earshot("bench", "--daemon", "--texts", "2")
+    check("the microphone is measured too", got.returncode == 0 and re.search(r"computation .* of 2\n", got.stdout),
+          got.stdout + got.stderr)
+    d.stop()
+
+
 def toggled():
     d = Daemon(source=f"file:{silence(60)}")
     d.reaches(IDLE)
@@ -289,4 +319,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, files, watched, toggled, reloaded, started, notified, interrupted)
+run(usage, files, watched, benched, toggled, reloaded, started, notified, interrupted)
