@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -191,6 +192,8 @@ void streams_closed(struct streams *s, const struct engine_message *m)
         announce(s, stream, false);
     ear_destroy(stream->ear);
     stream_destroy(s, stream);
+    if (!s->first)
+        malloc_trim(0); /* the allocator keeps what many at once have freed */
 }
 
 static int read_codec(struct stream_format *f, const char *codec, struct error *error)

@@ -42,10 +42,6 @@ def speech():
     return lambda i: raw[i % whole * 32000:i % whole * 32000 + 32000]
 
 
-def resident(d):
-    return int(pathlib.Path(f"/proc/{d.process.pid}/statm").read_text().split()[1]) * 4
-
-
 def read_so_far(d):
     """Bytes of the sound file that the daemon has read."""
     for entry in pathlib.Path(f"/proc/{d.process.pid}/fd").iterdir():
@@ -61,9 +57,9 @@ def soak():
         d = Daemon("--config", config("[text]\nhistory = 10\n"), source=f"file:{path}:fast")
         begin = time.monotonic()
         warm = wait_until(lambda: read_so_far(d) > WARM * 32000 or "is over" in d.said(), 300)
-        first = resident(d)
+        first = d.resident_kib()
         over = wait_until(lambda: "is over" in d.said() and d.get("State") == IDLE, 3000)
-        last = resident(d)
+        last = d.resident_kib()
         print(f"{name}: {first} KiB after {WARM} s of sound, {last} KiB after {WARM + SECONDS} s, heard in "
               f"{time.monotonic() - begin:.0f} s, {len(d.of('UtteranceCompleted'))} utterances", flush=True)
         check(f"{name} leaves nothing behind", warm and over and last - first < MOST_KIB)

@@ -134,6 +134,12 @@ class Daemon:
     def completes(self, count, seconds=60):
         return wait_until(lambda: len(self.of("UtteranceCompleted")) >= count, seconds)
 
+    def resident_kib(self):
+        return int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def stop(self):
         """Seconds it took to end, and what it returned."""
         begin = time.monotonic()
@@ -278,8 +284,12 @@ class Bus:
             ["dbus-daemon", *map(str, self.options), "--nofork", f"--address={self.address}"],
             stderr=subprocess.DEVNULL, env=environment())
         wait_until(path.exists, 10)
-        self.connection = dbus.bus.BusConnection(self.address)
-        self.connection.set_exit_on_disconnect(False)
+        self.connection = self.connect()
+
+    def connect(self):
+        connection = dbus.bus.BusConnection(self.address)
+        connection.set_exit_on_disconnect(False)
+        return connection
 
     def stop(self):
         self.process.kill()

@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+"""What must not cost a word: clients that do not read, words of megabytes, clients that die by the thousand, a daemon
+that stands still, an end in mid-reply. docs/robustness.md lists these and where the others are tested."""
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.daemon import *  # noqa: E402,F403
+from support.streams import *  # noqa: E402,F403
+
+
+def transcript(d):
+    return [(row[0], row[3]) for row in d.call("GetTranscript", 0, 0, signature="tu")]
+
+
+def nothing_is_lost(what, d):
+    """What was announced is what the transcript has, and what earshot transcribe hears in the same file."""
+    announced = [(args[0], args[1]) for args in d.of("UtteranceCompleted") if args[1]]
+    offline = earshot("transcribe", "-m", MODEL, SPEECH).stdout
+    check(f"{what}: no text is lost or changed", announced == transcript(d)
+          and letters(" ".join(text for _, text in announced)) == letters(offline), f"{announced} {offline}")
+    check(f"{what}: the events keep their contract", keeps_the_contract(d), d.signals)
+
+
+def slow_reader():
+    """A client that wants every signal and reads none."""
+    d = Daemon()
+    asleep = subprocess.Popen(["/usr/bin/python3", "-c", DEAF, d.bus.address], stdout=subprocess.PIPE, env=environment())
+    asleep.stdout.readline()
+    asleep.send_signal(signal.SIGSTOP)
+    check("beside who does not read all is heard", d.completes(3))
+    nothing_is_lost("slow readers", d)
+    asleep.kill()
+    asleep.wait()
+    d.stop()
+
+
+DEAF = f"""
+import dbus, time
+bus = dbus.bus.BusConnection(__import__('sys').argv[1])
+bus.add_match_string("type='signal',sender='{NAME}'")
+print("deaf", flush=True)
+time.sleep(600)
+"""
+
+
+def open_and_die(d, count):
+    for i in range(count):
+        connection = d.bus.connect()
+        message = dbus.lowlevel.MethodCallMessage(NAME, PATH, STREAMS, "Open")
+        message.append(dbus.Dictionary({}, signature="sv"), signature="a{sv}")
+        connection.send_message(message)
+        connection.flush()
+        connection.close()
+        if i % 50 == 0:
+            pause(0)
+    check("no stream of theirs is left", wait_until(lambda: not managed(d), 20), managed(d))
+
+
+def dying_clients():
+    """Clients that ask for a stream and are gone before they have it, while somebody speaks."""
+    d = Daemon()
+    open_and_die(d, 1000)
+    before = d.resident_kib()
+    open_and_die(d, 2000)
+    after = d.resident_kib()
+    print(f"resident after 1000 clients {before} KiB, after 2000 more {after} KiB")
+    check("nor memory, nor a descriptor", (after - before < 1024 or SLOW) and d.descriptors() < 30, d.descriptors())
+    d.completes(3)
+    nothing_is_lost("dying clients", d)
+    d.stop()
+
+
+def huge():
+    """Eight megabytes where a word is expected: refused by name, and speech goes on."""
+    d, text = Daemon(), "x" * (8 << 20)
+    refused = ERROR + "InvalidArgument"
+    for member, signature, args in (("Ask", "sa{sv}", (text, OPTIONS)), ("SaveState", "s", (text,)),
+                                    ("RestoreState", "s", (text,)), ("Listen", "s", (text,))):
+        got = d.call(member, *args, signature=signature)
+        check(f"{member} of 8 MB is refused", got == (DBUS_ERROR + "InvalidArgs" if member == "Listen" else refused), got)
+    for name in ("Mode", "Device"):
+        got = d.set(name, text)
+        check(f"{name} of 8 MB is refused", got == refused, got)
+    for wrong in (dbus.Dictionary({text: True}, signature="sv"), dbus.Dictionary({"seed": text}, signature="sv")):
+        got = d.call("Ask", "hello", wrong, signature="sa{sv}")
+        check("an option of 8 MB is refused", got == refused, got)
+    d.completes(3)
+    nothing_is_lost("huge words", d)
+    d.stop()
+
+
+def stands_still():
+    """SIGSTOP for five seconds in the middle of a word: a client's audio waits for it."""
+    d = Daemon(source=f"file:{silence(1)}")
+    d.reaches(IDLE)
+    s = Stream(d)
+    data = samples()
+    send_pcm(s, data[:80000])
+    check("somebody speaks", wait_until(lambda: s.of("UtteranceStarted")))
+    first = list(s.of("UtteranceCompleted"))
+    d.process.send_signal(signal.SIGSTOP)
+    time.sleep(5)
+    d.process.send_signal(signal.SIGCONT)
+    send_pcm(s, data[80000:])
+    s.finish()
+    offline = letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout)
+    check("after a standstill nothing is lost", letters(" ".join(s.said())) == offline and not s.of("AudioLost"), s.signals)
+    check("nor changed", s.of("UtteranceCompleted")[:len(first)] == first and keeps_the_contract(s))
+    d.stop()
+
+
+def end_in_mid_reply():
+    """SIGTERM while a reply is being made: it is told as far as it is, and what was said is on disk."""
+    path = config("[text]\nmode = assistant\nkeep_history = yes\n[reply]\npresence_penalty = -5\n"
+                  "frequency_penalty = -5\npenalty_decay = 1\nmax_tokens = 65536\n")
+    d = Daemon("--config", path)
+    d.reaches(IDLE)
+    if d.get("Mode") != "assistant":
+        print("skipped: the model has no replies")
+        d.stop()
+        return
+    under_way = lambda: d.get("State") == THINKING and d.of("ReplyUpdated")[-1:]  # noqa: E731
+    check("a reply is being made", wait_until(under_way, 30), d.signals)
+    before = transcript(d)
+    d.stop()
+    check("what was made of it is told", len(d.of("ReplyCompleted")) == len([a for a in d.of("UtteranceCompleted") if a[1]])
+          and d.of("ReplyCompleted")[-1][0] == d.of("ReplyUpdated")[-1][0], d.signals)
+    check("the events keep their contract", keeps_the_contract(d))
+    announced = [(a[0], a[1]) for a in d.of("UtteranceCompleted") if a[1]]
+    d = Daemon("--config", path, source=f"file:{silence(1)}")
+    check("what was said is there after it", announced[:len(before)] == before and transcript(d) == announced,
+          f"{before} {announced} {transcript(d)}")
+    d.stop()
+
+
+run(slow_reader, huge, dying_clients, stands_still, end_in_mid_reply)
