@@ -26,6 +26,8 @@ static const char *error_name(int64_t code)
         return "Cancelled";
     case ENOENT:
         return "NotFound";
+    case E2BIG:
+        return "InvalidArgument";
     }
     return "Failed";
 }

@@ -238,6 +238,8 @@ static int ask(struct inference *i, const struct engine_request *r, struct error
     int rc = recogniser_ask(ear->recogniser, r->text, strlen(r->text), &r->sampling);
     if (rc == -ENOTSUP)
         return error_set(error, rc, "the model has no replies");
+    if (rc == -E2BIG)
+        return error_set(error, rc, "the question is longer than the model takes");
     if (rc)
         return error_set(error, rc, "%s", strerror(-rc));
     ear->question = r->number;

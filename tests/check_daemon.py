@@ -129,6 +129,8 @@ def conversation():
     for text in ("", "x" * 5000):
         got = d.call("Ask", text, OPTIONS, signature="sa{sv}")
         check(f"a question of {len(text)} bytes is refused", got == ERROR + "InvalidArgument", got)
+    got = d.call("Ask", "\x01" * 4000, OPTIONS, signature="sa{sv}")
+    check("nor is one of more tokens than the model takes answered", got in (ERROR + "InvalidArgument", ERROR + "NotSupported"), got)
     ask_options(d)
     many = []
     for _ in range(100):
