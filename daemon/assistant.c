@@ -45,101 +45,6 @@ void assistant_update_state(struct assistant *a)
     interface_changed(&a->object, ASSISTANT_INTERFACE, "State");
 }
 
-static DBusMessage *new_signal(struct assistant *a, const char *member, DBusMessageIter *out)
-{
-    DBusMessage *m = dbus_message_new_signal(a->path, ASSISTANT_INTERFACE, member);
-    if (m)
-        dbus_message_iter_init_append(m, out);
-    return m;
-}
-
-static void append_ms(DBusMessageIter *dictionary, const char *key, int64_t us)
-{
-    double ms = (double)us / 1000.0;
-    interface_append_entry(dictionary, key, DBUS_TYPE_DOUBLE, "d", &ms);
-}
-
-static void append_details(DBusMessageIter *out, const struct event *e, int64_t latency_us)
-{
-    DBusMessageIter dictionary;
-    double confidence = (double)e->confidence;
-    dbus_bool_t yes = TRUE;
-    bool reply = e->type == EVENT_REPLY_COMPLETED;
-    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
-    if (!reply)
-        interface_append_entry(&dictionary, "start_us", DBUS_TYPE_INT64, "x", &e->start_us);
-    if (!reply && e->type != EVENT_UTTERANCE_STARTED)
-        interface_append_entry(&dictionary, "end_us", DBUS_TYPE_INT64, "x", &e->end_us);
-    if (e->type != EVENT_UTTERANCE_STARTED)
-        append_ms(&dictionary, "compute_ms", e->compute_us);
-    if (reply || e->type == EVENT_UTTERANCE_COMPLETED)
-        append_ms(&dictionary, reply ? "first_ms" : "wait_ms", latency_us);
-    if (e->type == EVENT_UTTERANCE_COMPLETED)
-        interface_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
-    if (e->type == EVENT_UTTERANCE_CANCELLED)
-        interface_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
-    dbus_message_iter_close_container(out, &dictionary);
-}
-
-static void signal_started(struct assistant *a, const struct event *e)
-{
-    DBusMessageIter out;
-    DBusMessage *m = new_signal(a, "UtteranceStarted", &out);
-    if (m) {
-        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
-        append_details(&out, e, 0);
-    }
-    bus_send(a->bus, m);
-}
-
-static void signal_update(struct assistant *a, const struct event *e)
-{
-    bool utterance = e->type == EVENT_UTTERANCE_UPDATED;
-    DBusMessageIter out;
-    DBusMessage *m = new_signal(a, utterance ? "UtteranceUpdated" : "ReplyUpdated", &out);
-    if (m) {
-        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
-        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT32, &e->seq);
-        if (utterance)
-            dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT32, &e->stable_bytes);
-        bus_append_text(&out, e->text);
-    }
-    bus_send(a->bus, m);
-}
-
-static void signal_completed(struct assistant *a, const struct engine_message *from,
-                             const char *member)
-{
-    const struct event *e = &from->event;
-    DBusMessageIter out;
-    DBusMessage *m = new_signal(a, member, &out);
-    if (m) {
-        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
-        bus_append_text(&out, e->type == EVENT_UTTERANCE_CANCELLED ? "" : e->text);
-        append_details(&out, e, from->latency_us);
-    }
-    bus_send(a->bus, m);
-}
-
-static void update_due(void *user)
-{
-    struct update *u = user;
-    if (!u->waits)
-        return;
-    u->waits = false;
-    signal_update(u->assistant, &u->event);
-    loop_arm(u->timer, ASSISTANT_UPDATE_MS);
-}
-
-/* Sends at once when the last is long enough ago; else keeps the newest for when it will be. */
-static void offer_update(struct update *u, const struct event *e)
-{
-    u->event = *e;
-    u->waits = true;
-    if (!loop_is_armed(u->timer))
-        update_due(u);
-}
-
 static void write_history(struct assistant *a, uint64_t id)
 {
     if (!a->history_file)
@@ -166,11 +71,11 @@ static void take_event(struct assistant *a, const struct engine_message *m)
     switch (e->type) {
     case EVENT_UTTERANCE_STARTED:
         a->hearing = true;
-        signal_started(a, e);
+        assistant_signal_started(a, e);
         return;
     case EVENT_UTTERANCE_UPDATED:
         a->latency.partial = latency_ms;
-        offer_update(&a->utterance_update, e);
+        assistant_offer_update(&a->utterance_update, e);
         return;
     case EVENT_UTTERANCE_COMPLETED:
         a->latency.wait = latency_ms;
@@ -181,10 +86,10 @@ static void take_event(struct assistant *a, const struct engine_message *m)
         a->utterance_update.waits = false;
         if (e->type == EVENT_UTTERANCE_COMPLETED && *e->text)
             keep_utterance(a, e);
-        signal_completed(a, m, "UtteranceCompleted");
+        assistant_signal_completed(a, m, "UtteranceCompleted");
         return;
     case EVENT_REPLY_UPDATED:
-        offer_update(&a->reply_update, e);
+        assistant_offer_update(&a->reply_update, e);
         return;
     case EVENT_REPLY_COMPLETED:
         a->latency.reply_first = latency_ms;
@@ -192,7 +97,7 @@ static void take_event(struct assistant *a, const struct engine_message *m)
         a->reply_update.waits = false;
         if (history_set_reply(a->history, e->id, e->text) == 0)
             write_history(a, e->id);
-        signal_completed(a, m, "ReplyCompleted");
+        assistant_signal_completed(a, m, "ReplyCompleted");
         return;
     }
 }
@@ -228,16 +133,6 @@ static void take_source(struct assistant *a, const struct engine_message *m)
         return;
     snprintf(a->device, sizeof a->device, "%s", device);
     interface_changed(&a->object, ASSISTANT_INTERFACE, "Device");
-}
-
-static void take_lost(struct assistant *a, uint64_t samples)
-{
-    DBusMessageIter out;
-    DBusMessage *m = new_signal(a, "AudioLost", &out);
-    a->lost += samples;
-    if (m)
-        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &samples);
-    bus_send(a->bus, m);
 }
 
 static void pending_finish(struct pending *p)
@@ -290,7 +185,8 @@ void assistant_take(struct assistant *a, const struct engine_message *m)
         take_source(a, m);
         break;
     case ENGINE_LOST:
-        take_lost(a, (uint64_t)m->value);
+        a->lost += (uint64_t)m->value;
+        assistant_signal_lost(a, (uint64_t)m->value);
         break;
     case ENGINE_LOADED:
     case ENGINE_FAILED:
@@ -326,13 +222,6 @@ DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
     if (assistant_pass_on(a, call, request))
         return assistant_error(call, "Busy", "too many calls wait");
     return NULL;
-}
-
-static int update_init(struct update *u, struct assistant *a)
-{
-    u->assistant = a;
-    u->timer = loop_add_timer(a->loop, update_due, u);
-    return u->timer ? 0 : -ENOMEM;
 }
 
 static int open_history(struct assistant *a, const struct config *config, struct error *error)
@@ -382,8 +271,8 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->bus_watch = (struct bus_watch){.lost = bus_lost, .user = a};
     bus_watch(bus, &a->bus_watch);
     int rc = open_history(a, &a->config, error);
-    if (!rc && (update_init(&a->utterance_update, a) || update_init(&a->reply_update, a) ||
-                interface_export(&a->object)))
+    if (!rc && (assistant_init_update(&a->utterance_update, a) ||
+                assistant_init_update(&a->reply_update, a) || interface_export(&a->object)))
         rc = error_set(error, -ENOMEM, "the D-Bus object: out of memory");
     if (rc) {
         assistant_destroy(a);

@@ -10,8 +10,6 @@
 #include "daemon/interface.h"
 #include "daemon/settings.h"
 
-#define ASSISTANT_BUS_NAME "org.earshot.Earshot1"
-#define ASSISTANT_PATH "/org/earshot/Earshot1"
 #define ASSISTANT_INTERFACE "org.earshot.Earshot1.Assistant"
 
 enum assistant_state {

@@ -1,4 +1,4 @@
-/* The methods and properties of the interfaces, and the tables that describe them. */
+/* The methods of org.earshot.Earshot1.Assistant, and what their results change. */
 #include "base/log.h"
 #include "daemon/ask_options.h"
 #include "daemon/assistant_private.h"
@@ -167,7 +167,7 @@ static DBusMessage *call_ask(void *user, DBusMessage *call)
     return assistant_request(a, call, &r);
 }
 
-static DBusMessage *not_of_stream(struct assistant *a, DBusMessage *call)
+DBusMessage *assistant_not_of_stream(const struct assistant *a, DBusMessage *call)
 {
     return a->settings ? NULL : assistant_error(call, "NotSupported", "a stream has no such thing");
 }
@@ -177,7 +177,7 @@ static DBusMessage *call_reload(void *user, DBusMessage *call)
     struct assistant *a = user;
     struct engine_request r = {.type = ENGINE_SET_HEARING};
     struct error error;
-    DBusMessage *refused = not_of_stream(a, call);
+    DBusMessage *refused = assistant_not_of_stream(a, call);
     if (!refused)
         refused = not_loaded(a, call);
     if (refused)
@@ -270,131 +270,7 @@ static DBusMessage *call_transcript(void *user, DBusMessage *call)
     return reply;
 }
 
-static void get_state(void *user, DBusMessageIter *out)
-{
-    struct assistant *a = user;
-    dbus_message_iter_append_basic(out, DBUS_TYPE_UINT32, &(uint32_t){a->state});
-}
-
-static void get_muted(void *user, DBusMessageIter *out)
-{
-    struct assistant *a = user;
-    dbus_message_iter_append_basic(out, DBUS_TYPE_BOOLEAN, &(dbus_bool_t){a->muted});
-}
-
-static DBusMessage *set_muted(void *user, DBusMessage *call, DBusMessageIter *value)
-{
-    dbus_bool_t muted;
-    dbus_message_iter_get_basic(value, &muted);
-    struct engine_request r = {.type = ENGINE_MUTE, .flag = muted};
-    DBusMessage *refused = not_of_stream(user, call);
-    return refused ? refused : assistant_request(user, call, &r);
-}
-
-static void get_mode(void *user, DBusMessageIter *out)
-{
-    struct assistant *a = user;
-    bus_append_text(out, a->assistant_mode ? "assistant" : "captions");
-}
-
-static DBusMessage *set_mode(void *user, DBusMessage *call, DBusMessageIter *value)
-{
-    const char *mode;
-    dbus_message_iter_get_basic(value, &mode);
-    bool assistant = strcmp(mode, "assistant") == 0;
-    if (!assistant && strcmp(mode, "captions") != 0)
-        return assistant_error(call, "InvalidArgument", "a mode is captions or assistant");
-    struct engine_request r = {.type = ENGINE_REPLIES, .flag = assistant};
-    return assistant_request(user, call, &r);
-}
-
-static void get_device(void *user, DBusMessageIter *out)
-{
-    struct assistant *a = user;
-    bus_append_text(out, a->device);
-}
-
-static DBusMessage *set_device(void *user, DBusMessage *call, DBusMessageIter *value)
-{
-    struct engine_request r = {.type = ENGINE_DEVICE};
-    const char *device;
-    dbus_message_iter_get_basic(value, &device);
-    if (strlen(device) >= 256)
-        return assistant_error(call, "InvalidArgument", "a device's name has at most 255 bytes");
-    strcpy(r.text, device);
-    DBusMessage *refused = not_of_stream(user, call);
-    return refused ? refused : assistant_request(user, call, &r);
-}
-
-static void get_model(void *user, DBusMessageIter *out)
-{
-    struct assistant *a = user;
-    bus_append_text(out, a->model);
-}
-
-static void get_backend(void *user, DBusMessageIter *out)
-{
-    struct assistant *a = user;
-    bus_append_text(out, a->loaded ? a->backend : "");
-}
-
-static void get_version(void *user, DBusMessageIter *out)
-{
-    (void)user;
-    bus_append_text(out, EARSHOT_VERSION);
-}
-
-struct number {
-    const char *name;
-    double value;
-};
-
-/* As a{sd}. */
-static void append_numbers(DBusMessageIter *out, const struct number *numbers, size_t count)
-{
-    DBusMessageIter dictionary, entry;
-    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sd}", &dictionary);
-    for (size_t i = 0; i < count; i++) {
-        dbus_message_iter_open_container(&dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
-        dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &numbers[i].name);
-        dbus_message_iter_append_basic(&entry, DBUS_TYPE_DOUBLE, &numbers[i].value);
-        dbus_message_iter_close_container(&dictionary, &entry);
-    }
-    dbus_message_iter_close_container(out, &dictionary);
-}
-
-static void get_latency(void *user, DBusMessageIter *out)
-{
-    const struct assistant *a = user;
-    const struct number numbers[] = {
-        {"partial_ms", a->latency.partial}, {"wait_ms", a->latency.wait},
-        {"compute_ms", a->latency.compute}, {"reply_first_ms", a->latency.reply_first},
-        {"reply_ms", a->latency.reply},
-    };
-    append_numbers(out, numbers, sizeof numbers / sizeof *numbers);
-}
-
-static void get_statistics(void *user, DBusMessageIter *out)
-{
-    const struct assistant *a = user;
-    struct ear_work work = ear_work(a->ear);
-    const struct number numbers[] = {
-        {"heard_s", work.heard_s},
-        {"computed_s", work.computed_s},
-        {"real_time_factor", work.heard_s > 0 ? work.computed_s / work.heard_s : 0},
-        {"lost_s", (double)a->lost / 16000},
-    };
-    append_numbers(out, numbers, sizeof numbers / sizeof *numbers);
-}
-
-static void get_level(void *user, DBusMessageIter *out)
-{
-    const struct assistant *a = user;
-    double db = ear_level_db(a->ear);
-    dbus_message_iter_append_basic(out, DBUS_TYPE_DOUBLE, &db);
-}
-
-static const struct interface_method assistant_methods[] = {
+const struct interface_method assistant_methods[] = {
     {"Listen", {{"options", "a{sv}"}}, {{"id", "t"}}, call_listen},
     {"Finish", .call = call_finish},
     {"Cancel", .call = call_cancel},
@@ -412,30 +288,3 @@ static const struct interface_method assistant_methods[] = {
     {"Reload", .out = {{"restarts", "as"}}, .call = call_reload},
     {NULL},
 };
-
-static const struct interface_property assistant_properties[] = {
-    {"State", "u", .get = get_state},
-    {"Muted", "b", .get = get_muted, .set = set_muted},
-    {"Mode", "s", .get = get_mode, .set = set_mode},
-    {"Device", "s", .get = get_device, .set = set_device},
-    {"Model", "s", .get = get_model},
-    {"Level", "d", .silent = true, .get = get_level},
-    {"Latency", "a{sd}", .silent = true, .get = get_latency},
-    {"Statistics", "a{sd}", .silent = true, .get = get_statistics},
-    {"Backend", "s", .get = get_backend},
-    {"Version", "s", .constant = true, .get = get_version},
-    {NULL},
-};
-
-static const struct interface_signal assistant_signals[] = {
-    {"UtteranceStarted", {{"id", "t"}, {"details", "a{sv}"}}},
-    {"UtteranceUpdated", {{"id", "t"}, {"seq", "u"}, {"stable_bytes", "u"}, {"text", "s"}}},
-    {"UtteranceCompleted", {{"id", "t"}, {"text", "s"}, {"details", "a{sv}"}}},
-    {"ReplyUpdated", {{"id", "t"}, {"seq", "u"}, {"text", "s"}}},
-    {"ReplyCompleted", {{"id", "t"}, {"text", "s"}, {"details", "a{sv}"}}},
-    {"AudioLost", {{"samples", "t"}}},
-    {NULL},
-};
-
-const struct interface assistant_interface = {ASSISTANT_INTERFACE, assistant_methods,
-                                              assistant_properties, assistant_signals};

@@ -1,4 +1,5 @@
-/* Shared by assistant.c (messages of the engine) and assistant_calls.c (calls of clients). */
+/* Shared by assistant.c (its life, messages of the engine), assistant_calls.c (calls of clients),
+ * assistant_properties.c and assistant_signals.c. */
 #ifndef EARSHOT_DAEMON_ASSISTANT_PRIVATE_H
 #define EARSHOT_DAEMON_ASSISTANT_PRIVATE_H
 
@@ -69,6 +70,9 @@ struct assistant {
 };
 
 extern const struct interface assistant_interface;
+extern const struct interface_method assistant_methods[];
+extern const struct interface_property assistant_properties[];
+extern const struct interface_signal assistant_signals[];
 
 /* Passes the request on; its result answers the call, which may be NULL. 0 or -EBUSY. */
 int assistant_pass_on(struct assistant *a, DBusMessage *call, const struct engine_request *request);
@@ -84,5 +88,17 @@ DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
                              const struct engine_message *result);
 
 void assistant_update_state(struct assistant *a);
+
+/* NotSupported, where the call is of a stream and means the microphone; else NULL. */
+DBusMessage *assistant_not_of_stream(const struct assistant *a, DBusMessage *call);
+
+void assistant_signal_started(struct assistant *a, const struct event *e);
+void assistant_signal_completed(struct assistant *a, const struct engine_message *from,
+                                const char *member); /* UtteranceCompleted, ReplyCompleted */
+void assistant_signal_lost(struct assistant *a, uint64_t samples);
+
+int assistant_init_update(struct update *u, struct assistant *a); /* 0 or -ENOMEM */
+/* Sends at once when the last is long enough ago; else keeps the newest for when it will be. */
+void assistant_offer_update(struct update *u, const struct event *e);
 
 #endif

@@ -6,11 +6,11 @@
  */
 #include "daemon/streams.h"
 
+#include "daemon/open_options.h"
 #include "daemon/service.h"
 #include "daemon/stream_source.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -47,11 +47,6 @@ struct streams {
     uint64_t last_number;
     struct stream *first;
     size_t count;
-};
-
-struct open_options {
-    struct stream_format format;
-    const char *mode; /* NULL: as configured */
 };
 
 static void close_fd(int fd)
@@ -196,66 +191,6 @@ void streams_closed(struct streams *s, const struct engine_message *m)
         malloc_trim(0); /* the allocator keeps what many at once have freed */
 }
 
-static int read_codec(struct stream_format *f, const char *codec, struct error *error)
-{
-    static const char *const names[] = {"s16", "f32", "opus"};
-    static const enum stream_codec codecs[] = {STREAM_S16, STREAM_F32, STREAM_OPUS};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(codec, names[i]) != 0)
-            continue;
-        f->codec = codecs[i];
-        return 0;
-    }
-    return error_set(error, -EINVAL, "codec \"%.20s\" is not s16, f32 or opus", codec);
-}
-
-static int read_mode(struct open_options *o, const char *mode, struct error *error)
-{
-    if (strcmp(mode, "captions") != 0 && strcmp(mode, "assistant") != 0)
-        return error_set(error, -EINVAL, "mode \"%.20s\" is not captions or assistant", mode);
-    o->mode = mode;
-    return 0;
-}
-
-static int read_option(struct open_options *o, const char *name, DBusMessageIter *value,
-                       struct error *error)
-{
-    int type = dbus_message_iter_get_arg_type(value);
-    bool text = strcmp(name, "codec") == 0 || strcmp(name, "mode") == 0;
-    bool number = strcmp(name, "rate") == 0 || strcmp(name, "channels") == 0;
-    DBusBasicValue v;
-    if (!text && !number)
-        return error_set(error, -EINVAL, "no option is called %.60s", name);
-    if (type != (text ? DBUS_TYPE_STRING : DBUS_TYPE_UINT32))
-        return error_set(error, -EINVAL, "%s has the type %c", name, text ? 's' : 'u');
-    dbus_message_iter_get_basic(value, &v);
-    if (strcmp(name, "codec") == 0)
-        return read_codec(&o->format, v.str, error);
-    if (strcmp(name, "mode") == 0)
-        return read_mode(o, v.str, error);
-    *(strcmp(name, "rate") == 0 ? &o->format.rate_hz : &o->format.channels) = v.u32;
-    return 0;
-}
-
-static int read_options(struct open_options *o, DBusMessage *call, struct error *error)
-{
-    DBusMessageIter args, entries, entry, value;
-    dbus_message_iter_init(call, &args);
-    for (dbus_message_iter_recurse(&args, &entries);
-         dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
-         dbus_message_iter_next(&entries)) {
-        const char *name;
-        dbus_message_iter_recurse(&entries, &entry);
-        dbus_message_iter_get_basic(&entry, &name);
-        dbus_message_iter_next(&entry);
-        dbus_message_iter_recurse(&entry, &value);
-        int rc = read_option(o, name, &value, error);
-        if (rc)
-            return rc;
-    }
-    return stream_format_check(&o->format, error);
-}
-
 /* What of the configuration is not the microphone's. */
 static struct config stream_config(const struct stream *stream, const struct config *config)
 {
@@ -336,11 +271,13 @@ static DBusMessage *open_stream(struct streams *s, DBusMessage *call, const stru
 static DBusMessage *call_open(void *user, DBusMessage *call)
 {
     struct streams *s = user;
-    struct open_options o = {.format = stream_format_default()};
+    struct open_options o;
     struct error error;
+    DBusMessageIter args;
     if (!s->engine)
         return assistant_error(call, "NotReady", "the model is not loaded yet");
-    if (read_options(&o, call, &error))
+    dbus_message_iter_init(call, &args);
+    if (open_options_read(&o, &args, &error))
         return assistant_error(call, "InvalidArgument", error.message);
     if (o.mode && strcmp(o.mode, "assistant") == 0 && !s->can_reply)
         return assistant_error(call, "NotSupported", "the model has no replies");

@@ -1,0 +1,65 @@
+#include "daemon/open_options.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+static int read_codec(struct stream_format *f, const char *codec, struct error *error)
+{
+    static const char *const names[] = {"s16", "f32", "opus"};
+    static const enum stream_codec codecs[] = {STREAM_S16, STREAM_F32, STREAM_OPUS};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(codec, names[i]) != 0)
+            continue;
+        f->codec = codecs[i];
+        return 0;
+    }
+    return error_set(error, -EINVAL, "codec \"%.20s\" is not s16, f32 or opus", codec);
+}
+
+static int read_mode(struct open_options *o, const char *mode, struct error *error)
+{
+    if (strcmp(mode, "captions") != 0 && strcmp(mode, "assistant") != 0)
+        return error_set(error, -EINVAL, "mode \"%.20s\" is not captions or assistant", mode);
+    o->mode = mode;
+    return 0;
+}
+
+static int read_option(struct open_options *o, const char *name, DBusMessageIter *value,
+                       struct error *error)
+{
+    int type = dbus_message_iter_get_arg_type(value);
+    bool text = strcmp(name, "codec") == 0 || strcmp(name, "mode") == 0;
+    bool number = strcmp(name, "rate") == 0 || strcmp(name, "channels") == 0;
+    DBusBasicValue v;
+    if (!text && !number)
+        return error_set(error, -EINVAL, "no option is called %.60s", name);
+    if (type != (text ? DBUS_TYPE_STRING : DBUS_TYPE_UINT32))
+        return error_set(error, -EINVAL, "%s has the type %c", name, text ? 's' : 'u');
+    dbus_message_iter_get_basic(value, &v);
+    if (strcmp(name, "codec") == 0)
+        return read_codec(&o->format, v.str, error);
+    if (strcmp(name, "mode") == 0)
+        return read_mode(o, v.str, error);
+    *(strcmp(name, "rate") == 0 ? &o->format.rate_hz : &o->format.channels) = v.u32;
+    return 0;
+}
+
+int open_options_read(struct open_options *o, DBusMessageIter *array, struct error *error)
+{
+    DBusMessageIter entries, entry, value;
+    *o = (struct open_options){.format = stream_format_default()};
+    for (dbus_message_iter_recurse(array, &entries);
+         dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
+         dbus_message_iter_next(&entries)) {
+        const char *name;
+        dbus_message_iter_recurse(&entries, &entry);
+        dbus_message_iter_get_basic(&entry, &name);
+        dbus_message_iter_next(&entry);
+        dbus_message_iter_recurse(&entry, &value);
+        int rc = read_option(o, name, &value, error);
+        if (rc)
+            return rc;
+    }
+    return stream_format_check(&o->format, error);
+}
