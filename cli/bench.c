@@ -2,13 +2,12 @@
  * most, measured in the same run. Every figure is the median of several runs on data made here; a
  * sound file, if one is named, gives the figures for real speech. */
 #include "cli/bench_daemon.h"
+#include "cli/bench_report.h"
 #include "cli/command.h"
 #include "cli/offline.h"
-#include "kernels/cpu/limits.h"
 #include "pipeline/features.h"
 #include "pipeline/recogniser.h"
 
-#include <cjson/cJSON.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -24,18 +23,8 @@ enum {
     SILENCE_S = 60,
     PREFILL_ROWS = 64,
     DECODE_TOKENS = 64,
-    CHAIN_TOKENS = 40, /* for AUDIO_S seconds: brisk speech */
-    FIGURES_MAX = 16,
+    CHAIN_TOKENS = 40,     /* for AUDIO_S seconds: brisk speech */
     READ_LEAST = 64 << 20, /* bytes: less is in every cache */
-};
-
-/* What was measured; 0 where a part has no such figure. */
-struct figure {
-    const char *name, *unit;
-    double value, slowest, fastest;
-    double work;  /* operations a second */
-    double bytes; /* read from memory, a second */
-    double most;  /* of the machine: work or bytes a second, whichever decides */
 };
 
 /* What a row costs. */
@@ -46,12 +35,8 @@ struct cost {
 
 struct bench {
     struct offline session;
-    size_t threads;
     struct cost encoder, backbone;
-    struct cpu_limits limits[2]; /* of one thread, of all */
-    bool limited;                /* there are limits: the backend is the CPU */
-    struct figure figures[FIGURES_MAX];
-    size_t count;
+    struct bench_report report;
     struct recogniser *recogniser;
     struct frontend *frontend;
     uint64_t next_id;
@@ -79,10 +64,11 @@ static double median(double *values, size_t count)
     return count ? values[count / 2] : 0;
 }
 
-static void add(struct bench *b, struct figure f)
+static void add(struct bench *b, struct bench_figure f)
 {
-    if (b->count < FIGURES_MAX)
-        b->figures[b->count++] = f;
+    struct bench_report *r = &b->report;
+    if (r->count < BENCH_FIGURES_MAX)
+        r->figures[r->count++] = f;
 }
 
 /* times: of RUNS runs over so many rows that each cost c. */
@@ -90,8 +76,8 @@ static void add_rate(struct bench *b, const char *name, const char *unit, double
                      double rows, struct cost c, double most)
 {
     double mid = median(times, RUNS);
-    add(b, (struct figure){name, unit, rows / mid, rows / times[RUNS - 1], rows / times[0],
-                           c.operations * rows / mid, c.bytes * rows / mid, most});
+    add(b, (struct bench_figure){name, unit, rows / mid, rows / times[RUNS - 1], rows / times[0],
+                                 c.operations * rows / mid, c.bytes * rows / mid, most});
 }
 
 static bool begins(const struct gguf_tensor *t, const char *prefix)
@@ -122,6 +108,8 @@ static void find_costs(struct bench *b)
     b->encoder = cost_of(m->gguf, "encoder.blocks.", NULL);
     b->backbone = cost_of(m->gguf, "backbone.", "backbone.emb.");
     b->backbone.bytes += 2.0 * (double)(state * sizeof(float));
+    b->report.token_bytes = b->backbone.bytes;
+    b->report.token_operations = b->backbone.operations;
 }
 
 /* One thread, and as many as the backend has. */
@@ -130,14 +118,15 @@ static void find_limits(struct bench *b)
     const struct backend_ops *ops = b->session.backend->ops;
     size_t bytes = (size_t)b->backbone.bytes;
     bytes = bytes < READ_LEAST ? READ_LEAST : bytes;
-    b->limited = cpu_limits_measure(&b->limits[0], ops, 1, bytes) == 0 &&
-                 cpu_limits_measure(&b->limits[1], ops, b->threads, bytes) == 0;
+    b->report.limited =
+        cpu_limits_measure(&b->report.limits[0], ops, 1, bytes) == 0 &&
+        cpu_limits_measure(&b->report.limits[1], ops, b->report.threads, bytes) == 0;
 }
 
 /* What products of many rows can come to at most. */
 static double most_products(const struct bench *b)
 {
-    const struct cpu_limits *l = &b->limits[1];
+    const struct cpu_limits *l = &b->report.limits[1];
     return l->tiles > 0 ? l->tiles : l->fma;
 }
 
@@ -182,7 +171,8 @@ static int bench_features(struct bench *b, struct error *error)
     free(audio);
     features_destroy(f);
     struct cost c = {.operations = b->encoder.operations};
-    add_rate(b, "encoder, pieces of 100 ms", "rows/s", times, (double)rows, c, b->limits[1].fma);
+    add_rate(b, "encoder, pieces of 100 ms", "rows/s", times, (double)rows, c,
+             b->report.limits[1].fma);
     return 0;
 }
 
@@ -221,7 +211,7 @@ static int bench_backbone(struct bench *b)
         add_rate(b, "backbone, 64 rows at once", "rows/s", prefill, PREFILL_ROWS, c,
                  most_products(b));
         add_rate(b, "backbone, one token at a time", "tokens/s", decode, DECODE_TOKENS, b->backbone,
-                 b->limits[1].read);
+                 b->report.limits[1].read);
     }
     state_destroy(s);
     be->ops->free(be, rows);
@@ -264,8 +254,8 @@ static int bench_chain(struct bench *b, struct error *error)
     }
     if (!code) {
         double mid = median(times, RUNS);
-        add(b, (struct figure){"whole chain, 10 s and 40 tokens", "x real", mid / AUDIO_S,
-                               times[RUNS - 1] / AUDIO_S, times[0] / AUDIO_S, 0, 0, 0});
+        add(b, (struct bench_figure){"whole chain, 10 s and 40 tokens", "x real", mid / AUDIO_S,
+                                     times[RUNS - 1] / AUDIO_S, times[0] / AUDIO_S, 0, 0, 0});
     }
     state_destroy(s);
     features_destroy(f);
@@ -320,7 +310,7 @@ static void close_pipeline(struct bench *b)
 static void add_share(struct bench *b, const char *name, double cpu, double audio)
 {
     double share = 100 * cpu / audio;
-    add(b, (struct figure){name, "% a core", share, share, share, 0, 0, 0});
+    add(b, (struct bench_figure){name, "% a core", share, share, share, 0, 0, 0});
 }
 
 /* Detector, encoder, a partial result every 240 ms and the captions. */
@@ -337,8 +327,8 @@ static int bench_file(struct bench *b, const char *path, struct error *error)
             add_share(b, "listening to speech", cpu, audio);
             double mid = median(b->latency_ms, b->utterances);
             double most = b->utterances ? b->latency_ms[b->utterances - 1] : 0;
-            add(b, (struct figure){"end of speech to text, computation", "ms", mid, most,
-                                   b->latency_ms[0], 0, 0, 0});
+            add(b, (struct bench_figure){"end of speech to text, computation", "ms", mid, most,
+                                         b->latency_ms[0], 0, 0, 0});
         }
     }
     close_pipeline(b);
@@ -387,99 +377,8 @@ static int bench_all(struct bench *b, const char *path, struct error *error)
     if (!code && m->encoder && path)
         code = bench_file(b, path, error);
     double resident = resident_mb();
-    add(b, (struct figure){"resident", "MB", resident, resident, resident, 0, 0, 0});
+    add(b, (struct bench_figure){"resident", "MB", resident, resident, resident, 0, 0, 0});
     return code;
-}
-
-static void print_limits(const char *what, const struct cpu_limits *l)
-{
-    printf("%-34s %10.1f GB/s read, %.0f GFLOP/s float32", what, l->read / 1e9, l->fma / 1e9);
-    if (l->bytes > 0)
-        printf(", %.0f GOP/s int8", l->bytes / 1e9);
-    if (l->tiles > 0)
-        printf(", %.0f GFLOP/s bf16 (matrix unit)", l->tiles / 1e9);
-    printf("\n");
-}
-
-static void print_figure(const struct figure *f)
-{
-    int digits = f->value < 1 ? 3 : f->value < 100 ? 2 : 0;
-    printf("%-34s %10.*f %-9s", f->name, digits, f->value, f->unit);
-    if (f->slowest != f->fastest)
-        printf("  (fastest %.*f, slowest %.*f)", digits, f->fastest, digits, f->slowest);
-    if (f->bytes > 0)
-        printf("  %.1f GB/s", f->bytes / 1e9);
-    if (f->work > 0)
-        printf("  %.0f GFLOP/s", f->work / 1e9);
-    if (f->most > 0)
-        printf("  %.0f %% of the limit", 100 * (f->bytes > 0 ? f->bytes : f->work) / f->most);
-    printf("\n");
-}
-
-static void print_text(const struct bench *b)
-{
-    const struct model *m = b->session.model;
-    printf("model %s, backend %s (%s), threads %zu\n", m->name, m->backend->ops->name,
-           b->session.why, b->threads);
-    printf("%-34s %10.1f MB, %.2f GFLOP\n", "a token of the backbone", b->backbone.bytes / 1e6,
-           b->backbone.operations / 1e9);
-    if (b->limited) {
-        print_limits("limit of one thread", &b->limits[0]);
-        print_limits("limit of all threads", &b->limits[1]);
-    }
-    for (size_t i = 0; i < b->count; i++)
-        print_figure(&b->figures[i]);
-}
-
-static cJSON *limits_object(const struct cpu_limits *l)
-{
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddNumberToObject(o, "read", l->read);
-    cJSON_AddNumberToObject(o, "float32", l->fma);
-    cJSON_AddNumberToObject(o, "int8", l->bytes);
-    cJSON_AddNumberToObject(o, "bf16_matrix", l->tiles);
-    return o;
-}
-
-static cJSON *figure_object(const struct figure *f)
-{
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "name", f->name);
-    cJSON_AddStringToObject(o, "unit", f->unit);
-    cJSON_AddNumberToObject(o, "value", f->value);
-    cJSON_AddNumberToObject(o, "slowest", f->slowest);
-    cJSON_AddNumberToObject(o, "fastest", f->fastest);
-    if (f->work > 0)
-        cJSON_AddNumberToObject(o, "operations_per_s", f->work);
-    if (f->bytes > 0)
-        cJSON_AddNumberToObject(o, "bytes_per_s", f->bytes);
-    if (f->most > 0)
-        cJSON_AddNumberToObject(o, "of_limit", (f->bytes > 0 ? f->bytes : f->work) / f->most);
-    return o;
-}
-
-static int print_json(const struct bench *b)
-{
-    const struct model *m = b->session.model;
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "model", m->name);
-    cJSON_AddStringToObject(o, "backend", m->backend->ops->name);
-    cJSON_AddNumberToObject(o, "threads", (double)b->threads);
-    cJSON_AddNumberToObject(o, "bytes_per_token", b->backbone.bytes);
-    if (b->limited) {
-        cJSON_AddItemToObject(o, "limits_one_thread", limits_object(&b->limits[0]));
-        cJSON_AddItemToObject(o, "limits", limits_object(&b->limits[1]));
-    }
-    cJSON *figures = cJSON_AddArrayToObject(o, "figures");
-    for (size_t i = 0; i < b->count; i++)
-        cJSON_AddItemToArray(figures, figure_object(&b->figures[i]));
-    char *text = cJSON_Print(o);
-    cJSON_Delete(o);
-    if (!text)
-        return -1;
-    puts(text);
-    free(text);
-    return 0;
 }
 
 static int usage(FILE *to, int code)
@@ -502,6 +401,27 @@ static bool read_texts(const char *text, size_t *count)
     long n = strtol(text, &end, 10);
     *count = n > 0 ? (size_t)n : 0;
     return n > 0 && n <= 4096 && !*end;
+}
+
+static int bench_offline(const struct offline_options *o, const char *path, bool json)
+{
+    static struct bench b = {.next_id = 1};
+    struct error error;
+    double begin = seconds(CLOCK_MONOTONIC);
+    if (offline_open(&b.session, o, &error))
+        return offline_fail("bench", &error);
+    double loading = 1000 * (seconds(CLOCK_MONOTONIC) - begin);
+    add(&b, (struct bench_figure){"loading", "ms", loading, loading, loading, 0, 0, 0});
+    b.report.model = b.session.model;
+    b.report.why = b.session.why;
+    b.report.threads = o->threads > 0 ? (size_t)o->threads : backend_cpu_threads();
+    int code = bench_all(&b, path, &error);
+    if (!code && json)
+        code = bench_print_json(&b.report) ? error_set(&error, -1, "out of memory") : 0;
+    else if (!code)
+        bench_print_text(&b.report);
+    offline_close(&b.session);
+    return code ? offline_fail("bench", &error) : EXIT_DONE;
 }
 
 int command_bench(int argc, char **argv)
@@ -541,19 +461,5 @@ int command_bench(int argc, char **argv)
         live.json = json;
         return bench_daemon(&live);
     }
-    static struct bench b = {.next_id = 1};
-    struct error error;
-    double begin = seconds(CLOCK_MONOTONIC);
-    if (offline_open(&b.session, &o, &error))
-        return offline_fail("bench", &error);
-    double loading = 1000 * (seconds(CLOCK_MONOTONIC) - begin);
-    add(&b, (struct figure){"loading", "ms", loading, loading, loading, 0, 0, 0});
-    b.threads = o.threads > 0 ? (size_t)o.threads : backend_cpu_threads();
-    int code = bench_all(&b, argv[optind], &error);
-    if (!code && json)
-        code = print_json(&b) ? error_set(&error, -1, "out of memory") : 0;
-    else if (!code)
-        print_text(&b);
-    offline_close(&b.session);
-    return code ? offline_fail("bench", &error) : EXIT_DONE;
+    return bench_offline(&o, argv[optind], json);
 }

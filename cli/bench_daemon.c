@@ -223,9 +223,12 @@ static void end_sending(struct bench *b)
     b->socket = -1;
 }
 
-/* Whether there is no more to send: the texts that were wanted have come, or the file is over. */
+/* Whether there is no more to send: the texts that were wanted have come, or the file is over and
+ * has had none. */
 static bool is_enough(const struct bench *b)
 {
+    if (b->options->path && b->sent >= b->count && !b->texts)
+        return true;
     if (b->options->texts)
         return b->texts >= b->options->texts;
     return b->options->path ? b->sent >= b->count : b->texts >= MICROPHONE_TEXTS;

@@ -165,6 +165,8 @@ def benched():
     check("seen from outside they are no shorter than the daemon says",
           text["slowest"] >= wait["slowest"] > 0 and compute["slowest"] > 0, got.stdout)
     check("nothing was lost", report.get("lost_s") == 0 and report.get("real_time_factor", 0) > 0, got.stdout)
+    got = earshot("bench", "--daemon", silence(1), "--texts", "5", "--json")
+    check("a file without words comes to an end", got.returncode == 0 and json.loads(got.stdout)["texts"] == 0, got.stderr)
     if d.set("Mode", "assistant") == ():
         check("nor were replies", figures.get("text to reply's last words", {}).get("count", 0) >= 1, got.stdout)
     d.stop()
