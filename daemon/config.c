@@ -122,6 +122,17 @@ static const struct config_key keys[] = {
      .help = "The same seed gives the same reply. 0: another one every time."},
     {"reply", "max_tokens", CONFIG_U32, FIELD(reply.max_tokens), 0, DECODING_TOKENS_MAX,
      .help = "The longest reply. 0: what the model says."},
+    {"recordings", "keep", CONFIG_BOOL, FIELD(recordings.keep),
+     .help =
+         "Keep the sound of what became text, each utterance as a file (Ogg Opus), with its text\n"
+         "beside it (JSON); see docs/recordings.md. Of clients' own audio nothing is kept."},
+    {"recordings", "directory", CONFIG_TEXT, FIELD(recordings.directory),
+     .help = "Where. Empty: recordings in the state directory ($STATE_DIRECTORY, else\n"
+             "~/.local/state/earshot). The unit may write nowhere else."},
+    {"recordings", "max_mb", CONFIG_INT, FIELD(recordings.max_mb), 1, 100000,
+     .help = "The most that they take together, in 10^6 bytes; the oldest go first."},
+    {"recordings", "max_days", CONFIG_INT, FIELD(recordings.max_days), 0, 36500,
+     .help = "And how long they stay. 0: for ever."},
     {"streams", "max", CONFIG_INT, FIELD(streams), 0, 200,
      .help = "Clients that may send their own audio at once, see docs/streams.md."},
     {"service", "bus", CONFIG_TEXT, FIELD(bus), .restart = "service.bus",
@@ -135,6 +146,7 @@ enum {
 };
 
 _Static_assert((int)KEYS <= (int)CONFIG_NAMES_MAX, "room for every key");
+_Static_assert((int)RECORDER_PATH_MAX == (int)CONFIG_TEXT_MAX, "a directory is a text");
 
 void config_init(struct config *c)
 {
@@ -156,6 +168,7 @@ void config_init(struct config *c)
         .history = 1000,
         .endpoint = endpoint_config_default(),
         .reply = sampler_config_default(),
+        .recordings = {.max_mb = 500, .max_days = 30},
         .streams = 16,
         .bus = "session",
         .log = "info",
@@ -315,6 +328,10 @@ static int check_whole(const struct config *c, const char *path, struct error *e
         return error_set(error, -EINVAL,
                          "%s: [speech] end_threshold = %g is above begin_threshold = %g", path,
                          (double)c->endpoint.end_threshold, (double)c->endpoint.begin_threshold);
+    if (*c->recordings.directory && *c->recordings.directory != '/')
+        return error_set(error, -EINVAL,
+                         "%s: [recordings] directory = \"%s\" does not begin with /", path,
+                         c->recordings.directory);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "daemon/recorder.h"
 #include "dsp/endpoint.h"
 #include "model/encoder.h"
 #include "model/sampler.h"
@@ -43,6 +44,8 @@ struct config {
     struct endpoint_config endpoint;
 
     struct sampler_config reply; /* of replies and answers */
+
+    struct recorder_config recordings;
 
     int streams; /* of clients, at once */
 

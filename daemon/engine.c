@@ -215,6 +215,7 @@ int ear_create(struct ear **out, struct engine *e, struct source *source,
     ear->engine = e;
     ear->user = options->user;
     ear->config = *options->config;
+    ear->recorder = options->recorder;
     ear->front_wake = -1;
     ear->front_beats_seen = UINT64_MAX;
     atomic_init(&ear->level_cdb, (int)(LEVEL_SILENCE_DB * 100.0f));

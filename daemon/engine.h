@@ -112,6 +112,7 @@ struct ear_options {
     const struct config *config; /* copied */
     uint64_t last_id;            /* ids of utterances are above it */
     size_t pieces;               /* of at most 100 ms that may wait for the model */
+    struct recorder *recorder;   /* of what becomes text, outlives the engine; NULL: none */
     void *user;                  /* comes with its messages */
 };
 

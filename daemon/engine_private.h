@@ -45,6 +45,7 @@ struct inference;
 struct ear {
     struct engine *engine;
     void *user;
+    struct recorder *recorder;        /* inference's, not owned; NULL: none */
     struct queue *pieces;             /* struct piece: front end -> inference */
     struct queue *front_requests;     /* struct engine_request: main -> front end */
     struct queue *inference_requests; /* struct engine_request: main -> inference */

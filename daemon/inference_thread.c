@@ -6,6 +6,7 @@
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
 #include "daemon/places.h"
+#include "daemon/recorder.h"
 #include "model/open.h"
 #include "pipeline/recogniser.h"
 
@@ -111,9 +112,18 @@ static int64_t latency_us(struct ear *ear, enum event_type type)
     return 0;
 }
 
+static void record_event(const struct ear *ear, const struct event *event)
+{
+    if (event->type == EVENT_UTTERANCE_COMPLETED && *event->text)
+        recorder_text(ear->recorder, event->text);
+    else if (event->type == EVENT_REPLY_COMPLETED)
+        recorder_reply(ear->recorder, event->text);
+}
+
 static void take_event(void *user, const struct event *event)
 {
     struct inference *i = user;
+    record_event(i->ear, event);
     bool update = event->type == EVENT_UTTERANCE_UPDATED || event->type == EVENT_REPLY_UPDATED;
     i->message.latency_us = latency_us(i->ear, event->type);
     if (update && !queue_has_room(i->engine->inference_messages, SPARE_MESSAGES))
@@ -198,6 +208,7 @@ static bool take_piece(struct inference *i)
         ear->heard_stamp = p->stamp;
         ear->replying_to = p->id;
         recogniser_begin(ear->recogniser, p->id, p->time_us);
+        recorder_begin(ear->recorder, p->id);
         return true;
     case PIECE_HOLD:
         if (ear->open)
@@ -207,6 +218,7 @@ static bool take_piece(struct inference *i)
         if (ear->open) {
             recogniser_detect(ear->recogniser, p->speech);
             recogniser_push(ear->recogniser, p->samples, p->count);
+            recorder_push(ear->recorder, p->samples, p->count);
         }
         return true;
     case PIECE_END:
@@ -214,12 +226,14 @@ static bool take_piece(struct inference *i)
         if (ear->open) {
             recogniser_detect(ear->recogniser, p->speech);
             complete(i, p->time_us);
+            recorder_end(ear->recorder);
         }
         return true;
     case PIECE_DROP:
         if (ear->open)
             recogniser_cancel(ear->recogniser);
         ear->open = false;
+        recorder_end(ear->recorder);
         return true;
     case PIECE_STOP:
         return false;
@@ -298,6 +312,7 @@ static void set_text(struct inference *i, const struct config *c)
 {
     struct recogniser_config text = recogniser_config(c);
     recogniser_configure(i->ear->recogniser, &text);
+    recorder_configure(i->ear->recorder, &c->recordings);
     i->ear->config = *c;
 }
 
@@ -366,6 +381,7 @@ static void adopt(struct inference *i, struct ear *ear)
     }
     if (ear->config.resume)
         resume(ear);
+    recorder_configure(ear->recorder, &ear->config.recordings);
     i->ears[i->count++] = ear;
     send_text(i, ENGINE_OPENED, 0, "");
     atomic_store(&ear->opened, true);

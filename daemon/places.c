@@ -112,3 +112,13 @@ int places_history(char *path, size_t capacity, struct error *error)
 {
     return state_file("history", "", path, capacity, error);
 }
+
+int places_recordings(const char *configured, char *path, size_t capacity, struct error *error)
+{
+    int rc = *configured ? join(path, capacity, configured, "", "")
+                         : state_file("recordings", "", path, capacity, error);
+    if (rc)
+        return *configured ? error_set(error, rc, "%s: the path is too long", configured) : rc;
+    rc = make_directories(path);
+    return rc ? error_set(error, rc, "%s: %s", path, strerror(-rc)) : 0;
+}

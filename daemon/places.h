@@ -21,4 +21,8 @@ int places_saved_state(const char *name, char *path, size_t capacity, struct err
 /* The file of the history, in the same place. 0 or -errno. */
 int places_history(char *path, size_t capacity, struct error *error);
 
+/* The directory of recordings, which is made if missing: `configured`, else one in the same place.
+ * 0 or -errno. */
+int places_recordings(const char *configured, char *path, size_t capacity, struct error *error);
+
 #endif

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "daemon/assistant.h"
 #include "daemon/logind.h"
+#include "daemon/recorder.h"
 #include "daemon/streams.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ struct service {
     struct engine *engine;
     struct loop_fd *engine_fd;
     struct assistant *assistant; /* of the microphone */
+    struct recorder *recorder;
     struct streams *streams;
     struct logind *logind; /* NULL: there is none */
     bool asleep, locked, paused;
@@ -46,7 +48,9 @@ int service_create(struct service **out, struct loop *loop, struct bus *bus,
                                         .configured = configured,
                                         .user = s};
     struct interface_part parts[3] = {{NULL}};
-    int rc = streams_create(&s->streams, loop, bus, error);
+    int rc = recorder_create(&s->recorder, error);
+    if (!rc)
+        rc = streams_create(&s->streams, loop, bus, error);
     if (!rc) {
         streams_parts(s->streams, parts);
         options.more = parts;
@@ -68,6 +72,7 @@ void service_destroy(struct service *s)
     logind_destroy(s->logind);
     streams_destroy(s->streams);
     assistant_destroy(s->assistant);
+    recorder_destroy(s->recorder);
     free(s);
 }
 
@@ -173,6 +178,7 @@ int service_attach(struct service *s, struct engine *engine, struct error *error
     struct ear_options options = {.config = config,
                                   .last_id = assistant_last_id(s->assistant),
                                   .pieces = MICROPHONE_PIECES,
+                                  .recorder = s->recorder,
                                   .user = s->assistant};
     struct source *source;
     struct ear *ear;

@@ -111,10 +111,6 @@ def reload():
     check("the events keep their contract", keeps_the_contract(d), str(d.signals))
 
 
-def limit_files(d, size):
-    subprocess.run(["prlimit", "--pid", str(d.process.pid), f"--fsize={size}:"], check=True)
-
-
 def history():
     """What was said outlives the daemon, if so set, and a disk that is full for a while."""
     path = config("[text]\nkeep_history = yes\n")

@@ -69,7 +69,7 @@ def soak():
     for name in KINDS:
         second = kinds[name]
         path = sound(name, second)
-        d = Daemon("--config", config("[text]\nhistory = 10\n"), source=f"file:{path}:fast")
+        d = Daemon("--config", config("[text]\nhistory = 10\n[recordings]\nkeep = yes\nmax_mb = 1\n"), source=f"file:{path}:fast")
         begin = time.monotonic()
         warm = wait_until(lambda: read_so_far(d) > WARM * 32000 or "is over" in d.said(), 300)
         first = d.resident_kib()

@@ -159,6 +159,11 @@ class Daemon:
                 check("no transcript in the log", str(args[1]) not in text)
 
 
+def limit_files(d, size):
+    """A full disk for a daemon alone: no file grows beyond so many bytes."""
+    subprocess.run(["prlimit", "--pid", str(d.process.pid), f"--fsize={size}:"], check=True)
+
+
 def earshot(*args, timeout=60, extra=None):
     return subprocess.run([EARSHOT, *map(str, args)], capture_output=True, text=True,
                           errors="replace", timeout=timeout, env=environment() | (extra or {}))

@@ -1,0 +1,33 @@
+/* Utterances in a directory: the sound of each as Ogg Opus, and its text beside it as JSON. No
+ * threads; only files that are named as recordings are ever touched.
+ *
+ *     20261121-035012-1795233012345678.opus      local time, id
+ *     20261121-035012-1795233012345678.json      {"id", "start", "duration_ms", "text", "reply"}
+ */
+#ifndef EARSHOT_DAEMON_RECORDINGS_H
+#define EARSHOT_DAEMON_RECORDINGS_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct recording {
+    uint64_t id; /* µs since 1970 when it began */
+    int64_t duration_ms;
+    const void *sound; /* [sound_size], an Ogg Opus file */
+    size_t sound_size;
+    const char *text;
+    const char *reply; /* NULL: none */
+};
+
+/* Both files or, on an error, none; each is whole as soon as it has its name, and for its owner
+ * alone. 0 or -errno. */
+int recordings_write(const char *directory, const struct recording *r, struct error *error);
+
+/* Deletes what is older than the id, then the oldest until the rest has at most max_bytes. 0 or
+ * -errno. */
+int recordings_limit(const char *directory, uint64_t oldest_id, uint64_t max_bytes,
+                     struct error *error);
+
+#endif
