@@ -29,6 +29,8 @@ static const struct command {
     {"notify", "", "show the replies as notifications of the desktop", 0, 0, client_notify},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
     {"devices", "", "the microphones that there are", 0, 0, client_devices, .local = true},
+    {"record", "FILE.opus", "what a microphone hears, as a sound file", 1, 1, client_record,
+     client_record_options, .local = true},
 };
 
 void client_usage(FILE *out)

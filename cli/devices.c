@@ -1,29 +1,16 @@
 /* earshot devices: the capture devices that PortAudio sees, without the daemon. */
 #include "cli/client_commands.h"
 #include "cli/offline.h"
+#include "cli/quiet.h"
 
-#include <fcntl.h>
 #include <portaudio.h>
 #include <stdio.h>
-#include <unistd.h>
-
-/* ALSA and JACK complain on stderr about each device that is not there. */
-static PaError initialise_quietly(void)
-{
-    int saved = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (saved >= 0 && nowhere >= 0)
-        dup2(nowhere, STDERR_FILENO);
-    PaError rc = Pa_Initialize();
-    if (saved >= 0 && nowhere >= 0)
-        dup2(saved, STDERR_FILENO);
-    close(saved);
-    close(nowhere);
-    return rc;
-}
 
 int client_devices(struct bus_client *c)
 {
-    PaError rc = initialise_quietly();
+    int saved = quiet_begin();
+    PaError rc = Pa_Initialize();
+    quiet_end(saved);
     if (rc != paNoError) {
         fprintf(stderr, "earshot %s: %s\n", c->command, Pa_GetErrorText(rc));
         return EXIT_FAILED;

@@ -1,0 +1,9 @@
+/* ALSA and JACK complain on stderr about each device that is not there. */
+#ifndef EARSHOT_CLI_QUIET_H
+#define EARSHOT_CLI_QUIET_H
+
+/* Between the two nothing comes on stderr; begin gives what end wants. */
+int quiet_begin(void);
+void quiet_end(int saved);
+
+#endif
