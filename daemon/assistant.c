@@ -193,6 +193,7 @@ void assistant_take(struct assistant *a, const struct engine_message *m)
     case ENGINE_STOPPED:
     case ENGINE_OPENED:
     case ENGINE_CLOSED:
+    case ENGINE_QUIET:
         break;
     }
     assistant_update_state(a);

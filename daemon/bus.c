@@ -435,6 +435,50 @@ void bus_send(struct bus *b, DBusMessage *message)
         dbus_message_unref(message);
 }
 
+struct waiting {
+    bus_answer *answered;
+    void *user;
+};
+
+static void answer_came(DBusPendingCall *pending, void *user)
+{
+    const struct waiting *w = user;
+    DBusMessage *answer = dbus_pending_call_steal_reply(pending);
+    w->answered(w->user, answer);
+    if (answer)
+        dbus_message_unref(answer);
+}
+
+/* Releases the call; NULL: it is not under way. */
+static DBusPendingCall *send_call(struct bus *b, DBusMessage *call)
+{
+    DBusPendingCall *pending = NULL;
+    if (call && b->connection)
+        dbus_connection_send_with_reply(b->connection, call, &pending, DBUS_TIMEOUT_USE_DEFAULT);
+    if (call)
+        dbus_message_unref(call);
+    return pending;
+}
+
+void bus_call(struct bus *b, DBusMessage *call, bus_answer *answered, void *user)
+{
+    DBusPendingCall *pending = send_call(b, call);
+    struct waiting *w = pending ? malloc(sizeof *w) : NULL;
+    bool waits = false;
+    if (w) {
+        *w = (struct waiting){answered, user};
+        waits = dbus_pending_call_set_notify(pending, answer_came, w, free);
+    }
+    if (!waits) {
+        if (pending)
+            dbus_pending_call_cancel(pending);
+        free(w);
+        answered(user, NULL);
+    }
+    if (pending)
+        dbus_pending_call_unref(pending);
+}
+
 static size_t utf8_length(const unsigned char *p)
 {
     if (p[0] < 0x80)

@@ -54,6 +54,12 @@ void bus_unfollow(struct bus *b, const char *client);
  * dropped. */
 void bus_send(struct bus *b, DBusMessage *message);
 
+/* The answer to a call, which may be an error; NULL: there will be none. */
+typedef void bus_answer(void *user, DBusMessage *answer);
+
+/* Sends and releases a call; answered is called once, but not after bus_destroy. */
+void bus_call(struct bus *b, DBusMessage *call, bus_answer *answered, void *user);
+
 /* Appends a string; what is not UTF-8 in it becomes '?'. */
 void bus_append_text(DBusMessageIter *out, const char *text);
 

@@ -63,7 +63,8 @@ static const struct config_key keys[] = {
     {"audio", "muted", CONFIG_BOOL, FIELD(muted),
      .help = "Start muted: the device stays closed until unmuted."},
     {"audio", "pause_asleep", CONFIG_BOOL, FIELD(pause_asleep),
-     .help = "Close the device when the machine goes to sleep, and open it when it wakes."},
+     .help = "Close the device when the machine goes to sleep, and open it when it wakes.\n"
+             "Sleep waits until what is being said is text, five seconds at most."},
     {"audio", "pause_locked", CONFIG_BOOL, FIELD(pause_locked),
      .help = "Close the device while the session is locked."},
     {"audio", "buffer_ms", CONFIG_INT, FIELD(buffer_ms), 500, 60000,

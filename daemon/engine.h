@@ -64,6 +64,7 @@ enum engine_message_type {
     ENGINE_RESULT, /* of request number; value: 0, an id, or -errno with text saying why */
     ENGINE_SOURCE, /* value: enum engine_source; text: the device, or why there is none */
     ENGINE_LOST,   /* value: samples (16 kHz) that were captured and lost */
+    ENGINE_QUIET,  /* muted or paused, and what was heard before has its text and its reply */
 };
 
 enum engine_source {

@@ -24,7 +24,8 @@ enum piece_type {
     PIECE_AUDIO,
     PIECE_END,
     PIECE_DROP,
-    PIECE_STOP, /* nothing comes after it */
+    PIECE_CLOSED, /* the source is, for a while */
+    PIECE_STOP,   /* nothing comes after it */
 };
 
 struct piece {

@@ -358,6 +358,8 @@ static void set_muted(struct front *f, bool muted, bool paused)
         return;
     close_source(f);
     tell_source(f, ENGINE_SOURCE_CLOSED, "");
+    f->piece.type = PIECE_CLOSED;
+    push_piece(f);
 }
 
 static int set_source(struct front *f, const char *spec, struct error *error)

@@ -235,6 +235,9 @@ static bool take_piece(struct inference *i)
         ear->open = false;
         recorder_end(ear->recorder);
         return true;
+    case PIECE_CLOSED:
+        send_text(i, ENGINE_QUIET, 0, "");
+        return true;
     case PIECE_STOP:
         return false;
     }

@@ -1,5 +1,6 @@
 #include "daemon/logind.h"
 
+#include "base/log.h"
 #include "daemon/bus.h"
 
 #include <errno.h>
@@ -11,12 +12,16 @@
 #define SERVICE "org.freedesktop.login1"
 #define MANAGER SERVICE ".Manager"
 #define SESSION SERVICE ".Session"
-#define SESSIONS "/org/freedesktop/login1/session"
+#define MANAGER_PATH "/org/freedesktop/login1"
+#define SESSIONS MANAGER_PATH "/session"
 
 struct logind {
     struct bus *bus;
     struct bus_watch watch;
     struct logind_listener listener;
+    bool delays;   /* sleep is to wait */
+    bool asked;    /* and logind has not answered yet */
+    int inhibitor; /* until this is closed; -1: it does not */
 };
 
 /* A session that nobody knows counts as ours. */
@@ -44,6 +49,51 @@ static void take_signal(void *user, DBusMessage *m)
         to->locked(to->user, lock);
 }
 
+static void let_sleep(struct logind *l)
+{
+    if (l->inhibitor >= 0)
+        close(l->inhibitor);
+    l->inhibitor = -1;
+}
+
+static void take_inhibitor(void *user, DBusMessage *answer)
+{
+    struct logind *l = user;
+    int fd;
+    l->asked = false;
+    if (!answer || dbus_message_get_type(answer) == DBUS_MESSAGE_TYPE_ERROR ||
+        !dbus_message_get_args(answer, NULL, DBUS_TYPE_UNIX_FD, &fd, DBUS_TYPE_INVALID)) {
+        log_debug("sleep will not wait for what is being said");
+        return;
+    }
+    let_sleep(l);
+    l->inhibitor = fd;
+    if (!l->delays)
+        let_sleep(l);
+}
+
+void logind_delay_sleep(struct logind *l, bool delay)
+{
+    if (!l || l->delays == delay)
+        return;
+    l->delays = delay;
+    if (!delay) {
+        let_sleep(l);
+        return;
+    }
+    if (l->asked)
+        return;
+    static const char *const words[] = {"sleep", "Earshot", "what is being said becomes text",
+                                        "delay"};
+    DBusMessage *call = dbus_message_new_method_call(SERVICE, MANAGER_PATH, MANAGER, "Inhibit");
+    if (call)
+        dbus_message_append_args(call, DBUS_TYPE_STRING, &words[0], DBUS_TYPE_STRING, &words[1],
+                                 DBUS_TYPE_STRING, &words[2], DBUS_TYPE_STRING, &words[3],
+                                 DBUS_TYPE_INVALID);
+    l->asked = true;
+    bus_call(l->bus, call, take_inhibitor, l);
+}
+
 int logind_create(struct logind **out, struct loop *loop, const struct logind_listener *listener,
                   struct error *error)
 {
@@ -51,6 +101,7 @@ int logind_create(struct logind **out, struct loop *loop, const struct logind_li
     if (!l)
         return error_set(error, -ENOMEM, "out of memory");
     l->listener = *listener;
+    l->inhibitor = -1;
     int rc = bus_create(&l->bus, loop, "system", error);
     if (rc) {
         free(l);
@@ -71,5 +122,6 @@ void logind_destroy(struct logind *l)
     if (!l)
         return;
     bus_destroy(l->bus);
+    let_sleep(l);
     free(l);
 }

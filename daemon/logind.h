@@ -1,5 +1,5 @@
-/* What logind tells of the machine: it goes to sleep, our user's session is locked. On a connection
- * of its own to the system bus. Main thread only.
+/* What logind tells of the machine: it goes to sleep, our user's session is locked; and that it is
+ * to wait with the sleep. On a connection of its own to the system bus. Main thread only.
  */
 #ifndef EARSHOT_DAEMON_LOGIND_H
 #define EARSHOT_DAEMON_LOGIND_H
@@ -19,5 +19,9 @@ struct logind_listener {
 int logind_create(struct logind **out, struct loop *loop, const struct logind_listener *listener,
                   struct error *error);
 void logind_destroy(struct logind *l);
+
+/* Whether the machine is to wait, before it sleeps, until this is taken back; logind waits five
+ * seconds at most. l NULL: nobody asks. */
+void logind_delay_sleep(struct logind *l, bool delay);
 
 #endif

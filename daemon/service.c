@@ -24,6 +24,8 @@ struct service {
     struct streams *streams;
     struct logind *logind; /* NULL: there is none */
     bool asleep, locked, paused;
+    bool open;                     /* the microphone is, */
+    bool listening;                /* or it was, and what it heard is not all text yet */
     struct engine_message message; /* scratch */
 };
 
@@ -98,6 +100,25 @@ static void take_closed(struct service *s, const struct engine_message *m)
         fail(s, m->event.text);
 }
 
+/* The machine does not fall asleep in mid-sentence. */
+static void update_delay(struct service *s)
+{
+    logind_delay_sleep(s->logind, s->listening && assistant_config(s->assistant)->pause_asleep);
+}
+
+static void take_source(struct service *s, const struct engine_message *m)
+{
+    if (m->user != s->assistant)
+        return;
+    if (m->type == ENGINE_SOURCE && m->value == ENGINE_SOURCE_OPEN)
+        s->open = s->listening = true;
+    else if (m->type == ENGINE_SOURCE && m->value == ENGINE_SOURCE_CLOSED)
+        s->open = false;
+    else if (m->type == ENGINE_QUIET && !s->open)
+        s->listening = false;
+    update_delay(s);
+}
+
 static void take_message(struct service *s, const struct engine_message *m)
 {
     switch (m->type) {
@@ -117,10 +138,14 @@ static void take_message(struct service *s, const struct engine_message *m)
     case ENGINE_CLOSED:
         take_closed(s, m);
         return;
+    case ENGINE_SOURCE:
+    case ENGINE_QUIET:
+        take_source(s, m);
+        assistant_take(m->user, m);
+        return;
     case ENGINE_EVENT:
     case ENGINE_BUSY:
     case ENGINE_RESULT:
-    case ENGINE_SOURCE:
     case ENGINE_LOST:
         assistant_take(m->user, m);
         return;

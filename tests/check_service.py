@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What a service that people leave running must bear: a bus that dies, a system bus."""
+import os
 import pathlib
 import signal
 import socket
@@ -185,6 +186,32 @@ def updates():
     d.stop()
 
 
+class Manager(dbus.service.Object):
+    """logind's, as far as it lets sleep be delayed."""
+
+    def __init__(self, bus):
+        super().__init__(bus.connection, "/org/freedesktop/login1")
+        self.asked, self.ends = [], []
+
+    @dbus.service.method("org.freedesktop.login1.Manager", "ssss", "h")
+    def Inhibit(self, what, who, why, mode):
+        ours, theirs = os.pipe()
+        os.set_blocking(ours, False)
+        self.asked.append((what, who, why, mode))
+        self.ends.append(ours)
+        given = dbus.types.UnixFd(theirs)
+        os.close(theirs)
+        return given
+
+    def waits(self):
+        def is_held(end):
+            try:
+                return os.read(end, 1) != b""
+            except BlockingIOError:
+                return True
+        return any(is_held(end) for end in self.ends)
+
+
 def logind():
     """The device is closed while the machine sleeps, and, if so set, while the session is locked."""
     bus = Bus("logind")
@@ -195,20 +222,26 @@ def logind():
         message.append(*args)
         bus.connection.send_message(message)
 
+    manager = Manager(bus)
     path = config("[audio]\npause_locked = yes\n")
     d = Daemon("--config", path, source=f"file:{silence(60)}", extra={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
     open_device = lambda: str(d.get("Device")).startswith("file:")  # noqa: E731
     wait_until(open_device)
+    check("sleep waits for what is being said", wait_until(manager.waits, 5)
+          and manager.asked[0][0] == "sleep" and manager.asked[0][3] == "delay", manager.asked)
     tell("", "Manager", "PrepareForSleep", True)
     check("before sleep the device is closed", d.reaches(MUTED, 5) and d.get("Device") == ""
           and not d.get("Muted"))
+    check("and then sleep comes", wait_until(lambda: not manager.waits(), 5))
     tell("/session/_31", "Session", "Lock")
     tell("", "Manager", "PrepareForSleep", False)
     pause(0.2)
     check("a locked session keeps it closed", d.get("State") == MUTED)
     tell("/session/_31", "Session", "Unlock")
     check("then it is open again", d.reaches(IDLE, 5) and wait_until(open_device, 5))
+    check("and sleep would wait again", wait_until(manager.waits, 5) and len(manager.asked) == 2, manager.asked)
     d.set("Muted", True)
+    check("but not for who is muted", wait_until(lambda: not manager.waits(), 5))
     tell("", "Manager", "PrepareForSleep", True)
     tell("", "Manager", "PrepareForSleep", False)
     pause(0.2)
@@ -217,6 +250,28 @@ def logind():
     pause(0.2)
     check("a system bus that dies is borne", d.set("Muted", False) == () and d.reaches(IDLE, 5))
     d.stop()
+
+
+def asleep_in_mid_sentence():
+    """Who shuts the lid while speaking finds the text of it: the machine sleeps when it is there."""
+    bus = Bus("lid")
+    bus.connection.request_name("org.freedesktop.login1")
+    manager = Manager(bus)
+    d = Daemon(extra={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
+    wait_until(lambda: d.of("UtteranceStarted") and manager.waits())
+    message = dbus.lowlevel.SignalMessage("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "PrepareForSleep")
+    message.append(True)
+    bus.connection.send_message(message)
+    check("sleep comes soon", wait_until(lambda: not manager.waits(), 5))
+    pause(0.2)  # the signals take another way
+    check("what was being said is text", len(d.of("UtteranceCompleted")) == 1, d.signals)
+    d.stop()
+
+    d = Daemon("--config", config("[audio]\npause_asleep = no\n"), extra={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
+    d.completes(1)
+    check("who is not to be paused asks for nothing", len(manager.asked) == 1, manager.asked)
+    d.stop()
+    bus.stop()
 
 
 def barge_in():
@@ -252,4 +307,4 @@ def barge_in():
         d.stop()
 
 
-run(barge_in, logind, bus_lost, silent_bus, system_bus, reload, history, resume, updates)
+run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, system_bus, reload, history, resume, updates)

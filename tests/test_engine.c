@@ -25,7 +25,7 @@ struct seen {
     struct ear *ear;
     struct engine_message last;
     int loaded, opened, closed, started, completed, cancelled, updated, results, stopped, lost,
-        failed;
+        quiet, failed;
     uint64_t open, last_id; /* 0: none */
     int64_t last_end_us;
     enum engine_source source;
@@ -101,6 +101,10 @@ static void take(struct seen *s)
         break;
     case ENGINE_LOST:
         s->lost++;
+        break;
+    case ENGINE_QUIET:
+        assert_int_equal(s->open, 0);
+        s->quiet++;
         break;
     case ENGINE_STOPPED:
         s->stopped++;
@@ -264,6 +268,23 @@ static void muting_closes_the_source(void **state)
     stop(&s);
 }
 
+/* Whoever waits for quiet misses nothing of what was being said. */
+static void pausing_tells_when_all_is_text(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.started, 1);
+    assert_int_equal(ask_for(&s, ENGINE_PAUSE, true, ""), 0);
+    wait_for(&s, &s.quiet, 1);
+    assert_int_equal(s.completed, 1);
+    assert_int_equal(ask_for(&s, ENGINE_MUTE, true, ""), 0);
+    wait_for(&s, &s.quiet, 2);
+    assert_int_equal(ask_for(&s, ENGINE_PAUSE, false, ""), 0);
+    wait_for(&s, &s.quiet, 3);
+    stop(&s);
+}
+
 static void a_conversation_is_saved_and_restored(void **state)
 {
     (void)state;
@@ -414,6 +435,7 @@ int main(void)
         cmocka_unit_test(abort_gives_up_at_once),
         cmocka_unit_test(push_to_talk),
         cmocka_unit_test(muting_closes_the_source),
+        cmocka_unit_test(pausing_tells_when_all_is_text),
         cmocka_unit_test(a_conversation_is_saved_and_restored),
         cmocka_unit_test(a_bad_model_is_named),
         cmocka_unit_test(a_bad_source_is_named),

@@ -18,6 +18,7 @@ try:
     import dbus
     import dbus.lowlevel
     import dbus.mainloop.glib
+    import dbus.service
     from gi.repository import GLib
 except ImportError as missing:
     print(f"skipped: {missing} (Debian: python3-dbus python3-gi)")
