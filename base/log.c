@@ -1,5 +1,6 @@
-/* One write(2) a line, so that lines of two threads do not mix. sd-daemon(3): a line that begins
- * with <N> has syslog priority N; only the journal wants to see that. */
+/* One datagram or one write(2) a line, so that lines of two threads do not mix. Where the journal's
+ * socket does not take it, the line goes to stderr as sd-daemon(3) has it: <N> in front of it is
+ * its priority. */
 #include "base/log.h"
 
 #include <pthread.h>
@@ -12,7 +13,8 @@
 #include <unistd.h>
 
 static atomic_int threshold = LOG_LEVEL_INFO; /* written by the main thread */
-static bool to_journal;                       /* written once */
+static bool to_journal, has_socket;           /* written once, */
+static struct journal journal;                /* as this is */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 void log_set_level(enum log_level level)
@@ -25,36 +27,59 @@ void log_set_level(enum log_level level)
 static void find_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
+    const char *path = getenv("EARSHOT_JOURNAL"); /* a test's */
     unsigned long long device = 0;
     unsigned long long inode = 0;
     struct stat st;
     if (stream == NULL || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
         return;
     to_journal = fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+    has_socket = to_journal && journal_open(&journal, path ? path : JOURNAL_SOCKET) == 0;
+}
+
+static void write_line(enum log_level level, const char *text)
+{
+    char line[1100];
+    int prefix = to_journal ? snprintf(line, sizeof(line), "<%d>", (int)level) : 0;
+    int length = snprintf(line + prefix, sizeof(line) - 1 - (size_t)prefix, "%s", text);
+    size_t end = (size_t)(prefix + length);
+    line[end] = '\n';
+    ssize_t written = write(STDERR_FILENO, line, end + 1);
+    (void)written; /* there is nowhere left to complain */
+}
+
+__attribute__((format(printf, 4, 0))) static void tell(enum log_level level, const char *id,
+                                                       const struct log_field *fields,
+                                                       const char *format, va_list args)
+{
+    char text[1024];
+    if ((int)level > atomic_load_explicit(&threshold, memory_order_relaxed))
+        return;
+    pthread_once(&once, find_journal);
+    if (vsnprintf(text, sizeof text, format, args) < 0)
+        return;
+    /* A file name or a device name may hold a newline; it must not look like a second line. */
+    for (char *p = text; *p; p++) {
+        if (*p == '\n')
+            *p = ' ';
+    }
+    if (!has_socket || journal_send(&journal, (int)level, text, id, fields) != 0)
+        write_line(level, text);
 }
 
 void log_write(enum log_level level, const char *format, ...)
 {
-    if ((int)level > atomic_load_explicit(&threshold, memory_order_relaxed))
-        return;
-    pthread_once(&once, find_journal);
-    char line[1024];
-    int prefix = to_journal ? snprintf(line, sizeof(line), "<%d>", (int)level) : 0;
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(line + prefix, sizeof(line) - (size_t)prefix, format, args);
+    tell(level, NULL, NULL, format, args);
     va_end(args);
-    if (length < 0)
-        return;
-    size_t end = (size_t)(prefix + length);
-    if (end > sizeof(line) - 1)
-        end = sizeof(line) - 1;
-    /* A file name or a device name may hold a newline; it must not look like a second line. */
-    for (size_t i = (size_t)prefix; i < end; i++) {
-        if (line[i] == '\n')
-            line[i] = ' ';
-    }
-    line[end] = '\n';
-    ssize_t written = write(STDERR_FILENO, line, end + 1);
-    (void)written; /* there is nowhere left to complain */
+}
+
+void log_event(enum log_level level, const char *id, const struct log_field *fields,
+               const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tell(level, id, fields, format, args);
+    va_end(args);
 }

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/assistant_private.h"
+#include "daemon/journal_ids.h"
 #include "daemon/places.h"
 
 #include <assert.h>
@@ -64,6 +65,21 @@ static void keep_utterance(struct assistant *a, const struct event *e)
         write_history(a, e->id);
 }
 
+/* When somebody spoke is nobody's business either, unless the log is to tell everything. */
+static void log_utterance(const struct engine_message *m)
+{
+    const struct event *e = &m->event;
+    int64_t speech_us = e->end_us - e->start_us;
+    log_event(LOG_LEVEL_DEBUG, JOURNAL_UTTERANCE,
+              (struct log_field[]){{"ID", .number = (int64_t)e->id},
+                                   {"SPEECH_US", .number = speech_us},
+                                   {"WAIT_US", .number = m->latency_us},
+                                   {"COMPUTE_US", .number = e->compute_us},
+                                   {NULL}},
+              "an utterance of %.2f s: begun after %.1f ms, computed in %.1f ms",
+              (double)speech_us / 1e6, (double)m->latency_us / 1e3, e->compute_us / 1e3);
+}
+
 static void take_event(struct assistant *a, const struct engine_message *m)
 {
     const struct event *e = &m->event;
@@ -80,6 +96,7 @@ static void take_event(struct assistant *a, const struct engine_message *m)
     case EVENT_UTTERANCE_COMPLETED:
         a->latency.wait = latency_ms;
         a->latency.compute = e->compute_us / 1000.0;
+        log_utterance(m);
         /* fall through */
     case EVENT_UTTERANCE_CANCELLED:
         a->hearing = false;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
+#include "daemon/journal_ids.h"
 #include "dsp/level.h"
 #include "dsp/resample.h"
 
@@ -191,8 +192,10 @@ static void tell_lost(struct front *f, bool closing)
     int64_t now_us = clock_monotonic_us();
     if (!f->samples_lost || (!closing && now_us < f->told_lost_us + LOST_US))
         return;
-    log_write(f->source->once ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "%llu ms of audio were lost",
-              (unsigned long long)(f->samples_lost / 16));
+    int64_t lost_ms = (int64_t)(f->samples_lost / 16);
+    log_event(f->source->once ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, JOURNAL_AUDIO_LOST,
+              (struct log_field[]){{"LOST_MS", .number = lost_ms}, {NULL}},
+              "%lld ms of audio were lost", (long long)lost_ms);
     message(f, ENGINE_LOST, (int64_t)f->samples_lost);
     send(f);
     f->samples_lost = 0;
@@ -219,7 +222,9 @@ static void close_source(struct front *f)
 static void retry_later(struct front *f, const struct error *error)
 {
     if (!f->told_missing)
-        log_warning("%s; trying again every %d s at most", error->message, RETRY_LAST_MS / 1000);
+        log_event(LOG_LEVEL_WARNING, JOURNAL_NO_DEVICE,
+                  (struct log_field[]){{"DEVICE", .text = f->source->name}, {NULL}},
+                  "%s; trying again every %d s at most", error->message, RETRY_LAST_MS / 1000);
     f->told_missing = true;
     f->retry_us = clock_monotonic_us() + (int64_t)f->retry_ms * 1000;
     f->retry_ms = f->retry_ms * 2 < RETRY_LAST_MS ? f->retry_ms * 2 : RETRY_LAST_MS;
@@ -252,8 +257,13 @@ static void open_source(struct front *f)
     frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms));
     f->open = true;
     f->told_missing = false;
-    log_write(log_level(f), "listening to %s, %d Hz, %d channels", f->source->name,
-              f->source->rate_hz, f->source->channels);
+    log_event(log_level(f), JOURNAL_LISTENING,
+              (struct log_field[]){{"DEVICE", .text = f->source->name},
+                                   {"RATE_HZ", .number = f->source->rate_hz},
+                                   {"CHANNELS", .number = f->source->channels},
+                                   {NULL}},
+              "listening to %s, %d Hz, %d channels", f->source->name, f->source->rate_hz,
+              f->source->channels);
     tell_source(f, ENGINE_SOURCE_OPEN, f->source->name);
 }
 

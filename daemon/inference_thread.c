@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
+#include "daemon/journal_ids.h"
 #include "daemon/places.h"
 #include "daemon/recorder.h"
 #include "model/open.h"
@@ -488,8 +489,13 @@ static void run(struct inference *i)
         send_text(i, ENGINE_FAILED, 0, error.message);
         return;
     }
-    log_info("model %s loaded in %lld ms", i->model->name,
-             (long long)((clock_monotonic_us() - begin_us) / 1000));
+    int64_t load_ms = (clock_monotonic_us() - begin_us) / 1000;
+    log_event(LOG_LEVEL_INFO, JOURNAL_LOADED,
+              (struct log_field[]){{"MODEL", .text = i->model->name},
+                                   {"BACKEND", .text = e->backend},
+                                   {"LOAD_MS", .number = load_ms},
+                                   {NULL}},
+              "model %s loaded in %lld ms", i->model->name, (long long)load_ms);
     send_text(i, ENGINE_LOADED, i->model->reply.count > 0, i->model->name);
     atomic_store(&e->loaded, true);
     while (go_round(i))

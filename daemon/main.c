@@ -5,6 +5,7 @@
 #include "daemon/capture_process.h"
 #include "daemon/config.h"
 #include "daemon/engine.h"
+#include "daemon/journal_ids.h"
 #include "daemon/places.h"
 #include "daemon/service.h"
 #include "daemon/settings.h"
@@ -107,6 +108,10 @@ static int serve(const struct config *c, const struct settings *settings, struct
     if (!rc) {
         supervisor_ready(s, engine);
         supervisor_on_reload(s, service_reload, service);
+        log_event(LOG_LEVEL_INFO, JOURNAL_STARTED,
+                  (struct log_field[]){
+                      {"VERSION", .text = EARSHOT_VERSION}, {"BUS", .text = c->bus}, {NULL}},
+                  "earshotd " EARSHOT_VERSION ", bus %s", c->bus);
         rc = loop_run(loop);
         if (rc)
             error_set(error, rc, "stopped by an error");
@@ -140,6 +145,6 @@ int main(int argc, char **argv)
         rc = serve(&config, &settings, supervisor, &error);
     supervisor_destroy(supervisor);
     if (rc)
-        log_error("earshotd: %s", error.message);
+        log_event(LOG_LEVEL_ERROR, JOURNAL_FAILED, NULL, "earshotd: %s", error.message);
     return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/assistant.h"
+#include "daemon/journal_ids.h"
 #include "daemon/logind.h"
 #include "daemon/recorder.h"
 #include "daemon/streams.h"
@@ -86,7 +87,7 @@ static void take_loaded(struct service *s, const struct engine_message *m)
 
 static void fail(struct service *s, const char *why)
 {
-    log_error("%s", why);
+    log_event(LOG_LEVEL_ERROR, JOURNAL_FAILED, NULL, "%s", why);
     assistant_failed(s->assistant);
     loop_stop(s->loop, 1);
 }
