@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Capture that lasts: a microphone that is unplugged and another that becomes the default, and the end of
+"""Capture that lasts: a microphone that is unplugged, changes its format, gives way to another; the end of
 the daemon in mid-sentence, with a real sound server."""
 import pathlib
 import shutil
@@ -74,6 +74,29 @@ def ask_eight_times(d):
     return answers
 
 
+def changes_its_format():
+    """The device comes back with another rate and another number of channels, in mid-sentence."""
+    pulse = Pulse()
+    d = Daemon(source="portaudio", extra={"PULSE_SERVER": f"unix:{pulse.socket}"})
+    check("the microphone is open", wait_until(lambda: d.get("Device") == "pulse", 20), d.said())
+    for rate, channels in ((44100, 2), (16000, 1), (96000, 6)):
+        module = pulse.ask("load-module", "module-null-sink", "sink_name=odd", f"rate={rate}", f"channels={channels}")
+        pulse.control("set-default-source", "odd.monitor")
+        wait_until(lambda: d.reaches(IDLE, 20))
+        check(f"{rate} Hz and {channels} channels are heard", hears(d, pulse, "odd"), d.said())
+        player = pulse.play(spoken(), "--device=odd")
+        check("somebody speaks", wait_until(lambda: len(d.of("UtteranceStarted")) > len(d.of("UtteranceCompleted")), 20))
+        pulse.control("unload-module", module)
+        player.kill()
+        player.wait()
+        check("what was begun is completed", wait_until(
+            lambda: len(d.of("UtteranceStarted")) == len(d.of("UtteranceCompleted")), 20), d.signals[-5:])
+    check("and the one that is left is heard", wait_until(lambda: d.reaches(IDLE, 20)) and hears(d, pulse, "speaker"))
+    d.stop()
+    check("the events keep their contract", keeps_the_contract(d), str(d.signals))
+    pulse.stop()
+
+
 def end_in_mid_reply():
     """SIGTERM while an answer is being made: its caller is told, the daemon ends in time."""
     d = Daemon(source=f"file:{silence(60)}")
@@ -100,4 +123,4 @@ def cancel_in_mid_reply():
 if not shutil.which("pulseaudio") or not shutil.which("paplay"):
     print("skipped: a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
     sys.exit(77)
-run(moves, end_in_mid_reply, cancel_in_mid_reply)
+run(moves, changes_its_format, end_in_mid_reply, cancel_in_mid_reply)
