@@ -26,6 +26,14 @@ for library in libc6 libdbus-1-3 libopusenc0 libsndfile1 libsystemd0; do
     dpkg-deb --field "$package" Depends | grep -q "$library" || fail "no dependency on $library"
 done
 
+changes=$(dpkg-deb --fsys-tarfile "$package" | tar -xO ./usr/share/doc/earshot/changelog.gz | zcat)
+[[ $changes == "earshot ($(dpkg-deb --field "$package" Version)) "* ]] || fail "the changelog is of another version"
+if command -v lintian > /dev/null; then
+    lintian --allow-root --fail-on error "$package" || fail "lintian finds errors"
+else
+    echo "skipped: no lintian"
+fi
+
 root=$work/root
 mkdir -p "$root/var/lib/dpkg/updates" "$root/var/lib/dpkg/info" "$root/var/log" "$root/etc"
 touch "$root/var/lib/dpkg/status"
@@ -41,7 +49,7 @@ for file in bin/earshot bin/earshotd lib/systemd/user/earshot.service lib/system
     lib/sysusers.d/earshot.conf share/dbus-1/services/org.earshot.Earshot1.service \
     share/dbus-1/system-services/org.earshot.Earshot1.service share/dbus-1/system.d/org.earshot.Earshot1.conf \
     share/dbus-1/interfaces/org.earshot.Earshot1.Assistant.xml share/earshot/earshot-en-tiny.gguf \
-    share/man/man1/earshot.1 share/man/man5/earshot.conf.5 share/man/man8/earshotd.8 \
+    share/man/man1/earshot.1.gz share/man/man5/earshot.conf.5.gz share/man/man8/earshotd.8.gz \
     share/bash-completion/completions/earshot share/doc/earshot/copyright share/doc/earshot/LICENSE; do
     [ -f "$root/usr/$file" ] || fail "no /usr/$file"
 done
