@@ -119,27 +119,25 @@ static int encode(struct recorder *r)
     return rc;
 }
 
-/* Makes room for so many bytes. */
-static int keep_limits(const struct recorder *r, const char *directory, size_t room,
-                       struct error *error)
+static struct recordings_limits limits_of(const struct recorder_config *c)
 {
-    const struct recorder_config *c = &r->config;
-    uint64_t most = (uint64_t)c->max_mb * MB, oldest = 0;
-    if (c->max_days)
-        oldest = (uint64_t)(clock_real_us() - (int64_t)c->max_days * DAY_S * 1000000);
-    return recordings_limit(directory, oldest, most > room ? most - room : 0, error);
+    int64_t age_us = (int64_t)c->max_days * DAY_S * 1000000, now_us = clock_real_us();
+    return (struct recordings_limits){
+        .oldest_id = age_us && age_us < now_us ? (uint64_t)(now_us - age_us) : 0,
+        .max_bytes = (uint64_t)c->max_mb * MB,
+    };
 }
 
 /* NULL: only what is there is looked at. */
 static int keep(struct recorder *r, const struct recording *recording, struct error *error)
 {
+    struct recordings_limits limits = limits_of(&r->config);
     char directory[ENGINE_PATH_MAX];
     int rc = places_recordings(r->config.directory, directory, sizeof directory, error);
-    if (!rc)
-        rc = keep_limits(r, directory, recording ? recording->sound_size : 0, error);
-    if (!rc && recording)
-        rc = recordings_write(directory, recording, error);
-    return rc;
+    if (rc)
+        return rc;
+    return recording ? recordings_write(directory, &limits, recording, error)
+                     : recordings_limit(directory, &limits, error);
 }
 
 /* What goes wrong is told of once, until it goes well again. */
@@ -348,5 +346,6 @@ void recorder_end(struct recorder *r)
     if (!r || r->skips)
         return;
     push_or_skip(r, RECORD_END);
+    r->told_skipping = r->told_skipping && r->skips; /* until one is whole again */
     r->skips = true;
 }

@@ -95,26 +95,6 @@ static int join(char path[PATH_MAX], const char *directory, const char *name, co
     return n > 0 && n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-int recordings_write(const char *directory, const struct recording *r, struct error *error)
-{
-    char name[NAME_MAX_SIZE], sound[PATH_MAX], text[PATH_MAX];
-    name_of(r->id, name);
-    if (join(sound, directory, name, ".opus") || join(text, directory, name, ".json"))
-        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", directory);
-    char *described = describe(r);
-    if (!described)
-        return error_set(error, -ENOMEM, "%s: out of memory", text);
-    int rc = file_replace(sound, r->sound, r->sound_size, error);
-    if (!rc)
-        rc = file_replace(text, described, strlen(described), error);
-    free(described);
-    if (rc) {
-        unlink(sound);
-        unlink(text);
-    }
-    return rc;
-}
-
 struct found {
     uint64_t id;
     uint64_t size; /* bytes */
@@ -166,13 +146,13 @@ static int compare(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static void delete_oldest(int directory, struct list *l, uint64_t oldest_id, uint64_t max_bytes)
+static void delete_oldest(int directory, struct list *l, const struct recordings_limits *limits)
 {
     uint64_t deleting = 0; /* a recording goes as a whole */
     qsort(l->items, l->count, sizeof *l->items, compare);
     for (size_t i = 0; i < l->count; i++) {
         const struct found *f = &l->items[i];
-        if (f->id >= oldest_id && f->id != deleting && l->total <= max_bytes)
+        if (f->id >= limits->oldest_id && f->id != deleting && l->total <= limits->max_bytes)
             return;
         deleting = f->id;
         if (unlinkat(directory, f->name, 0) == 0)
@@ -180,7 +160,7 @@ static void delete_oldest(int directory, struct list *l, uint64_t oldest_id, uin
     }
 }
 
-int recordings_limit(const char *directory, uint64_t oldest_id, uint64_t max_bytes,
+int recordings_limit(const char *directory, const struct recordings_limits *limits,
                      struct error *error)
 {
     struct list l = {0};
@@ -191,8 +171,38 @@ int recordings_limit(const char *directory, uint64_t oldest_id, uint64_t max_byt
     if (rc)
         error_set(error, rc, "%s: %s", directory, strerror(-rc));
     else if (l.count)
-        delete_oldest(dirfd(d), &l, oldest_id, max_bytes);
+        delete_oldest(dirfd(d), &l, limits);
     free(l.items);
     closedir(d);
+    return rc;
+}
+
+static int make_room(const char *directory, struct recordings_limits limits, uint64_t bytes,
+                     struct error *error)
+{
+    limits.max_bytes = limits.max_bytes > bytes ? limits.max_bytes - bytes : 0;
+    return recordings_limit(directory, &limits, error);
+}
+
+int recordings_write(const char *directory, const struct recordings_limits *limits,
+                     const struct recording *r, struct error *error)
+{
+    char name[NAME_MAX_SIZE], sound[PATH_MAX], text[PATH_MAX];
+    name_of(r->id, name);
+    if (join(sound, directory, name, ".opus") || join(text, directory, name, ".json"))
+        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", directory);
+    char *described = describe(r);
+    if (!described)
+        return error_set(error, -ENOMEM, "%s: out of memory", text);
+    int rc = make_room(directory, *limits, r->sound_size + strlen(described), error);
+    if (!rc)
+        rc = file_replace(sound, r->sound, r->sound_size, error);
+    if (!rc)
+        rc = file_replace(text, described, strlen(described), error);
+    free(described);
+    if (rc) {
+        unlink(sound);
+        unlink(text);
+    }
     return rc;
 }

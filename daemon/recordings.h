@@ -21,13 +21,18 @@ struct recording {
     const char *reply; /* NULL: none */
 };
 
-/* Both files or, on an error, none; each is whole as soon as it has its name, and for its owner
- * alone. 0 or -errno. */
-int recordings_write(const char *directory, const struct recording *r, struct error *error);
+struct recordings_limits {
+    uint64_t oldest_id;
+    uint64_t max_bytes; /* of all files */
+};
 
-/* Deletes what is older than the id, then the oldest until the rest has at most max_bytes. 0 or
- * -errno. */
-int recordings_limit(const char *directory, uint64_t oldest_id, uint64_t max_bytes,
+/* Deletes what is older, then the oldest until the rest is within the limits. 0 or -errno. */
+int recordings_limit(const char *directory, const struct recordings_limits *limits,
                      struct error *error);
+
+/* Makes room for it within the limits. Both files or, on an error, none; each is whole as soon as
+ * it has its name, and for its owner alone. 0 or -errno. */
+int recordings_write(const char *directory, const struct recordings_limits *limits,
+                     const struct recording *r, struct error *error);
 
 #endif

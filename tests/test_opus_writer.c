@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static char path[] = "/tmp/earshot-opus-XXXXXX";
@@ -65,10 +66,13 @@ static void speech_comes_back(void **state)
     float *speech = speech_load(&count);
     static const size_t pieces[] = {7, 1600, 1000000};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        clock_t begin = clock();
         write_speech(speech, count, pieces[i]);
+        double ms = (double)(clock() - begin) * 1000 / CLOCKS_PER_SEC;
         float *heard = read_back(count);
         double db = snr_db(speech, heard, count);
-        print_message("pieces of %zu: %.1f dB\n", pieces[i], db);
+        print_message("pieces of %zu: %.1f dB, %.1f ms a second of sound\n", pieces[i], db,
+                      ms * OPUS_WRITER_RATE_HZ / (double)count);
         assert_true(db > 8);
         free(heard);
     }

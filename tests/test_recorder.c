@@ -36,7 +36,7 @@ static size_t speech_count;
 
 static struct recorder_config config_for(const char *where)
 {
-    struct recorder_config c = {.keep = true, .max_mb = 1, .max_days = 0};
+    struct recorder_config c = {.keep = true, .max_mb = 1, .max_days = 36500};
     snprintf(c.directory, sizeof c.directory, "%s", where);
     return c;
 }

@@ -22,6 +22,8 @@
 
 static char directory[] = "/tmp/earshot-recordings-XXXXXX";
 
+static const struct recordings_limits no_limits = {0, UINT64_MAX};
+
 static int write_one(uint64_t id, size_t size)
 {
     struct error error = {""};
@@ -32,7 +34,7 @@ static int write_one(uint64_t id, size_t size)
                           .sound_size = size,
                           .text = ODD_TEXT,
                           .reply = id % 2 ? NULL : "yes"};
-    int rc = recordings_write(directory, &r, &error);
+    int rc = recordings_write(directory, &no_limits, &r, &error);
     free(sound);
     assert_int_equal(rc == 0, !*error.message);
     return rc;
@@ -40,7 +42,8 @@ static int write_one(uint64_t id, size_t size)
 
 static void limit(uint64_t oldest_id, uint64_t max_bytes)
 {
-    assert_int_equal(recordings_limit(directory, oldest_id, max_bytes, NULL), 0);
+    const struct recordings_limits limits = {oldest_id, max_bytes};
+    assert_int_equal(recordings_limit(directory, &limits, NULL), 0);
 }
 
 static void path_of(const char *name, char path[512])
@@ -151,6 +154,34 @@ static void the_oldest_go_first_and_whole(void **state)
     assert_int_equal(count_files(), 0);
 }
 
+static uint64_t total_bytes(void)
+{
+    uint64_t total = 0;
+    struct stat st;
+    char path[512];
+    DIR *d = opendir(directory);
+    assert_non_null(d);
+    for (const struct dirent *e; (e = readdir(d));) {
+        path_of(e->d_name, path);
+        total += e->d_name[0] != '.' && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    }
+    closedir(d);
+    return total;
+}
+
+static void a_new_one_stays_within_the_limits(void **state)
+{
+    (void)state;
+    static const char sound[10000];
+    const struct recordings_limits limits = {ID + 1, 35000};
+    struct recording r = {.id = ID, .sound = sound, .sound_size = sizeof sound, .text = ODD_TEXT};
+    for (uint64_t i = 0; i < 10; i++, r.id += 1000000) {
+        assert_int_equal(recordings_write(directory, &limits, &r, NULL), 0);
+        assert_true(total_bytes() <= limits.max_bytes);
+        assert_int_equal(count_files(), i == 0 ? 2 : i < 3 ? 2 * i : 6);
+    }
+}
+
 /* A file that a crash left half written counts, and goes with the others. */
 static void only_recordings_are_touched(void **state)
 {
@@ -193,10 +224,10 @@ static void a_place_that_is_none_is_named(void **state)
     (void)state;
     struct error error = {""};
     struct recording r = {.id = ID, .sound = "", .text = ""};
-    assert_int_equal(recordings_write("/nonexistent", &r, &error), -ENOENT);
+    assert_int_equal(recordings_write("/nonexistent", &no_limits, &r, &error), -ENOENT);
     assert_non_null(strstr(error.message, "/nonexistent"));
     error.message[0] = '\0';
-    assert_int_equal(recordings_limit("/nonexistent", 0, 0, &error), -ENOENT);
+    assert_int_equal(recordings_limit("/nonexistent", &no_limits, &error), -ENOENT);
     assert_non_null(strstr(error.message, "/nonexistent"));
 }
 
@@ -208,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(both_files_are_there_for_their_owner, begin, end),
         cmocka_unit_test_setup_teardown(the_text_is_json, begin, end),
         cmocka_unit_test_setup_teardown(the_oldest_go_first_and_whole, begin, end),
+        cmocka_unit_test_setup_teardown(a_new_one_stays_within_the_limits, begin, end),
         cmocka_unit_test_setup_teardown(only_recordings_are_touched, begin, end),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_nothing_behind, begin, end),
         cmocka_unit_test(a_place_that_is_none_is_named),
