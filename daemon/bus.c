@@ -453,7 +453,7 @@ static void answer_came(DBusPendingCall *pending, void *user)
 static DBusPendingCall *send_call(struct bus *b, DBusMessage *call)
 {
     DBusPendingCall *pending = NULL;
-    if (call && b->connection)
+    if (call && b->joined)
         dbus_connection_send_with_reply(b->connection, call, &pending, DBUS_TIMEOUT_USE_DEFAULT);
     if (call)
         dbus_message_unref(call);

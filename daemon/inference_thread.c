@@ -227,7 +227,8 @@ static bool take_piece(struct inference *i)
         if (ear->open) {
             recogniser_detect(ear->recogniser, p->speech);
             complete(i, p->time_us);
-            recorder_end(ear->recorder);
+            if (!recogniser_is_making(ear->recogniser))
+                recorder_end(ear->recorder);
         }
         return true;
     case PIECE_DROP:
@@ -279,6 +280,7 @@ static void end_reply(struct inference *i)
 {
     struct ear *ear = i->ear;
     tell_busy(i, false);
+    recorder_end(ear->recorder);
     if (!ear->question)
         return;
     const char *answer = recogniser_answer(ear->recogniser);
