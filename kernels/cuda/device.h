@@ -16,47 +16,55 @@ __device__ inline size_t thread_index(void)
     return (size_t)blockIdx.x * blockDim.x + threadIdx.x;
 }
 
-/* Every lane gets the sum, in the same order. */
-__device__ inline float warp_sum(float v)
+enum fold { FOLD_SUM, FOLD_MAX };
+
+template <enum fold HOW> __device__ float fold_two(float a, float b)
+{
+    return HOW == FOLD_SUM ? a + b : fmaxf(a, b);
+}
+
+/* Every lane gets what all lanes' values come to, in the same order. */
+template <enum fold HOW> __device__ float warp_fold(float v)
 {
     for (int distance = LANES / 2; distance > 0; distance /= 2)
-        v += __shfl_xor_sync(ALL_LANES, v, distance);
+        v = fold_two<HOW>(v, __shfl_xor_sync(ALL_LANES, v, distance));
     return v;
+}
+
+/* Every thread gets what all threads' values come to. parts: shared, [WARPS_MAX], not in use by
+ * anybody; free again on return. */
+template <enum fold HOW> __device__ float block_fold(float v, float *parts)
+{
+    const float nothing = HOW == FOLD_SUM ? 0.0f : -CUDART_INF_F;
+    unsigned lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
+
+    v = warp_fold<HOW>(v);
+    if (lane == 0)
+        parts[threadIdx.x / LANES] = v;
+    __syncthreads();
+    v = warp_fold<HOW>(lane < warps ? parts[lane] : nothing);
+    __syncthreads();
+    return v;
+}
+
+__device__ inline float warp_sum(float v)
+{
+    return warp_fold<FOLD_SUM>(v);
 }
 
 __device__ inline float warp_max(float v)
 {
-    for (int distance = LANES / 2; distance > 0; distance /= 2)
-        v = fmaxf(v, __shfl_xor_sync(ALL_LANES, v, distance));
-    return v;
+    return warp_fold<FOLD_MAX>(v);
 }
 
-/* Every thread gets the sum. parts: shared, [WARPS_MAX], not in use by anybody; free again on
- * return. */
 __device__ inline float block_sum(float v, float *parts)
 {
-    unsigned lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
-
-    v = warp_sum(v);
-    if (lane == 0)
-        parts[threadIdx.x / LANES] = v;
-    __syncthreads();
-    v = warp_sum(lane < warps ? parts[lane] : 0.0f);
-    __syncthreads();
-    return v;
+    return block_fold<FOLD_SUM>(v, parts);
 }
 
 __device__ inline float block_max(float v, float *parts)
 {
-    unsigned lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
-
-    v = warp_max(v);
-    if (lane == 0)
-        parts[threadIdx.x / LANES] = v;
-    __syncthreads();
-    v = warp_max(lane < warps ? parts[lane] : -CUDART_INF_F);
-    __syncthreads();
-    return v;
+    return block_fold<FOLD_MAX>(v, parts);
 }
 
 __device__ inline float sigmoid(float x)

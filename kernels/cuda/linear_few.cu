@@ -135,27 +135,15 @@ static __device__ void dot_rows(const struct few_product &p, size_t o, size_t ro
     }
 }
 
-template <int ROWS>
+/* The same for the weight's type, which is one of those named. */
+template <int ROWS, enum tensor_type TYPE, enum tensor_type... OTHERS>
 static __device__ void dot_output(const struct few_product &p, size_t o, size_t rows, bool aligned,
                                   unsigned from, unsigned step, float (&sums)[ROWS])
 {
-    switch (p.w.type) {
-    case TENSOR_F32:
-        dot_rows<TENSOR_F32>(p, o, rows, aligned, from, step, sums);
-        break;
-    case TENSOR_F16:
-        dot_rows<TENSOR_F16>(p, o, rows, aligned, from, step, sums);
-        break;
-    case TENSOR_BF16:
-        dot_rows<TENSOR_BF16>(p, o, rows, aligned, from, step, sums);
-        break;
-    case TENSOR_Q8_0:
-        dot_rows<TENSOR_Q8_0>(p, o, rows, aligned, from, step, sums);
-        break;
-    case TENSOR_Q4_0:
-        dot_rows<TENSOR_Q4_0>(p, o, rows, aligned, from, step, sums);
-        break;
-    }
+    if (p.w.type == TYPE)
+        dot_rows<TYPE>(p, o, rows, aligned, from, step, sums);
+    else if constexpr (sizeof...(OTHERS) > 0)
+        dot_output<ROWS, OTHERS...>(p, o, rows, aligned, from, step, sums);
 }
 
 static __device__ void finish(const struct few_product &p, size_t o, size_t row, float sum)
@@ -182,7 +170,8 @@ static __global__ void __launch_bounds__(THREADS)
     size_t o = (blockIdx.x - f.first[i]) * outputs + warp / shared;
 
     if (o < p.w.out)
-        dot_output<ROWS>(p, o, f.rows, f.aligned[i], share * LANES + lane, shared * LANES, sums);
+        dot_output<ROWS, TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0>(
+            p, o, f.rows, f.aligned[i], share * LANES + lane, shared * LANES, sums);
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
         sums[r] = warp_sum(sums[r]);

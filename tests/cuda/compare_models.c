@@ -121,14 +121,32 @@ static double state_error(const struct side *a, const struct side *b)
     return error;
 }
 
+/* A conversation that begins on one side and goes on on the other, as a saved state. */
+static void change_sides(struct side *from, struct side *to, const char *name, const char *what,
+                         const uint32_t *ids, size_t count, const float *want_last)
+{
+    void *saved;
+    float *last;
+
+    state_reset(from->state);
+    free(at_once(from, ids, BEFORE));
+    saved = encoded(from);
+    state_reset(to->state);
+    if (state_decode(to->state, 1, saved, state_bytes(to->state), NULL) < 0)
+        check(name, "a state of the other side is read", 1.0, 0.0);
+    last = at_once(to, ids + BEFORE, count - BEFORE);
+    check(name, what, relative_error(last, want_last, to->vocab), rounded);
+    free(saved);
+    free(last);
+}
+
 /* The golden tokens, from the public package, one by one (as steps that are kept) and at once; then
  * the conversation changes the backend half-way. */
 static void tokens(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids,
                    size_t count, const float *golden)
 {
-    float *want = one_by_one(cpu, ids, count), *got = one_by_one(gpu, ids, count), *last;
+    float *want = one_by_one(cpu, ids, count), *got = one_by_one(gpu, ids, count);
     const float *want_last = want + (size_t)(count - 1) * cpu->vocab;
-    void *saved;
 
     if (golden)
         check(name, "logits against the reference", relative_error(got, golden, count * gpu->vocab),
@@ -143,28 +161,8 @@ static void tokens(struct side *cpu, struct side *gpu, const char *name, const u
     check(name, "state, at once", state_error(gpu, cpu), rounded);
     free(got);
 
-    state_reset(gpu->state);
-    free(at_once(gpu, ids, BEFORE));
-    saved = encoded(gpu);
-    state_reset(cpu->state);
-    if (state_decode(cpu->state, 1, saved, state_bytes(cpu->state), NULL) < 0)
-        check(name, "a state of the GPU is read by the CPU", 1.0, 0.0);
-    last = at_once(cpu, ids + BEFORE, count - BEFORE);
-    check(name, "half on the GPU, half on the CPU", relative_error(last, want_last, cpu->vocab),
-          rounded);
-    free(saved);
-    free(last);
-
-    state_reset(cpu->state);
-    free(at_once(cpu, ids, BEFORE));
-    saved = encoded(cpu);
-    if (state_decode(gpu->state, 1, saved, state_bytes(gpu->state), NULL) < 0)
-        check(name, "a state of the CPU is read by the GPU", 1.0, 0.0);
-    last = at_once(gpu, ids + BEFORE, count - BEFORE);
-    check(name, "half on the CPU, half on the GPU", relative_error(last, want_last, gpu->vocab),
-          rounded);
-    free(saved);
-    free(last);
+    change_sides(gpu, cpu, name, "half on the GPU, half on the CPU", ids, count, want_last);
+    change_sides(cpu, gpu, name, "half on the CPU, half on the GPU", ids, count, want_last);
     free(want);
 }
 
