@@ -109,6 +109,36 @@ struct attention {
     bool exact; /* all in float32, however many rows */
 };
 
+/* What a text has against the tokens that it has already: said_i presence + times_i frequency is
+ * taken from logit i. */
+struct penalties {
+    float *said;  /* [count]: 1 for a token of the text, else 0; NULL: no penalties */
+    float *times; /* [count]: how often, earlier times counting less */
+    float presence, frequency;
+    float decay; /* of times, for every token */
+};
+
+enum { DRAW_SCRATCH = 5 };
+
+/* A token to be drawn:
+ *     p_i = softmax(logit_i - penalty_i)
+ *     kept: in falling order, the lower index first, until their sum reaches top_p, and all as
+ *           likely as the last of them; of those the first top_k
+ *     q_i = p_i^(1 / temperature) over the kept, normalised
+ * In that order, or where all are kept from the last index on, the first at which the sum of q is
+ * above unit. */
+struct draw {
+    size_t count;
+    const float *logits; /* [count]; not finite ones are not kept */
+    struct penalties penalties;
+    float temperature; /* 0: the largest logit, the lowest index on a tie */
+    float top_p;       /* above 0; 1: all */
+    uint32_t top_k;    /* 0: all */
+    double unit;       /* in [0, 1) */
+    float *scratch;    /* [DRAW_SCRATCH count], as from ->alloc */
+    float *q;          /* [count], out, or NULL */
+};
+
 struct backend_ops {
     const char *name;
     void (*destroy)(struct backend *be);
@@ -180,6 +210,11 @@ struct backend_ops {
     uint32_t (*argmax)(struct backend *be, const float *x, size_t count);
     /* softmax(x)[index], x[count]; entries may be -inf, that at index not. */
     float (*probability)(struct backend *be, const float *x, size_t count, size_t index);
+    uint32_t (*draw)(struct backend *be, const struct draw *d);
+    /* The text goes on with a token: times_i = decay times_i, then said = 1 and times + more of it.
+     */
+    void (*note)(struct backend *be, const struct penalties *p, size_t count, uint32_t id,
+                 float more);
 
     /* Around calls that come again and again, so that a backend may keep them as one: key names all
      * memory that they use but that of the model, and calls with the same key must be the same in

@@ -57,13 +57,13 @@ void sampler_destroy(struct sampler *s);
 
 /* A text begins: nothing said so far, the generator seeded. */
 void sampler_begin(struct sampler *s, const struct sampler_config *c);
-/* The next token of the text. logits: backend memory [vocab], as decoding_greedy leaves them; they
- * leave the backend only for what argmax cannot do. */
+/* The next token of the text. logits: backend memory [vocab], as decoding_greedy leaves them; all
+ * that leaves the backend is the token. */
 uint32_t sampler_next(struct sampler *s, float *logits);
 size_t sampler_max_tokens(const struct sampler *s); /* of the text that was begun */
 
-/* What the next token would be drawn from; nothing moves. logits and probabilities: host [vocab],
- * may be one and the same. Temperature 0 gives a single 1. */
+/* What the next token would be drawn from; nothing moves. logits: backend memory [vocab];
+ * probabilities: host [vocab]. Temperature 0 gives a single 1. */
 void sampler_probabilities(struct sampler *s, const float *logits, float *probabilities);
 
 #endif

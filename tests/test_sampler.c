@@ -115,6 +115,12 @@ static uint32_t next(struct fixture *f, const float *host)
     return sampler_next(f->sampler, f->logits);
 }
 
+static void probabilities(struct fixture *f, const float *host, float *p)
+{
+    f->be->ops->upload(f->be, f->logits, host, f->vocab);
+    sampler_probabilities(f->sampler, f->logits, p);
+}
+
 /* Logits that leave no choice. */
 static void say(struct fixture *f, uint32_t id)
 {
@@ -188,7 +194,7 @@ static void probabilities_are_those_of_the_public_package(void **context)
         for (size_t j = 0; j < said.shape[1]; j++) {
             say(&f, (uint32_t)said.ints[i * said.shape[1] + j]);
         }
-        sampler_probabilities(f.sampler, logits.floats + i * GOLDEN_VOCAB, got);
+        probabilities(&f, logits.floats + i * GOLDEN_VOCAB, got);
         for (size_t id = 0; id < GOLDEN_VOCAB; id++) {
             double error = fabs((double)got[id] - (double)expected.floats[i * GOLDEN_VOCAB + id]);
             if (!(error <= 1e-5)) {
@@ -216,7 +222,7 @@ static void check_draws(struct fixture *f, const struct sampler_config *config, 
     float p[GOLDEN_VOCAB];
     unsigned drawn[GOLDEN_VOCAB] = {0};
     sampler_begin(f->sampler, config);
-    sampler_probabilities(f->sampler, host, p);
+    probabilities(f, host, p);
     for (int i = 0; i < DRAWS; i++) {
         drawn[next(f, host)]++;
     }

@@ -105,6 +105,8 @@ bool cpu_step_begin(struct backend *be, const void *const key[STEP_KEY_MAX]);
 void cpu_step_end(struct backend *be);
 void cpu_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
                const struct weight *w);
+uint32_t cpu_draw(struct backend *be, const struct draw *d);
+void cpu_note(struct backend *be, const struct penalties *p, size_t count, uint32_t id, float more);
 
 extern const struct backend_ops cpu_ops_scalar, cpu_ops_avx2, cpu_ops_avx512, cpu_ops_amx;
 

@@ -35,6 +35,8 @@ const struct backend_ops cpu_ops = {
     .rwkv7 = cpu_rwkv7,
     .argmax = cpu_argmax,
     .probability = cpu_probability,
+    .draw = cpu_draw,
+    .note = cpu_note,
     .step_begin = cpu_step_begin,
     .step_end = cpu_step_end,
 };

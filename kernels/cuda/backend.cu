@@ -190,6 +190,8 @@ static void fill_table(struct backend_ops *ops, const char *name)
     ops->rwkv7 = cuda_rwkv7;
     ops->argmax = cuda_argmax;
     ops->probability = cuda_probability;
+    ops->draw = cuda_draw;
+    ops->note = cuda_note;
     ops->step_begin = cuda_step_begin;
     ops->step_end = cuda_step_end;
 }

@@ -2,39 +2,15 @@
  * over them all: a vocabulary is a few hundred kilobytes. The answer goes to pinned memory, and the
  * stream is waited for.
  */
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/best.h"
 
 #include <string.h>
 
 #define CHOOSE_THREADS 1024
 
-struct best {
-    float value;
-    uint32_t index;
-};
-
-/* The larger, the lower index on a tie. */
-static __device__ struct best better(struct best a, struct best b)
-{
-    return b.value > a.value || (b.value == a.value && b.index < a.index) ? b : a;
-}
-
-static __device__ struct best warp_best(struct best own)
-{
-    for (int distance = LANES / 2; distance > 0; distance /= 2) {
-        struct best other;
-
-        other.value = __shfl_xor_sync(ALL_LANES, own.value, distance);
-        other.index = __shfl_xor_sync(ALL_LANES, own.index, distance);
-        own = better(own, other);
-    }
-    return own;
-}
-
 static __global__ void argmax_kernel(uint32_t *answer, const float *x, size_t count)
 {
     __shared__ struct best parts[WARPS_MAX];
-    unsigned lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
     struct best own = {-CUDART_INF_F, 0};
 
     for (size_t i = threadIdx.x; i < count; i += blockDim.x) {
@@ -42,11 +18,7 @@ static __global__ void argmax_kernel(uint32_t *answer, const float *x, size_t co
 
         own = better(own, next);
     }
-    own = warp_best(own);
-    if (lane == 0)
-        parts[threadIdx.x / LANES] = own;
-    __syncthreads();
-    own = warp_best(parts[lane < warps ? lane : 0]);
+    own = block_best(own, parts);
     if (threadIdx.x == 0)
         *answer = own.index;
 }
@@ -64,8 +36,7 @@ static __global__ void probability_kernel(float *answer, const float *x, size_t 
         *answer = 1.0f / sum;
 }
 
-/* The answer, on the host: four bytes. */
-static bool fetch(struct cuda_backend *cuda, void *out, const char *what)
+bool cuda_answer(struct cuda_backend *cuda, void *out, const char *what)
 {
     if (cuda->failed)
         return false;
@@ -86,7 +57,7 @@ uint32_t cuda_argmax(struct backend *be, const float *x, size_t count)
 
     cuda_launch(cuda, "argmax", argmax_kernel, 1, geometry_threads(count, CHOOSE_THREADS),
                 (uint32_t *)cuda->answer_device, x, count);
-    return fetch(cuda, &index, "argmax") ? index : 0;
+    return cuda_answer(cuda, &index, "argmax") ? index : 0;
 }
 
 float cuda_probability(struct backend *be, const float *x, size_t count, size_t index)
@@ -96,5 +67,5 @@ float cuda_probability(struct backend *be, const float *x, size_t count, size_t 
 
     cuda_launch(cuda, "probability", probability_kernel, 1, geometry_threads(count, CHOOSE_THREADS),
                 cuda->answer_device, x, count, index);
-    return fetch(cuda, &p, "probability") ? p : 0.0f;
+    return cuda_answer(cuda, &p, "probability") ? p : 0.0f;
 }

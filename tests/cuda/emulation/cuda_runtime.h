@@ -68,6 +68,31 @@ static inline float __uint_as_float(uint32_t bits)
     return f;
 }
 
+static inline uint32_t __float_as_uint(float f)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &f, sizeof(bits));
+    return bits;
+}
+
+/* One fiber runs at a time. */
+static inline unsigned atomicAdd(unsigned *p, unsigned more)
+{
+    unsigned before = *p;
+
+    *p += more;
+    return before;
+}
+
+static inline unsigned atomicMax(unsigned *p, unsigned other)
+{
+    unsigned before = *p;
+
+    *p = other > before ? other : before;
+    return before;
+}
+
 static inline float normcdff(float x)
 {
     return 0.5f * erfcf(-x * 0.70710678f);
