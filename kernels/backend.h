@@ -60,6 +60,8 @@ enum { NORM_SHIFT_MAX = 6, STEP_KEY_MAX = 5 };
  * and then prev[s] = n[s, rows - 1]. */
 struct norm_shift {
     size_t streams, rows, dim;
+    const float *moves; /* [streams]: 0 for one that rests: its prev stays, its y is anything.
+                           NULL: all move */
     const float *x;     /* [streams, rows, dim] */
     const float *w, *b; /* [dim] */
     float eps;
@@ -80,6 +82,7 @@ struct norm_shift {
  * Rows are [streams, rows, heads N], vectors [heads N]. */
 struct rwkv7 {
     size_t streams, rows, heads, head_size;
+    const float *moves; /* as in norm_shift; the state of a stream that rests stays */
     float *y;
     float *state; /* S: [streams, heads, N, N], rows: value, columns: key */
     const float *r, *g;
@@ -206,8 +209,9 @@ struct backend_ops {
     void (*norm_shift)(struct backend *be, const struct norm_shift *n);
     void (*rwkv7)(struct backend *be, const struct rwkv7 *c);
 
-    /* The index of the largest of x[count], the lowest on a tie. */
-    uint32_t (*argmax)(struct backend *be, const float *x, size_t count);
+    /* The index of the largest of every row of x[rows, count], the lowest on a tie. best: host
+     * [rows]. */
+    void (*argmax)(struct backend *be, uint32_t *best, const float *x, size_t rows, size_t count);
     /* softmax(x)[index], x[count]; entries may be -inf, that at index not. */
     float (*probability)(struct backend *be, const float *x, size_t count, size_t index);
     uint32_t (*draw)(struct backend *be, const struct draw *d);

@@ -282,6 +282,16 @@ size_t backbone_vocab(const struct backbone *b)
     return b->config.vocab;
 }
 
+size_t backbone_max_rows(const struct backbone *b)
+{
+    return b->max_rows;
+}
+
+struct backend *backbone_backend(const struct backbone *b)
+{
+    return b->be;
+}
+
 /* rows: of every stream. */
 static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t rows)
 {
@@ -310,6 +320,7 @@ static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t r
     op->norm_shift(b->be, &(struct norm_shift){
                               .streams = s->streams,
                               .rows = rows,
+                              .moves = s->moves,
                               .dim = dim,
                               .x = b->x,
                               .w = l->ln1_w,
@@ -326,6 +337,7 @@ static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t r
     op->rwkv7(b->be, &(struct rwkv7){
                          .streams = s->streams,
                          .rows = rows,
+                         .moves = s->moves,
                          .heads = c->heads,
                          .head_size = c->head_size,
                          .y = b->y,
@@ -362,6 +374,7 @@ static void mix_channels(struct backbone *b, struct state *s, size_t layer, size
     op->norm_shift(b->be, &(struct norm_shift){
                               .streams = s->streams,
                               .rows = rows,
+                              .moves = s->moves,
                               .dim = dim,
                               .x = b->x,
                               .w = l->ln2_w,
@@ -417,9 +430,11 @@ void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, 
     }
 }
 
-/* The tokens of all streams whose embeddings are in b->norm: what decoding does again and again. */
-static void step(struct backbone *b, struct state *s, float *logits)
+/* What decoding does again and again. */
+void backbone_push_embedded(struct backbone *b, struct state *s, float *logits)
 {
+    assert(s->streams <= b->max_rows);
+    s->rows++;
     const void *const key[STEP_KEY_MAX] = {b, s->att_shift, s->wkv, s->ffn_shift, logits};
     if (!b->be->ops->step_begin(b->be, key)) {
         return;
@@ -451,10 +466,15 @@ void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *i
     }
 }
 
+float *backbone_embed(struct backbone *b, const uint32_t *ids, size_t count)
+{
+    assert(count <= b->max_rows);
+    b->be->ops->embed(b->be, b->norm, ids, count, b->emb);
+    return b->norm;
+}
+
 void backbone_push_batch(struct backbone *b, struct state *s, const uint32_t *ids, float *logits)
 {
-    assert(s->streams <= b->max_rows);
-    b->be->ops->embed(b->be, b->norm, ids, s->streams, b->emb);
-    step(b, s, logits);
-    s->rows++;
+    backbone_embed(b, ids, s->streams);
+    backbone_push_embedded(b, s, logits);
 }

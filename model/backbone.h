@@ -23,6 +23,8 @@ void backbone_destroy(struct backbone *b);
 const struct state_shape *backbone_state_shape(const struct backbone *b);
 size_t backbone_dim(const struct backbone *b);
 size_t backbone_vocab(const struct backbone *b);
+size_t backbone_max_rows(const struct backbone *b);
+struct backend *backbone_backend(const struct backbone *b);
 
 /* Takes rows [count, dim] (backend memory, in the place of embeddings: ln0 is applied here) into
  * the state. logits: backend memory [vocab] for the last row, or NULL. */
@@ -31,8 +33,13 @@ void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, 
 /* The same for token ids (host). */
 void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *ids, size_t count,
                           float *logits);
-/* The next token of every stream of s. ids: host [streams], streams <= max_rows; logits: backend
- * memory [streams, vocab], or NULL. */
+/* The next token of every stream of s that moves (state.h). ids: host [streams], streams <=
+ * max_rows; logits: backend memory [streams, vocab], or NULL. */
 void backbone_push_batch(struct backbone *b, struct state *s, const uint32_t *ids, float *logits);
+/* In two steps, so that rows can take the place of tokens in between: the embeddings of count <=
+ * max_rows tokens, backend memory [count, dim] that the next push overwrites; and one of them into
+ * every stream of s that moves. */
+float *backbone_embed(struct backbone *b, const uint32_t *ids, size_t count);
+void backbone_push_embedded(struct backbone *b, struct state *s, float *logits);
 
 #endif

@@ -55,8 +55,10 @@ static void ban(const struct decoding *d, struct backend *be, float *logits, siz
 
 uint32_t decoding_greedy(const struct decoding *d, struct backend *be, float *logits, size_t vocab)
 {
+    uint32_t id;
     ban(d, be, logits, vocab);
-    return be->ops->argmax(be, logits, vocab);
+    be->ops->argmax(be, &id, logits, 1, vocab);
+    return id;
 }
 
 bool decoding_stops(const struct decoding *d, uint32_t id)
@@ -202,11 +204,11 @@ static struct draw draw_of(const struct sampler *s, const float *logits)
 uint32_t sampler_next(struct sampler *s, float *logits)
 {
     const struct backend_ops *op = s->backend->ops;
+    if (!draws(&s->config) && !penalises(&s->config)) {
+        return decoding_greedy(s->decoding, s->backend, logits, s->vocab);
+    }
     struct draw d = draw_of(s, logits);
     ban(s->decoding, s->backend, logits, s->vocab);
-    if (!draws(&s->config) && !penalises(&s->config)) {
-        return op->argmax(s->backend, logits, s->vocab);
-    }
     if (draws(&s->config)) {
         d.unit = pcg32_unit(&s->random);
     }

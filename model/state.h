@@ -18,11 +18,13 @@ struct state_shape {
 struct state {
     struct backend *backend;
     struct state_shape shape;
-    size_t streams;   /* that move together; 1 but for batches */
-    float *att_shift; /* [layers, streams, dim] */
-    float *wkv;       /* [layers, streams, heads, N, N] */
-    float *ffn_shift; /* [layers, streams, dim] */
-    uint64_t rows;    /* rows and tokens of each taken in since the last reset */
+    size_t streams;     /* that move together; 1 but for batches */
+    float *att_shift;   /* [layers, streams, dim] */
+    float *wkv;         /* [layers, streams, heads, N, N] */
+    float *ffn_shift;   /* [layers, streams, dim] */
+    const float *moves; /* [streams], not owned: 0 for a stream that pushes leave as it is; NULL:
+                           all move */
+    uint64_t rows;      /* rows and tokens of each taken in since the last reset */
 };
 
 /* Empty. 0 or -ENOMEM. */

@@ -450,15 +450,24 @@ static void norm_shift(struct backend *be)
 static void argmax(struct backend *be)
 {
     float *x = random_floats(be, 1001, 1.0f, 0.0f);
+    uint32_t best, rows[7];
 
     for (size_t i = 0; i < 1001; i++) {
         x[i] += 3.0f;
-        assert_int_equal(be->ops->argmax(be, x, 1001), i);
+        be->ops->argmax(be, &best, x, 1, 1001);
+        assert_int_equal(best, i);
         x[1000] = i < 1000 ? x[i] : x[1000];
-        assert_int_equal(be->ops->argmax(be, x, 1001), i); /* the lowest on a tie */
+        be->ops->argmax(be, &best, x, 1, 1001);
+        assert_int_equal(best, i); /* the lowest on a tie */
         x[i] = x[1000] = -1.0f;
     }
-    assert_int_equal(be->ops->argmax(be, x, 1), 0);
+    for (size_t i = 0; i < 7; i++)
+        x[i * 143 + 20 * i] = 5.0f;
+    be->ops->argmax(be, rows, x, 7, 143);
+    for (size_t i = 0; i < 7; i++)
+        assert_int_equal(rows[i], 20 * i);
+    be->ops->argmax(be, &best, x, 1, 1);
+    assert_int_equal(best, 0);
     be->ops->free(be, x);
 }
 

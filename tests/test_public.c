@@ -186,7 +186,8 @@ static void check_text(struct hearing *h, const struct npy *want)
     backbone_push_tokens(m->backbone, s, m->reply.ids, m->reply.count, logits);
     for (size_t i = 0; i < want->count; i++) {
         h->be->ops->upload(h->be, logits, &never, 1); /* id 0 is banned */
-        uint32_t id = h->be->ops->argmax(h->be, logits, vocab);
+        uint32_t id;
+        h->be->ops->argmax(h->be, &id, logits, 1, vocab);
         if (id != (uint32_t)want->ints[i]) {
             fail_msg("token %zu is %u, not %d", i, id, want->ints[i]);
         }

@@ -126,7 +126,7 @@ uint32_t cpu_draw(struct backend *be, const struct draw *d)
     uint32_t best;
 
     penalise(d, logits);
-    best = be->ops->argmax(be, logits, d->count);
+    be->ops->argmax(be, &best, logits, 1, d->count);
     if (d->temperature > 0.0f) {
         found = gather(d, logits, logits[best], candidates, &sum);
         count = select_first(d, candidates, found, sum);

@@ -113,14 +113,13 @@ void cpu_relative_gate(struct backend *be, float *y, const float *x, const float
 }
 
 /* Each lane keeps its first largest. */
-uint32_t cpu_argmax(struct backend *be, const float *x, size_t count)
+static uint32_t argmax_row(const float *x, size_t count)
 {
     vf top = vf_set1(-INFINITY);
     vi where = {0}, at = {0};
     size_t whole = count / VL * VL, best = 0;
     float largest = -INFINITY;
 
-    (void)be;
     for (size_t i = 0; i < VL; i++)
         at[i] = (int32_t)i;
     for (size_t i = 0; i < whole; i += VL) {
@@ -142,6 +141,28 @@ uint32_t cpu_argmax(struct backend *be, const float *x, size_t count)
             best = i;
         }
     return (uint32_t)best;
+}
+
+struct argmax {
+    uint32_t *best;
+    const float *x;
+    size_t count;
+};
+
+static void argmax_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct argmax *a = context;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        a->best[r] = argmax_row(a->x + r * a->count, a->count);
+}
+
+void cpu_argmax(struct backend *be, uint32_t *best, const float *x, size_t rows, size_t count)
+{
+    struct argmax a = {.best = best, .x = x, .count = count};
+
+    cpu_split(be, rows, count, argmax_part, &a);
 }
 
 /* 1 / sum_i exp(x_i - x_index); an overflow of the sum is a probability of 0, as it should be. */

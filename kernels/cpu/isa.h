@@ -49,7 +49,7 @@ void cpu_relative_gate(struct backend *be, float *y, const float *x, const float
                        size_t rows, size_t heads);
 void cpu_norm_shift(struct backend *be, const struct norm_shift *n);
 void cpu_rwkv7(struct backend *be, const struct rwkv7 *c);
-uint32_t cpu_argmax(struct backend *be, const float *x, size_t count);
+void cpu_argmax(struct backend *be, uint32_t *best, const float *x, size_t rows, size_t count);
 float cpu_probability(struct backend *be, const float *x, size_t count, size_t index);
 
 #endif

@@ -122,6 +122,8 @@ static void rwkv7_part(void *context, size_t begin, size_t end, size_t thread)
         size_t at = item / c->heads * c->rows * dim + head;
         float *state = c->state + item * n * n;
 
+        if (c->moves && c->moves[item / c->heads] == 0.0f)
+            continue;
         for (size_t t = 0; t < c->rows; t++)
             mix_head(c, at + t * dim, head);
         for (size_t row = 0; row < n; row += ROWS) {

@@ -248,8 +248,8 @@ static void start(struct cuda_backend *cuda)
         try_device(cuda);
     if (cuda->failed)
         return;
-    cuda_check(cuda, cudaMalloc((void **)&cuda->answer_device, sizeof(float)), "start");
-    cuda_check(cuda, cudaMallocHost((void **)&cuda->answer_host, sizeof(float)), "start");
+    cuda_check(cuda, cudaMalloc((void **)&cuda->answer_device, ANSWERS * sizeof(float)), "start");
+    cuda_check(cuda, cudaMallocHost((void **)&cuda->answer_host, ANSWERS * sizeof(float)), "start");
     cuda_check(cuda, cudaMalloc(&cuda->blas_workspace, BLAS_WORKSPACE), "start");
     if (cuda->failed || !cuda_check_blas(cuda, cublasCreate(&cuda->blas), "start"))
         return;

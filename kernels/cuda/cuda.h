@@ -69,7 +69,7 @@ struct cuda_backend {
     struct linear_bounds bounds; /* of the weights so far */
     struct cuda_scratch scratch;
     struct cuda_staging staging;
-    float *answer_device, *answer_host; /* what argmax, draw and probability find; pinned */
+    float *answer_device, *answer_host; /* [ANSWERS], of argmax, draw, probability; pinned */
 
     bool keep_steps;
     struct cuda_step steps[STEPS_MAX];
@@ -90,8 +90,10 @@ void cuda_fail(struct cuda_backend *cuda, const char *what, const char *why);
 /* Waits for the stream; false after an error. */
 bool cuda_wait(struct cuda_backend *cuda, const char *what);
 
-/* Waits for the four bytes at answer_device, on the host; false after an error. */
-bool cuda_answer(struct cuda_backend *cuda, void *out, const char *what);
+#define ANSWERS 1024 /* of four bytes that one call finds */
+
+/* Waits for the first so many answers, on the host; zeros after an error. */
+void cuda_answer(struct cuda_backend *cuda, void *out, size_t count, const char *what);
 
 /* Starts a kernel of one-dimensional blocks; none of zero blocks. */
 template <typename... Parameters, typename... Arguments>
@@ -142,7 +144,7 @@ void cuda_attention(struct backend *be, const struct attention *a);
 void cuda_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
                 const struct weight *w);
 void cuda_rwkv7(struct backend *be, const struct rwkv7 *c);
-uint32_t cuda_argmax(struct backend *be, const float *x, size_t count);
+void cuda_argmax(struct backend *be, uint32_t *best, const float *x, size_t rows, size_t count);
 float cuda_probability(struct backend *be, const float *x, size_t count, size_t index);
 uint32_t cuda_draw(struct backend *be, const struct draw *d);
 void cuda_note(struct backend *be, const struct penalties *p, size_t count, uint32_t id,

@@ -252,12 +252,13 @@ uint32_t cuda_draw(struct backend *be, const struct draw *d)
     struct cuda_backend *cuda = cuda_of(be);
     size_t keys =
         DRAW_SCRATCH - 1; /* floats of a logit: a power of two below 2 count, 8 bytes each */
-    uint32_t index = 0;
+    uint32_t index;
 
     cuda_launch(cuda, "draw", draw_kernel, 1, geometry_threads(d->count, DRAW_THREADS),
                 (uint32_t *)cuda->answer_device, *d, (uint64_t *)d->scratch,
                 d->scratch + keys * d->count);
-    return cuda_answer(cuda, &index, "draw") ? index : 0;
+    cuda_answer(cuda, &index, 1, "draw");
+    return index;
 }
 
 static __global__ void note_kernel(const struct penalties p, size_t count, uint32_t id, float more)

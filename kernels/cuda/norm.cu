@@ -47,6 +47,8 @@ static __global__ void norm_shift_kernel(const __grid_constant__ struct norm_shi
     size_t row = blockIdx.x * s.dim;
     float mean, scale;
 
+    if (s.moves && s.moves[blockIdx.x] == 0.0f)
+        return; /* the whole block */
     row_moments(s.x + row, s.dim, s.eps, &mean, &scale);
     for (size_t i = threadIdx.x; i < s.dim; i += blockDim.x) {
         float now = (s.x[row + i] - mean) * scale * s.w[i] + s.b[i];
@@ -73,6 +75,15 @@ static __global__ void shift_kernel(const __grid_constant__ struct norm_shift s)
         s.y[j][i] = (before - now) * s.mu[j][column] + now;
 }
 
+/* prev = the last row of n of every stream that moves, a thread an element. */
+static __global__ void keep_last_kernel(const __grid_constant__ struct norm_shift s)
+{
+    size_t i = thread_index(), stream = i / s.dim;
+
+    if (stream < s.streams && (!s.moves || s.moves[stream] != 0.0f))
+        s.prev[i] = s.n[((stream + 1) * s.rows - 1) * s.dim + i % s.dim];
+}
+
 void cuda_norm_shift(struct backend *be, const struct norm_shift *n)
 {
     struct cuda_backend *cuda = cuda_of(be);
@@ -86,6 +97,6 @@ void cuda_norm_shift(struct backend *be, const struct norm_shift *n)
     cuda_layer_norm(be, n->n, n->x, n->streams * n->rows, n->dim, n->w, n->b, n->eps);
     cuda_launch(cuda, "shift", shift_kernel, geometry_blocks(count, ELEMENT_THREADS),
                 ELEMENT_THREADS, *n);
-    be->ops->copy_rows(be, n->prev, n->dim, n->n + (n->rows - 1) * n->dim, n->rows * n->dim,
-                       n->streams, n->dim);
+    cuda_launch(cuda, "shift", keep_last_kernel,
+                geometry_blocks(n->streams * n->dim, ELEMENT_THREADS), ELEMENT_THREADS, *n);
 }

@@ -128,6 +128,8 @@ static __global__ void __launch_bounds__(SHARES *N)
     float4 *state = (float4 *)(c.state + (size_t)blockIdx.x * N * N + i * N);
     float s[N / SHARES];
 
+    if (c.moves && c.moves[stream] == 0.0f)
+        return; /* the whole block */
 #pragma unroll
     for (int p = 0; p < N / 16; p++) {
         float4 four = state[p * SHARES + q];

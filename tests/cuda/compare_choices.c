@@ -3,6 +3,16 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+static void expect_largest(struct backends *b, const float *x, size_t count, size_t where,
+                           const char *what)
+{
+    uint32_t best;
+
+    b->gpu->ops->argmax(b->gpu, &best, x, 1, count);
+    expect(b, best == where, what);
+}
 
 static void argmax(struct backends *b)
 {
@@ -18,7 +28,7 @@ static void argmax(struct backends *b)
         x[places[i]] = 3.0f;
         x[COUNT - 1] = 3.0f; /* the lower index on a tie */
         p = pair_of(b, x, COUNT);
-        expect(b, b->gpu->ops->argmax(b->gpu, p.gpu, COUNT) == places[i], "argmax");
+        expect_largest(b, p.gpu, COUNT, places[i], "argmax");
         pair_free(&p);
         x[places[i]] = 0.0f;
     }
@@ -26,9 +36,22 @@ static void argmax(struct backends *b)
         x[i] = -INFINITY;
     struct pair lowest = pair_of(b, x, COUNT);
 
-    expect(b, b->gpu->ops->argmax(b->gpu, lowest.gpu, COUNT) == 0, "argmax of -inf");
-    expect(b, b->gpu->ops->argmax(b->gpu, lowest.gpu, 1) == 0, "argmax of one");
+    expect_largest(b, lowest.gpu, COUNT, 0, "argmax of -inf");
+    expect_largest(b, lowest.gpu, 1, 0, "argmax of one");
     pair_free(&lowest);
+}
+
+/* More rows than one launch takes. */
+static void argmax_rows(struct backends *b)
+{
+    enum { ROWS = 1030, COUNT = 37 };
+    struct pair x = pair_random(b, (size_t)ROWS * COUNT, 1.0f, 0.0f);
+    uint32_t cpu[ROWS], gpu[ROWS];
+
+    b->cpu->ops->argmax(b->cpu, cpu, x.cpu, ROWS, COUNT);
+    b->gpu->ops->argmax(b->gpu, gpu, x.gpu, ROWS, COUNT);
+    expect(b, memcmp(cpu, gpu, sizeof(cpu)) == 0, "argmax of many rows");
+    pair_free(&x);
 }
 
 static void probability(struct backends *b)
@@ -147,6 +170,7 @@ static void draw(struct backends *b)
 void compare_choices(struct backends *b)
 {
     argmax(b);
+    argmax_rows(b);
     probability(b);
     draw(b);
 }

@@ -1,3 +1,4 @@
+#include "model/batch.h"
 #include "model/model.h"
 #include "tests/cuda/compare.h"
 #include "tests/support/npy.h"
@@ -12,6 +13,7 @@ enum {
     TOKENS = 40,
     FEWER = 16,
     BEFORE = 7,
+    SLOTS = 5,
     SECONDS = 1,
     PCM_PER_SECOND = 16000,
     MEL_PER_SECOND = 100
@@ -190,6 +192,61 @@ static void forks(struct side *s, const char *name, const uint32_t *ids, size_t 
     free(again);
 }
 
+/* Steps of a batch whose slots rest, take tokens and take rows; what each slot is in the end. Host
+ * [SLOTS] states behind each other. */
+static char *batched(struct side *s, const uint32_t *ids, size_t count, uint32_t *next)
+{
+    struct batch *b = NULL;
+    size_t bytes = state_bytes(s->state), dim = backbone_dim(s->model->backbone);
+    char *states = malloc(SLOTS * bytes);
+    float *row = s->be->ops->alloc(s->be, dim), half = 0.5f;
+    struct error error;
+
+    if (!states || !row ||
+        batch_create(&b, s->model->backbone, &s->model->decoding, SLOTS, &error) < 0)
+        exit(1);
+    for (size_t i = 0; i < dim; i += 3)
+        s->be->ops->upload(s->be, row + i, &half, 1);
+    for (size_t step = 0; step < count; step++) {
+        struct turn turns[SLOTS];
+
+        for (size_t i = 0; i < SLOTS; i++) {
+            turns[i].type = (enum turn_type)((step * (i + 1) + i) % 3);
+            turns[i].token = ids[(step + i) % count];
+            turns[i].row = row;
+        }
+        batch_step(b, turns, step % 3 == 2 ? next : NULL);
+    }
+    for (size_t i = 0; i < SLOTS; i++) {
+        batch_take(b, i, s->state);
+        state_encode(s->state, 1, states + i * bytes);
+    }
+    batch_destroy(b);
+    s->be->ops->free(s->be, row);
+    return states;
+}
+
+static void batches(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids,
+                    size_t count)
+{
+    uint32_t want_next[SLOTS], got_next[SLOTS];
+    char *want = batched(cpu, ids, count, want_next), *got = batched(gpu, ids, count, got_next);
+    size_t bytes = state_bytes(cpu->state), header = 64;
+    double worst = 0.0;
+
+    for (size_t i = 0; i < SLOTS; i++) {
+        const char *x = got + i * bytes + header, *y = want + i * bytes + header;
+        double error = relative_error((const float *)(const void *)x,
+                                      (const float *)(const void *)y, (bytes - header) / 4);
+
+        worst = error > worst ? error : worst;
+    }
+    check(name, "states that move side by side", worst, limit);
+    check(name, "what each says next", memcmp(want_next, got_next, sizeof(want_next)) != 0, 0.0);
+    free(want);
+    free(got);
+}
+
 /* All of the input through encoder and adapter. Host rows. */
 static void hear(struct side *s, const float *input, size_t items, float **encoder,
                  size_t *encoder_count, float **adapter, size_t *adapter_count)
@@ -269,6 +326,7 @@ static void compare_model(struct backend *cpu_backend, struct backend *gpu_backe
     if (open_side(&gpu, gpu_backend, path, options) == 0) {
         tokens(&cpu, &gpu, name, ids, golden ? TOKENS : FEWER, golden);
         forks(&gpu, name, ids, FEWER);
+        batches(&cpu, &gpu, name, ids, FEWER - 1);
         if (cpu.model->encoder)
             hearing(&cpu, &gpu, name);
         close_side(&gpu);

@@ -1,6 +1,7 @@
 #include "tests/cuda/operations.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 static const size_t dims[] = {1, 16, 33, 250, 1100};
 
@@ -28,17 +29,43 @@ static void layer_norm(struct backends *b)
     report("layer_norm", worst);
 }
 
+/* 1 for a stream that moves, 0 for one that rests: the second of every three. */
+static struct pair some_move(struct backends *b, size_t streams)
+{
+    float *values = malloc(streams * sizeof(float));
+    struct pair p;
+
+    for (size_t i = 0; i < streams; i++)
+        values[i] = i % 3 == 1 ? 0.0f : 1.0f;
+    p = pair_of(b, values, streams);
+    free(values);
+    return p;
+}
+
+/* y of a stream that rests is anything: the same then, for the comparison. */
+static void rest_alike(struct backends *b, const struct pair *y, size_t streams)
+{
+    size_t size = y->count / streams;
+
+    for (size_t i = 1; i < streams; i += 3) {
+        b->cpu->ops->zero(b->cpu, y->cpu + i * size, size);
+        b->gpu->ops->zero(b->gpu, y->gpu + i * size, size);
+    }
+}
+
 static double try_norm_shift(struct backends *b, size_t streams, size_t rows, size_t dim,
                              size_t count)
 {
     size_t all = streams * rows * dim;
     struct pair x = pair_random(b, all, 3.0f, 1.0f), n = pair_poisoned(b, all);
     struct pair prev = pair_random(b, streams * dim, 1.0f, 0.0f);
+    struct pair moves = some_move(b, streams);
     struct pair w = pair_random(b, dim, 1.0f, 1.0f), c = pair_random(b, dim, 1.0f, 0.0f);
     struct pair mu[NORM_SHIFT_MAX], y[NORM_SHIFT_MAX];
     struct norm_shift cpu = {.streams = streams,
                              .rows = rows,
                              .dim = dim,
+                             .moves = streams > 1 ? moves.cpu : NULL,
                              .x = x.cpu,
                              .w = w.cpu,
                              .b = c.cpu,
@@ -49,6 +76,7 @@ static double try_norm_shift(struct backends *b, size_t streams, size_t rows, si
     struct norm_shift gpu = cpu;
     double worst = 0.0;
 
+    gpu.moves = streams > 1 ? moves.gpu : NULL;
     gpu.x = x.gpu;
     gpu.w = w.gpu;
     gpu.b = c.gpu;
@@ -65,6 +93,7 @@ static double try_norm_shift(struct backends *b, size_t streams, size_t rows, si
     b->cpu->ops->norm_shift(b->cpu, &cpu);
     b->gpu->ops->norm_shift(b->gpu, &gpu);
     for (size_t i = 0; i < count; i++) {
+        rest_alike(b, &y[i], streams);
         worst = fmax(worst, pair_compare("norm_shift", &y[i], 1e-5));
         pair_free(&mu[i]);
         pair_free(&y[i]);
@@ -73,6 +102,7 @@ static double try_norm_shift(struct backends *b, size_t streams, size_t rows, si
     pair_free(&x);
     pair_free(&n);
     pair_free(&prev);
+    pair_free(&moves);
     pair_free(&w);
     pair_free(&c);
     return worst;
@@ -230,7 +260,7 @@ enum { MIX_ROWS = 9, MIX_VECTORS = 8 };
 
 /* Rows r, g, k, v, w, a, kk, v_lora, v_first; vectors as in the struct; y and state. */
 struct mix {
-    struct pair rows[MIX_ROWS], vectors[MIX_VECTORS], y, state;
+    struct pair rows[MIX_ROWS], vectors[MIX_VECTORS], y, state, moves;
 };
 
 static struct rwkv7 mix_call(const struct mix *m, bool gpu, struct rwkv7 c, bool first)
@@ -243,6 +273,8 @@ static struct rwkv7 mix_call(const struct mix *m, bool gpu, struct rwkv7 c, bool
         v[i] = gpu ? m->vectors[i].gpu : m->vectors[i].cpu;
     c.y = gpu ? m->y.gpu : m->y.cpu;
     c.state = gpu ? m->state.gpu : m->state.cpu;
+    if (c.streams > 1)
+        c.moves = gpu ? m->moves.gpu : m->moves.cpu;
     c.r = r[0], c.g = r[1], c.k = r[2], c.v = r[3], c.w = r[4], c.a = r[5], c.kk = r[6];
     c.v_lora = first ? NULL : r[7];
     c.v_first = r[8];
@@ -265,10 +297,13 @@ static double try_rwkv7(struct backends *b, struct rwkv7 shape, bool first)
         m.vectors[i] = pair_random(b, dim, 1.0f, 0.0f);
     m.y = pair_poisoned(b, count);
     m.state = pair_random(b, shape.streams * dim * n, 1.0f, 0.0f);
+    m.moves = some_move(b, shape.streams);
     cpu = mix_call(&m, false, shape, first);
     gpu = mix_call(&m, true, shape, first);
     b->cpu->ops->rwkv7(b->cpu, &cpu);
     b->gpu->ops->rwkv7(b->gpu, &gpu);
+    rest_alike(b, &m.y, shape.streams);
+    rest_alike(b, &m.rows[8], shape.streams);
     worst = pair_compare("rwkv7", &m.y, 2e-5);
     worst = fmax(worst, pair_compare("rwkv7's state", &m.state, 1e-5));
     worst = fmax(worst, pair_compare("rwkv7's v_first", &m.rows[8], 0.0));
@@ -278,6 +313,7 @@ static double try_rwkv7(struct backends *b, struct rwkv7 shape, bool first)
         pair_free(&m.vectors[i]);
     pair_free(&m.y);
     pair_free(&m.state);
+    pair_free(&m.moves);
     return worst;
 }
 

@@ -106,6 +106,7 @@ static void errors_are_latched(void)
         struct error error = {""}, again = {""};
         float *x = be->ops->alloc(be, 64), *y = be->ops->alloc(be, 64), back[64];
         struct weight *w = NULL;
+        uint32_t best;
 
         emulation_fail_after(after);
         int made = be->ops->weight_create(be, &w, &t, WEIGHT_PRODUCTS) == 0;
@@ -126,7 +127,7 @@ static void errors_are_latched(void)
             check(strstr(error.message, "cuda:0") && strstr(error.message, "illegal"),
                   error.message);
             be->ops->layer_norm(be, y, x, 1, 64, x, x, 1e-5f);
-            be->ops->argmax(be, x, 64);
+            be->ops->argmax(be, &best, x, 1, 64);
             be->ops->status(be, &again);
             check(strcmp(error.message, again.message) == 0, "the first error stays");
             check(be->ops->alloc(be, 4) == NULL && back[5] == 0.0f, "nothing is given out");

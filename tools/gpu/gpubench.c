@@ -232,7 +232,7 @@ static void decode(struct bench *b, size_t streams)
 
         for (int i = 0; i < STEPS; i++) {
             backbone_push_batch(b->backbone, s, ids, logits);
-            ids[0] = b->be->ops->argmax(b->be, logits, VOCAB);
+            b->be->ops->argmax(b->be, ids, logits, streams, VOCAB);
         }
         took = (now() - begin) / STEPS;
         best = took < best ? took : best;
