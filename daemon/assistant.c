@@ -136,6 +136,13 @@ void assistant_loaded(struct assistant *a, const struct engine *engine, const ch
     assistant_update_state(a);
 }
 
+void assistant_loading(struct assistant *a)
+{
+    a->loaded = false;
+    assistant_update_state(a);
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "Backend");
+}
+
 void assistant_failed(struct assistant *a)
 {
     a->failed = true;
@@ -205,6 +212,8 @@ void assistant_take(struct assistant *a, const struct engine_message *m)
         a->lost += (uint64_t)m->value;
         assistant_signal_lost(a, (uint64_t)m->value);
         break;
+    case ENGINE_LOADING:
+    case ENGINE_BACKEND:
     case ENGINE_LOADED:
     case ENGINE_FAILED:
     case ENGINE_STOPPED:

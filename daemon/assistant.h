@@ -46,9 +46,10 @@ uint64_t assistant_last_id(const struct assistant *a);
 const struct config *assistant_config(const struct assistant *a); /* as last read */
 const struct interface_object *assistant_object(const struct assistant *a);
 
-/* What the engine tells: the model is there; a message of the ear; the end. */
+/* What the engine tells: the model is there; it is loaded anew; a message of the ear; the end. */
 void assistant_loaded(struct assistant *a, const struct engine *engine, const char *model,
                       bool can_reply);
+void assistant_loading(struct assistant *a);
 void assistant_take(struct assistant *a, const struct engine_message *m);
 void assistant_failed(struct assistant *a);
 

@@ -41,6 +41,10 @@ static const struct config_key keys[] = {
      .choices = "auto cpu cuda cuda:0 cuda:1 cuda:2 cuda:3 cuda:4 cuda:5 cuda:6 cuda:7",
      .help = "Where the model computes. cuda: a GPU, the one with the most free memory or the one\n"
              "of that number. auto: a GPU if the model finds room there, else the cpu."},
+    {"model", "fallback", CONFIG_BOOL, FIELD(fallback), .restart = "model.fallback",
+     .help =
+         "When a GPU fails while it is used: yes: go on on the cpu, with the conversation as it\n"
+         "was after the last whole turn. no: State is failed, and the daemon ends."},
     {"model", "threads", CONFIG_INT, FIELD(threads), 0, 256, .restart = "model.threads",
      .help = "Threads of the cpu backend. 0: one per core, at most 8."},
     {"model", "streaming", CONFIG_CHOICE, FIELD(streaming), .choices = "exact windowed",
@@ -154,6 +158,7 @@ void config_init(struct config *c)
     struct encoder_options encoder = encoder_options_default();
     *c = (struct config){
         .backend = "auto",
+        .fallback = true,
         .streaming = "exact",
         .left_ms = (int)encoder.left_ms,
         .hop_ms = (int)encoder.hop_ms,

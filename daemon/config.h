@@ -23,6 +23,7 @@ enum {
 struct config {
     char model[CONFIG_TEXT_MAX]; /* path; empty: places_model() finds one */
     char backend[CONFIG_WORD_MAX];
+    bool fallback;                   /* to the cpu, when a GPU fails */
     int threads;                     /* of the CPU backend; 0: one per core, at most 8 */
     char streaming[CONFIG_WORD_MAX]; /* of encoders that look both ways */
     int left_ms, hop_ms, ahead_ms;   /* their windows */

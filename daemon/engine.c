@@ -127,6 +127,13 @@ int engine_fd(const struct engine *e)
     return e->main_wake;
 }
 
+/* What the main thread itself knows better from now on. */
+static void note_backend(struct engine *e, const struct engine_message *m)
+{
+    if (m->type == ENGINE_BACKEND)
+        snprintf(e->backend, sizeof e->backend, "%.63s", m->event.text);
+}
+
 /* What a front end sent before something of the inference thread is told before it. */
 bool engine_poll(struct engine *e, struct engine_message *message)
 {
@@ -139,6 +146,7 @@ bool engine_poll(struct engine *e, struct engine_message *message)
         return false;
     *message = e->last;
     e->last_waits = false;
+    note_backend(e, message);
     return true;
 }
 
@@ -256,6 +264,7 @@ void ear_destroy(struct ear *ear)
     unlink_ear(ear);
     front_destroy(ear->front);
     recogniser_destroy(ear->recogniser);
+    keepsake_finish(&ear->kept);
     queue_destroy(ear->pieces);
     queue_destroy(ear->front_requests);
     queue_destroy(ear->inference_requests);

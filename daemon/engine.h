@@ -53,6 +53,9 @@ struct engine_request {
 
 enum engine_message_type {
     /* of the engine */
+    ENGINE_LOADING, /* again: text: why; until ENGINE_LOADED every ear waits, what was open is
+                       dropped, conversations are as they were after the last whole turn */
+    ENGINE_BACKEND, /* text: engine_backend from now on; before ENGINE_LOADED */
     ENGINE_LOADED,  /* text: the model's name; value: 1 when it can reply */
     ENGINE_FAILED,  /* text: why; the engine does nothing any more */
     ENGINE_STOPPED, /* all threads are done */

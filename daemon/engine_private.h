@@ -4,6 +4,7 @@
 
 #include "base/queue.h"
 #include "daemon/engine.h"
+#include "daemon/keepsake.h"
 #include "pipeline/frontend.h"
 #include "pipeline/recogniser.h"
 
@@ -74,6 +75,8 @@ struct ear {
     /* inference's while it runs */
     struct config config; /* of its texts */
     struct recogniser *recogniser;
+    bool replies;         /* are wanted */
+    struct keepsake kept; /* the conversation, where the backend may be lost */
     bool open;            /* an utterance is */
     bool requested;       /* a request was served last */
     bool busy;            /* as last told */
@@ -91,7 +94,7 @@ struct engine {
     struct config config;
     char model_path[ENGINE_PATH_MAX];
     struct ear *ears;              /* main's */
-    char backend[ENGINE_NAME_MAX]; /* writer: inference, before it sends ENGINE_LOADED */
+    char backend[ENGINE_NAME_MAX]; /* main's */
 
     struct queue *openings;           /* struct ear *: main -> inference */
     struct queue *inference_messages; /* struct engine_message: inference -> main */
@@ -99,7 +102,7 @@ struct engine {
 
     atomic_bool stopping;     /* writer: main */
     atomic_bool aborted;      /* writer: main */
-    atomic_bool loaded;       /* writer: inference */
+    atomic_bool loaded;       /* writer: inference; false again while it loads anew */
     atomic_size_t longest_ms; /* writer: inference, before loaded; of an utterance, 0: any */
     atomic_bool gone;         /* writer: inference; it will take no more pieces */
     atomic_uint_fast64_t inference_beats; /* writer: inference */

@@ -48,13 +48,21 @@ int inference_create(struct inference **out, struct engine *e, struct error *err
     return 0;
 }
 
+static void unload(struct inference *i)
+{
+    model_destroy(i->model);
+    if (i->backend)
+        i->backend->ops->destroy(i->backend);
+    i->model = NULL;
+    i->backend = NULL;
+    i->own_used = false;
+}
+
 void inference_destroy(struct inference *i)
 {
     if (!i)
         return;
-    model_destroy(i->model);
-    if (i->backend)
-        i->backend->ops->destroy(i->backend);
+    unload(i);
     free(i);
 }
 
@@ -144,29 +152,44 @@ static struct recogniser_config recogniser_config(const struct config *c)
     };
 }
 
-static int load(struct inference *i, struct error *error)
+static int load(struct inference *i, const char *backend, struct error *error)
 {
     const struct config *c = &i->engine->config;
+    int64_t begin_us = clock_monotonic_us();
     struct encoder_options encoder = config_encoder(c);
     char why[BACKEND_WHY_MAX];
-    int rc = model_open(&i->model, &i->backend, i->engine->model_path, c->backend, c->threads,
+    int rc = model_open(&i->model, &i->backend, i->engine->model_path, backend, c->threads,
                         &encoder, why, error);
     if (rc)
         return rc;
-    snprintf(i->engine->backend, sizeof i->engine->backend, "%s", i->backend->ops->name);
-    log_info("backend %s: %s", i->engine->backend, why);
+    log_info("backend %s: %s", i->backend->ops->name, why);
     if (!i->model->encoder)
         return error_set(error, -EINVAL, "%s: a model without an encoder cannot hear",
                          i->engine->model_path);
     atomic_store(&i->engine->longest_ms, i->model->encoder->info.max_ms);
+    int64_t load_ms = (clock_monotonic_us() - begin_us) / 1000;
+    log_event(LOG_LEVEL_INFO, JOURNAL_LOADED,
+              (struct log_field[]){{"MODEL", .text = i->model->name},
+                                   {"BACKEND", .text = i->backend->ops->name},
+                                   {"LOAD_MS", .number = load_ms},
+                                   {NULL}},
+              "model %s loaded in %lld ms", i->model->name, (long long)load_ms);
     return 0;
+}
+
+static void tell_loaded(struct inference *i)
+{
+    i->ear = NULL;
+    send_text(i, ENGINE_BACKEND, 0, i->backend->ops->name);
+    send_text(i, ENGINE_LOADED, i->model->reply.count > 0, i->model->name);
+    atomic_store(&i->engine->loaded, true);
 }
 
 static int create_recogniser(struct inference *i, struct ear *ear, struct error *error)
 {
     struct recogniser_config text = recogniser_config(&ear->config);
     text.beside = i->own_used;
-    text.reply = strcmp(ear->config.mode, "assistant") == 0 && i->model->reply.count > 0;
+    text.reply = ear->replies && i->model->reply.count > 0;
     text.sink = take_event;
     text.cancelled = is_cancelled;
     text.user = i;
@@ -322,6 +345,12 @@ static void set_text(struct inference *i, const struct config *c)
     i->ear->config = *c;
 }
 
+static void set_replies(struct ear *ear, bool replies)
+{
+    ear->replies = replies;
+    recogniser_set_reply(ear->recogniser, replies);
+}
+
 static int do_request(struct inference *i, const struct engine_request *r, struct error *error)
 {
     if (r->type == ENGINE_ASK)
@@ -337,7 +366,7 @@ static int do_request(struct inference *i, const struct engine_request *r, struc
     else if (r->type == ENGINE_REPLIES && r->flag && !i->model->reply.count)
         return error_set(error, -ENOTSUP, "the model has no replies");
     else if (r->type == ENGINE_REPLIES)
-        recogniser_set_reply(i->ear->recogniser, r->flag);
+        set_replies(i->ear, r->flag);
     return 0;
 }
 
@@ -379,6 +408,7 @@ static void adopt(struct inference *i, struct ear *ear)
 {
     struct error error;
     i->ear = ear;
+    ear->replies = strcmp(ear->config.mode, "assistant") == 0;
     int rc = i->count == ENGINE_EARS ? error_set(&error, -EBUSY, "too many ears")
                                      : create_recogniser(i, ear, &error);
     if (rc) {
@@ -399,12 +429,14 @@ static void let_go(struct inference *i, size_t n)
 {
     struct ear *ear = i->ears[n];
     i->ears[n] = i->ears[--i->count];
-    recogniser_cancel(ear->recogniser);
-    end_reply(i);
-    if (ear->config.resume)
-        save_for_later(ear);
-    recogniser_destroy(ear->recogniser);
-    ear->recogniser = NULL;
+    if (ear->recogniser) {
+        recogniser_cancel(ear->recogniser);
+        end_reply(i);
+        if (ear->config.resume)
+            save_for_later(ear);
+        recogniser_destroy(ear->recogniser);
+        ear->recogniser = NULL;
+    }
     send_text(i, ENGINE_CLOSED, 0, "");
 }
 
@@ -455,6 +487,63 @@ static bool serve(struct inference *i, size_t n)
     return serve_request(i) || serve_piece(i, n);
 }
 
+static bool may_fall_back(const struct inference *i)
+{
+    return i->engine->config.fallback && strncmp(i->backend->ops->name, "cpu", 3) != 0;
+}
+
+/* What only a backend has that may fail. */
+static void keep_conversations(struct inference *i)
+{
+    struct error error;
+    for (size_t n = 0; may_fall_back(i) && n < i->count; n++)
+        if (keepsake_take(&i->ears[n]->kept, i->ears[n]->recogniser, &error))
+            log_debug("a conversation is not kept: %s", error.message);
+}
+
+/* What is open is dropped. */
+static void leave_backend(struct inference *i)
+{
+    for (size_t n = 0; n < i->count; n++) {
+        struct ear *ear = i->ear = i->ears[n];
+        recogniser_cancel(ear->recogniser);
+        end_reply(i);
+        recorder_end(ear->recorder);
+        recogniser_destroy(ear->recogniser);
+        ear->recogniser = NULL;
+        ear->open = false;
+    }
+    i->ear = NULL;
+    unload(i);
+}
+
+static int join_backend(struct inference *i, struct error *error)
+{
+    int rc = load(i, "cpu", error);
+    for (size_t n = 0; !rc && n < i->count; n++) {
+        struct ear *ear = i->ear = i->ears[n];
+        rc = create_recogniser(i, ear, error);
+        if (!rc && keepsake_give(&ear->kept, ear->recogniser, error))
+            log_warning("a conversation begins anew: %s", error->message);
+    }
+    return rc;
+}
+
+/* The backend has failed: the CPU takes its place, if that is wanted. */
+static int fall_back(struct inference *i, struct error *error)
+{
+    if (!may_fall_back(i))
+        return -EIO;
+    log_error("%s: the cpu goes on", error->message);
+    atomic_store(&i->engine->loaded, false);
+    leave_backend(i);
+    send_text(i, ENGINE_LOADING, 0, error->message);
+    int rc = join_backend(i, error);
+    if (!rc)
+        tell_loaded(i);
+    return rc;
+}
+
 /* False: it is over. */
 static bool go_round(struct inference *i)
 {
@@ -472,34 +561,26 @@ static bool go_round(struct inference *i)
         i->rounds = 0;
     }
     i->ear = NULL;
+    keep_conversations(i);
     if (atomic_load(&e->aborted) || (atomic_load(&e->stopping) && !i->count))
         return false;
     if (!served)
         engine_wait(e->inference_wake, -1, 1000);
-    if (i->backend->ops->status(i->backend, &error) == 0)
+    if (i->backend->ops->status(i->backend, &error) == 0 || fall_back(i, &error) == 0)
         return true;
+    i->ear = NULL;
     send_text(i, ENGINE_FAILED, 0, error.message);
     return false;
 }
 
 static void run(struct inference *i)
 {
-    struct engine *e = i->engine;
     struct error error;
-    int64_t begin_us = clock_monotonic_us();
-    if (load(i, &error)) {
+    if (load(i, i->engine->config.backend, &error)) {
         send_text(i, ENGINE_FAILED, 0, error.message);
         return;
     }
-    int64_t load_ms = (clock_monotonic_us() - begin_us) / 1000;
-    log_event(LOG_LEVEL_INFO, JOURNAL_LOADED,
-              (struct log_field[]){{"MODEL", .text = i->model->name},
-                                   {"BACKEND", .text = e->backend},
-                                   {"LOAD_MS", .number = load_ms},
-                                   {NULL}},
-              "model %s loaded in %lld ms", i->model->name, (long long)load_ms);
-    send_text(i, ENGINE_LOADED, i->model->reply.count > 0, i->model->name);
-    atomic_store(&e->loaded, true);
+    tell_loaded(i);
     while (go_round(i))
         ;
     while (i->count) {

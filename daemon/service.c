@@ -123,6 +123,12 @@ static void take_source(struct service *s, const struct engine_message *m)
 static void take_message(struct service *s, const struct engine_message *m)
 {
     switch (m->type) {
+    case ENGINE_LOADING:
+        assistant_loading(s->assistant);
+        streams_loading(s->streams);
+        return;
+    case ENGINE_BACKEND:
+        return;
     case ENGINE_LOADED:
         take_loaded(s, m);
         return;

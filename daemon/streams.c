@@ -123,6 +123,16 @@ void streams_loaded(struct streams *s, struct engine *engine, struct assistant *
     s->main = main;
     s->can_reply = can_reply;
     snprintf(s->model, sizeof s->model, "%.63s", model);
+    for (struct stream *i = s->first; i; i = i->next)
+        if (!i->call)
+            assistant_loaded(i->assistant, engine, model, can_reply);
+}
+
+void streams_loading(struct streams *s)
+{
+    for (struct stream *i = s->first; i; i = i->next)
+        if (!i->call)
+            assistant_loading(i->assistant);
 }
 
 static struct stream *find_stream(struct streams *s, const void *assistant)

@@ -21,6 +21,9 @@ void streams_loaded(struct streams *s, struct engine *engine, struct assistant *
 /* What the streams that are open take from a configuration counts from their next utterance on. */
 void streams_configure(struct streams *s, const struct config *config);
 
+/* The model is loaded anew, and streams_loaded is due again. */
+void streams_loading(struct streams *s);
+
 /* ENGINE_OPENED and ENGINE_CLOSED of a stream's ear. */
 void streams_opened(struct streams *s, const struct engine_message *m);
 void streams_closed(struct streams *s, const struct engine_message *m);

@@ -57,6 +57,7 @@ struct recogniser {
     struct recogniser_config config;
     struct features *features; /* NULL: a text-only model */
     struct state *conversation;
+    uint64_t turn; /* changes of it */
     struct state *hearing;
     struct state *fork;
     struct sampler *sampler;
@@ -153,9 +154,16 @@ void recogniser_configure(struct recogniser *r, const struct recogniser_config *
     r->config.min_evidence = config->min_evidence;
 }
 
+/* What a backend gives after an error is nothing to be told. */
+static bool has_failed(const struct recogniser *r)
+{
+    struct backend *be = r->model->backend;
+    return be->ops->status(be, NULL) < 0;
+}
+
 static bool is_cancelled(const struct recogniser *r)
 {
-    return r->config.cancelled && r->config.cancelled(r->config.user);
+    return has_failed(r) || (r->config.cancelled && r->config.cancelled(r->config.user));
 }
 
 static void emit(struct recogniser *r, enum event_type type)
@@ -206,12 +214,13 @@ static bool decode_token(struct recogniser *r)
     making->surprise -= log((double)m->backend->ops->probability(m->backend, r->logits,
                                                                  backbone_vocab(m->backbone), id));
     backbone_push_tokens(m->backbone, r->fork, &id, 1, r->logits);
+    making->whole = !has_failed(r);
     making->stopped = decoding_stops(&m->decoding, id);
-    if (!making->stopped)
+    if (!making->stopped && making->whole)
         append_token(r, id);
     r->stats.tokens++;
     r->stats.decode_us += now_us() - begin;
-    return !making->stopped;
+    return !making->stopped && making->whole;
 }
 
 /* A character that is unfinished when the text ends is dropped, so that no text holds half of one.
@@ -448,6 +457,7 @@ static void carry_on(struct recogniser *r)
     if (!r->making.stopped && m->decoding.stop_count)
         backbone_push_tokens(m->backbone, r->fork, m->decoding.stop, 1, NULL);
     state_copy(r->conversation, r->fork);
+    r->turn++;
 }
 
 /* The reply or the answer is as it stays. */
@@ -601,6 +611,7 @@ const char *recogniser_answer(const struct recogniser *r)
 void recogniser_reset(struct recogniser *r)
 {
     state_reset(r->conversation);
+    r->turn++;
 }
 
 int recogniser_save(const struct recogniser *r, const char *path, struct error *error)
@@ -610,7 +621,32 @@ int recogniser_save(const struct recogniser *r, const char *path, struct error *
 
 int recogniser_load(struct recogniser *r, const char *path, struct error *error)
 {
+    r->turn++;
     return state_load(r->conversation, r->model->fingerprint, path, error);
+}
+
+uint64_t recogniser_turn(const struct recogniser *r)
+{
+    return r->turn;
+}
+
+size_t recogniser_conversation_bytes(const struct recogniser *r)
+{
+    return state_bytes(r->conversation);
+}
+
+int recogniser_encode(const struct recogniser *r, void *out, struct error *error)
+{
+    struct backend *be = r->model->backend;
+    state_encode(r->conversation, r->model->fingerprint, out);
+    return be->ops->status(be, error);
+}
+
+int recogniser_decode(struct recogniser *r, const void *data, struct error *error)
+{
+    r->turn++;
+    return state_decode(r->conversation, r->model->fingerprint, data, state_bytes(r->conversation),
+                        error);
 }
 
 struct recogniser_stats recogniser_stats(const struct recogniser *r)

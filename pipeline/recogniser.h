@@ -88,6 +88,13 @@ void recogniser_reset(struct recogniser *r);
 int recogniser_save(const struct recogniser *r, const char *path, struct error *error);
 int recogniser_load(struct recogniser *r, const char *path, struct error *error);
 
+/* The same in memory: recogniser_conversation_bytes, aligned as malloc's; encode fails where the
+ * backend has failed, decode as recogniser_load. turn: another number after every change. */
+uint64_t recogniser_turn(const struct recogniser *r);
+size_t recogniser_conversation_bytes(const struct recogniser *r);
+int recogniser_encode(const struct recogniser *r, void *out, struct error *error);
+int recogniser_decode(struct recogniser *r, const void *data, struct error *error);
+
 struct recogniser_stats {
     uint64_t samples;   /* heard */
     uint64_t rows;      /* of the encoder */

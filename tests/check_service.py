@@ -164,6 +164,30 @@ def resume():
     d.stop()
 
 
+def broken_gpu():
+    """The GPU breaks, and the cpu goes on: no answer is lost but the one that was being made."""
+    module = BUILD / "tests" / "cuda" / "libearshot_cuda_emulated.so"
+    if not module.exists():
+        print("skipped: no GPU is emulated here")
+        return
+    broken = WORK / "broken"
+    d = Daemon("--backend", "cuda", model=TINY, extra={"EARSHOT_CUDA_MODULE": str(module),
+                                                       "EARSHOT_EMULATION_BROKEN": str(broken)},
+               source=f"file:{silence(60)}")
+    check("the daemon is on a GPU", d.reaches(IDLE, 60)
+          and str(d.get("Backend")).startswith("cuda:0"), d.said())
+    broken.touch()
+    d.call("Ask", "who are you", {"max_tokens": dbus.UInt32(3)}, signature="sa{sv}")
+    check("a GPU that breaks gives way to the cpu",
+          wait_until(lambda: str(d.get("Backend")).startswith("cpu"), 30), d.said())
+    check("of which clients are told", [str(b)[:3] for b in d.changes("Backend")][-2:]
+          == ["", "cpu"] and LOADING in d.changes("State"), d.changes("Backend"))
+    check("and the log has the reason", "illegal memory access" in d.said(), d.said())
+    check("answers are made again", d.reaches(IDLE) and not str(d.call(
+        "Ask", "who are you", {"max_tokens": dbus.UInt32(3)}, signature="sa{sv}")).startswith(ERROR))
+    d.stop()
+
+
 def updates():
     """Partial results: at most ten a second, numbered, their stable beginning as it was before."""
     d = Daemon("--config", config("[text]\npartial_ms = 240\n"), source=f"file:{SPEECH}")
@@ -307,4 +331,4 @@ def barge_in():
         d.stop()
 
 
-run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, system_bus, reload, history, resume, updates)
+run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, system_bus, reload, history, resume, updates, broken_gpu)

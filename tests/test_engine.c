@@ -1,6 +1,7 @@
 /* The engine with its real threads: a sound file goes in, utterances come out; requests are
  * answered in every state; it ends when it is told to. Also what the thread sanitizer looks at.
  */
+#include "base/file.h"
 #include "base/log.h"
 #include "daemon/engine.h"
 #include "tests/support/test.h"
@@ -24,11 +25,12 @@ struct seen {
     struct engine *engine;
     struct ear *ear;
     struct engine_message last;
-    int loaded, opened, closed, started, completed, cancelled, updated, results, stopped, lost,
-        quiet, failed;
+    int loading, loaded, opened, closed, started, completed, cancelled, updated, results, stopped,
+        lost, quiet, failed;
     uint64_t open, last_id; /* 0: none */
     int64_t last_end_us;
     enum engine_source source;
+    struct error why; /* it failed */
 };
 
 static struct config config_for(const char *source)
@@ -76,10 +78,16 @@ static void take_event(struct seen *s, const struct event *e)
 static void take(struct seen *s)
 {
     switch (s->last.type) {
+    case ENGINE_LOADING:
+        s->loading++;
+        break;
+    case ENGINE_BACKEND:
+        break;
     case ENGINE_LOADED:
         s->loaded++;
         break;
     case ENGINE_FAILED:
+        error_set(&s->why, 0, "%.200s", s->last.event.text);
         s->failed++;
         break;
     case ENGINE_OPENED:
@@ -412,6 +420,116 @@ static void who_asks_without_end_is_heard(void **state)
     stop(&s);
 }
 
+static void write_file(const char *path)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void read_state(const char *path, char **data, size_t *size)
+{
+    struct file_map map;
+    assert_int_equal(file_map(&map, path, NULL), 0);
+    *size = map.size;
+    *data = malloc(map.size);
+    memcpy(*data, map.data, map.size);
+    file_unmap(&map);
+    unlink(path);
+}
+
+/* An engine on a GPU that break_gpu breaks; skipped where none is emulated. */
+static struct seen start_on_gpu(struct config *c, char broken[32])
+{
+    if (access(EMULATED_GPU, R_OK) != 0)
+        skip();
+    strcpy(broken, "/tmp/earshot-broken-XXXXXX");
+    int fd = mkstemp(broken);
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(broken);
+    setenv("EARSHOT_CUDA_MODULE", EMULATED_GPU, 1);
+    setenv("EARSHOT_EMULATION_BROKEN", broken, 1);
+    strcpy(c->backend, "cuda");
+    c->reply.max_tokens = 3;
+    struct seen s = start(c, MODEL);
+    wait_for(&s, &s.opened, 1);
+    assert_non_null(strstr(engine_backend(s.engine), "emulated"));
+    return s;
+}
+
+static int64_t ask_question(struct seen *s)
+{
+    return ask_for(s, ENGINE_ASK, false, "who are you");
+}
+
+/* The conversation is what it was after the last answer, to the bit. */
+static void a_gpu_that_fails_gives_way_to_the_cpu(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    char broken[32], *before, *after;
+    size_t before_size, after_size;
+    c.muted = true;
+    struct seen s = start_on_gpu(&c, broken);
+    char saved[] = "/tmp/earshot-state-XXXXXX";
+    int fd = mkstemp(saved);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(ask_question(&s), 0);
+    assert_int_equal(ask_for(&s, ENGINE_SAVE, false, saved), 0);
+    read_state(saved, &before, &before_size);
+    write_file(broken);
+    assert_int_equal(ask_question(&s), -ECANCELED);
+    wait_for(&s, &s.loaded, 2);
+    assert_int_equal(s.loading, 1);
+    assert_memory_equal(engine_backend(s.engine), "cpu", 3);
+    assert_int_equal(ask_for(&s, ENGINE_SAVE, false, saved), 0);
+    read_state(saved, &after, &after_size);
+    assert_int_equal(before_size, after_size);
+    assert_memory_equal(before, after, before_size);
+    assert_int_equal(ask_question(&s), 0);
+    assert_int_equal(s.failed, 0);
+    stop(&s);
+    unlink(broken);
+    free(before);
+    free(after);
+}
+
+static void a_gpu_that_fails_while_somebody_speaks_costs_one_utterance(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    char broken[32];
+    struct seen s = start_on_gpu(&c, broken);
+    wait_for(&s, &s.started, 1);
+    write_file(broken);
+    wait_for(&s, &s.loaded, 2);
+    wait_for(&s, &s.completed, 1);
+    stop(&s);
+    unlink(broken);
+    assert_int_equal(s.failed, 0);
+    assert_int_equal(s.cancelled, 1);
+    assert_int_equal(s.started, s.completed + s.cancelled);
+}
+
+static void without_a_fallback_the_engine_fails_and_says_why(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    char broken[32];
+    c.muted = true;
+    c.fallback = false;
+    struct seen s = start_on_gpu(&c, broken);
+    write_file(broken);
+    assert_int_equal(ask_question(&s), -ECANCELED);
+    wait_for(&s, &s.failed, 1);
+    assert_non_null(strstr(s.why.message, "cuda:0"));
+    assert_non_null(strstr(s.why.message, "illegal"));
+    stop(&s);
+    unlink(broken);
+}
+
 static void both_threads_show_that_they_live(void **state)
 {
     (void)state;
@@ -442,6 +560,9 @@ int main(void)
         cmocka_unit_test(many_ears_share_a_model),
         cmocka_unit_test(texts_come_while_another_ear_answers),
         cmocka_unit_test(who_asks_without_end_is_heard),
+        cmocka_unit_test(a_gpu_that_fails_gives_way_to_the_cpu),
+        cmocka_unit_test(a_gpu_that_fails_while_somebody_speaks_costs_one_utterance),
+        cmocka_unit_test(without_a_fallback_the_engine_fails_and_says_why),
         cmocka_unit_test(both_threads_show_that_they_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 enum {
     LANES = 32,
@@ -253,13 +254,20 @@ size_t emulation_graphs(void)
     return graphs;
 }
 
+static bool is_broken_from_outside(void)
+{
+    const char *file = getenv("EARSHOT_EMULATION_BROKEN");
+
+    return file && access(file, F_OK) == 0;
+}
+
 static cudaError_t call_runtime(void)
 {
     if (calls_left == 0)
         broken = true;
     if (calls_left > 0)
         calls_left--;
-    return broken ? cudaErrorIllegalAddress : cudaSuccess;
+    return broken || is_broken_from_outside() ? cudaErrorIllegalAddress : cudaSuccess;
 }
 
 cudaError_t emulation_submit(std::function<void(void)> work)

@@ -1,4 +1,6 @@
-/* What the tests turn of the emulated device. */
+/* What the tests turn of the emulated device. In a module that a program has loaded, the device is
+ * broken while the file is there that $EARSHOT_EMULATION_BROKEN names.
+ */
 #ifndef EARSHOT_TESTS_CUDA_EMULATION_EMULATION_H
 #define EARSHOT_TESTS_CUDA_EMULATION_EMULATION_H
 
