@@ -9,11 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     READ_FRAMES = 4096,
     PATH_BYTES = 4096,
 };
+
+/* One line of a terminal, which goes when it is done. */
+static void show_loaded(void *user, int percent)
+{
+    (void)user;
+    fprintf(stderr, "\rloading the model: %d %%", percent);
+}
 
 int offline_open(struct offline *o, const struct offline_options *options, struct error *error)
 {
@@ -27,9 +35,14 @@ int offline_open(struct offline *o, const struct offline_options *options, struc
         return error_set(error, -EINVAL,
                          "--streaming %s: neither exact nor windowed[:LEFT,HOP,AHEAD] (ms)",
                          options->streaming);
-    return model_open(&o->model, &o->backend, path ? path : found,
-                      options->backend ? options->backend : "auto", options->threads, &encoder,
-                      o->why, error);
+    const struct model_watch watch = {show_loaded, NULL};
+    bool terminal = isatty(STDERR_FILENO);
+    int rc = model_open(&o->model, &o->backend, path ? path : found,
+                        options->backend ? options->backend : "auto", options->threads, &encoder,
+                        terminal ? &watch : NULL, o->why, error);
+    if (terminal)
+        fputs("\r\033[K", stderr);
+    return rc;
 }
 
 void offline_close(struct offline *o)

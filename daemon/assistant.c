@@ -124,6 +124,7 @@ void assistant_loaded(struct assistant *a, const struct engine *engine, const ch
 {
     a->backend = engine_backend(engine);
     a->loaded = true;
+    a->progress = 100;
     a->can_reply = can_reply;
     snprintf(a->model, sizeof a->model, "%.63s", model);
     interface_changed(&a->object, ASSISTANT_INTERFACE, "Model");
@@ -136,9 +137,18 @@ void assistant_loaded(struct assistant *a, const struct engine *engine, const ch
     assistant_update_state(a);
 }
 
+void assistant_progress(struct assistant *a, int percent)
+{
+    a->progress = (uint32_t)percent;
+    if (a->settings)
+        sd_notifyf(0, "STATUS=loading, %d %%", percent);
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "Progress");
+}
+
 void assistant_loading(struct assistant *a)
 {
     a->loaded = false;
+    a->progress = 0;
     assistant_update_state(a);
     interface_changed(&a->object, ASSISTANT_INTERFACE, "Backend");
 }
@@ -213,6 +223,7 @@ void assistant_take(struct assistant *a, const struct engine_message *m)
         assistant_signal_lost(a, (uint64_t)m->value);
         break;
     case ENGINE_LOADING:
+    case ENGINE_PROGRESS:
     case ENGINE_BACKEND:
     case ENGINE_LOADED:
     case ENGINE_FAILED:

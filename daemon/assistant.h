@@ -50,6 +50,7 @@ const struct interface_object *assistant_object(const struct assistant *a);
 void assistant_loaded(struct assistant *a, const struct engine *engine, const char *model,
                       bool can_reply);
 void assistant_loading(struct assistant *a);
+void assistant_progress(struct assistant *a, int percent); /* of loading */
 void assistant_take(struct assistant *a, const struct engine_message *m);
 void assistant_failed(struct assistant *a);
 

@@ -60,6 +60,7 @@ struct assistant {
     struct update utterance_update, reply_update;
 
     enum assistant_state state; /* as last announced */
+    uint32_t progress;          /* of loading, in per cent */
     bool loaded, failed, can_reply, hearing, busy, muted, paused, assistant_mode;
     enum engine_source source;
     struct latency latency;

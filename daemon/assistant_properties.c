@@ -71,6 +71,12 @@ static void get_backend(void *user, DBusMessageIter *out)
     bus_append_text(out, a->loaded ? a->backend : "");
 }
 
+static void get_progress(void *user, DBusMessageIter *out)
+{
+    const struct assistant *a = user;
+    dbus_message_iter_append_basic(out, DBUS_TYPE_UINT32, &a->progress);
+}
+
 static void get_version(void *user, DBusMessageIter *out)
 {
     (void)user;
@@ -137,6 +143,7 @@ const struct interface_property assistant_properties[] = {
     {"Latency", "a{sd}", .silent = true, .get = get_latency},
     {"Statistics", "a{sd}", .silent = true, .get = get_statistics},
     {"Backend", "s", .get = get_backend},
+    {"Progress", "u", .get = get_progress},
     {"Version", "s", .constant = true, .get = get_version},
     {NULL},
 };

@@ -53,12 +53,13 @@ struct engine_request {
 
 enum engine_message_type {
     /* of the engine */
-    ENGINE_LOADING, /* again: text: why; until ENGINE_LOADED every ear waits, what was open is
-                       dropped, conversations are as they were after the last whole turn */
-    ENGINE_BACKEND, /* text: engine_backend from now on; before ENGINE_LOADED */
-    ENGINE_LOADED,  /* text: the model's name; value: 1 when it can reply */
-    ENGINE_FAILED,  /* text: why; the engine does nothing any more */
-    ENGINE_STOPPED, /* all threads are done */
+    ENGINE_LOADING,  /* again: text: why; until ENGINE_LOADED every ear waits, what was open is
+                        dropped, conversations are as they were after the last whole turn */
+    ENGINE_PROGRESS, /* value: per cent of the model's file that is loaded, now and then */
+    ENGINE_BACKEND,  /* text: engine_backend from now on; before ENGINE_LOADED */
+    ENGINE_LOADED,   /* text: the model's name; value: 1 when it can reply */
+    ENGINE_FAILED,   /* text: why; the engine does nothing any more */
+    ENGINE_STOPPED,  /* all threads are done */
     /* of an ear */
     ENGINE_OPENED, /* it hears */
     ENGINE_CLOSED, /* it is over, ear_destroy is due; value: 0, or -errno with text saying why */

@@ -19,8 +19,10 @@
 #define RESUMED_NAME "last"
 
 enum {
-    SPARE_MESSAGES = 16, /* room that updates leave to what must not be lost */
-    REPLY_ROUNDS = 4,    /* at most without a token of a reply: somebody may send without end */
+    PROGRESS_STEP = 5,         /* per cent */
+    PROGRESS_LOG_US = 2000000, /* between two lines of the log */
+    SPARE_MESSAGES = 16,       /* room that updates leave to what must not be lost */
+    REPLY_ROUNDS = 4, /* at most without a token of a reply: somebody may send without end */
 };
 
 struct inference {
@@ -29,11 +31,12 @@ struct inference {
     struct model *model;
     struct ear *ears[ENGINE_EARS]; /* [count] */
     size_t count;
-    size_t next;        /* ear to look at first when a reply may go on */
-    int rounds;         /* since one did */
-    bool own_used;      /* the model's own encoder has its recogniser; others have twins */
-    struct ear *ear;    /* that is served */
-    struct piece piece; /* scratch */
+    size_t next;         /* ear to look at first when a reply may go on */
+    int rounds;          /* since one did */
+    int64_t progress_us; /* clock when the log had a load's progress */
+    bool own_used;       /* the model's own encoder has its recogniser; others have twins */
+    struct ear *ear;     /* that is served */
+    struct piece piece;  /* scratch */
     struct engine_request request;
     struct engine_message message;
 };
@@ -152,14 +155,30 @@ static struct recogniser_config recogniser_config(const struct config *c)
     };
 }
 
+/* In steps, where there is room; the log has it of what takes long. */
+static void take_progress(void *user, int percent)
+{
+    struct inference *i = user;
+    int64_t now_us = clock_monotonic_us();
+    if (now_us - i->progress_us >= PROGRESS_LOG_US) {
+        log_info("loading the model: %d %%", percent);
+        i->progress_us = now_us;
+    }
+    if (percent % PROGRESS_STEP == 0 &&
+        queue_has_room(i->engine->inference_messages, SPARE_MESSAGES))
+        send_text(i, ENGINE_PROGRESS, percent, "");
+}
+
 static int load(struct inference *i, const char *backend, struct error *error)
 {
     const struct config *c = &i->engine->config;
     int64_t begin_us = clock_monotonic_us();
+    const struct model_watch watch = {take_progress, i};
     struct encoder_options encoder = config_encoder(c);
     char why[BACKEND_WHY_MAX];
+    i->progress_us = begin_us;
     int rc = model_open(&i->model, &i->backend, i->engine->model_path, backend, c->threads,
-                        &encoder, why, error);
+                        &encoder, &watch, why, error);
     if (rc)
         return rc;
     log_info("backend %s: %s", i->backend->ops->name, why);

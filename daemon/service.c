@@ -127,6 +127,9 @@ static void take_message(struct service *s, const struct engine_message *m)
         assistant_loading(s->assistant);
         streams_loading(s->streams);
         return;
+    case ENGINE_PROGRESS:
+        assistant_progress(s->assistant, (int)m->value);
+        return;
     case ENGINE_BACKEND:
         return;
     case ENGINE_LOADED:

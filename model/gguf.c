@@ -52,6 +52,8 @@ struct gguf {
     struct gguf_tensor *tensors;    /* [tensor_count], owned, in the file's order */
     size_t tensor_count;
     struct gguf_tensor **tensors_by_name; /* [tensor_count], owned */
+    void (*released)(void *user, size_t bytes);
+    void *user; /* of released */
 };
 
 struct cursor {
@@ -549,9 +551,19 @@ bool gguf_string_is(struct gguf_string s, const char *text)
 
 void gguf_release(const struct gguf *g, const struct tensor *t)
 {
+    size_t bytes = t->rows * tensor_row_bytes(t->type, t->cols);
     if (g->mapped) {
-        file_release(&g->map, t->data, t->rows * tensor_row_bytes(t->type, t->cols));
+        file_release(&g->map, t->data, bytes);
     }
+    if (g->released) {
+        g->released(g->user, bytes);
+    }
+}
+
+void gguf_watch(struct gguf *g, void (*released)(void *user, size_t bytes), void *user)
+{
+    g->released = released;
+    g->user = user;
 }
 
 const char *gguf_path(const struct gguf *g)

@@ -59,6 +59,8 @@ const char *gguf_type_name(enum gguf_type type); /* "u32" ... */
 
 /* t, or a part of one, has been read: its pages may leave memory until it is read again. */
 void gguf_release(const struct gguf *g, const struct tensor *t);
+/* Calls released from gguf_release, with the bytes of t; NULL: no longer. */
+void gguf_watch(struct gguf *g, void (*released)(void *user, size_t bytes), void *user);
 
 size_t gguf_tensor_count(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t index);

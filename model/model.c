@@ -180,12 +180,36 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
     return r;
 }
 
-static int load(struct model *m, const char *path, const struct encoder_options *encoder,
-                struct error *error)
+/* A load that somebody watches. */
+struct loading {
+    const struct model_watch *watch;
+    size_t done, all; /* bytes */
+    int told;         /* per cent */
+};
+
+static void tell_loaded(void *user, size_t bytes)
 {
+    struct loading *l = user;
+    l->done += bytes;
+    int percent = (int)(l->done * 100 / l->all);
+    if (percent <= l->told || percent > 100) {
+        return;
+    }
+    l->told = percent;
+    l->watch->loaded(l->watch->user, percent);
+}
+
+static int load(struct model *m, const char *path, const struct encoder_options *encoder,
+                const struct model_watch *watch, struct error *error)
+{
+    struct loading loading = {.watch = watch};
     int r = gguf_open(&m->gguf, path, error);
     if (r == 0) {
         r = check_format(m->gguf, error);
+    }
+    if (r == 0 && watch) {
+        loading.all = gguf_size(m->gguf);
+        gguf_watch(m->gguf, tell_loaded, &loading);
     }
     if (r == 0) {
         /* First, as it reads a little of every tensor, which is released once it is bound. */
@@ -208,11 +232,13 @@ static int load(struct model *m, const char *path, const struct encoder_options 
         return r;
     }
     read_name(m);
+    gguf_watch(m->gguf, NULL, NULL);
     return m->backend->ops->status(m->backend, error);
 }
 
 int model_load(struct model **out, const char *path, struct backend *be,
-               const struct encoder_options *encoder, struct error *error)
+               const struct encoder_options *encoder, const struct model_watch *watch,
+               struct error *error)
 {
     *out = NULL;
     struct model *m = calloc(1, sizeof(*m));
@@ -220,7 +246,7 @@ int model_load(struct model **out, const char *path, struct backend *be,
         return error_set(error, -ENOMEM, "%s: out of memory", path);
     }
     m->backend = be;
-    int r = load(m, path, encoder, error);
+    int r = load(m, path, encoder, watch, error);
     if (r < 0) {
         model_destroy(m);
         return r;

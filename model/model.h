@@ -44,11 +44,18 @@ struct model {
     char name[64];        /* general.name */
 };
 
-/* encoder: how an encoder that looks both ways streams, NULL for the default.
- * 0 or -errno: -ENOTSUP for a format or an encoder that this version doesn't know, -EINVAL for a
- * file that contradicts itself, and what reading a file can give. */
+/* Somebody who is told how much of a model's file is loaded, each whole per cent once. */
+struct model_watch {
+    void (*loaded)(void *user, int percent);
+    void *user;
+};
+
+/* encoder: how an encoder that looks both ways streams, NULL for the default. watch: NULL for
+ * nobody. 0 or -errno: -ENOTSUP for a format or an encoder that this version doesn't know, -EINVAL
+ * for a file that contradicts itself, and what reading a file can give. */
 int model_load(struct model **out, const char *path, struct backend *be,
-               const struct encoder_options *encoder, struct error *error);
+               const struct encoder_options *encoder, const struct model_watch *watch,
+               struct error *error);
 void model_destroy(struct model *m);
 
 #endif

@@ -23,8 +23,8 @@ static bool is_cpu(const struct backend *be)
 }
 
 int model_open(struct model **model, struct backend **be, const char *path, const char *backend,
-               int threads, const struct encoder_options *encoder, char why[BACKEND_WHY_MAX],
-               struct error *error)
+               int threads, const struct encoder_options *encoder, const struct model_watch *watch,
+               char why[BACKEND_WHY_MAX], struct error *error)
 {
     *model = NULL;
     *be = NULL;
@@ -32,7 +32,7 @@ int model_open(struct model **model, struct backend **be, const char *path, cons
     if (r < 0) {
         return r;
     }
-    r = model_load(model, path, *be, encoder, error);
+    r = model_load(model, path, *be, encoder, watch, error);
     if (r == 0) {
         return 0;
     }
@@ -43,7 +43,7 @@ int model_open(struct model **model, struct backend **be, const char *path, cons
         return r;
     }
     struct error first = *error;
-    r = model_open(model, be, path, "cpu", threads, encoder, why, error);
+    r = model_open(model, be, path, "cpu", threads, encoder, watch, why, error);
     snprintf(why, BACKEND_WHY_MAX, "%.250s", first.message);
     return r;
 }

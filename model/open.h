@@ -9,10 +9,10 @@
 #include "model/model.h"
 
 /* backend: as backend_create has it; with "auto" a GPU that turns out not to hold the model gives
- * way to the CPU. why: what spoke for the backend, for the log. encoder: as model_load. 0 or
+ * way to the CPU. why: what spoke for the backend, for the log. encoder, watch: as model_load. 0 or
  * -errno. */
 int model_open(struct model **model, struct backend **be, const char *path, const char *backend,
-               int threads, const struct encoder_options *encoder, char why[BACKEND_WHY_MAX],
-               struct error *error);
+               int threads, const struct encoder_options *encoder, const struct model_watch *watch,
+               char why[BACKEND_WHY_MAX], struct error *error);
 
 #endif

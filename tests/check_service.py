@@ -182,6 +182,8 @@ def broken_gpu():
           wait_until(lambda: str(d.get("Backend")).startswith("cpu"), 30), d.said())
     check("of which clients are told", [str(b)[:3] for b in d.changes("Backend")][-2:]
           == ["", "cpu"] and LOADING in d.changes("State"), d.changes("Backend"))
+    check("and of the model that is loaded anew", 5 in d.changes("Progress") or
+          len(d.changes("Progress")) > 1, d.changes("Progress"))
     check("and the log has the reason", "illegal memory access" in d.said(), d.said())
     check("answers are made again", d.reaches(IDLE) and not str(d.call(
         "Ask", "who are you", {"max_tokens": dbus.UInt32(3)}, signature="sa{sv}")).startswith(ERROR))

@@ -28,7 +28,7 @@ struct seen {
     int loading, loaded, opened, closed, started, completed, cancelled, updated, results, stopped,
         lost, quiet, failed;
     uint64_t open, last_id; /* 0: none */
-    int64_t last_end_us;
+    int64_t last_end_us, progress;
     enum engine_source source;
     struct error why; /* it failed */
 };
@@ -79,7 +79,12 @@ static void take(struct seen *s)
 {
     switch (s->last.type) {
     case ENGINE_LOADING:
+        s->progress = 0;
         s->loading++;
+        break;
+    case ENGINE_PROGRESS:
+        assert_true(s->last.value > s->progress && s->last.value <= 100);
+        s->progress = s->last.value;
         break;
     case ENGINE_BACKEND:
         break;
@@ -190,6 +195,7 @@ static void a_file_becomes_utterances(void **state)
     struct seen s = start(&c, MODEL);
     wait_for(&s, &s.completed, 2);
     assert_int_equal(s.loaded, 1);
+    assert_true(s.progress >= 50); /* all but what is read twice or not at all */
     assert_int_equal(s.lost, 0);
     assert_true(s.updated > 0);
     stop(&s);

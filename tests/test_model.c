@@ -30,7 +30,7 @@ static int setup(void **context)
     assert_non_null(f);
     assert_int_equal(backend_cpu_create(&f->be, 1), 0);
     gguf_write_retyped(TINY_F32, TINY, TENSOR_F32);
-    int r = model_load(&f->model, TINY_F32, f->be, NULL, &error);
+    int r = model_load(&f->model, TINY_F32, f->be, NULL, NULL, &error);
     unlink(TINY_F32);
     if (r < 0) {
         print_error("%s\n", error.message);
@@ -252,7 +252,7 @@ static struct model *load_copy(struct backend *be, const struct gguf_edit *edit,
     assert_int_equal(write(fd, file.data, file.size), file.size);
     close(fd);
     struct model *m = NULL;
-    *code = model_load(&m, path, be, NULL, error);
+    *code = model_load(&m, path, be, NULL, NULL, error);
     assert_true((*code == 0) == (m != NULL));
     unlink(path);
     bytes_free(&file);
@@ -383,7 +383,7 @@ static void a_missing_file_is_named(void **context)
     struct fixture *f = *context;
     struct model *m = NULL;
     struct error error = {""};
-    assert_int_equal(model_load(&m, "/nonexistent/x.gguf", f->be, NULL, &error), -ENOENT);
+    assert_int_equal(model_load(&m, "/nonexistent/x.gguf", f->be, NULL, NULL, &error), -ENOENT);
     assert_non_null(strstr(error.message, "/nonexistent/x.gguf"));
     assert_null(m);
 }

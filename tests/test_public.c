@@ -75,7 +75,7 @@ static void hear(struct hearing *h, const char *path, const float *samples, size
     struct features_rows rows;
     *h = (struct hearing){.tap = {on_stage, h}};
     assert_int_equal(backend_cpu_create(&h->be, 2), 0);
-    if (model_load(&h->model, path, h->be, NULL, &error) < 0) {
+    if (model_load(&h->model, path, h->be, NULL, NULL, &error) < 0) {
         fail_msg("%s", error.message);
     }
     h->model->encoder->tap = &h->tap;

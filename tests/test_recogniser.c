@@ -56,7 +56,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     struct error error;
     assert_int_equal(backend_cpu_create(&f->backend, 1), 0);
-    if (model_load(&f->model, "tests/golden/tiny.gguf", f->backend, NULL, &error))
+    if (model_load(&f->model, "tests/golden/tiny.gguf", f->backend, NULL, NULL, &error))
         fail_msg("%s", error.message);
     f->model->decoding.max_tokens = 24;
     f->speech = speech_load(&f->samples);

@@ -102,7 +102,7 @@ static void an_hour_allocates_nothing_and_stays_flat(void **state)
     size_t count;
     float *x = speech_load(&count);
     assert_int_equal(backend_cpu_create(&be, 0), 0);
-    if (model_load(&m, "tests/golden/tiny.gguf", be, NULL, &error))
+    if (model_load(&m, "tests/golden/tiny.gguf", be, NULL, NULL, &error))
         fail_msg("%s", error.message);
     m->decoding.max_tokens = 8;
     struct recogniser_config config = {

@@ -55,7 +55,7 @@ static int open_side(struct side *s, struct backend *be, const char *path,
     struct error error;
 
     *s = (struct side){.be = be};
-    if (model_load(&s->model, path, be, options, &error) < 0) {
+    if (model_load(&s->model, path, be, options, NULL, &error) < 0) {
         printf("FAILED: %s\n", error.message);
         failures++;
         return -1;

@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error;
     struct model *m = NULL;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (model_load(&m, path, be, NULL, &error) == 0) {
+    if (model_load(&m, path, be, NULL, NULL, &error) == 0) {
         run(m);
     }
     model_destroy(m);

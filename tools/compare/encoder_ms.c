@@ -79,7 +79,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "encoder_ms MODEL.gguf THREADS RUNS [SECONDS]\n");
         return 2;
     }
-    if (backend_cpu_create(&be, atoi(argv[2])) || model_load(&m, argv[1], be, NULL, &error)) {
+    if (backend_cpu_create(&be, atoi(argv[2])) || model_load(&m, argv[1], be, NULL, NULL, &error)) {
         fprintf(stderr, "encoder_ms: %s\n", error.message);
     } else if (!m->encoder) {
         fprintf(stderr, "encoder_ms: %s: no encoder\n", argv[1]);

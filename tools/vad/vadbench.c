@@ -321,7 +321,7 @@ static int run_with_model(struct bench *b, char **argv)
     struct error error = {.message = "out of memory"};
     int result = backend_cpu_create(&be, 1);
     if (result == 0)
-        result = model_load(&m, argv[4], be, NULL, &error);
+        result = model_load(&m, argv[4], be, NULL, NULL, &error);
     if (result == 0)
         result = recogniser_create(&b->recogniser, m, &config, &error);
     if (result == 0)

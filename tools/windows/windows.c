@@ -116,7 +116,7 @@ static int stream(struct run *r, const char *path, const char *text, const struc
         return error_set(error, -1, "%s: not LEFT,HOP,AHEAD in ms", text);
     if (backend_cpu_create(&be, 0))
         return error_set(error, -1, "the cpu backend does not start");
-    int code = model_load(&m, path, be, options, error);
+    int code = model_load(&m, path, be, options, NULL, error);
     if (!code && !m->encoder)
         code = error_set(error, -1, "%s has no encoder", path);
     if (!code)

@@ -73,6 +73,7 @@ static void arrive(void *, const void **, size_t *)
 }
 #endif
 
+/* The thread that a fiber goes back to may be another one than the time before. */
 static void to_scheduler(void)
 {
     void *kept;
@@ -80,7 +81,7 @@ static void to_scheduler(void)
     leave_for(&kept, own_stack, own_stack_bytes);
     if (_setjmp(fibers[running].place) == 0)
         _longjmp(scheduler, 1);
-    arrive(kept, NULL, NULL);
+    arrive(kept, &own_stack, &own_stack_bytes);
 }
 
 /* A fiber lives on from block to block: to begin one takes a system call, to go on none. */
