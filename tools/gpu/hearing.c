@@ -1,0 +1,146 @@
+/* A model with its encoder, from frames or samples to a text; noise is heard, and a text has always
+ * as many tokens. */
+#include "tools/gpu/measure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    SECONDS = 10,
+    PIECES_PER_SECOND = 10, /* as a microphone gives them */
+    TEXT_TOKENS = 12,
+    RUNS = 5,
+};
+
+struct hearing {
+    struct model *model;
+    struct state *state, *fork;
+    float *input; /* host [items, input_dim] */
+    size_t items;
+    float *rows, *adapted, *logits; /* backend memory */
+};
+
+static void push_rows(struct hearing *h, size_t count)
+{
+    size_t made = adapter_push(h->model->adapter, h->rows, count, h->adapted);
+
+    backbone_push_rows(h->model->backbone, h->state, h->adapted, made, NULL);
+}
+
+static void hear(struct hearing *h)
+{
+    struct encoder *e = h->model->encoder;
+    size_t piece = h->items / (SECONDS * PIECES_PER_SECOND);
+
+    piece = piece < e->info.max_input ? piece : e->info.max_input;
+    e->ops->reset(e);
+    adapter_reset(h->model->adapter);
+    state_reset(h->state);
+    for (size_t at = 0; at < h->items; at += piece) {
+        size_t now = h->items - at < piece ? h->items - at : piece;
+
+        push_rows(h, e->ops->push(e, h->input + at * e->info.input_dim, now, h->rows));
+    }
+}
+
+static void end(struct hearing *h)
+{
+    struct encoder *e = h->model->encoder;
+
+    for (size_t made; (made = e->ops->flush(e, h->rows)) > 0;)
+        push_rows(h, made);
+    backbone_push_rows(h->model->backbone, h->state, h->adapted,
+                       adapter_flush(h->model->adapter, h->adapted), NULL);
+}
+
+static void make_text(struct hearing *h)
+{
+    struct model *m = h->model;
+    const struct prompt *prompt = m->caption.count ? &m->caption : &m->reply;
+    struct backend *be = m->backend;
+    size_t vocab = backbone_vocab(m->backbone);
+
+    state_copy(h->fork, h->state);
+    backbone_push_tokens(m->backbone, h->fork, prompt->ids, prompt->count, h->logits);
+    for (size_t i = 0; i < TEXT_TOKENS; i++) {
+        uint32_t id = decoding_greedy(&m->decoding, be, h->logits, vocab);
+
+        backbone_push_tokens(m->backbone, h->fork, &id, 1, h->logits);
+    }
+    measure_wait(be, h->logits);
+}
+
+static double less(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static void run(struct hearing *h)
+{
+    double heard = 1e9, ended = 1e9, told = 1e9;
+
+    for (int i = 0; i < RUNS; i++) {
+        double begin = measure_now(), at_end, at_text;
+
+        hear(h);
+        measure_wait(h->model->backend, h->state->wkv);
+        at_end = measure_now();
+        end(h);
+        measure_wait(h->model->backend, h->state->wkv);
+        at_text = measure_now();
+        make_text(h);
+        told = less(told, measure_now() - at_end);
+        ended = less(ended, at_text - at_end);
+        heard = less(heard, at_end - begin);
+    }
+    printf("hearing %d s         %9.1f ms, and %.1f ms at the end\n", SECONDS, 1e3 * heard,
+           1e3 * ended);
+    printf("end of speech        %9.1f ms to a text of %d tokens\n", 1e3 * told, TEXT_TOKENS);
+}
+
+static int make_memory(struct hearing *h)
+{
+    const struct model *m = h->model;
+    struct backend *be = m->backend;
+    const struct encoder_info *info = &m->encoder->info;
+    const struct state_shape *shape = backbone_state_shape(m->backbone);
+    unsigned random = 1;
+
+    h->items = SECONDS * (info->input == ENCODER_INPUT_PCM ? 16000 : 100);
+    h->input = calloc(h->items * info->input_dim, sizeof(*h->input));
+    h->rows = be->ops->alloc(be, info->max_rows * info->dim);
+    h->adapted = be->ops->alloc(be, adapter_rows_bound(m->adapter, info->max_rows) *
+                                        adapter_dim(m->adapter));
+    h->logits = be->ops->alloc(be, backbone_vocab(m->backbone));
+    if (!h->input || !h->rows || !h->adapted || !h->logits ||
+        state_create(&h->state, be, shape) < 0 || state_create(&h->fork, be, shape) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < h->items * info->input_dim; i++) {
+        random = random * 1664525u + 1013904223u;
+        h->input[i] = (float)(random >> 8) / 8388608.0f - 1.0f;
+    }
+    return 0;
+}
+
+int measure_hearing(struct model *m, struct error *error)
+{
+    struct hearing h = {.model = m};
+    struct backend *be = m->backend;
+    int ret;
+
+    if (!m->encoder)
+        return error_set(error, -EINVAL, "%s: a model without an encoder", m->name);
+    ret = make_memory(&h);
+    if (ret == 0)
+        run(&h);
+    else
+        error_set(error, ret, "out of memory");
+    be->ops->free(be, h.rows);
+    be->ops->free(be, h.adapted);
+    be->ops->free(be, h.logits);
+    state_destroy(h.state);
+    state_destroy(h.fork);
+    free(h.input);
+    return ret;
+}
