@@ -89,6 +89,8 @@ void cuda_norm_shift(struct backend *be, const struct norm_shift *n)
     struct cuda_backend *cuda = cuda_of(be);
     size_t count = n->streams * n->rows * n->dim;
 
+    if (count == 0)
+        return;
     if (n->rows == 1) {
         cuda_launch(cuda, "norm_shift", norm_shift_kernel, n->streams,
                     geometry_threads(n->dim, NORM_THREADS), *n);
