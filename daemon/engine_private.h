@@ -75,12 +75,13 @@ struct ear {
     /* inference's while it runs */
     struct config config; /* of its texts */
     struct recogniser *recogniser;
-    bool replies;         /* are wanted */
-    struct keepsake kept; /* the conversation, where the backend may be lost */
-    bool open;            /* an utterance is */
-    bool requested;       /* a request was served last */
-    bool busy;            /* as last told */
-    uint32_t heard_stamp; /* of the utterance or question at hand */
+    bool replies;                              /* are wanted */
+    struct keepsake kept;                      /* the conversation, where the backend may be lost */
+    uint64_t heard_before, computed_before_us; /* on the backend before */
+    bool open;                                 /* an utterance is */
+    bool requested;                            /* a request was served last */
+    bool busy;                                 /* as last told */
+    uint32_t heard_stamp;                      /* of the utterance or question at hand */
     uint64_t replying_to; /* the newest utterance when the reply or answer was asked for */
     uint64_t question;    /* the request whose answer is being made; 0: none */
     int64_t asked_us;     /* clock then */

@@ -334,8 +334,9 @@ static void end_reply(struct inference *i)
 static void count_work(struct ear *ear)
 {
     struct recogniser_stats stats = recogniser_stats(ear->recogniser);
-    atomic_store_explicit(&ear->heard, stats.samples, memory_order_relaxed);
-    atomic_store_explicit(&ear->computed_us, stats.encode_us + stats.decode_us,
+    atomic_store_explicit(&ear->heard, ear->heard_before + stats.samples, memory_order_relaxed);
+    atomic_store_explicit(&ear->computed_us,
+                          ear->computed_before_us + stats.encode_us + stats.decode_us,
                           memory_order_relaxed);
 }
 
@@ -528,6 +529,9 @@ static void leave_backend(struct inference *i)
         recogniser_cancel(ear->recogniser);
         end_reply(i);
         recorder_end(ear->recorder);
+        count_work(ear);
+        ear->heard_before = atomic_load(&ear->heard);
+        ear->computed_before_us = atomic_load(&ear->computed_us);
         recogniser_destroy(ear->recogniser);
         ear->recogniser = NULL;
         ear->open = false;
