@@ -140,8 +140,6 @@ void assistant_loaded(struct assistant *a, const struct engine *engine, const ch
 void assistant_progress(struct assistant *a, int percent)
 {
     a->progress = (uint32_t)percent;
-    if (a->settings)
-        sd_notifyf(0, "STATUS=loading, %d %%", percent);
     interface_changed(&a->object, ASSISTANT_INTERFACE, "Progress");
 }
 
