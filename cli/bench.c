@@ -5,6 +5,7 @@
 #include "cli/bench_report.h"
 #include "cli/command.h"
 #include "cli/offline.h"
+#include "pipeline/ending.h"
 #include "pipeline/features.h"
 #include "pipeline/recogniser.h"
 
@@ -278,6 +279,12 @@ static void on_piece(void *user, const struct frontend_piece *piece)
     recogniser_take(b->recogniser, piece, &b->next_id);
 }
 
+static bool is_over(void *user)
+{
+    const struct bench *b = user;
+    return recogniser_is_over(b->recogniser);
+}
+
 static void on_samples(void *user, const float *samples, size_t count)
 {
     struct bench *b = user;
@@ -290,13 +297,17 @@ static int open_pipeline(struct bench *b, struct error *error)
     struct recogniser_config config = {.partial_ms = 240,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
                                        .min_evidence = RECOGNISER_MIN_EVIDENCE,
+                                       .open_words = ENDING_OPEN_WORDS,
                                        .sink = on_event,
                                        .user = b};
     int code = recogniser_create(&b->recogniser, b->session.model, &config, error);
     if (code)
         return code;
     code = frontend_create(&b->frontend, NULL, on_piece, b);
-    return code ? error_set(error, code, "out of memory") : 0;
+    if (code)
+        return error_set(error, code, "out of memory");
+    frontend_set_judge(b->frontend, is_over);
+    return 0;
 }
 
 static void close_pipeline(struct bench *b)

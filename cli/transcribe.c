@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/cues.h"
 #include "cli/offline.h"
+#include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
 
 #include <errno.h>
@@ -69,6 +70,12 @@ static void on_piece(void *user, const struct frontend_piece *piece)
     recogniser_take(t->recogniser, piece, &t->next_id);
 }
 
+static bool is_over(void *user)
+{
+    const struct transcript *t = user;
+    return recogniser_is_over(t->recogniser);
+}
+
 static void on_samples(void *user, const float *samples, size_t count)
 {
     struct transcript *t = user;
@@ -83,6 +90,7 @@ static int transcribe_file(struct transcript *t, const char *path, struct error 
     int code = frontend_create(&t->frontend, NULL, on_piece, t);
     if (code)
         return error_set(error, code, "%s: %s", path, strerror(-code));
+    frontend_set_judge(t->frontend, is_over);
     frontend_limit(t->frontend, t->longest_ms);
     code = offline_read(path, on_samples, t, error);
     frontend_flush(t->frontend);
@@ -218,6 +226,7 @@ int command_transcribe(int argc, char **argv)
     struct recogniser_config config = {.reply = format == CUE_FORMAT_JSON,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
                                        .min_evidence = RECOGNISER_MIN_EVIDENCE,
+                                       .open_words = ENDING_OPEN_WORDS,
                                        .sink = on_event,
                                        .user = &t};
     int code = EXIT_FAILED;

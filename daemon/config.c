@@ -2,6 +2,7 @@
  * be. */
 #include "daemon/config.h"
 
+#include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
 
 #include <errno.h>
@@ -81,6 +82,13 @@ static const struct config_key keys[] = {
      .help = "Speech that opens an utterance."},
     {"speech", "end_ms", CONFIG_INT, FIELD(endpoint.end_ms), 50, 10000,
      .help = "Silence that closes it."},
+    {"speech", "end_min_ms", CONFIG_INT, FIELD(endpoint.end_min_ms), 0, 10000,
+     .help =
+         "Silence that closes it where what was said sounds finished: the model is sure of the\n"
+         "words, they make a sentence, and the last of them does not call for more. 0: none does."},
+    {"speech", "open_words", CONFIG_TEXT, FIELD(open_words),
+     .help = "The words that do, with spaces between them, and single letters always: who says a\n"
+             "number or spells a word pauses within it. *ty: every word that ends so."},
     {"speech", "preroll_ms", CONFIG_INT, FIELD(endpoint.preroll_ms), 0, 2000,
      .help = "Audio from before the opening that belongs to it."},
     {"speech", "tail_ms", CONFIG_INT, FIELD(endpoint.tail_ms), 0, 10000,
@@ -172,6 +180,7 @@ void config_init(struct config *c)
         .min_confidence = RECOGNISER_MIN_CONFIDENCE,
         .min_evidence = RECOGNISER_MIN_EVIDENCE,
         .history = 1000,
+        .open_words = ENDING_OPEN_WORDS,
         .endpoint = endpoint_config_default(),
         .reply = sampler_config_default(),
         .recordings = {.max_mb = 500, .max_days = 30},

@@ -39,9 +39,10 @@ struct config {
     int partial_ms;
     float min_confidence;
     float min_evidence;
-    int history;       /* completed utterances that are kept, */
-    bool keep_history; /* on disk too */
-    bool resume;       /* the conversation goes on where the daemon ended */
+    char open_words[CONFIG_TEXT_MAX]; /* as pipeline/ending.h reads them */
+    int history;                      /* completed utterances that are kept, */
+    bool keep_history;                /* on disk too */
+    bool resume;                      /* the conversation goes on where the daemon ended */
     struct endpoint_config endpoint;
 
     struct sampler_config reply; /* of replies and answers */

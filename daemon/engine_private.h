@@ -23,6 +23,7 @@ enum piece_type {
     PIECE_BEGIN,
     PIECE_HOLD,
     PIECE_AUDIO,
+    PIECE_PAUSE, /* is it over? */
     PIECE_END,
     PIECE_DROP,
     PIECE_CLOSED, /* the source is, for a while */
@@ -36,6 +37,7 @@ struct piece {
     int64_t time_us;
     float speech;     /* the detector's highest probability in the utterance so far */
     int64_t heard_us; /* clock when the newest audio came */
+    uint32_t pause;   /* PAUSE: its number, from 1 */
     int64_t wait_us;  /* END: of audio between the end and the decision that it is one */
     size_t count;
     float samples[FRONTEND_BLOCK]; /* [count], 16 kHz */
@@ -60,6 +62,7 @@ struct ear {
     atomic_bool opened;               /* writer: inference; it takes pieces */
     atomic_bool front_ended;          /* writer: front end */
     atomic_uint_fast64_t begun;       /* writer: front end; the id of the newest utterance */
+    atomic_uint_fast64_t verdict;     /* writer: inference; on a pause: its number * 2 + over */
     atomic_int level_cdb;             /* writer: front end; hundredths of a dB */
     atomic_uint_fast64_t heard;       /* writer: inference; samples of utterances, 16 kHz, */
     atomic_uint_fast64_t computed_us; /* writer: inference; and what they and the replies took */

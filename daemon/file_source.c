@@ -96,6 +96,7 @@ int file_source_create(struct source **out, const char *spec, struct error *erro
 
     f->source.ops = &file_ops;
     f->source.fd = -1;
+    f->source.patient = true;
     f->fast = length > cut && strcmp(spec + length - cut, suffix) == 0;
     if (f->fast)
         path[length - cut] = '\0';

@@ -22,6 +22,7 @@ enum {
     RETRY_LAST_MS = 10000,
     IDLE_MS = 1000, /* the longest sleep; a heartbeat each */
     LOST_US = 1000000,
+    ANSWER_MS = 20, /* how often it is looked whether an answer is still wanted */
 };
 
 struct front {
@@ -41,6 +42,7 @@ struct front {
     int64_t retry_us; /* when to try again */
 
     uint64_t id;           /* of the last utterance */
+    uint32_t pauses;       /* that were asked about */
     uint64_t samples_lost; /* to be told */
     int64_t told_lost_us;  /* clock then */
     int64_t heard_us;      /* clock at the last audio */
@@ -102,6 +104,30 @@ static void take_piece(void *user, const struct frontend_piece *p)
     push_piece(f);
 }
 
+/* A live source does not wait: an answer that takes as long as the silence would is none. A file
+ * does, so that its text is the same on any machine. */
+static bool is_over(void *user)
+{
+    struct front *f = user;
+    struct ear *ear = f->ear;
+    const struct endpoint_config *c = &f->config.endpoint;
+    int64_t limit_us = clock_monotonic_us() + (int64_t)(c->end_ms - c->end_min_ms) * 1000;
+    uint64_t verdict;
+    f->piece.type = PIECE_PAUSE;
+    f->piece.pause = ++f->pauses;
+    f->piece.heard_us = f->heard_us;
+    f->piece.count = 0;
+    push_piece(f);
+    while ((verdict = atomic_load(&ear->verdict)) >> 1 != f->pauses) {
+        if (atomic_load(&ear->aborted) || atomic_load(&f->engine->gone) ||
+            (!f->source->patient && clock_monotonic_us() > limit_us))
+            return false;
+        engine_beat(&ear->front_beats);
+        engine_wait(ear->front_wake, -1, ANSWER_MS);
+    }
+    return verdict & 1;
+}
+
 int front_create(struct front **out, struct ear *ear, struct source *source,
                  const struct ear_options *options, struct error *error)
 {
@@ -123,6 +149,7 @@ int front_create(struct front **out, struct ear *ear, struct source *source,
         front_destroy(f);
         return rc;
     }
+    frontend_set_judge(f->frontend, is_over);
     *out = f;
     return 0;
 }

@@ -152,6 +152,7 @@ static struct recogniser_config recogniser_config(const struct config *c)
         .sampling = c->reply,
         .min_confidence = c->min_confidence,
         .min_evidence = c->min_evidence,
+        .open_words = c->open_words,
     };
 }
 
@@ -239,6 +240,13 @@ static void complete(struct inference *i, int64_t time_us)
     tell_busy(i, recogniser_is_making(ear->recogniser));
 }
 
+static void judge(struct ear *ear, uint32_t pause)
+{
+    bool over = ear->open && recogniser_is_over(ear->recogniser);
+    atomic_store(&ear->verdict, (uint64_t)pause << 1 | over);
+    engine_wake(ear->front_wake);
+}
+
 /* False: that was the last piece. */
 static bool take_piece(struct inference *i)
 {
@@ -263,6 +271,9 @@ static bool take_piece(struct inference *i)
             recogniser_push(ear->recogniser, p->samples, p->count);
             recorder_push(ear->recorder, p->samples, p->count);
         }
+        return true;
+    case PIECE_PAUSE:
+        judge(ear, p->pause);
         return true;
     case PIECE_END:
         ear->wait_us = p->wait_us + clock_monotonic_us() - p->heard_us;
@@ -359,10 +370,11 @@ static bool reply_on(struct inference *i)
 
 static void set_text(struct inference *i, const struct config *c)
 {
-    struct recogniser_config text = recogniser_config(c);
-    recogniser_configure(i->ear->recogniser, &text);
-    recorder_configure(i->ear->recorder, &c->recordings);
-    i->ear->config = *c;
+    struct ear *ear = i->ear;
+    ear->config = *c; /* the recogniser keeps what points into it */
+    struct recogniser_config text = recogniser_config(&ear->config);
+    recogniser_configure(ear->recogniser, &text);
+    recorder_configure(ear->recorder, &ear->config.recordings);
 }
 
 static void set_replies(struct ear *ear, bool replies)

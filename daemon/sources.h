@@ -41,6 +41,7 @@ struct source {
     int wait_ms;                /* how long to sleep when there is nothing to read, */
     int fd;                     /* unless this is readable; -1: nothing tells */
     int quiet_ms;               /* so long without a frame ends an utterance; 0: never */
+    bool patient;               /* loses nothing while nobody reads */
     bool once;                  /* its end is the end of who hears it */
     char name[SOURCE_NAME_MAX]; /* of what is open */
 };

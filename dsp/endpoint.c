@@ -18,6 +18,9 @@
  *     -[################|##############.#################|
  *                                      |<--- the next one, told here
  *
+ * Who can tell from the words may end an utterance before end_ms: after end_min_ms of silence
+ * ENDPOINT_PAUSE asks, once in a silence. What is kept is the same as at end_ms: the tail.
+ *
  * A probability is about the sound lag_ms ago, and so is the place to cut.
  */
 #include "dsp/endpoint.h"
@@ -28,12 +31,14 @@
 
 enum {
     FRAME_MS = 10,
+    CERTAIN_SILENCE = 3,   /* a pause has this part of the end's threshold */
     LIMIT_MARGIN_MS = 100, /* an utterance may get what has no frame yet, on top of max_ms */
 };
 
 /* vad.h speaks of 150 ms ago, so of the 500 ms before BEGIN some 210 are speech and 290 come before
- * it, an utterance goes on for 250 ms after its last word, and END is told 650 ms after that word.
- * Measured with tools/vad: an end_ms of 350 would cut another 7 % of the utterances in two.
+ * it, an utterance goes on for 250 ms after its last word, and END is told 650 ms after that word,
+ * or 450 ms where it is known to be over. docs/performance.md has what other values would cut in
+ * two.
  */
 struct endpoint_config endpoint_config_default(void)
 {
@@ -42,6 +47,7 @@ struct endpoint_config endpoint_config_default(void)
         .end_threshold = 0.3f,
         .begin_ms = 60,
         .end_ms = 500,
+        .end_min_ms = 300,
         .preroll_ms = 500,
         .tail_ms = 100,
         .max_ms = 20000,
@@ -82,6 +88,7 @@ static enum endpoint_event open_utterance(struct endpoint *e)
     /* Never into the utterance before, nor before the first frame. */
     e->begin_frame = begin > e->end_frame ? begin : e->end_frame;
     e->open = true;
+    e->paused = false;
     e->silence_frames = 0;
     forget_cut(e);
     return ENDPOINT_BEGIN;
@@ -139,11 +146,28 @@ static enum endpoint_event push_closed(struct endpoint *e, float probability)
     return enough ? open_utterance(e) : ENDPOINT_NONE;
 }
 
+enum endpoint_event endpoint_end(struct endpoint *e)
+{
+    return close_utterance(e, e->frame - e->silence_frames + e->config.tail_ms / FRAME_MS);
+}
+
+/* Once in a silence. Not in the last quarter, where what was said may still be held back. */
+static bool is_pause(struct endpoint *e, float probability)
+{
+    if (e->paused || e->config.end_min_ms == 0 || e->frame > first_cut(e) ||
+        e->silence_frames * FRAME_MS < e->config.end_min_ms ||
+        probability > e->config.end_threshold / (float)CERTAIN_SILENCE)
+        return false;
+    e->paused = true;
+    return true;
+}
+
 static enum endpoint_event push_open(struct endpoint *e, float probability)
 {
     bool silent = probability < e->config.end_threshold;
     bool resumed = !silent && e->silence_frames >= ENDPOINT_CUT_FRAMES;
     e->silence_frames = silent ? e->silence_frames + 1 : 0;
+    e->paused = e->paused && silent;
     judge_cut(e);
     if ((e->frame - e->begin_frame) * FRAME_MS >= e->config.max_ms)
         return cut_utterance(e);
@@ -151,9 +175,11 @@ static enum endpoint_event push_open(struct endpoint *e, float probability)
         return ENDPOINT_NONE;
     if (resumed && e->cut_probability < e->config.end_threshold)
         return cut_utterance(e);
-    if (e->silence_frames == 0 || e->silence_frames * FRAME_MS < e->config.end_ms)
+    if (e->silence_frames == 0)
         return ENDPOINT_NONE;
-    return close_utterance(e, e->frame - e->silence_frames + e->config.tail_ms / FRAME_MS);
+    if (e->silence_frames * FRAME_MS >= e->config.end_ms)
+        return endpoint_end(e);
+    return is_pause(e, probability) ? ENDPOINT_PAUSE : ENDPOINT_NONE;
 }
 
 enum endpoint_event endpoint_push(struct endpoint *e, float probability)

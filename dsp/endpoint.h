@@ -15,6 +15,7 @@ struct endpoint_config {
     float end_threshold;   /* probability under which a frame counts as silence */
     int begin_ms;          /* speech needed to open */
     int end_ms;            /* silence that closes */
+    int end_min_ms;        /* silence that closes what is known to be over; 0: nothing is */
     int preroll_ms;        /* audio before BEGIN that belongs to it; never into the one before */
     int tail_ms;           /* audio kept after the last speech frame (<= end_ms) */
     int max_ms; /* longest utterance, held or not; what is longer is cut, see endpoint.c */
@@ -24,6 +25,7 @@ struct endpoint_config {
 enum endpoint_event {
     ENDPOINT_NONE,
     ENDPOINT_BEGIN, /* the utterance began at frame begin_frame */
+    ENDPOINT_PAUSE, /* end_min_ms of silence: endpoint_end, if that was all */
     ENDPOINT_END,   /* the utterance ended at frame end_frame (exclusive) */
     ENDPOINT_CUT,   /* it was too long: it ended at end_frame, and the next began there */
 };
@@ -41,6 +43,7 @@ struct endpoint {
     bool held;         /* push-to-talk: the VAD may not close it */
     int speech_frames; /* evidence so far, closed state */
     int silence_frames;
+    bool paused;                       /* this silence has been told of as a pause */
     float recent[ENDPOINT_CUT_FRAMES]; /* the last probabilities, by frame modulo the size */
     int64_t cut_frame;                 /* the best place to cut so far; -1: none yet */
     float cut_probability;             /* of speech there */
@@ -56,6 +59,9 @@ enum endpoint_event endpoint_push(struct endpoint *e, float probability);
 
 /* Push-to-talk: opens now (ENDPOINT_BEGIN, or NONE when already open; then it is held). */
 enum endpoint_event endpoint_hold(struct endpoint *e);
+
+/* In a pause: closes what is open as end_ms of silence would (ENDPOINT_END). */
+enum endpoint_event endpoint_end(struct endpoint *e);
 
 /* Closes whatever is open now (ENDPOINT_END or NONE). */
 enum endpoint_event endpoint_finish(struct endpoint *e);

@@ -28,6 +28,7 @@ enum {
 
 struct frontend {
     frontend_sink *sink;
+    frontend_judge *is_over; /* NULL: nobody knows */
     void *user;
     struct endpoint endpoint;
     struct vad *vad;
@@ -71,7 +72,8 @@ static size_t history_samples(const struct endpoint_config *c)
 static bool is_valid(const struct endpoint_config *c)
 {
     return c->preroll_ms >= 0 && c->begin_ms >= 0 && c->end_ms > 0 && c->tail_ms >= 0 &&
-           c->tail_ms <= c->end_ms && c->max_ms > c->end_ms && c->lag_ms >= 0 && c->lag_ms <= 500;
+           c->tail_ms <= c->end_ms && c->end_min_ms >= 0 && c->max_ms > c->end_ms &&
+           c->lag_ms >= 0 && c->lag_ms <= 500;
 }
 
 int frontend_create(struct frontend **out, const struct endpoint_config *config,
@@ -114,6 +116,11 @@ void frontend_destroy(struct frontend *f)
     free(f->frames);
     free(f->probability);
     free(f);
+}
+
+void frontend_set_judge(struct frontend *f, frontend_judge *is_over)
+{
+    f->is_over = is_over;
 }
 
 static void emit(struct frontend *f, enum frontend_piece_type type, uint64_t at)
@@ -167,11 +174,29 @@ static void close_at(struct frontend *f, uint64_t sample)
     emit(f, FRONTEND_END, f->handed);
 }
 
+static uint64_t certain_sample(const struct frontend *f)
+{
+    return frame_to_sample(f, endpoint_certain(&f->endpoint));
+}
+
+/* Only what was said is judged: of the silence no more than the tail is handed on. */
+static void end_if_over(struct frontend *f)
+{
+    hand_on(f, certain_sample(f));
+    if (!f->is_over || !f->is_over(f->user))
+        return;
+    endpoint_end(&f->endpoint);
+    close_at(f, frame_to_sample(f, f->endpoint.end_frame));
+}
+
 static void on_event(struct frontend *f, enum endpoint_event event)
 {
     switch (event) {
     case ENDPOINT_BEGIN:
         open_at(f, frame_to_sample(f, f->endpoint.begin_frame));
+        break;
+    case ENDPOINT_PAUSE:
+        end_if_over(f);
         break;
     case ENDPOINT_END:
         close_at(f, frame_to_sample(f, f->endpoint.end_frame));
@@ -186,7 +211,7 @@ static void on_event(struct frontend *f, enum endpoint_event event)
         break;
     }
     if (f->open)
-        hand_on(f, frame_to_sample(f, endpoint_certain(&f->endpoint)));
+        hand_on(f, certain_sample(f));
 }
 
 /* At most FRONTEND_BLOCK samples. */

@@ -33,6 +33,8 @@ struct frontend_piece {
 };
 
 typedef void frontend_sink(void *user, const struct frontend_piece *piece);
+/* Whether the open utterance, all of which has been handed on, is over. */
+typedef bool frontend_judge(void *user);
 
 struct frontend;
 
@@ -40,6 +42,9 @@ struct frontend;
 int frontend_create(struct frontend **out, const struct endpoint_config *config,
                     frontend_sink *sink, void *user);
 void frontend_destroy(struct frontend *f);
+
+/* Who is asked in a pause of end_min_ms, with the sink's user; without one all wait end_ms. */
+void frontend_set_judge(struct frontend *f, frontend_judge *is_over);
 
 void frontend_push(struct frontend *f, const float *samples, size_t count);
 

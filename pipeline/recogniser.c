@@ -11,6 +11,7 @@
  */
 #include "pipeline/recogniser.h"
 
+#include "pipeline/ending.h"
 #include "pipeline/features.h"
 
 #include <assert.h>
@@ -23,9 +24,10 @@
 
 enum {
     PARTIAL_MIN_MS = 240,
-    PARTIAL_COST_FACTOR = 4, /* time between partial results over the time one takes, at least */
-    ASK_TOKENS_MAX = 1024,
-    PHONE_ROWS = 15, /* encoder rows whose phones are counted together: 300 ms */
+    PARTIAL_COST_FACTOR = 4,   /* time between partial results over the time one takes, at least */
+    IDS_MAX = 1024,            /* of a text that is asked, or judged */
+    JUDGED_LOOKAHEAD_MS = 100, /* rows that wait for more miss the last word in a pause */
+    PHONE_ROWS = 15,           /* encoder rows whose phones are counted together: 300 ms */
 };
 
 /* The evidence that an utterance is speech: the phones that the encoder's CTC head hears in 300 ms,
@@ -52,6 +54,11 @@ enum made {
     MADE_ANSWER,
 };
 
+/* What lets a text end in a pause: that the model is sure of it, and would end it there if it had
+ * not heard a thing. docs/performance.md has what other values do. */
+static const float sure_text = 0.8f;
+static const float whole_sentence = 0.8f;
+
 struct recogniser {
     struct model *model;
     struct recogniser_config config;
@@ -62,7 +69,7 @@ struct recogniser {
     struct state *fork;
     struct sampler *sampler;
     float *logits;        /* backend memory [vocab] */
-    uint32_t *ask_ids;    /* [ASK_TOKENS_MAX] */
+    uint32_t *ids;        /* [IDS_MAX], of the text */
     uint64_t rows;        /* adapter rows of this utterance */
     int64_t heard;        /* samples of this utterance */
     int64_t next_partial; /* sample count at which the next partial result is due */
@@ -102,8 +109,8 @@ int recogniser_create(struct recogniser **out, struct model *model,
     const struct state_shape *shape = backbone_state_shape(model->backbone);
     int code = -ENOMEM;
     r->logits = be->ops->alloc(be, backbone_vocab(model->backbone));
-    r->ask_ids = calloc(ASK_TOKENS_MAX, sizeof(*r->ask_ids));
-    if (!r->logits || !r->ask_ids || state_create(&r->conversation, be, shape) ||
+    r->ids = calloc(IDS_MAX, sizeof(*r->ids));
+    if (!r->logits || !r->ids || state_create(&r->conversation, be, shape) ||
         state_create(&r->hearing, be, shape) || state_create(&r->fork, be, shape) ||
         sampler_create(&r->sampler, be, &model->decoding, model->tokenizer,
                        backbone_vocab(model->backbone))) {
@@ -136,7 +143,7 @@ void recogniser_destroy(struct recogniser *r)
     state_destroy(r->fork);
     sampler_destroy(r->sampler);
     be->ops->free(be, r->logits);
-    free(r->ask_ids);
+    free(r->ids);
     free(r);
 }
 
@@ -152,6 +159,7 @@ void recogniser_configure(struct recogniser *r, const struct recogniser_config *
     r->config.sampling = config->sampling;
     r->config.min_confidence = config->min_confidence;
     r->config.min_evidence = config->min_evidence;
+    r->config.open_words = config->open_words;
 }
 
 /* What a backend gives after an error is nothing to be told. */
@@ -218,6 +226,8 @@ static bool decode_token(struct recogniser *r)
     making->stopped = decoding_stops(&m->decoding, id);
     if (!making->stopped && making->whole)
         append_token(r, id);
+    if (!making->stopped && making->tokens <= IDS_MAX)
+        r->ids[making->tokens - 1] = id;
     r->stats.tokens++;
     r->stats.decode_us += now_us() - begin;
     return !making->stopped && making->whole;
@@ -544,6 +554,42 @@ void recogniser_cancel(struct recogniser *r)
         emit(r, EVENT_UTTERANCE_CANCELLED);
 }
 
+/* Of the text that has been made, without the stop token. */
+static size_t text_tokens(const struct recogniser *r)
+{
+    return r->making.tokens - r->making.stopped;
+}
+
+/* The probability that the text ends where it does, for the model that has heard nothing. */
+static float end_probability(struct recogniser *r)
+{
+    const struct model *m = r->model;
+    size_t vocab = backbone_vocab(m->backbone);
+    const struct prompt *caption = caption_prompt(m);
+    float sum = 0.0f;
+    state_reset(r->fork);
+    if (m->audio_begin.count)
+        backbone_push_tokens(m->backbone, r->fork, m->audio_begin.ids, m->audio_begin.count, NULL);
+    backbone_push_tokens(m->backbone, r->fork, caption->ids, caption->count, NULL);
+    backbone_push_tokens(m->backbone, r->fork, r->ids, text_tokens(r), r->logits);
+    for (size_t i = 0; i < m->decoding.stop_count; i++)
+        sum += m->backend->ops->probability(m->backend, r->logits, vocab, m->decoding.stop[i]);
+    return sum;
+}
+
+bool recogniser_is_over(struct recogniser *r)
+{
+    const char *open_words = r->config.open_words ? r->config.open_words : "";
+    if (!recogniser_is_hearing(r) || r->rows == 0 ||
+        r->model->encoder->info.lookahead_ms > JUDGED_LOOKAHEAD_MS)
+        return false;
+    state_copy(r->fork, r->hearing);
+    if (!decode_caption(r) || r->text.size == 0 || text_tokens(r) > IDS_MAX ||
+        r->event.confidence < sure_text || ending_is_open(r->event.text, open_words))
+        return false;
+    return end_probability(r) >= whole_sentence;
+}
+
 void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id)
 {
     switch (piece->type) {
@@ -579,9 +625,8 @@ static int text_ids(struct recogniser *r, const char *text, size_t size)
         return -E2BIG;
     r->event.text[0] = ' ';
     memcpy(r->event.text + space, text, size);
-    size_t count =
-        tokenizer_encode(m->tokenizer, r->event.text, size + space, r->ask_ids, ASK_TOKENS_MAX);
-    return count <= ASK_TOKENS_MAX ? (int)count : -E2BIG;
+    size_t count = tokenizer_encode(m->tokenizer, r->event.text, size + space, r->ids, IDS_MAX);
+    return count <= IDS_MAX ? (int)count : -E2BIG;
 }
 
 int recogniser_ask(struct recogniser *r, const char *text, size_t size,
@@ -597,7 +642,7 @@ int recogniser_ask(struct recogniser *r, const char *text, size_t size,
     if (m->text_begin.count)
         backbone_push_tokens(m->backbone, r->fork, m->text_begin.ids, m->text_begin.count, NULL);
     if (count)
-        backbone_push_tokens(m->backbone, r->fork, r->ask_ids, (size_t)count, NULL);
+        backbone_push_tokens(m->backbone, r->fork, r->ids, (size_t)count, NULL);
     decode_begin(r, &m->ask, sampling ? sampling : &r->config.sampling);
     r->made = MADE_ANSWER;
     return 0;

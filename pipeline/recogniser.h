@@ -28,8 +28,9 @@ struct recogniser_config {
     bool beside;    /* another recogniser of the model uses its encoder: have a twin of it */
     bool reply;     /* assistant mode: a reply after each caption */
     struct sampler_config sampling; /* of replies and answers; captions are greedy */
-    float min_confidence; /* 0..1: a text of one or two words below it is noise, and empty */
-    float min_evidence;   /* what never has more is no utterance; 0: everything is; up to 20 */
+    float min_confidence;   /* 0..1: a text of one or two words below it is noise, and empty */
+    float min_evidence;     /* what never has more is no utterance; 0: everything is; up to 20 */
+    const char *open_words; /* ending.h; not owned; NULL: none */
     event_sink *sink;
     bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */
     void *user;                    /* of sink and cancelled */
@@ -42,8 +43,8 @@ int recogniser_create(struct recogniser **out, struct model *model,
                       const struct recogniser_config *config, struct error *error);
 void recogniser_destroy(struct recogniser *r);
 
-/* Both between two utterances. Of config the sampling, partial_ms and the
- * two limits are taken. */
+/* Both between two utterances. Of config the sampling, partial_ms, the
+ * two limits and the open words are taken. */
 void recogniser_set_reply(struct recogniser *r, bool reply);
 void recogniser_configure(struct recogniser *r, const struct recogniser_config *config);
 
@@ -66,6 +67,11 @@ void recogniser_detect(struct recogniser *r, float probability);
 void recogniser_hold(struct recogniser *r);
 /* Whether an utterance is open that has been announced. */
 bool recogniser_is_hearing(const struct recogniser *r);
+
+/* In a pause, when all before it has been pushed: whether the open utterance sounds finished. The
+ * model is sure of its words, which by themselves make a whole sentence, and the last of which does
+ * not call for more. False where it cannot tell: an encoder that waits for the end, or for long. */
+bool recogniser_is_over(struct recogniser *r);
 
 /* What a piece of the front end asks for, with the whole reply; an utterance that begins takes the
  * id *next_id, which is then increased. */

@@ -92,6 +92,60 @@ static void a_pause_between_words_does_not_close(void **state)
     assert_true(e.open);
 }
 
+static void a_pause_is_told_once_and_may_be_the_end(void **state)
+{
+    (void)state;
+    struct endpoint_config config = make_config();
+    struct endpoint e;
+    config.end_min_ms = 250;
+    endpoint_init(&e, &config);
+    push(&e, speech, 10);
+    push(&e, speech, 90);
+    assert_int_equal(push(&e, silence, 24), ENDPOINT_NONE);
+    assert_int_equal(push(&e, silence, 1), ENDPOINT_PAUSE);
+    assert_int_equal(endpoint_certain(&e), 100 + 20);
+    assert_int_equal(push(&e, silence, 20), ENDPOINT_NONE);
+    assert_int_equal(push(&e, speech, 1), ENDPOINT_NONE);
+    assert_int_equal(push(&e, silence, 25), ENDPOINT_PAUSE); /* another silence */
+    assert_int_equal(endpoint_end(&e), ENDPOINT_END);
+    assert_int_equal(e.end_frame, 146 + 20); /* the tail, as at end_ms */
+    assert_false(e.open);
+    assert_int_equal(push(&e, silence, 100), ENDPOINT_NONE);
+}
+
+static void a_pause_is_certainly_silent(void **state)
+{
+    (void)state;
+    struct endpoint_config config = make_config();
+    struct endpoint e;
+    config.end_min_ms = 250;
+    endpoint_init(&e, &config);
+    push(&e, speech, 10);
+    push(&e, speech, 90);
+    assert_int_equal(push(&e, 0.3f, 30), ENDPOINT_NONE); /* under the threshold, but not far */
+    assert_int_equal(push(&e, silence, 1), ENDPOINT_PAUSE);
+    assert_int_equal(push(&e, silence, 100), ENDPOINT_END);
+}
+
+static void what_is_held_or_held_back_has_no_pause(void **state)
+{
+    (void)state;
+    struct endpoint_config config = make_config();
+    struct endpoint e;
+    config.end_min_ms = 250;
+    endpoint_init(&e, &config);
+    push(&e, speech, 10);
+    push(&e, speech, 300); /* into the last quarter */
+    assert_int_equal(push(&e, silence, 100), ENDPOINT_END);
+    endpoint_hold(&e);
+    assert_int_equal(push(&e, silence, 100), ENDPOINT_NONE);
+    endpoint_finish(&e);
+    config.end_min_ms = 500; /* none before the end */
+    endpoint_init(&e, &config);
+    push(&e, speech, 100);
+    assert_int_equal(push(&e, silence, 50), ENDPOINT_END);
+}
+
 static void clicks_do_not_open(void **state)
 {
     (void)state;
@@ -337,6 +391,7 @@ static void the_defaults_make_sense(void **state)
     (void)state;
     struct endpoint_config c = endpoint_config_default();
     assert_true(c.end_threshold < c.begin_threshold && c.begin_threshold < 1.0f);
+    assert_true(c.end_min_ms > c.tail_ms && c.end_min_ms < c.end_ms);
     assert_true(c.begin_ms <= c.preroll_ms && c.tail_ms <= c.end_ms);
     assert_true(c.max_ms > 10 * c.end_ms);
 }
@@ -348,6 +403,9 @@ int main(void)
         cmocka_unit_test(the_preroll_stops_at_the_first_frame),
         cmocka_unit_test(silence_closes_and_leaves_the_tail),
         cmocka_unit_test(a_pause_between_words_does_not_close),
+        cmocka_unit_test(a_pause_is_told_once_and_may_be_the_end),
+        cmocka_unit_test(a_pause_is_certainly_silent),
+        cmocka_unit_test(what_is_held_or_held_back_has_no_pause),
         cmocka_unit_test(clicks_do_not_open),
         cmocka_unit_test(doubt_neither_counts_nor_takes_away),
         cmocka_unit_test(utterances_do_not_overlap),

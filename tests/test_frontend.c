@@ -24,7 +24,10 @@ struct heard {
     size_t begun, ended, dropped, held;
     const float *source; /* [source_count], what was pushed */
     size_t source_count;
-    int64_t next; /* the sample that must come next */
+    int64_t next;                   /* the sample that must come next */
+    bool over;                      /* what the judge says, */
+    size_t asked;                   /* and how often it was */
+    int64_t judged[UTTERANCES_MAX]; /* samples that had been handed on */
 };
 
 static int64_t to_sample(int64_t us)
@@ -68,6 +71,27 @@ static void on_piece(void *user, const struct frontend_piece *p)
     }
 }
 
+static bool is_over(void *user)
+{
+    struct heard *h = user;
+    assert_true(h->begun == h->ended + h->dropped + 1 && h->asked < UTTERANCES_MAX);
+    h->judged[h->asked++] = h->next;
+    return h->over;
+}
+
+static struct heard hear_judged(const float *samples, size_t count, size_t chunk, bool over)
+{
+    struct heard h = {.source = samples, .source_count = count, .over = over};
+    struct frontend *f;
+    assert_int_equal(frontend_create(&f, NULL, on_piece, &h), 0);
+    frontend_set_judge(f, is_over);
+    for (size_t i = 0; i < count; i += chunk)
+        frontend_push(f, samples + i, count - i < chunk ? count - i : chunk);
+    frontend_flush(f);
+    frontend_destroy(f);
+    return h;
+}
+
 static struct heard hear(const float *samples, size_t count, size_t chunk,
                          const struct endpoint_config *config)
 {
@@ -109,6 +133,28 @@ static void any_split_gives_the_same_utterances(void **state)
         assert_int_equal(h.begun, first.begun);
         assert_memory_equal(h.begin, first.begin, sizeof(h.begin));
         assert_memory_equal(h.end, first.end, sizeof(h.end));
+    }
+    free(x);
+}
+
+static void a_judge_ends_it_sooner_at_the_same_sample(void **state)
+{
+    (void)state;
+    static const size_t chunks[] = {160, 7, 48000};
+    size_t count;
+    float *x = speech_load(&count);
+    struct heard alone = hear(x, count, 160, NULL);
+    struct heard unsure = hear_judged(x, count, 160, false);
+    assert_int_equal(unsure.ended, alone.ended);
+    assert_memory_equal(unsure.end, alone.end, sizeof(alone.end));
+    for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
+        struct heard h = hear_judged(x, count, chunks[i], true);
+        assert_int_equal(h.ended, SPEECH_UTTERANCES);
+        assert_int_equal(h.asked, SPEECH_UTTERANCES);
+        for (size_t j = 0; j < h.ended; j++) {
+            assert_int_equal(h.end[j], alone.end[j]);
+            assert_int_equal(h.judged[j], h.end[j]); /* all of it had been handed on */
+        }
     }
     free(x);
 }
@@ -322,6 +368,7 @@ int main(void)
         cmocka_unit_test(another_configuration_loses_no_sample),
         cmocka_unit_test(each_order_is_an_utterance_with_preroll),
         cmocka_unit_test(any_split_gives_the_same_utterances),
+        cmocka_unit_test(a_judge_ends_it_sooner_at_the_same_sample),
         cmocka_unit_test(a_word_at_the_very_end_is_heard),
         cmocka_unit_test(silence_has_no_utterance),
         cmocka_unit_test(a_long_utterance_is_cut),

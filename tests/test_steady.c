@@ -81,6 +81,12 @@ static void on_piece(void *user, const struct frontend_piece *piece)
     recogniser_take(c->recogniser, piece, &c->next_id);
 }
 
+static bool is_over(void *user)
+{
+    struct chain *c = user;
+    return recogniser_is_over(c->recogniser);
+}
+
 static long resident_kb(void)
 {
     long pages = 0, ignored;
@@ -113,6 +119,7 @@ static void an_hour_allocates_nothing_and_stays_flat(void **state)
         .user = &c};
     assert_int_equal(recogniser_create(&c.recogniser, m, &config, &error), 0);
     assert_int_equal(frontend_create(&f, NULL, on_piece, &c), 0);
+    frontend_set_judge(f, is_over);
 
     frontend_push(f, x, count);
     assert_true(c.completed > 0);
@@ -120,6 +127,8 @@ static void an_hour_allocates_nothing_and_stays_flat(void **state)
     long calls = atomic_load(&allocations);
     for (size_t fed = 0; fed < (size_t)AUDIO_S * 16000; fed += count)
         frontend_push(f, x, count);
+    for (size_t i = 0; i < 150; i++) /* three minutes without a pause: the middle of an order */
+        frontend_push(f, x + 16000 * 13 / 10, 16000 * 12 / 10);
     long made = atomic_load(&allocations) - calls;
     long grown = resident_kb() - before;
     printf("%zu utterances in %d s: %ld allocations, resident memory %+ld kB\n", c.completed,

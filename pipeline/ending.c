@@ -1,0 +1,40 @@
+#include "pipeline/ending.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static bool matches(const char *word, size_t length, const char *pattern, size_t pattern_length)
+{
+    if (pattern_length > 0 && *pattern == '*') {
+        pattern++;
+        pattern_length--;
+        if (pattern_length > length)
+            return false;
+        word += length - pattern_length;
+        length = pattern_length;
+    }
+    return length == pattern_length && memcmp(word, pattern, length) == 0;
+}
+
+static bool is_listed(const char *word, size_t length, const char *words)
+{
+    while (*words) {
+        size_t pattern = strcspn(words, " ");
+        if (matches(word, length, words, pattern))
+            return true;
+        words += pattern;
+        words += strspn(words, " ");
+    }
+    return false;
+}
+
+bool ending_is_open(const char *text, const char *words)
+{
+    size_t end = strlen(text);
+    while (end > 0 && text[end - 1] == ' ')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && text[begin - 1] != ' ')
+        begin--;
+    return end - begin == 1 || (end > begin && is_listed(text + begin, end - begin, words));
+}

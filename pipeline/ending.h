@@ -1,0 +1,18 @@
+/* What the end of a text says about a pause after it: who says a number or spells a word pauses
+ * between its parts, and each part might be the last. Pure text, no model. Any thread.
+ */
+#ifndef EARSHOT_PIPELINE_ENDING_H
+#define EARSHOT_PIPELINE_ENDING_H
+
+#include <stdbool.h>
+
+/* English numbers, and what the default model hears before something that is spelled. */
+#define ENDING_OPEN_WORDS                                                                          \
+    "oh zero one two three four five six seven eight nine ten eleven twelve *teen *ty hundred "    \
+    "thousand million enter erase rubout"
+
+/* Whether more may well follow: the last word is a single letter, or one of words, which have
+ * spaces between them; "*ty" is every word that ends so. Letters count as they are written. */
+bool ending_is_open(const char *text, const char *words);
+
+#endif

@@ -1,0 +1,247 @@
+/* The whole pipeline with the default model: when an utterance is taken for finished, and what
+ * becomes of one that does not end. */
+#include "pipeline/ending.h"
+#include "pipeline/recogniser.h"
+#include "tests/support/speech.h"
+#include "tests/support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MODEL "assets/earshot-en-tiny.gguf"
+
+enum {
+    HEARD_MAX = 256,
+    TALK_S = 180,
+    RATE_HZ = 16000,
+    SKIPPED = 77,
+};
+
+struct heard {
+    int64_t begin[HEARD_MAX], end[HEARD_MAX]; /* samples */
+    int64_t wait_ms[HEARD_MAX];               /* from the end until that was known */
+    char text[HEARD_MAX][EVENT_TEXT_MAX];
+    size_t count;
+};
+
+struct fixture {
+    struct backend *backend;
+    struct model *model;
+    struct recogniser *recogniser;
+    struct frontend *frontend; /* while something is heard */
+    uint64_t next_id;
+    struct heard heard;
+};
+
+static void on_event(void *user, const struct event *e)
+{
+    struct fixture *f = user;
+    struct heard *h = &f->heard;
+    if (e->type != EVENT_UTTERANCE_COMPLETED || e->size == 0)
+        return;
+    assert_true(h->count < HEARD_MAX);
+    h->begin[h->count] = e->start_us * 2 / 125;
+    h->end[h->count] = e->end_us * 2 / 125;
+    h->wait_ms[h->count] = (frontend_time_us(f->frontend) - e->end_us) / 1000;
+    strcpy(h->text[h->count++], e->text);
+}
+
+static void on_piece(void *user, const struct frontend_piece *piece)
+{
+    struct fixture *f = user;
+    recogniser_take(f->recogniser, piece, &f->next_id);
+}
+
+static bool is_over(void *user)
+{
+    const struct fixture *f = user;
+    return recogniser_is_over(f->recogniser);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct recogniser_config config = {.partial_ms = 480,
+                                       .min_confidence = RECOGNISER_MIN_CONFIDENCE,
+                                       .min_evidence = RECOGNISER_MIN_EVIDENCE,
+                                       .open_words = ENDING_OPEN_WORDS,
+                                       .sink = on_event,
+                                       .user = f};
+    struct error error;
+    assert_int_equal(backend_cpu_create(&f->backend, 1), 0);
+    if (model_load(&f->model, MODEL, f->backend, NULL, &error) ||
+        recogniser_create(&f->recogniser, f->model, &config, &error))
+        fail_msg("%s", error.message);
+    f->next_id = 1;
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    recogniser_destroy(f->recogniser);
+    model_destroy(f->model);
+    f->backend->ops->destroy(f->backend);
+    free(f);
+    return 0;
+}
+
+static const struct heard *hear(struct fixture *f, const float *samples, size_t count, size_t chunk,
+                                const struct endpoint_config *config)
+{
+    f->heard.count = 0;
+    assert_int_equal(frontend_create(&f->frontend, config, on_piece, f), 0);
+    frontend_set_judge(f->frontend, is_over);
+    for (size_t i = 0; i < count; i += chunk)
+        frontend_push(f->frontend, samples + i, count - i < chunk ? count - i : chunk);
+    frontend_flush(f->frontend);
+    frontend_destroy(f->frontend);
+    return &f->heard;
+}
+
+/* "five minutes" and "lights" are the end of a sentence, "eight" may go on. */
+static void a_finished_order_ends_sooner(void **state)
+{
+    struct fixture *f = *state;
+    size_t count;
+    float *x = speech_load(&count);
+    const struct heard *h = hear(f, x, count, 160, NULL);
+    assert_int_equal(h->count, SPEECH_UTTERANCES);
+    for (size_t i = 0; i < h->count; i++)
+        printf("%lld ms after \"%s\"\n", (long long)h->wait_ms[i], h->text[i]);
+    assert_in_range(h->wait_ms[0], 150, 300);
+    assert_in_range(h->wait_ms[1], 150, 300);
+    assert_in_range(h->wait_ms[2], 380, 420);
+
+    struct endpoint_config fixed = endpoint_config_default();
+    fixed.end_min_ms = 0;
+    h = hear(f, x, count, 160, &fixed);
+    for (size_t i = 0; i < h->count; i++)
+        assert_in_range(h->wait_ms[i], 380, 420);
+    free(x);
+}
+
+static void any_split_gives_the_same_turns(void **state)
+{
+    static const size_t chunks[] = {7, 1000, 1 << 20};
+    struct fixture *f = *state;
+    size_t count;
+    float *x = speech_load(&count);
+    struct heard *first = malloc(sizeof(*first));
+    assert_non_null(first);
+    *first = *hear(f, x, count, 160, NULL);
+    for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
+        const struct heard *h = hear(f, x, count, chunks[i], NULL);
+        assert_int_equal(h->count, first->count);
+        for (size_t j = 0; j < h->count; j++) {
+            assert_int_equal(h->begin[j], first->begin[j]);
+            assert_int_equal(h->end[j], first->end[j]);
+            assert_string_equal(h->text[j], first->text[j]);
+        }
+    }
+    free(first);
+    free(x);
+}
+
+/* The orders again and again for three minutes, a fifth of a second between them. */
+static float *make_talk(size_t *count, size_t *orders)
+{
+    static const struct {
+        double begin, end; /* of an order, seconds */
+    } spoken[SPEECH_UTTERANCES] = {{1.45, 2.92}, {4.50, 5.95}, {7.38, 8.85}};
+    size_t have, at = RATE_HZ / 2;
+    float *x = speech_load(&have);
+    float *y = calloc((TALK_S + 4) * RATE_HZ, sizeof(*y));
+    assert_non_null(y);
+    for (*orders = 0; at < TALK_S * RATE_HZ; ++*orders) {
+        size_t i = *orders % SPEECH_UTTERANCES;
+        size_t from = (size_t)(spoken[i].begin * RATE_HZ);
+        size_t size = (size_t)(spoken[i].end * RATE_HZ) - from;
+        memcpy(y + at, x + from, size * sizeof(*y));
+        at += size + RATE_HZ / 5;
+    }
+    *count = at + RATE_HZ;
+    free(x);
+    return y;
+}
+
+static size_t split(char *text, const char **words)
+{
+    size_t count = 0;
+    for (char *word = strtok(text, " "); word; word = strtok(NULL, " "))
+        words[count++] = word;
+    return count;
+}
+
+/* How many words were lost, added or changed. */
+static size_t distance(const char *const *a, size_t a_count, const char *const *b, size_t b_count)
+{
+    size_t *row = malloc((b_count + 1) * sizeof(*row));
+    assert_non_null(row);
+    for (size_t j = 0; j <= b_count; j++)
+        row[j] = j;
+    for (size_t i = 0; i < a_count; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < b_count; j++) {
+            size_t same = diagonal + (strcmp(a[i], b[j]) != 0);
+            size_t other = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+            diagonal = row[j + 1];
+            row[j + 1] = same < other ? same : other;
+        }
+    }
+    size_t result = row[b_count];
+    free(row);
+    return result;
+}
+
+static void talk_without_an_end_is_cut_at_pauses(void **state)
+{
+    struct fixture *f = *state;
+    struct endpoint_config config = endpoint_config_default();
+    static char said[HEARD_MAX * 64], text[HEARD_MAX * 64];
+    static const char *said_words[HEARD_MAX * 16], *words[HEARD_MAX * 16];
+    size_t count, orders;
+    float *x = speech_load(&count);
+    struct heard *alone = malloc(sizeof(*alone));
+    assert_non_null(alone);
+    *alone = *hear(f, x, count, 1600, NULL);
+    assert_int_equal(alone->count, SPEECH_UTTERANCES);
+    free(x);
+
+    x = make_talk(&count, &orders);
+    config.max_ms = 1900; /* an order: the model knows single sentences */
+    config.end_min_ms = 0;
+    const struct heard *h = hear(f, x, count, 1600, &config);
+    for (size_t i = 0; i < orders; i++)
+        strcat(strcat(said, alone->text[i % SPEECH_UTTERANCES]), " ");
+    for (size_t i = 0; i < h->count; i++) {
+        strcat(strcat(text, h->text[i]), " ");
+        assert_true(h->end[i] - h->begin[i] <= (int64_t)config.max_ms * RATE_HZ / 1000);
+        assert_true(i == 0 || h->begin[i] >= h->end[i - 1]); /* nothing twice */
+    }
+    size_t said_count = split(said, said_words), word_count = split(text, words);
+    size_t wrong = distance(said_words, said_count, words, word_count);
+    printf("%zu orders, %zu utterances, %zu of %zu words wrong\n", orders, h->count, wrong,
+           said_count);
+    assert_true(wrong * 50 <= said_count);
+    free(alone);
+    free(x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_finished_order_ends_sooner),
+        cmocka_unit_test(any_split_gives_the_same_turns),
+        cmocka_unit_test(talk_without_an_end_is_cut_at_pauses),
+    };
+    if (access(MODEL, R_OK) != 0) {
+        printf("skipped: no %s\n", MODEL);
+        return SKIPPED;
+    }
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
