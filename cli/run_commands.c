@@ -61,6 +61,32 @@ static void start(char *const *arguments)
         fprintf(stderr, "earshot run: %s: %s\n", arguments[0], strerror(rc));
 }
 
+/* Of what was said: to whom, and the bytes of the wake phrase before it. */
+struct said {
+    dbus_bool_t addressed;
+    dbus_uint32_t phrase_bytes;
+};
+
+static void take_detail(void *user, const char *name, DBusMessageIter *variant)
+{
+    struct said *said = user;
+    int type = dbus_message_iter_get_arg_type(variant);
+    if (strcmp(name, "addressed") == 0 && type == DBUS_TYPE_BOOLEAN)
+        dbus_message_iter_get_basic(variant, &said->addressed);
+    else if (strcmp(name, "phrase_bytes") == 0 && type == DBUS_TYPE_UINT32)
+        dbus_message_iter_get_basic(variant, &said->phrase_bytes);
+}
+
+/* What is asked for, behind the wake phrase. NULL: it was not said to the assistant. */
+static const char *request_of(const char *text, DBusMessageIter *details)
+{
+    struct said said = {.addressed = TRUE};
+    bus_client_each(details, take_detail, &said);
+    if (!said.addressed)
+        return NULL;
+    return said.phrase_bytes <= strlen(text) ? text + said.phrase_bytes : text;
+}
+
 static int take(void *user, DBusMessage *m)
 {
     const struct runner *runner = user;
@@ -72,7 +98,9 @@ static int take(void *user, DBusMessage *m)
     dbus_message_iter_init(m, &args);
     dbus_message_iter_next(&args);
     dbus_message_iter_get_basic(&args, &text);
-    char **arguments = rules_match(runner->rules, text);
+    dbus_message_iter_next(&args);
+    text = request_of(text, &args);
+    char **arguments = text ? rules_match(runner->rules, text) : NULL;
     if (!arguments)
         return 0;
     print_arguments(arguments);

@@ -101,7 +101,7 @@ static void take_event(struct assistant *a, const struct engine_message *m)
     case EVENT_UTTERANCE_CANCELLED:
         a->hearing = false;
         a->utterance_update.waits = false;
-        if (e->type == EVENT_UTTERANCE_COMPLETED && *e->text)
+        if (e->type == EVENT_UTTERANCE_COMPLETED && *e->text && e->addressed)
             keep_utterance(a, e);
         assistant_signal_completed(a, m, "UtteranceCompleted");
         return;

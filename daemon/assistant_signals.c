@@ -21,7 +21,7 @@ static void append_details(DBusMessageIter *out, const struct event *e, int64_t 
 {
     DBusMessageIter dictionary;
     double confidence = (double)e->confidence;
-    dbus_bool_t yes = TRUE;
+    dbus_bool_t yes = TRUE, addressed = e->addressed;
     bool reply = e->type == EVENT_REPLY_COMPLETED;
     dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
     if (!reply)
@@ -32,8 +32,12 @@ static void append_details(DBusMessageIter *out, const struct event *e, int64_t 
         append_ms(&dictionary, "compute_ms", e->compute_us);
     if (reply || e->type == EVENT_UTTERANCE_COMPLETED)
         append_ms(&dictionary, reply ? "first_ms" : "wait_ms", latency_us);
-    if (e->type == EVENT_UTTERANCE_COMPLETED)
+    if (e->type == EVENT_UTTERANCE_COMPLETED) {
         interface_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
+        interface_append_entry(&dictionary, "addressed", DBUS_TYPE_BOOLEAN, "b", &addressed);
+        interface_append_entry(&dictionary, "phrase_bytes", DBUS_TYPE_UINT32, "u",
+                               &e->phrase_bytes);
+    }
     if (e->type == EVENT_UTTERANCE_CANCELLED)
         interface_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
     dbus_message_iter_close_container(out, &dictionary);

@@ -4,6 +4,7 @@
 
 #include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
+#include "pipeline/wake.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -118,6 +119,12 @@ static const struct config_key keys[] = {
              "($STATE_DIRECTORY, else ~/.local/state/earshot). no: in memory only."},
     {"text", "resume", CONFIG_BOOL, FIELD(resume), .restart = "text.resume",
      .help = "Save the conversation at the end, as \"last\", and go on with it at the start."},
+    {"wake", "phrase", CONFIG_TEXT, FIELD(wake),
+     .help =
+         "In assistant mode only what begins with this phrase gets a reply, and is remembered;\n"
+         "| is between alternatives, as in: computer|hey computer. Empty: all that is said."},
+    {"wake", "follow_up_ms", CONFIG_INT, FIELD(follow_up_ms), 0, 600000,
+     .help = "What begins so soon after such a turn needs no phrase. 0: all needs it."},
     {"reply", "temperature", CONFIG_FLOAT, FIELD(reply.temperature), 0, 5,
      .help = "How freely replies and answers choose their words; captions never do.\n"
              "0: always the likeliest. 1: as likely as the model says."},
@@ -180,6 +187,7 @@ void config_init(struct config *c)
         .min_confidence = RECOGNISER_MIN_CONFIDENCE,
         .min_evidence = RECOGNISER_MIN_EVIDENCE,
         .history = 1000,
+        .follow_up_ms = 8000,
         .open_words = ENDING_OPEN_WORDS,
         .endpoint = endpoint_config_default(),
         .reply = sampler_config_default(),
@@ -347,6 +355,9 @@ static int check_whole(const struct config *c, const char *path, struct error *e
         return error_set(error, -EINVAL,
                          "%s: [recordings] directory = \"%s\" does not begin with /", path,
                          c->recordings.directory);
+    struct error wrong;
+    if (wake_check(c->wake, &wrong))
+        return error_set(error, -EINVAL, "%s: [wake] phrase: %s", path, wrong.message);
     return 0;
 }
 

@@ -37,6 +37,8 @@ struct config {
     bool barge_in;              /* speech ends a reply */
     bool partials;
     int partial_ms;
+    char wake[CONFIG_TEXT_MAX]; /* phrases, as pipeline/wake.h reads them */
+    int follow_up_ms;
     float min_confidence;
     float min_evidence;
     char open_words[CONFIG_TEXT_MAX]; /* as pipeline/ending.h reads them */

@@ -7,6 +7,7 @@
 #include "daemon/keepsake.h"
 #include "pipeline/frontend.h"
 #include "pipeline/recogniser.h"
+#include "pipeline/wake.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -62,6 +63,7 @@ struct ear {
     atomic_bool opened;               /* writer: inference; it takes pieces */
     atomic_bool front_ended;          /* writer: front end */
     atomic_uint_fast64_t begun;       /* writer: front end; the id of the newest utterance */
+    atomic_uint_fast64_t held;        /* writer: front end; the id of the newest that is held */
     atomic_uint_fast64_t verdict;     /* writer: inference; on a pause: its number * 2 + over */
     atomic_int level_cdb;             /* writer: front end; hundredths of a dB */
     atomic_uint_fast64_t heard;       /* writer: inference; samples of utterances, 16 kHz, */
@@ -78,10 +80,14 @@ struct ear {
     /* inference's while it runs */
     struct config config; /* of its texts */
     struct recogniser *recogniser;
+    struct wake wake;
     bool replies;                              /* are wanted */
     struct keepsake kept;                      /* the conversation, where the backend may be lost */
     uint64_t heard_before, computed_before_us; /* on the backend before */
     bool open;                                 /* an utterance is */
+    bool is_held;                              /* and push-to-talk holds it */
+    enum wake_turn turn;                       /* what it is */
+    bool replied;                              /* its reply has words */
     bool requested;                            /* a request was served last */
     bool busy;                                 /* as last told */
     uint32_t heard_stamp;                      /* of the utterance or question at hand */
@@ -89,6 +95,7 @@ struct ear {
     uint64_t question;    /* the request whose answer is being made; 0: none */
     int64_t asked_us;     /* clock then */
     int64_t heard_us;     /* of its newest piece */
+    int64_t ended_us;     /* place in the audio where its end was known */
     int64_t wait_us;      /* from its end until the model could begin with its text */
     int64_t completed_us; /* clock when its text was there, */
     int64_t first_us;     /* and from then to the reply's first token; 0: none yet */

@@ -82,6 +82,7 @@ static void take_piece(void *user, const struct frontend_piece *p)
         break;
     case FRONTEND_HOLD:
         piece->type = PIECE_HOLD;
+        atomic_store(&f->ear->held, f->id);
         break;
     case FRONTEND_AUDIO:
         piece->type = PIECE_AUDIO;

@@ -69,11 +69,20 @@ void inference_destroy(struct inference *i)
     free(i);
 }
 
-/* Somebody speaks while a reply is being made, and that is to end it. */
+/* Only some of what is said is for the assistant. */
+static bool is_gated(const struct ear *ear)
+{
+    return ear->replies && *ear->wake.phrases;
+}
+
+/* Somebody speaks while a reply is being made, and that is to end it. Where only a phrase makes a
+ * turn, no speech does: nobody hears phrases meanwhile. */
 static bool is_interrupted(const struct ear *ear)
 {
+    bool any_speech = !is_gated(ear) || ear->wake.follow_up_ms > 0;
+    uint64_t newest = atomic_load(any_speech ? &ear->begun : &ear->held);
     return recogniser_is_making(ear->recogniser) && ear->config.barge_in &&
-           atomic_load(&ear->begun) != ear->replying_to;
+           newest > ear->replying_to;
 }
 
 static bool is_cancelled(void *user)
@@ -136,6 +145,7 @@ static void take_event(void *user, const struct event *event)
 {
     struct inference *i = user;
     record_event(i->ear, event);
+    i->ear->replied = i->ear->replied || (event->type == EVENT_REPLY_COMPLETED && event->size > 0);
     bool update = event->type == EVENT_UTTERANCE_UPDATED || event->type == EVENT_REPLY_UPDATED;
     i->message.latency_us = latency_us(i->ear, event->type);
     if (update && !queue_has_room(i->engine->inference_messages, SPARE_MESSAGES))
@@ -143,6 +153,20 @@ static void take_event(void *user, const struct event *event)
     i->message.type = ENGINE_EVENT;
     i->message.event = *event;
     send(i);
+}
+
+/* Whether a caption is for the assistant. What is held is, whatever it says. */
+static void address(void *user, struct event *caption)
+{
+    struct inference *i = user;
+    struct ear *ear = i->ear;
+    caption->phrase_bytes = (uint32_t)wake_phrase_bytes(ear->wake.phrases, caption->text);
+    ear->turn = WAKE_CALLED;
+    if (caption->size == 0)
+        ear->turn = WAKE_NONE;
+    else if (is_gated(ear) && !ear->is_held)
+        ear->turn = wake_turn(&ear->wake, caption->text, caption->start_us);
+    caption->addressed = ear->turn != WAKE_NONE || !is_gated(ear);
 }
 
 static struct recogniser_config recogniser_config(const struct config *c)
@@ -209,8 +233,9 @@ static int create_recogniser(struct inference *i, struct ear *ear, struct error 
 {
     struct recogniser_config text = recogniser_config(&ear->config);
     text.beside = i->own_used;
-    text.reply = ear->replies && i->model->reply.count > 0;
+    text.reply = ear->replies;
     text.sink = take_event;
+    text.address = address;
     text.cancelled = is_cancelled;
     text.user = i;
     int rc = recogniser_create(&ear->recogniser, i->model, &text, error);
@@ -226,6 +251,13 @@ static void tell_busy(struct inference *i, bool busy)
     send_text(i, ENGINE_BUSY, busy, "");
 }
 
+/* What follows soon needs no phrase. */
+static void end_turn(struct ear *ear)
+{
+    wake_taken(&ear->wake, ear->turn, ear->replied,
+               ear->ended_us + clock_monotonic_us() - ear->heard_us);
+}
+
 /* The caption; a reply to it is begun. */
 static void complete(struct inference *i, int64_t time_us)
 {
@@ -236,8 +268,12 @@ static void complete(struct inference *i, int64_t time_us)
         return;
     }
     tell_busy(i, recogniser_is_hearing(ear->recogniser));
+    ear->turn = WAKE_NONE;
+    ear->replied = false;
     recogniser_end(ear->recogniser, time_us);
     tell_busy(i, recogniser_is_making(ear->recogniser));
+    if (!recogniser_is_making(ear->recogniser))
+        end_turn(ear);
 }
 
 static void judge(struct ear *ear, uint32_t pause)
@@ -256,12 +292,14 @@ static bool take_piece(struct inference *i)
     switch (p->type) {
     case PIECE_BEGIN:
         ear->open = true;
+        ear->is_held = false;
         ear->heard_stamp = p->stamp;
         ear->replying_to = p->id;
         recogniser_begin(ear->recogniser, p->id, p->time_us);
         recorder_begin(ear->recorder, p->id);
         return true;
     case PIECE_HOLD:
+        ear->is_held = true;
         if (ear->open)
             recogniser_hold(ear->recogniser);
         return true;
@@ -276,6 +314,7 @@ static bool take_piece(struct inference *i)
         judge(ear, p->pause);
         return true;
     case PIECE_END:
+        ear->ended_us = p->time_us + p->wait_us;
         ear->wait_us = p->wait_us + clock_monotonic_us() - p->heard_us;
         if (ear->open) {
             recogniser_detect(ear->recogniser, p->speech);
@@ -334,8 +373,10 @@ static void end_reply(struct inference *i)
     struct ear *ear = i->ear;
     tell_busy(i, false);
     recorder_end(ear->recorder);
-    if (!ear->question)
+    if (!ear->question) {
+        end_turn(ear);
         return;
+    }
     const char *answer = recogniser_answer(ear->recogniser);
     i->message.event.compute_us = (uint32_t)(clock_monotonic_us() - ear->asked_us);
     send_result(i, ear->question, answer ? 0 : -ECANCELED, answer ? answer : "cancelled");
@@ -375,12 +416,19 @@ static void set_text(struct inference *i, const struct config *c)
     struct recogniser_config text = recogniser_config(&ear->config);
     recogniser_configure(ear->recogniser, &text);
     recorder_configure(ear->recorder, &ear->config.recordings);
+    ear->wake.follow_up_ms = ear->config.follow_up_ms; /* its phrases are the configuration's */
 }
 
 static void set_replies(struct ear *ear, bool replies)
 {
     ear->replies = replies;
     recogniser_set_reply(ear->recogniser, replies);
+}
+
+static void forget(struct ear *ear)
+{
+    recogniser_reset(ear->recogniser);
+    wake_close(&ear->wake);
 }
 
 static int do_request(struct inference *i, const struct engine_request *r, struct error *error)
@@ -394,7 +442,7 @@ static int do_request(struct inference *i, const struct engine_request *r, struc
     if (r->type == ENGINE_SET_TEXT)
         set_text(i, &r->config);
     else if (r->type == ENGINE_RESET)
-        recogniser_reset(i->ear->recogniser);
+        forget(i->ear);
     else if (r->type == ENGINE_REPLIES && r->flag && !i->model->reply.count)
         return error_set(error, -ENOTSUP, "the model has no replies");
     else if (r->type == ENGINE_REPLIES)
@@ -440,7 +488,8 @@ static void adopt(struct inference *i, struct ear *ear)
 {
     struct error error;
     i->ear = ear;
-    ear->replies = strcmp(ear->config.mode, "assistant") == 0;
+    ear->replies = strcmp(ear->config.mode, "assistant") == 0 && i->model->reply.count > 0;
+    wake_init(&ear->wake, ear->config.wake, ear->config.follow_up_ms);
     int rc = i->count == ENGINE_EARS ? error_set(&error, -EBUSY, "too many ears")
                                      : create_recogniser(i, ear, &error);
     if (rc) {

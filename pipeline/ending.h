@@ -6,10 +6,11 @@
 
 #include <stdbool.h>
 
-/* English numbers, and what the default model hears before something that is spelled. */
+/* English numbers, and what the default model hears before something that is spelled, and before
+ * a request: its wake words. */
 #define ENDING_OPEN_WORDS                                                                          \
     "oh zero one two three four five six seven eight nine ten eleven twelve *teen *ty hundred "    \
-    "thousand million enter erase rubout"
+    "thousand million enter erase rubout computer jarvis amelia athena android"
 
 /* Whether more may well follow: the last word is a single letter, or one of words, which have
  * spaces between them; "*ty" is every word that ends so. Letters count as they are written. */

@@ -528,11 +528,15 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     announce(r);
     if (is_noise(r))
         text_clear(&r->text);
+    e->size = (uint32_t)r->text.size;
     e->end_us = time_us;
     e->stable_bytes = (uint32_t)r->text.size;
     e->compute_us = (uint32_t)(now_us() - begin);
+    e->addressed = true;
+    if (whole && r->config.address)
+        r->config.address(r->config.user, e);
     emit(r, whole ? EVENT_UTTERANCE_COMPLETED : EVENT_UTTERANCE_CANCELLED);
-    if (!whole || r->text.size == 0)
+    if (!whole || r->text.size == 0 || !e->addressed)
         return;
     if (wants_reply(r))
         begin_reply(r);

@@ -33,7 +33,9 @@ struct recogniser_config {
     const char *open_words; /* ending.h; not owned; NULL: none */
     event_sink *sink;
     bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */
-    void *user;                    /* of sink and cancelled */
+    /* Sets addressed and phrase_bytes of a whole caption; NULL: all are for the assistant. */
+    void (*address)(void *user, struct event *caption);
+    void *user; /* of these three */
 };
 
 struct recogniser;
@@ -86,7 +88,8 @@ const char *recogniser_answer(const struct recogniser *r);
 
 /* In a model that carries the conversation on, a turn becomes part of it as a whole, up to the stop
  * token: what was heard and the reply to it, or the caption where no reply was made; what was asked
- * and the answer. A turn that was cancelled, and one without words, leaves it as it was. */
+ * and the answer. A turn that was cancelled, one without words, and one that was not addressed
+ * to the assistant, leave it as it was. */
 
 /* Forgets the conversation. */
 void recogniser_reset(struct recogniser *r);

@@ -170,6 +170,8 @@ static void values_must_agree(void **state)
     assert_int_not_equal(read_text(&c, "[speech]\nmax_ms = 1000\nend_ms = 1000\n", &error), 0);
     assert_int_not_equal(
         read_text(&c, "[speech]\nbegin_threshold = 0.2\nend_threshold = 0.3\n", &error), 0);
+    assert_int_not_equal(read_text(&c, "[wake]\nphrase = computer||android\n", &error), 0);
+    assert_non_null(strstr(error.message, "computer||android"));
 }
 
 static void a_missing_file_is_named(void **state)

@@ -734,6 +734,44 @@ static void what_is_cancelled_or_empty_leaves_the_conversation(void **state)
     restore_model(f);
 }
 
+static void address_nothing(void *user, struct event *caption)
+{
+    (void)user;
+    assert_int_equal(strlen(caption->text), caption->size);
+    assert_true(caption->size > 0);
+    caption->addressed = false;
+}
+
+static void what_is_not_addressed_is_captioned_and_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    change_model(f);
+    struct recogniser *r = create(f, 240, true);
+    utter(r, f, 40000, 800);
+    assert_true(f->log.events[0].type == EVENT_UTTERANCE_STARTED);
+    for (size_t i = 0; i < f->log.count; i++)
+        if (f->log.events[i].type == EVENT_UTTERANCE_COMPLETED)
+            assert_true(f->log.events[i].addressed);
+    recogniser_destroy(r);
+
+    struct recogniser_config config = {
+        .reply = true, .sink = on_event, .address = address_nothing, .user = &f->log};
+    struct error error;
+    assert_int_equal(recogniser_create(&r, f->model, &config, &error), 0);
+    struct state *before = conversation_of(r, f);
+    f->log.count = 0;
+    utter(r, f, 40000, 800);
+    assert_int_equal(f->log.count, 2); /* no reply */
+    assert_int_equal(f->log.events[1].type, EVENT_UTTERANCE_COMPLETED);
+    assert_false(f->log.events[1].addressed);
+    struct state *after = conversation_of(r, f);
+    assert_true(same_state(before, after));
+    state_destroy(before);
+    state_destroy(after);
+    recogniser_destroy(r);
+    restore_model(f);
+}
+
 static void a_conversation_survives_save_and_load(void **state)
 {
     struct fixture *f = *state;
@@ -921,6 +959,7 @@ int main(void)
         cmocka_unit_test(without_replies_the_captions_go_on),
         cmocka_unit_test(a_model_that_does_not_carry_forgets),
         cmocka_unit_test(what_is_cancelled_or_empty_leaves_the_conversation),
+        cmocka_unit_test(what_is_not_addressed_is_captioned_and_forgotten),
         cmocka_unit_test(replies_are_drawn_and_captions_are_not),
         cmocka_unit_test(a_question_has_its_own_sampling),
         cmocka_unit_test(no_event_holds_half_a_character),
