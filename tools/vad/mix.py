@@ -3,8 +3,12 @@
 
     speech-SNRdb.wav     dev speakers' utterances, each in a held-out noise that begins two seconds
                          before it and goes on for two seconds after it, at that signal-to-noise ratio
+    turns-20db.wav       the same at 20 dB, and the synthetic dev voices after them, if there are any
+                         (training/synth.py, below $EARSHOT_DATA)
     noise-held-out.wav   an hour of the held-out noise clips in random order, at their own levels
     noise-train.wav      an hour of the noise clips that the detector was trained with
+
+A mark of speech ends in the set that it is from.
 
 Usage: tools/vad/mix.py SPEECH_DIR OUT_DIR [SNR_DB...]        (from the repository's root)
 """
@@ -16,6 +20,7 @@ import numpy as np
 import soundfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from training.data import data_root, read_table  # noqa: E402
 from training.features import HOP, RATE_HZ, log_mel  # noqa: E402
 from training.vad import held_out_sources, is_held_out, read_audio, speech_labels  # noqa: E402
 
@@ -54,13 +59,13 @@ def utterances(labels):
 def write(path, pieces, marks):
     soundfile.write(path.with_suffix(".wav"), np.concatenate(pieces), RATE_HZ, subtype="FLOAT")
     with open(path.with_suffix(".tsv"), "w") as f:
-        f.writelines(f"{b:.3f}\t{e:.3f}\t{label}\n" for b, e, label in marks)
+        f.writelines(f"{b:.3f}\t{e:.3f}\t" + "\t".join(labels) + "\n" for b, e, *labels in marks)
 
 
 def mix_speech(path, speech, noises, snr_db, rng):
     pieces, marks, at = [], [], 0
     pause = int(PAUSE_S * RATE_HZ)
-    for samples, labels in speech:
+    for kind, samples, labels in speech:
         total = len(samples) + 2 * pause
         noise = noises[rng.integers(len(noises))][1]
         noise = np.tile(noise, total // len(noise) + 1)[:total]
@@ -70,7 +75,7 @@ def mix_speech(path, speech, noises, snr_db, rng):
         mixed[pause : pause + len(samples)] += samples
         pieces.append(mixed.astype(np.float32))
         start = (at + pause) / RATE_HZ
-        marks += [(start + b * 0.01, start + e * 0.01, label) for b, e, label in utterances(labels)]
+        marks += [(start + b * 0.01, start + e * 0.01, label, kind) for b, e, label in utterances(labels)]
         at += total
     write(path, pieces, marks)
 
@@ -86,6 +91,25 @@ def mix_noise(path, noises, rng, seconds=3600):
     write(path, pieces, marks)
 
 
+def with_labels(recordings):
+    """(set, samples, labels) of the recordings (set, samples) that have speech."""
+    labelled = [(kind, s, speech_labels(log_mel(s))) for kind, s in recordings if len(s) > 20 * HOP]
+    return [(kind, s, labels) for kind, s, labels in labelled if labels.any()]
+
+
+def synthetic():
+    """(set, samples) of the synthetic dev voices, by the section of the domain."""
+    folder = data_root() / "synth" / "dev"
+    if not folder.is_dir():
+        return
+    audio = np.load(folder / "audio.npy", mmap_mode="r")
+    for row in read_table(folder / "index.tsv"):
+        first = int(row["offset"])
+        samples = np.asarray(audio[first : first + int(row["samples"])])
+        scale = 32768 if samples.dtype == np.int16 else 1
+        yield f"section_{row['section']}", samples.astype(np.float32) / scale
+
+
 def main(argv):
     speech_dir, out = pathlib.Path(argv[1]), pathlib.Path(argv[2])
     snrs = [float(a) for a in argv[3:]] or [10.0]
@@ -98,11 +122,11 @@ def main(argv):
         noises[is_held_out(name, held)].append((kind, read_audio(speech_dir / "noise" / name)))
     with open(speech_dir / "manifest.tsv", newline="") as f:
         rows = [r for r in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE) if r["split"] == "dev"]
-    speech = [read_audio(speech_dir / r["path"]) for r in rows]
-    speech = [(s, speech_labels(log_mel(s))) for s in speech if len(s) > 20 * HOP]
-    speech = [(s, labels) for s, labels in speech if labels.any()]
+    speech = with_labels((r["set"], read_audio(speech_dir / r["path"])) for r in rows)
     for snr_db in snrs:
         mix_speech(out / f"speech-{snr_db:g}db", speech, noises[True], snr_db, np.random.default_rng(1))
+    spoken = speech + with_labels(synthetic())
+    mix_speech(out / "turns-20db", spoken, noises[True], 20.0, np.random.default_rng(1))
     mix_noise(out / "noise-held-out", noises[True], np.random.default_rng(2))
     mix_noise(out / "noise-train", noises[False], np.random.default_rng(3))
     return 0

@@ -1,20 +1,22 @@
 /* What the detector and the endpointer, with their defaults, find in a marked recording.
  *
- *     vadbench AUDIO MARKS.tsv [GAIN_DB [MODEL]]
+ *     vadbench AUDIO MARKS.tsv [GAIN_DB [MODEL [END_MIN_MS [END_MS]]]]
  *
  * With a model the utterances are those that the recogniser tells of with its defaults, and the
- * words that it makes of them are counted.
+ * words that it makes of them are counted; and, set by set, how many were cut in two, and how long
+ * after their last sound their end was known. END_MIN_MS and END_MS: [speech] of the configuration.
  *
- * MARKS.tsv: begin, end (seconds) and label of each stretch; "speech" is what is to be found, any
- * other label is what may set off a false alarm (tools/vad/mix.py makes both). An utterance is
- * found when the endpointer's utterances cover half of it; an utterance of the endpointer is false
- * when it touches no speech. Errors of begin and end are over utterances found in one piece,
- * positive when late; the endpointer's pre-roll and tail are part of them.
+ * MARKS.tsv: begin, end (seconds), label and perhaps set of each stretch; "speech" is what is to be
+ * found, any other label is what may set off a false alarm (tools/vad/mix.py makes both). An
+ * utterance is found when the endpointer's utterances cover half of it; an utterance of the
+ * endpointer is false when it touches no speech. Errors of begin and end are over utterances found
+ * in one piece, positive when late; the endpointer's pre-roll and tail are part of them.
  */
 #include "base/sound.h"
 #include "dsp/endpoint.h"
 #include "dsp/logmel.h"
 #include "dsp/vad.h"
+#include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
 
 #include <math.h>
@@ -26,7 +28,7 @@
 
 enum {
     RATE_HZ = 16000,
-    BLOCK = 1600,
+    BLOCK = 160, /* so that it is known to 10 ms when something was told */
     LABEL_MAX = 32,
     LABELS_MAX = 64,
 };
@@ -34,6 +36,8 @@ enum {
 struct span {
     double begin, end; /* seconds */
     char label[LABEL_MAX];
+    char set[LABEL_MAX]; /* of a mark; may be empty */
+    double told;         /* seconds; when the end of what was found was known */
 };
 
 struct spans {
@@ -74,7 +78,7 @@ static int spans_add(struct spans *s, double begin, double end, const char *labe
         s->room = room;
     }
     struct span *span = &s->items[s->count++];
-    *span = (struct span){.begin = begin, .end = end};
+    *span = (struct span){.begin = begin, .end = end, .told = end};
     snprintf(span->label, sizeof(span->label), "%s", label);
     return 0;
 }
@@ -84,10 +88,16 @@ static int read_marks(struct spans *marks, const char *path)
     FILE *f = fopen(path, "r");
     if (f == NULL)
         return -1;
-    struct span s;
+    char line[256];
     int result = 0;
-    while (result == 0 && fscanf(f, "%lf %lf %31s", &s.begin, &s.end, s.label) == 3)
+    while (result == 0 && fgets(line, sizeof(line), f)) {
+        struct span s = {0};
+        if (sscanf(line, "%lf %lf %31s %31s", &s.begin, &s.end, s.label, s.set) < 3)
+            break;
         result = spans_add(marks, s.begin, s.end, s.label);
+        if (result == 0)
+            strcpy(marks->items[marks->count - 1].set, s.set);
+    }
     fclose(f);
     return result;
 }
@@ -106,7 +116,8 @@ static void on_event(void *user, const struct event *e)
     struct bench *b = user;
     if (e->type != EVENT_UTTERANCE_COMPLETED)
         return;
-    spans_add(&b->found, (double)e->start_us * 1e-6, (double)e->end_us * 1e-6, "found");
+    if (spans_add(&b->found, (double)e->start_us * 1e-6, (double)e->end_us * 1e-6, "found") == 0)
+        b->found.items[b->found.count - 1].told = (double)frontend_time_us(b->frontend) * 1e-6;
     for (const char *p = e->text; *p; p++)
         b->words += p == e->text || p[-1] == ' ';
     if (e->size > 0 && getenv("VADBENCH_VERBOSE") != NULL)
@@ -118,6 +129,12 @@ static void on_piece(void *user, const struct frontend_piece *piece)
 {
     struct bench *b = user;
     recogniser_take(b->recogniser, piece, &b->next_id);
+}
+
+static bool is_over(void *user)
+{
+    const struct bench *b = user;
+    return recogniser_is_over(b->recogniser);
 }
 
 static void detect(struct bench *b, const float *samples, size_t count)
@@ -234,6 +251,53 @@ static void report_speech(const struct bench *b, const struct spans *marks, stru
     print_errors("end", errors->end_ms, errors->count);
 }
 
+enum {
+    PIECE_MS = 100, /* what an utterance has of a mark, at least, to count as a piece of it */
+};
+
+/* How a set was cut. waits: room for one a mark. */
+static void report_set(const struct bench *b, const struct spans *marks, const char *set,
+                       float *waits)
+{
+    size_t speech = 0, in_two = 0, count = 0, quick = 0;
+    for (size_t i = 0; i < marks->count; i++) {
+        const struct span *mark = &marks->items[i];
+        const struct span *last = NULL;
+        size_t pieces = 0;
+        if (strcmp(mark->label, "speech") != 0 || strcmp(mark->set, set) != 0)
+            continue;
+        speech++;
+        for (size_t j = 0; j < b->found.count; j++)
+            if (overlap(mark, &b->found.items[j]) * 1000.0 > PIECE_MS) {
+                last = &b->found.items[j];
+                pieces++;
+            }
+        in_two += pieces > 1;
+        if (last == NULL || last->end < mark->end)
+            continue;
+        waits[count] = (float)(1000.0 * (last->told - mark->end));
+        quick += waits[count++] <= 500.0f;
+    }
+    qsort(waits, count, sizeof(*waits), compare);
+    printf(
+        "  %-24s %4zu utterances, %3zu cut in two; end known after, ms: median %.0f, 95 %% %.0f; "
+        "within 500: %.0f %%\n",
+        set, speech, in_two, percentile(waits, count, 0.5), percentile(waits, count, 0.95),
+        count ? 100.0 * (double)quick / (double)count : 0.0);
+}
+
+static void report_sets(const struct bench *b, const struct spans *marks, float *waits)
+{
+    for (size_t i = 0; i < marks->count; i++) {
+        const char *set = marks->items[i].set;
+        size_t first = 0;
+        while (strcmp(marks->items[first].set, set) != 0)
+            first++;
+        if (*set && first == i)
+            report_set(b, marks, set, waits);
+    }
+}
+
 /* The label a false alarm overlaps most. */
 static const char *blame(const struct spans *marks, const struct span *alarm)
 {
@@ -302,6 +366,8 @@ static int run(struct bench *b, const char *audio, const char *marks_path)
         printf("%s: %.2f h, %.1f us a frame (%.3f %% of a core)\n", audio, b->seconds / 3600.0,
                1e6 * b->cpu_s / (b->seconds * 100.0), 100.0 * b->cpu_s / b->seconds);
         report_speech(b, &marks, &errors);
+        if (b->frontend)
+            report_sets(b, &marks, errors.begin_ms);
         report_false(b, &marks);
     }
     free(errors.begin_ms);
@@ -310,10 +376,16 @@ static int run(struct bench *b, const char *audio, const char *marks_path)
     return result;
 }
 
-static int run_with_model(struct bench *b, char **argv)
+static int run_with_model(struct bench *b, int argc, char **argv)
 {
+    struct endpoint_config endpoint = endpoint_config_default();
+    if (argc > 5)
+        endpoint.end_min_ms = atoi(argv[5]);
+    if (argc > 6)
+        endpoint.end_ms = atoi(argv[6]);
     struct recogniser_config config = {.min_confidence = RECOGNISER_MIN_CONFIDENCE,
                                        .min_evidence = RECOGNISER_MIN_EVIDENCE,
+                                       .open_words = ENDING_OPEN_WORDS,
                                        .sink = on_event,
                                        .user = b};
     struct backend *be = NULL;
@@ -325,11 +397,13 @@ static int run_with_model(struct bench *b, char **argv)
     if (result == 0)
         result = recogniser_create(&b->recogniser, m, &config, &error);
     if (result == 0)
-        result = frontend_create(&b->frontend, NULL, on_piece, b);
-    if (result == 0)
+        result = frontend_create(&b->frontend, &endpoint, on_piece, b);
+    if (result == 0) {
+        frontend_set_judge(b->frontend, is_over);
         result = run(b, argv[1], argv[2]);
-    else
+    } else {
         fprintf(stderr, "%s\n", error.message);
+    }
     frontend_destroy(b->frontend);
     recogniser_destroy(b->recogniser);
     model_destroy(m);
@@ -341,13 +415,14 @@ static int run_with_model(struct bench *b, char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc < 3 || argc > 5) {
-        fprintf(stderr, "usage: vadbench AUDIO MARKS.tsv [GAIN_DB [MODEL]]\n");
+    if (argc < 3 || argc > 7) {
+        fprintf(stderr,
+                "usage: vadbench AUDIO MARKS.tsv [GAIN_DB [MODEL [END_MIN_MS [END_MS]]]]\n");
         return 2;
     }
     struct bench b = {.gain = argc > 3 ? powf(10.0f, strtof(argv[3], NULL) / 20.0f) : 1.0f};
-    if (argc == 5)
-        return run_with_model(&b, argv);
+    if (argc >= 5)
+        return run_with_model(&b, argc, argv);
     struct endpoint_config config = endpoint_config_default();
     endpoint_init(&b.endpoint, &config);
     int result = 1;
