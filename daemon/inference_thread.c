@@ -145,7 +145,8 @@ static void take_event(void *user, const struct event *event)
 {
     struct inference *i = user;
     record_event(i->ear, event);
-    i->ear->replied = i->ear->replied || (event->type == EVENT_REPLY_COMPLETED && event->size > 0);
+    if (event->type == EVENT_REPLY_COMPLETED)
+        i->ear->replied = event->size > 0;
     bool update = event->type == EVENT_UTTERANCE_UPDATED || event->type == EVENT_REPLY_UPDATED;
     i->message.latency_us = latency_us(i->ear, event->type);
     if (update && !queue_has_room(i->engine->inference_messages, SPARE_MESSAGES))
@@ -161,12 +162,11 @@ static void address(void *user, struct event *caption)
     struct inference *i = user;
     struct ear *ear = i->ear;
     caption->phrase_bytes = (uint32_t)wake_phrase_bytes(ear->wake.phrases, caption->text);
-    ear->turn = WAKE_CALLED;
-    if (caption->size == 0)
-        ear->turn = WAKE_NONE;
-    else if (is_gated(ear) && !ear->is_held)
-        ear->turn = wake_turn(&ear->wake, caption->text, caption->start_us);
-    caption->addressed = ear->turn != WAKE_NONE || !is_gated(ear);
+    if (!is_gated(ear))
+        return;
+    ear->turn =
+        ear->is_held ? WAKE_CALLED : wake_turn(&ear->wake, caption->text, caption->start_us);
+    caption->addressed = ear->turn != WAKE_NONE;
 }
 
 static struct recogniser_config recogniser_config(const struct config *c)

@@ -27,8 +27,8 @@ struct event {
     uint32_t seq;          /* of updates of this utterance or reply, from 1 */
     uint32_t stable_bytes; /* leading bytes on which the last two updates agree, at a word's end */
     int64_t start_us, end_us; /* place in the audio since the source began; end 0: not yet */
-    uint32_t compute_us;   /* COMPLETED: from the end of the audio to this text, computation only */
-    bool addressed;        /* COMPLETED: to the assistant; else it is no part of the conversation */
+    uint32_t compute_us; /* COMPLETED: from the end of the audio to this text, computation only */
+    bool addressed;      /* COMPLETED: it has words, and for the assistant; else it is forgotten */
     uint32_t phrase_bytes; /* COMPLETED: leading bytes of text that call the assistant, 0: none */
     float confidence;      /* COMPLETED: mean probability of the tokens (geometric), 0..1 */
     uint32_t size;         /* bytes of text without the NUL */

@@ -55,7 +55,7 @@ enum made {
 };
 
 /* What lets a text end in a pause: that the model is sure of it, and would end it there if it had
- * not heard a thing. docs/performance.md has what other values do. */
+ * not heard a thing. Tuned on the dev recordings, docs/performance.md. */
 static const float sure_text = 0.8f;
 static const float whole_sentence = 0.8f;
 
@@ -532,11 +532,11 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
     e->end_us = time_us;
     e->stable_bytes = (uint32_t)r->text.size;
     e->compute_us = (uint32_t)(now_us() - begin);
-    e->addressed = true;
-    if (whole && r->config.address)
+    e->addressed = whole && e->size > 0;
+    if (e->addressed && r->config.address)
         r->config.address(r->config.user, e);
     emit(r, whole ? EVENT_UTTERANCE_COMPLETED : EVENT_UTTERANCE_CANCELLED);
-    if (!whole || r->text.size == 0 || !e->addressed)
+    if (!e->addressed)
         return;
     if (wants_reply(r))
         begin_reply(r);

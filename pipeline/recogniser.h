@@ -33,7 +33,8 @@ struct recogniser_config {
     const char *open_words; /* ending.h; not owned; NULL: none */
     event_sink *sink;
     bool (*cancelled)(void *user); /* looked at between tokens; NULL: never */
-    /* Sets addressed and phrase_bytes of a whole caption; NULL: all are for the assistant. */
+    /* Sets addressed, which is true, and phrase_bytes of a whole caption that has words; NULL: all
+     * are for the assistant. */
     void (*address)(void *user, struct event *caption);
     void *user; /* of these three */
 };

@@ -92,7 +92,7 @@ size_t wake_phrase_bytes(const char *phrases, const char *text)
 
 enum wake_turn wake_turn(const struct wake *w, const char *text, int64_t start_us)
 {
-    if (!*w->phrases || wake_phrase_bytes(w->phrases, text) > 0)
+    if (wake_phrase_bytes(w->phrases, text) > 0)
         return WAKE_CALLED;
     return start_us <= w->open_until_us ? WAKE_FOLLOW_UP : WAKE_NONE;
 }

@@ -18,7 +18,7 @@ enum wake_turn {
 };
 
 struct wake {
-    const char *phrases; /* alternatives between |; not owned; empty: no phrase is asked for */
+    const char *phrases; /* alternatives between |; not owned; empty: nobody can call */
     int follow_up_ms;    /* 0: every turn needs the phrase */
     int64_t open_until_us;
 };

@@ -62,14 +62,6 @@ static void a_phrase_has_a_word(void **state)
     }
 }
 
-static void without_a_phrase_everything_is_a_turn(void **state)
-{
-    (void)state;
-    struct wake w;
-    wake_init(&w, "", 8000);
-    assert_int_equal(wake_turn(&w, "turn on the lights", 0), WAKE_CALLED);
-}
-
 static void a_turn_may_be_followed_up(void **state)
 {
     (void)state;
@@ -115,7 +107,6 @@ int main(void)
         cmocka_unit_test(the_phrase_is_at_the_head),
         cmocka_unit_test(words_are_words_whatever_marks_they_have),
         cmocka_unit_test(a_phrase_has_a_word),
-        cmocka_unit_test(without_a_phrase_everything_is_a_turn),
         cmocka_unit_test(a_turn_may_be_followed_up),
         cmocka_unit_test(only_what_was_replied_to_keeps_it_open),
         cmocka_unit_test(there_may_be_no_follow_ups),
