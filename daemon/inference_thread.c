@@ -135,7 +135,7 @@ static int64_t latency_us(struct ear *ear, enum event_type type)
 
 static void record_event(const struct ear *ear, const struct event *event)
 {
-    if (event->type == EVENT_UTTERANCE_COMPLETED && *event->text)
+    if (event->type == EVENT_UTTERANCE_COMPLETED && event->addressed && *event->text)
         recorder_text(ear->recorder, event->text);
     else if (event->type == EVENT_REPLY_COMPLETED)
         recorder_reply(ear->recorder, event->text);

@@ -102,6 +102,13 @@ def what_is_dropped():
     check("nothing of it is kept", not list(PLACE.iterdir()), list(PLACE.iterdir()))
 
 
+def not_addressed():
+    d = Daemon("--config", config("[recordings]\nkeep = yes\n[text]\nmode = assistant\n[wake]\nphrase = xyzzy\n"))
+    check("without the phrase it is told", d.completes(3) and any(a[1] for a in d.of("UtteranceCompleted")), d.signals)
+    d.stop()
+    check("and not kept", not list(PLACE.iterdir()), list(PLACE.iterdir()))
+
+
 def limits():
     """What is too old, or too much, is not there any more; what is no recording is let alone."""
     now = int(time.time())
@@ -159,4 +166,4 @@ def no_directory():
     check("one that is relative is refused", got.returncode == 1 and "directory = \"here\"" in got.stderr, got.stderr)
 
 
-run(kept, only_if_so_set, what_is_dropped, limits, full_disk, no_directory)
+run(kept, only_if_so_set, what_is_dropped, not_addressed, limits, full_disk, no_directory)

@@ -71,7 +71,7 @@ static int setup(void **state)
                                        .user = f};
     struct error error;
     assert_int_equal(backend_cpu_create(&f->backend, 1), 0);
-    if (model_load(&f->model, MODEL, f->backend, NULL, &error) ||
+    if (model_load(&f->model, MODEL, f->backend, NULL, NULL, &error) ||
         recogniser_create(&f->recogniser, f->model, &config, &error))
         fail_msg("%s", error.message);
     f->next_id = 1;
