@@ -34,9 +34,9 @@ enum {
  * and a share of the detector's log-odds where it was surest; at the end, words add what the
  * model's confidence in them is worth. Neither the detector nor the model tells short words in
  * noise from barking alone. */
-static const float detector_share = 0.35f;
-static const float words_share = 3.5f;
-static const float words_doubt = 0.45f; /* words of this confidence say nothing */
+static const float detector_share = 0.45f;
+static const float words_share = 6.0f;
+static const float words_doubt = 0.5f;  /* words of this confidence say nothing */
 static const float least_doubt = 1e-4f; /* of the detector, in its favour or not */
 
 /* A text that is being made. */

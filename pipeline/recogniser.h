@@ -21,7 +21,7 @@
 
 /* The evidence of speech that an utterance must have to be announced, where the model can tell
  * phones: tuned on the dev recordings, docs/performance.md. */
-#define RECOGNISER_MIN_EVIDENCE 3.8f
+#define RECOGNISER_MIN_EVIDENCE 5.0f
 
 struct recogniser_config {
     int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none */

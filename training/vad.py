@@ -34,6 +34,7 @@ DELAY = 15  # frames: p(t) says whether frame t - DELAY is speech; VAD_DELAY of 
 CONV, GRU1, GRU2 = 48, 80, 48
 PRIMING = 10  # frames of digital silence that dsp/vad begins a stream with
 FRAMES = 400  # of a training sequence
+SHORT = 60  # frames; shorter speech counts as if it were as long, for a missed word is a missed word
 CHUNK = 100  # frames between two steps of the optimiser
 HELD_OUT = 4  # every fourth source
 CHORDS = ((0, 7), (0, 4, 7), (0, 3, 7), (0, 4, 7, 11))
@@ -359,14 +360,19 @@ def build_net():
 
 
 def frame_weights(label):
-    """0 next to a change, where the truth itself is a guess."""
+    """0 next to a change, where the truth itself is a guess; more in short speech, up to four times."""
     change = np.zeros(label.shape, bool)
     change[:, 1:] = label[:, 1:] != label[:, :-1]
     near = change.copy()
     for shift in (1, 2):
         near[:, shift:] |= change[:, :-shift]
         near[:, :-shift] |= change[:, shift:]
-    return 1.0 - near.astype(np.float32)
+    weight = 1.0 - near.astype(np.float32)
+    for row, truth in zip(weight, label):
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], truth, [0]))))
+        for start, end in zip(edges[::2], edges[1::2]):
+            row[start:end] *= np.clip(SHORT / (end - start), 1, 4)
+    return weight
 
 
 def train(cache_dir, model_path, minutes, begin_with=None, batch_size=192):
