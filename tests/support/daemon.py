@@ -39,7 +39,7 @@ OPTIONS = dbus.Dictionary({}, signature="sv")
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="earshot-daemon-"))
 SLOW = 2.0 if "asan" in BUILD.name or "tsan" in BUILD.name else 0.0
 failures = 0
-started = []  # daemons
+started = []  # daemons and buses, which must not outlive a test that fails
 
 
 def check(what, holds, detail=""):
@@ -95,7 +95,7 @@ class Daemon:
         bus = self.bus.connection
         self.match = bus.add_signal_receiver(self.take, path=PATH, interface_keyword="interface",
                                              member_keyword="member")
-        there = wait_until(lambda: self.process.poll() is not None or bus.name_has_owner(NAME))
+        there = wait_until(lambda: self.process.poll() is not None or bus.name_has_owner(NAME), 30)
         if not there or self.process.poll() is not None:
             raise RuntimeError(f"earshotd did not start: {self.said()}")
         self.object = bus.get_object(NAME, PATH, introspect=False)
@@ -290,6 +290,7 @@ class Bus:
         self.process = subprocess.Popen(
             ["dbus-daemon", *map(str, self.options), "--nofork", f"--address={self.address}"],
             stderr=subprocess.DEVNULL, env=environment())
+        started.append(self.process)
         wait_until(path.exists, 10)
         self.connection = self.connect()
 
