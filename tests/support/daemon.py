@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import wave
 
@@ -261,16 +262,17 @@ class Notify:
         self.path.unlink(missing_ok=True)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
-        self.socket.setblocking(False)
         self.lines = []
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        """As systemd does, without a break: who tells waits while the socket is full."""
+        while True:
+            self.lines.extend(self.socket.recv(4096).decode().splitlines())
 
     def heard(self, word):
         """How often."""
-        try:
-            while True:
-                self.lines.extend(self.socket.recv(4096).decode().splitlines())
-        except BlockingIOError:
-            return self.lines.count(word)
+        return self.lines.count(word)
 
     def environment(self, watchdog_s):
         return {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(int(watchdog_s * 1e6))}
