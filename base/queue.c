@@ -36,11 +36,13 @@ int queue_create(struct queue **out, size_t message_size, size_t capacity)
     *queue = (struct queue){.message_size = message_size, .mask = size - 1};
     atomic_init(&queue->head, 0);
     atomic_init(&queue->tail, 0);
-    queue->messages = calloc(size, message_size);
+    size_t bytes = (size * message_size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    queue->messages = aligned_alloc(CACHE_LINE, bytes);
     if (queue->messages == NULL) {
         queue_destroy(queue);
         return -ENOMEM;
     }
+    memset(queue->messages, 0, bytes);
     *out = queue;
     return 0;
 }

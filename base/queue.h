@@ -1,5 +1,6 @@
 /* A single-producer single-consumer queue of fixed-size messages, copied in and out.
  * Never blocks; a full queue refuses the message. Waking the other side (eventfd) is the caller's.
+ * Its memory is there from the start: no later use of it meets a page for the first time.
  */
 #ifndef EARSHOT_BASE_QUEUE_H
 #define EARSHOT_BASE_QUEUE_H

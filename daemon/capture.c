@@ -18,6 +18,7 @@
 enum {
     OPEN_US = 5000000,   /* the time a device has to open */
     SILENT_US = 3000000, /* without a packet: the process hangs */
+    WAIT_MS = 500,       /* how often that is looked at */
 };
 
 extern char **environ;
@@ -27,7 +28,6 @@ struct capture {
     char device[SOURCE_NAME_MAX]; /* empty: any */
     int buffer_ms;
     pid_t process;   /* 0: none */
-    int socket;      /* -1: none */
     int64_t seen_us; /* clock at the last packet, or at the start */
     uint64_t lost;   /* to be told */
     struct capture_block block;
@@ -45,10 +45,10 @@ static void stop(struct source *s)
         kill(c->process, SIGKILL);
         waitpid(c->process, NULL, 0);
     }
-    if (c->socket >= 0)
-        close(c->socket);
+    if (s->fd >= 0)
+        close(s->fd);
     c->process = 0;
-    c->socket = -1;
+    s->fd = -1;
 }
 
 /* The process has the socket and no other descriptor; what PortAudio and its libraries complain of
@@ -83,7 +83,7 @@ static int start_process(struct capture *c, struct error *error)
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
         return error_set(error, -errno, "the capture process: %s", strerror(errno));
-    c->socket = ends[0];
+    c->source.fd = ends[0];
     int rc = spawn(c, ends[1]);
     close(ends[1]);
     return rc ? error_set(error, rc, "the capture process: %s", strerror(-rc)) : 0;
@@ -92,7 +92,7 @@ static int start_process(struct capture *c, struct error *error)
 static int take_opened(struct capture *c, struct error *error)
 {
     struct capture_opened opened;
-    ssize_t n = recv(c->socket, &opened, sizeof opened, MSG_DONTWAIT);
+    ssize_t n = recv(c->source.fd, &opened, sizeof opened, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         if (clock_monotonic_us() < c->seen_us + OPEN_US)
             return -EINPROGRESS;
@@ -129,7 +129,7 @@ static long read_frames(struct source *s, float *samples, size_t frames)
 {
     struct capture *c = cast(s);
     size_t header = offsetof(struct capture_block, samples);
-    ssize_t n = recv(c->socket, &c->block, sizeof c->block, MSG_DONTWAIT);
+    ssize_t n = recv(s->fd, &c->block, sizeof c->block, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return clock_monotonic_us() - c->seen_us > SILENT_US ? -EIO : 0;
     if (n < (ssize_t)header)
@@ -150,13 +150,20 @@ static void lost(struct source *s, struct source_lost *out)
     c->lost = 0;
 }
 
+/* If it is not told it goes on as it was, which costs nothing but time. */
+static void set_quiet(struct source *s, bool quiet)
+{
+    unsigned char message = quiet;
+    send(s->fd, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void destroy(struct source *s)
 {
     stop(s);
     free(cast(s));
 }
 
-static const struct source_ops capture_ops = {start, read_frames, lost, stop, destroy};
+static const struct source_ops capture_ops = {start, read_frames, lost, set_quiet, stop, destroy};
 
 int capture_create(struct source **out, const char *device, int buffer_ms, struct error *error)
 {
@@ -166,9 +173,8 @@ int capture_create(struct source **out, const char *device, int buffer_ms, struc
     if (!c)
         return error_set(error, -ENOMEM, "out of memory");
     c->source.ops = &capture_ops;
-    c->source.wait_ms = 20;
+    c->source.wait_ms = WAIT_MS;
     c->source.fd = -1;
-    c->socket = -1;
     c->buffer_ms = buffer_ms;
     strcpy(c->device, device);
     *out = &c->source;

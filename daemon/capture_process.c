@@ -1,6 +1,9 @@
 #include "daemon/capture_process.h"
 
+#include "daemon/sources.h"
+
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +12,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
+
+enum {
+    GATHER_MS = 10,
+};
 
 /* False: nobody reads any more. */
 static bool send_packet(const void *data, size_t size)
@@ -32,9 +38,23 @@ static bool send_opened(const struct microphone *m, int code, const struct error
     return send_packet(&opened, sizeof opened);
 }
 
+/* Lets the callback gather audio, for longer while nobody speaks. False: nobody reads any more. */
+static bool gather(int *ms)
+{
+    struct pollfd reader = {CAPTURE_SOCKET, POLLIN, 0};
+    unsigned char quiet;
+    if (poll(&reader, 1, *ms) <= 0)
+        return true;
+    ssize_t n = recv(CAPTURE_SOCKET, &quiet, sizeof quiet, MSG_DONTWAIT);
+    if (n > 0)
+        *ms = quiet ? SOURCE_QUIET_MS : GATHER_MS;
+    return n != 0;
+}
+
 static void pass_on(struct microphone *m)
 {
     static struct capture_block block;
+    int gather_ms = GATHER_MS;
     size_t channels = (size_t)microphone_channels(m);
     size_t most = (size_t)microphone_rate_hz(m) / CAPTURE_BLOCKS_HZ;
     for (;;) {
@@ -45,9 +65,7 @@ static void pass_on(struct microphone *m)
         block.lost = (uint32_t)microphone_lost(m);
         size_t size =
             offsetof(struct capture_block, samples) + (size_t)n * channels * sizeof *block.samples;
-        if (!n && !block.lost)
-            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-        else if (!send_packet(&block, size))
+        if (!(n || block.lost ? send_packet(&block, size) : gather(&gather_ms)))
             return;
     }
 }

@@ -3,6 +3,7 @@
  * it dies later, that thread may go round a failed check for ever. A process can be killed.
  *
  *   device ─► PortAudio callback ─► ring ─► capture process ──socket──► front-end thread
+ *                                                           ◄──────────  a byte: 1 nobody speaks, 0
  */
 #ifndef EARSHOT_DAEMON_CAPTURE_PROCESS_H
 #define EARSHOT_DAEMON_CAPTURE_PROCESS_H
@@ -10,9 +11,9 @@
 #include "daemon/microphone.h"
 
 enum {
-    CAPTURE_SOCKET = 3,       /* the descriptor that the process writes to: a SOCK_SEQPACKET */
-    CAPTURE_BLOCKS_HZ = 100,  /* a block has at most a hundredth of a second */
-    CAPTURE_BLOCK_MAX = 7680, /* samples of one: 384 kHz, 2 channels */
+    CAPTURE_SOCKET = 3,        /* the descriptor that the process uses: a SOCK_SEQPACKET */
+    CAPTURE_BLOCKS_HZ = 50,    /* a block has at most a fiftieth of a second */
+    CAPTURE_BLOCK_MAX = 15360, /* samples of one: 384 kHz, 2 channels */
 };
 
 /* The first packet: what was opened, or why not. */

@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    WAIT_MS = 20,
+};
+
 struct file_source {
     struct source source;
     struct sound *sound;
@@ -23,12 +27,18 @@ static struct file_source *cast(struct source *s)
     return (struct file_source *)(void *)s;
 }
 
+static void set_quiet(struct source *s, bool quiet)
+{
+    s->wait_ms = cast(s)->fast ? 0 : quiet ? SOURCE_QUIET_MS : WAIT_MS;
+}
+
 static int start(struct source *s, struct error *error)
 {
     (void)error;
     struct file_source *f = cast(s);
     f->start_us = clock_monotonic_us();
     f->start_read = f->read;
+    set_quiet(s, false);
     return 0;
 }
 
@@ -68,7 +78,7 @@ static void destroy(struct source *s)
     free(f);
 }
 
-static const struct source_ops file_ops = {start, read_frames, lost, stop, destroy};
+static const struct source_ops file_ops = {start, read_frames, lost, set_quiet, stop, destroy};
 
 static int open_file(struct file_source *f, const char *path, struct error *error)
 {
@@ -100,7 +110,7 @@ int file_source_create(struct source **out, const char *spec, struct error *erro
     f->fast = length > cut && strcmp(spec + length - cut, suffix) == 0;
     if (f->fast)
         path[length - cut] = '\0';
-    f->source.wait_ms = f->fast ? 0 : 20;
+    set_quiet(&f->source, false);
     snprintf(f->source.name, sizeof f->source.name, "file:%s", path);
     rc = open_file(f, path, error);
 out:

@@ -35,6 +35,7 @@ struct front {
     float *out;                /* [resample_bound(chunk)], while open */
     size_t chunk;              /* frames a read takes: 20 ms */
     bool open, ended, muted, paused;
+    bool quiet;        /* the source knows that nobody speaks */
     bool told_missing; /* the log has it */
     struct config config;
     bool reconfigured; /* the front end does not know of it yet */
@@ -270,7 +271,7 @@ static void open_source(struct front *f)
     struct error error;
     int rc = f->source->ops->start(f->source, &error);
     if (rc == -EINPROGRESS) {
-        engine_wait(f->ear->front_wake, -1, f->source->wait_ms);
+        engine_wait(f->ear->front_wake, f->source->fd, f->source->wait_ms);
         return;
     }
     if (!rc && (rc = make_buffers(f)) != 0) {
@@ -284,6 +285,7 @@ static void open_source(struct front *f)
     }
     frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms));
     f->open = true;
+    f->quiet = false;
     f->told_missing = false;
     log_event(log_level(f), JOURNAL_LISTENING,
               (struct log_field[]){{"DEVICE", .text = f->source->name},
@@ -327,10 +329,19 @@ static void end_source(struct front *f)
     log_write(log_level(f), "%s is over", f->source->name);
 }
 
+static void tell_quiet(struct front *f)
+{
+    bool quiet = frontend_is_quiet(f->frontend);
+    if (quiet != f->quiet)
+        f->source->ops->set_quiet(f->source, quiet);
+    f->quiet = quiet;
+}
+
 /* Nothing comes: who spoke may be cut off. */
 static void wait_for_audio(struct front *f)
 {
     const struct source *s = f->source;
+    tell_quiet(f);
     if (s->quiet_ms && frontend_is_open(f->frontend) &&
         clock_monotonic_us() > f->heard_us + (int64_t)s->quiet_ms * 1000)
         frontend_flush(f->frontend);

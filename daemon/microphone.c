@@ -10,6 +10,9 @@
 #include <string.h>
 
 enum {
+    USUAL_RATE_HZ = 48000,
+    PERIOD_MS = 20,      /* how often the device wakes us up, */
+    PERIODS = 4,         /* and how many of these it can hold */
     SILENT_US = 2000000, /* a device that delivers nothing for this long is dead */
 };
 
@@ -23,10 +26,11 @@ struct microphone {
     int64_t seen_us;      /* clock then */
 };
 
-static int open_stream(struct microphone *m, PaDeviceIndex i, int channels, struct error *error)
+static int open_stream(struct microphone *m, PaDeviceIndex i, int rate_hz, int channels,
+                       struct error *error)
 {
     const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
-    m->rate_hz = (int)(info->defaultSampleRate + 0.5);
+    m->rate_hz = rate_hz;
     m->channels = channels;
     m->rt.channels = (size_t)channels;
     if (m->rate_hz < 4000 || m->rate_hz > 384000)
@@ -38,13 +42,13 @@ static int open_stream(struct microphone *m, PaDeviceIndex i, int channels, stru
     if (rc)
         return error_set(error, rc, "%s: no memory for its audio", info->name);
 
+    unsigned long period = (unsigned long)(m->rate_hz * PERIOD_MS / 1000);
     PaStreamParameters parameters = {.device = i,
                                      .channelCount = channels,
                                      .sampleFormat = paFloat32,
-                                     .suggestedLatency = info->defaultHighInputLatency};
-    PaError pa =
-        Pa_OpenStream(&m->stream, &parameters, NULL, m->rate_hz, paFramesPerBufferUnspecified,
-                      paClipOff | paDitherOff, capture_rt_callback, &m->rt);
+                                     .suggestedLatency = PERIODS * PERIOD_MS / 1000.0};
+    PaError pa = Pa_OpenStream(&m->stream, &parameters, NULL, m->rate_hz, period,
+                               paClipOff | paDitherOff, capture_rt_callback, &m->rt);
     if (pa != paNoError)
         return error_set(error, -EIO, "%s: %s", info->name, Pa_GetErrorText(pa));
     pa = Pa_StartStream(m->stream);
@@ -62,11 +66,16 @@ static bool can_capture(PaDeviceIndex i)
     return info && info->maxInputChannels > 0;
 }
 
+/* The usual rate first, whatever PortAudio takes for a sound server's: it is the cheapest to bring
+ * to 16 kHz, and sound servers have it as it is. */
 static int open_device(struct microphone *m, PaDeviceIndex i, struct error *error)
 {
-    int rc = open_stream(m, i, 1, error);
-    if (rc && Pa_GetDeviceInfo(i)->maxInputChannels > 1)
-        rc = open_stream(m, i, 2, error);
+    const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
+    const int rates_hz[] = {USUAL_RATE_HZ, (int)(info->defaultSampleRate + 0.5)};
+    int rc = -EIO;
+    for (int channels = 1; rc && channels <= 2 && channels <= info->maxInputChannels; channels++)
+        for (size_t n = 0; rc && n < sizeof rates_hz / sizeof *rates_hz; n++)
+            rc = open_stream(m, i, rates_hz[n], channels, error);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 enum {
     SOURCE_NAME_MAX = 256,
     SOURCE_CHANNELS_MAX = 64,
+    SOURCE_QUIET_MS = 160,
 };
 
 struct source;
@@ -31,6 +32,9 @@ struct source_ops {
     long (*read)(struct source *s, float *samples, size_t frames);
     /* Frames that were lost since the last call; after read gave 0. */
     void (*lost)(struct source *s, struct source_lost *lost);
+    /* Whether nobody speaks: what comes may then gather for SOURCE_QUIET_MS, for to be woken up,
+     * with caches that are cold by then, costs as much as 30 ms of audio. After start: no. */
+    void (*set_quiet)(struct source *s, bool quiet);
     void (*stop)(struct source *s);
     void (*destroy)(struct source *s);
 };

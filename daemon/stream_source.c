@@ -74,6 +74,13 @@ static void lost(struct source *source, struct source_lost *out)
     s->lost = (struct source_lost){0};
 }
 
+/* A client's packets are taken as they come. */
+static void set_quiet(struct source *s, bool quiet)
+{
+    (void)s;
+    (void)quiet;
+}
+
 static void stop(struct source *s)
 {
     (void)s;
@@ -87,7 +94,7 @@ static void destroy(struct source *source)
     free(s);
 }
 
-static const struct source_ops stream_ops = {start, read_frames, lost, stop, destroy};
+static const struct source_ops stream_ops = {start, read_frames, lost, set_quiet, stop, destroy};
 
 int stream_source_create(struct source **out, int fd, const struct stream_format *format,
                          struct error *error)

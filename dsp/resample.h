@@ -1,4 +1,4 @@
-/* Any rate and channel count to 16 kHz mono, streaming, over libsamplerate.
+/* Any rate and channel count to 16 kHz mono, streaming: a filter for multiples, else libsamplerate.
  * One thread at a time. Allocates at create only.
  */
 #ifndef EARSHOT_DSP_RESAMPLE_H

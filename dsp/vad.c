@@ -10,8 +10,8 @@
  *                 h <- (1 - z) n + z h
  *
  * training/vad.py trains it and writes vad_model.c: int8 weights [out, in] with a scale a row. They
- * become float [in, out] at create, so that a product runs along the outputs and the compiler makes
- * vectors of it. Some 30 k multiplications a frame.
+ * become float [out / BLOCK, in, BLOCK] at create, so that a product runs along a block of outputs
+ * whose sums stay in registers. Some 60 k multiplications a frame.
  */
 #include "dsp/vad.h"
 
@@ -26,6 +26,8 @@
 enum {
     CONV_INPUTS = VAD_CONTEXT * VAD_BINS,
     GATES = 3,
+    BLOCK = 16,
+    FOURS = BLOCK / 4,
     GRU_MAX = VAD_GRU1 > VAD_GRU2 ? VAD_GRU1 : VAD_GRU2,
     /* Frames of digital silence that every stream begins with: a recording whose first frame is
      * speech would otherwise pass for its own background. Without them nearly twice as many of the
@@ -34,13 +36,20 @@ enum {
 };
 
 static const float digital_silence = -1.5f; /* (log10(1e-10) + 4) / 4 */
+static const float loudest = 4.0f;
+
+/* What every processor has in one register. */
+typedef float four __attribute__((vector_size(4 * sizeof(float)), aligned(4), may_alias));
+
+_Static_assert(VAD_CONV % BLOCK == 0 && VAD_GRU1 % BLOCK == 0 && VAD_GRU2 % BLOCK == 0,
+               "outputs come in blocks");
 
 struct vad {
-    float conv[CONV_INPUTS][VAD_CONV];
-    float gru1_input[VAD_CONV][GATES * VAD_GRU1];
-    float gru1_state[VAD_GRU1][GATES * VAD_GRU1];
-    float gru2_input[VAD_GRU1][GATES * VAD_GRU2];
-    float gru2_state[VAD_GRU2][GATES * VAD_GRU2];
+    float conv[VAD_CONV * CONV_INPUTS];
+    float gru1_input[GATES * VAD_GRU1 * VAD_CONV];
+    float gru1_state[GATES * VAD_GRU1 * VAD_GRU1];
+    float gru2_input[GATES * VAD_GRU2 * VAD_GRU1];
+    float gru2_state[GATES * VAD_GRU2 * VAD_GRU2];
     float out[VAD_GRU2];
 
     /* What moves. */
@@ -51,13 +60,14 @@ struct vad {
     float h2[VAD_GRU2];
 };
 
-/* weights [outputs, inputs] -> matrix [inputs, outputs] */
+/* weights [outputs, inputs] -> matrix [outputs / BLOCK, inputs, BLOCK] */
 static void expand(float *matrix, const signed char *weights, const float *scales, size_t outputs,
                    size_t inputs)
 {
     for (size_t o = 0; o < outputs; o++) {
         for (size_t i = 0; i < inputs; i++)
-            matrix[i * outputs + o] = (float)weights[o * inputs + i] * scales[o];
+            matrix[(o / BLOCK * inputs + i) * BLOCK + o % BLOCK] =
+                (float)weights[o * inputs + i] * scales[o];
     }
 }
 
@@ -67,16 +77,17 @@ int vad_create(struct vad **out)
     *out = v;
     if (v == NULL)
         return -ENOMEM;
-    expand(&v->conv[0][0], vad_model_conv, vad_model_conv_scale, VAD_CONV, CONV_INPUTS);
-    expand(&v->gru1_input[0][0], vad_model_gru1_input, vad_model_gru1_input_scale, GATES * VAD_GRU1,
+    expand(v->conv, vad_model_conv, vad_model_conv_scale, VAD_CONV, CONV_INPUTS);
+    expand(v->gru1_input, vad_model_gru1_input, vad_model_gru1_input_scale, GATES * VAD_GRU1,
            VAD_CONV);
-    expand(&v->gru1_state[0][0], vad_model_gru1_state, vad_model_gru1_state_scale, GATES * VAD_GRU1,
+    expand(v->gru1_state, vad_model_gru1_state, vad_model_gru1_state_scale, GATES * VAD_GRU1,
            VAD_GRU1);
-    expand(&v->gru2_input[0][0], vad_model_gru2_input, vad_model_gru2_input_scale, GATES * VAD_GRU2,
+    expand(v->gru2_input, vad_model_gru2_input, vad_model_gru2_input_scale, GATES * VAD_GRU2,
            VAD_GRU1);
-    expand(&v->gru2_state[0][0], vad_model_gru2_state, vad_model_gru2_state_scale, GATES * VAD_GRU2,
+    expand(v->gru2_state, vad_model_gru2_state, vad_model_gru2_state_scale, GATES * VAD_GRU2,
            VAD_GRU2);
-    expand(v->out, vad_model_out, vad_model_out_scale, 1, VAD_GRU2);
+    for (int i = 0; i < VAD_GRU2; i++)
+        v->out[i] = (float)vad_model_out[i] * vad_model_out_scale[0];
     vad_reset(v);
     return 0;
 }
@@ -86,15 +97,17 @@ void vad_destroy(struct vad *v)
     free(v);
 }
 
-/* y [outputs] = bias + matrix^T x, matrix [inputs, outputs] */
+/* y [outputs] = bias + W x, matrix [outputs / BLOCK, inputs, BLOCK] */
 static void affine(float *restrict y, const float *restrict matrix, const float *bias,
                    const float *x, size_t outputs, size_t inputs)
 {
-    memcpy(y, bias, outputs * sizeof(float));
-    for (size_t i = 0; i < inputs; i++) {
-        const float *row = matrix + i * outputs;
-        for (size_t o = 0; o < outputs; o++)
-            y[o] += x[i] * row[o];
+    for (size_t o = 0; o < outputs; o += BLOCK) {
+        four sums[FOURS];
+        memcpy(sums, bias + o, sizeof(sums));
+        for (size_t i = 0; i < inputs; i++, matrix += BLOCK)
+            for (int j = 0; j < FOURS; j++)
+                sums[j] += x[i] * ((const four *)matrix)[j];
+        memcpy(y + o, sums, sizeof(sums));
     }
 }
 
@@ -103,13 +116,19 @@ static float sigmoid(float x)
     return 1.0f / (1.0f + expf(-x));
 }
 
+/* Three times as fast as libm's, whose last bits are of no use here. */
+static float hyperbolic_tangent(float x)
+{
+    return 2.0f * sigmoid(2.0f * x) - 1.0f;
+}
+
 /* h [size] <- GRU(x, h), from the two products [GATES, size] */
 static void gate(float *h, const float *from_input, const float *from_state, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         float r = sigmoid(from_input[i] + from_state[i]);
         float z = sigmoid(from_input[size + i] + from_state[size + i]);
-        float n = tanhf(from_input[2 * size + i] + r * from_state[2 * size + i]);
+        float n = hyperbolic_tangent(from_input[2 * size + i] + r * from_state[2 * size + i]);
         h[i] = (1.0f - z) * n + z * h[i];
     }
 }
@@ -122,7 +141,8 @@ static void take_frame(struct vad *v, const float *frame)
     float mean = 0.0f;
     for (int i = 0; i < VAD_BINS; i++) {
         /* A frame that no sound can have must not stay in the state. */
-        z[i] = fminf(fmaxf(frame[i], digital_silence), 4.0f);
+        z[i] = frame[i] > digital_silence ? frame[i] : digital_silence;
+        z[i] = z[i] < loudest ? z[i] : loudest;
         mean += z[i];
     }
     mean /= (float)VAD_BINS;
@@ -141,20 +161,16 @@ static float detect(struct vad *v, const float *frame)
     float from_state[GATES * GRU_MAX];
 
     take_frame(v, frame);
-    affine(a, &v->conv[0][0], vad_model_conv_bias, v->context, VAD_CONV, CONV_INPUTS);
+    affine(a, v->conv, vad_model_conv_bias, v->context, VAD_CONV, CONV_INPUTS);
     for (int i = 0; i < VAD_CONV; i++)
-        a[i] = fmaxf(a[i], 0.0f);
+        a[i] = a[i] > 0.0f ? a[i] : 0.0f;
 
-    affine(from_input, &v->gru1_input[0][0], vad_model_gru1_input_bias, a, GATES * VAD_GRU1,
-           VAD_CONV);
-    affine(from_state, &v->gru1_state[0][0], vad_model_gru1_state_bias, v->h1, GATES * VAD_GRU1,
-           VAD_GRU1);
+    affine(from_input, v->gru1_input, vad_model_gru1_input_bias, a, GATES * VAD_GRU1, VAD_CONV);
+    affine(from_state, v->gru1_state, vad_model_gru1_state_bias, v->h1, GATES * VAD_GRU1, VAD_GRU1);
     gate(v->h1, from_input, from_state, VAD_GRU1);
 
-    affine(from_input, &v->gru2_input[0][0], vad_model_gru2_input_bias, v->h1, GATES * VAD_GRU2,
-           VAD_GRU1);
-    affine(from_state, &v->gru2_state[0][0], vad_model_gru2_state_bias, v->h2, GATES * VAD_GRU2,
-           VAD_GRU2);
+    affine(from_input, v->gru2_input, vad_model_gru2_input_bias, v->h1, GATES * VAD_GRU2, VAD_GRU1);
+    affine(from_state, v->gru2_state, vad_model_gru2_state_bias, v->h2, GATES * VAD_GRU2, VAD_GRU2);
     gate(v->h2, from_input, from_state, VAD_GRU2);
 
     float logit = vad_model_out_bias[0];

@@ -26,6 +26,9 @@ enum {
     FRAMES_AHEAD = 2, /* of silence, for the log-mel window of the last frame */
 };
 
+/* Of begin_threshold: below it speech is some frames away. */
+static const float quiet_share = 0.25f;
+
 struct frontend {
     frontend_sink *sink;
     frontend_judge *is_over; /* NULL: nobody knows */
@@ -41,6 +44,7 @@ struct frontend {
     uint64_t handed; /* the number of the next sample to hand on */
     bool open;
     float speech;       /* the highest probability since the utterance began */
+    float newest;       /* the newest frame's probability */
     float *frames;      /* [logmel_bound(FRONTEND_BLOCK), VAD_BINS] */
     float *probability; /* [logmel_bound(FRONTEND_BLOCK)] */
 };
@@ -225,6 +229,7 @@ static void detect(struct frontend *f, const float *samples, size_t count)
         if (event == ENDPOINT_BEGIN || event == ENDPOINT_CUT || probability > f->speech)
             f->speech = probability;
         on_event(f, event);
+        f->newest = probability;
     }
 }
 
@@ -335,6 +340,11 @@ void frontend_limit(struct frontend *f, size_t max_ms)
 bool frontend_is_open(const struct frontend *f)
 {
     return f->open;
+}
+
+bool frontend_is_quiet(const struct frontend *f)
+{
+    return !f->open && f->newest < f->endpoint.config.begin_threshold * quiet_share;
 }
 
 float frontend_rms_db(const struct frontend *f)

