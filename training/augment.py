@@ -10,6 +10,7 @@ Every step is applied with its own probability (times prob). About 1 ms an utter
 import numpy as np
 import scipy.signal
 
+from training.data import to_power
 from training.features import FLOOR, MEL_BINS, RATE_HZ, hz_to_mel, mel_to_hz
 
 STRETCH = 0.4       # 0.85..1.15 in time
@@ -25,11 +26,6 @@ MASK = 0.4          # light SpecAugment
 FRAMES_PER_S = 100
 
 BIN_HZ = mel_to_hz(np.linspace(hz_to_mel(0.0), hz_to_mel(RATE_HZ / 2), MEL_BINS + 2))[1:-1]
-
-
-def to_power(mel):
-    """Features -> mel power, float32 [frames, 80]."""
-    return 10.0 ** (4.0 * mel.astype(np.float32) - 4.0)
 
 
 def to_mel(power):

@@ -92,14 +92,33 @@ class Dataset:
             return file["mean"], file["std"]
 
 
+def to_power(mel):
+    """Features -> mel power, float32 [frames, 80]."""
+    return 10.0 ** (4.0 * mel.astype(np.float32) - 4.0)
+
+
 class NoiseBank:
-    """Mel power of the noise clips of a split, for mixing."""
+    """Mel power of the noise clips of a split, and of several people who speak at once, for mixing."""
+
+    BABBLE = 0.3  # its share of what sample() gives
+    VOICES = (3, 9)
 
     def __init__(self, split="train", root=None):
         noise = Dataset(split, ["noise"], root)
-        self._powers = [10.0 ** (4.0 * noise.mel(i).astype(np.float32) - 4.0) for i in range(len(noise))]
+        self._powers = [to_power(noise.mel(i)) for i in range(len(noise))]
+        self._talk = Dataset(split, ["mini_librispeech_train5", "kathleen", "ljspeech_sub"], root)
 
     def sample(self, rng, frames):
         """A random piece, repeated where it is too short: mel power, float32 [frames, 80]; rng is a numpy Generator."""
-        power = self._powers[rng.integers(len(self._powers))]
+        if len(self._talk) and rng.random() < self.BABBLE:
+            return sum(self.voice(rng, frames) for _ in range(rng.integers(*self.VOICES)))
+        return self.piece(self._powers[rng.integers(len(self._powers))], rng, frames)
+
+    def voice(self, rng, frames):
+        """Somebody of the crowd, near or far, as loud as all others on average before that."""
+        power = to_power(self._talk.mel(rng.integers(len(self._talk))))
+        return self.piece(power, rng, frames) * np.float32(10.0 ** rng.uniform(-1.2, 0) / power.mean())
+
+    @staticmethod
+    def piece(power, rng, frames):
         return power[(rng.integers(len(power)) + np.arange(frames)) % len(power)]

@@ -19,6 +19,7 @@ from convert.prompts import Prompts
 from training import checkpoint
 
 LORA = re.compile(r"\.att\.[wavg][12]$")
+RENAMED = {"encoder.mean": "encoder.norm.mean", "encoder.scale": "encoder.norm.scale"}
 CAPTION, REPLY, TEXT = 257, 258, 259
 
 
@@ -27,10 +28,8 @@ def file_tensors(state):
     tensors = {}
     for name, value in state.items():
         array = value.detach().float().numpy()
-        if name == "encoder.mean":
-            name = "encoder.norm.mean"
-        elif name == "encoder.scale":
-            name = "encoder.norm.scale"
+        if name in RENAMED:
+            name = RENAMED[name]
         elif name.endswith("conv.dw.weight"):
             array = array[:, 0].T
         elif array.ndim == 3:
@@ -39,6 +38,18 @@ def file_tensors(state):
             array = array.T
         tensors[name] = np.ascontiguousarray(array)
     return tensors
+
+
+def model_layout(name, array):
+    """A tensor of the file, by its name there, as torch has it: what file_tensors did, undone."""
+    tensor = torch.from_numpy(np.array(array))
+    if tensor.ndim == 3:
+        tensor = tensor.permute(0, 2, 1)
+    elif name.endswith("conv.dw.weight"):
+        tensor = tensor.T[:, None]
+    elif LORA.search(name):
+        tensor = tensor.T
+    return tensor.contiguous()
 
 
 def type_of(name, array, wanted):
@@ -84,14 +95,7 @@ def quantised(state, kind):
         kept = type_of(stored, array, wanted)
         if kept != F32:
             array = gguf.quants.dequantize(gguf.quants.quantize(array, kept), kept)
-        array = torch.from_numpy(np.ascontiguousarray(array))
-        if array.ndim == 3:
-            array = array.permute(0, 2, 1)
-        elif stored.endswith("conv.dw.weight"):
-            array = array.T[:, None]
-        elif LORA.search(stored):
-            array = array.T
-        seen[name] = array.contiguous()
+        seen[name] = model_layout(stored, array)
         assert seen[name].shape == value.shape, name
     return seen
 

@@ -14,6 +14,13 @@ from torch import nn
 from training.wkv7 import wkv7, wkv7_reference
 
 
+def mixed_precision():
+    """Products in bf16 where the processor has them; elsewhere PyTorch's are twenty times as slow as float32's."""
+    able = torch.cpu.get_capabilities()
+    fast = able.get("amx_bf16") or able.get("avx512_bf16")
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bool(fast))
+
+
 @dataclass
 class EncoderConfig:
     dim: int = 256

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from convert import vocabulary
 from training.export import CAPTION, REPLY, TEXT
+from training.model import mixed_precision
 
 STOP = 24
 IGNORED = -100
@@ -49,7 +50,7 @@ def assemble(backbone, rows, lengths, prompts, targets):
 def text_loss(backbone, x, labels):
     """Mean cross-entropy over the labelled positions, and their share predicted right."""
     wanted = labels != IGNORED
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with mixed_precision():
         logits = backbone.head(backbone(x)[wanted])
     logits, labels = logits.float(), labels[wanted]
     return F.cross_entropy(logits, labels), float((logits.argmax(-1) == labels).float().mean())
@@ -67,7 +68,7 @@ def decode(backbone, rows, lengths, prompt, most=60):
         chosen = torch.tensor(open_ones)
         x, _ = assemble(backbone, rows[chosen], lengths[chosen], [prompt] * len(chosen), [found[n] for n in open_ones])
         last = torch.tensor([int(lengths[n]) + len(prompt) + len(found[n]) - 1 for n in open_ones])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision():
             logits = backbone.head(backbone(x)[torch.arange(len(chosen)), last]).float()
         logits[:, 0] = -torch.inf
         still = []

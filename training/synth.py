@@ -31,7 +31,7 @@ from training.text import Sentence, generate
 RATE_HZ = 16000
 SHARD = 1000
 DEV_SENTENCES = 400
-SECTION_COUNTS = {1: 0.13, 2: 0.19, 3: 0.29, 4: 0.23, 5: 0.09, 6: 0.03, 7: 0.04}
+SECTION_COUNTS = {1: 0.10, 2: 0.14, 3: 0.27, 4: 0.26, 5: 0.16, 6: 0.03, 7: 0.04}
 DEV_COUNTS = {2: 0.2, 3: 0.3, 4: 0.35, 5: 0.15}
 FIELDS = ["offset", "samples", "text", "reply", "section", "speaker", "engine"]
 

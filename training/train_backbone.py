@@ -18,7 +18,7 @@ from training.data import Dataset
 from training.hearing import FEATURES, Imagination
 from training.model import AdapterConfig, Backbone, BackboneConfig
 from training.phones import Lexicon
-from training.text import generate
+from training.text import generate, known_sum, reply_for
 
 READ_SETS = ("kathleen", "ljspeech_sub", "mini_librispeech_train5", "an4", "precise", "speech_commands_mini")
 HELD_OUT = 97  # a sentence whose hash is 0 modulo this is for evaluation
@@ -39,7 +39,7 @@ class Reader(nn.Module):
 
 
 class Sentences:
-    """Batches of imagined hearings with what to write: captions 60 %, replies 25 %, replies to text 10 %, nothing 5 %."""
+    """Batches of imagined hearings with what to write: captions 55 %, replies 30 %, replies to text 10 %, nothing 5 %."""
 
     def __init__(self, seed, adapter, encoding, lexicon, worst):
         self.random, self.rng = random.Random(seed), np.random.default_rng(seed)
@@ -57,6 +57,9 @@ class Sentences:
             luck = self.random.random()
             if self.read and luck < 0.06:
                 text, reply = self.random.choice(self.read)
+            elif luck > 0.94:
+                text = known_sum(self.random)
+                return text, reply_for(text)  # held out, it could not be known
             else:
                 text, reply, _ = generate(self.random, 3 if luck < 0.25 else None)
             if not held_out(text):
@@ -74,7 +77,7 @@ class Sentences:
             prompt = [sequence.TEXT] + self.encoding.encode(text) + [sequence.REPLY]
             return torch.zeros(0, FEATURES), prompt, self.encoding.encode(reply)
         heard = self.imagine(self.lexicon.word_phones(text))
-        if luck < 0.4:
+        if luck < 0.45:
             return heard, [sequence.REPLY], self.encoding.encode(reply)
         return heard, [sequence.CAPTION], self.encoding.encode(text)
 

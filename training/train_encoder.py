@@ -17,7 +17,7 @@ from torch import nn
 from training import checkpoint
 from training.batches import LONGEST, Sampler, in_order
 from training.data import Dataset
-from training.model import Encoder, EncoderConfig
+from training.model import Encoder, EncoderConfig, mixed_precision
 from training.phones import BLANK, CLASSES, Lexicon
 
 DELAY = 3  # rows by which a causal encoder's answer may lag in the first guess
@@ -33,7 +33,7 @@ class Recogniser(nn.Module):
         self.head = nn.Linear(config.dim, CLASSES)
 
     def forward(self, mel):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision():
             logits = self.head(self.encoder(mel))
         return logits.float().log_softmax(-1)
 

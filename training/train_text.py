@@ -1,5 +1,7 @@
 """Phases 1 to 3: the adapter, then the backbone, then everything learns to write down and answer real features.
 
+    python -m training.train_text --phase 0 --begin-with assets/earshot-en-tiny.gguf --minutes 4    a file, to go on from
+
     python -m training.train_text --phase 1 [--minutes 5]       adapter only; starts from runs/encoder.pt, runs/backbone.pt
     python -m training.train_text --phase 2 [--minutes 20]      adapter and backbone; starts from runs/text1.pt
     python -m training.train_text --phase 3 [--minutes 10]      encoder as well, CTC beside the text; from runs/text2.pt
@@ -7,7 +9,8 @@
     python -m training.train_text --phase 3 --begin-with runs/text3.pt --out text4 --optimiser muon --lr 5e-4     and on
 
 Each resumes from its own <data root>/runs/textN.pt (or --out). In phase 1 the adapter is also drawn to what the backbone
-was pre-trained on: the phones the encoder's CTC head hears, pooled (training/hearing.py), through the same table.
+was pre-trained on: the phones the encoder's CTC head hears, pooled (training/hearing.py), through the same table. In
+phase 0 it is the other way round: a model file has no table, and a new one learns to speak like the adapter.
 """
 
 import argparse
@@ -20,23 +23,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training import checkpoint, sequence
+from training import checkpoint, reopen, sequence
 from training.batches import Sampler, in_order
 from training.data import Dataset
 from training.hearing import FEATURES, pool
-from training.model import Earshot
+from training.model import Earshot, mixed_precision
 from training.phones import CLASSES, Lexicon
 from training.train_backbone import Sentences
 from training.train_encoder import ctc, distance
 
 SHARES = {
-    "words": (("speech_commands_9w", "speech_commands_mini"), 0.15),
-    "numbers": (("an4",), 0.20),
-    "wake": (("precise", "precise_nww"), 0.05),
-    "read": (("kathleen", "ljspeech_sub", "mini_librispeech_train5"), 0.07),
-    "synth": (("synth",), 0.47),
+    "words": (("speech_commands_9w", "speech_commands_mini"), 0.13),
+    "numbers": (("an4",), 0.17),
+    "wake": (("precise", "precise_nww"), 0.04),
+    "read": (("kathleen", "ljspeech_sub", "mini_librispeech_train5"), 0.20),
+    "synth": (("synth",), 0.40),
     "noise": (("noise",), 0.06),
 }
+LONGEST = 1200  # frames
 
 
 class Whole(nn.Module):
@@ -50,7 +54,7 @@ class Whole(nn.Module):
 
     def hear(self, batch, encoder_learns):
         """-> adapter rows [B, R, D], their counts [B], log probabilities of phones [B, L, 41]"""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision():
             with torch.set_grad_enabled(encoder_learns and torch.is_grad_enabled()):
                 encoded = self.earshot.encoder(batch.mel)
                 log_probs = self.head(encoded).float().log_softmax(-1)
@@ -80,7 +84,13 @@ def replace_encoder(model, heard):
 
 
 def start(begin_with, root):
-    """The model of a checkpoint of these phases, or (None) of the two before them, and the vocabulary."""
+    """The model of a checkpoint of these phases, of a model file, or (None) of the two phases before, and the vocabulary."""
+    if begin_with and str(begin_with).endswith(".gguf"):
+        parts, vocab, state, head = reopen.read(begin_with)
+        model = Whole(parts)
+        model.earshot.load_state_dict(state)
+        model.head.load_state_dict(head)
+        return model, parts, vocab
     if begin_with:
         saved = checkpoint.load(begin_with)
         model = Whole(saved["parts"])
@@ -98,7 +108,7 @@ def start(begin_with, root):
 def learners(model, phase):
     """[(module, share of the learning rate)] of a phase; everything else is frozen."""
     parts = model.earshot
-    chosen = [(parts.adapter, 1.0)]
+    chosen = [(parts.adapter if phase >= 1 else model.table, 1.0)]
     if phase >= 2:
         chosen += [(parts.backbone, 1.0), (model.table, 1.0)]
     if phase >= 3:
@@ -182,7 +192,7 @@ def report(model, encoding):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--phase", type=int, choices=(1, 2, 3), required=True)
+    parser.add_argument("--phase", type=int, choices=(0, 1, 2, 3), required=True)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--dev-seconds", type=float, default=300, help="between evaluations")
     parser.add_argument("--encoder", help="take encoder and CTC head from this checkpoint of train_encoder instead")
@@ -228,7 +238,7 @@ def train(rank, args):
 
     seed = args.seed + step + 100003 * rank
     encoding, lexicon, rng = sequence.Encoding(vocab), Lexicon(), random.Random(seed)
-    sampler = Sampler(seed, args.frames, SHARES)
+    sampler = Sampler(seed, args.frames, SHARES, longest=LONGEST)
     lexicon.learn(sampler.data.texts)
     batches = iter(sampler)
     imagined = iter(Sentences(seed, parts[1], encoding, lexicon, 0.12))
@@ -238,16 +248,16 @@ def train(rank, args):
         progress = spent / (args.minutes * 60)
         batch = next(batches)
         rows, counts, log_probs = model.hear(batch, args.phase == 3)
-        regression = args.phase == 1 and progress < 0.4
+        regression = args.phase == 0 or args.phase == 1 and progress < 0.4
         loss, right = torch.zeros(()), 0.0
         if not regression:
             prompts, targets = tasks(sampler.data, batch.items, encoding, rng)
             x, labels = sequence.assemble(model.earshot.backbone, rows, counts, prompts, targets)
             loss, right = sequence.text_loss(model.earshot.backbone, x, labels)
         total = loss
-        if args.phase == 1:
+        if args.phase <= 1:
             total = total + model.distance_to_table(rows, counts, log_probs) * max(0.1, 1 - progress)
-        if args.phase >= 2 and step % 2 == 0:
+        if args.phase != 1 and step % 2 == 0:
             total = total + imagined_loss(model, next(imagined))
         if args.phase == 3:
             phones = [lexicon.phones(sampler.data.texts[i]) for i in batch.items]

@@ -17,83 +17,131 @@ namespace {
 constexpr int N = 64;
 constexpr int CHUNK = 16;
 
-constexpr int LANES = 16;
+constexpr int LANES = 8;
 constexpr int PARTS = N / LANES;
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef int places __attribute__((vector_size(4 * LANES)));
 
 struct Row {  // one row's inputs, each [N]
     const float *r, *w, *k, *v, *a, *b;
 };
 
-struct Vector {  // N floats in registers
+struct Vector {  // N floats
     lanes part[PARTS];
 };
 
-inline Vector load(const float *x) {
+inline lanes load(const float *x) {
+    return *(const lanes *)x;
+}
+
+inline void store(float *x, lanes v) {
+    *(lanes *)x = v;
+}
+
+inline Vector load_all(const float *x) {
     Vector v;
-    for (int p = 0; p < PARTS; p++) v.part[p] = *(const lanes *)(x + p * LANES);
+    for (int p = 0; p < PARTS; p++) v.part[p] = load(x + p * LANES);
     return v;
 }
 
-inline void store(float *x, const Vector &v) {
-    for (int p = 0; p < PARTS; p++) *(lanes *)(x + p * LANES) = v.part[p];
+// Two vectors as one whose halves are their pairwise sums: lanes 0..3 of x + lanes 4..7 of x, then the same of y.
+inline lanes fold4(lanes x, lanes y) {
+    return __builtin_shuffle(x, y, places{0, 1, 2, 3, 8, 9, 10, 11}) +
+           __builtin_shuffle(x, y, places{4, 5, 6, 7, 12, 13, 14, 15});
 }
 
-inline void add_scaled(Vector &sum, const Vector &v, float scale) {
-    for (int p = 0; p < PARTS; p++) sum.part[p] += v.part[p] * scale;
+inline lanes fold2(lanes x, lanes y) {
+    return __builtin_shuffle(x, y, places{0, 1, 8, 9, 4, 5, 12, 13}) +
+           __builtin_shuffle(x, y, places{2, 3, 10, 11, 6, 7, 14, 15});
 }
 
-inline float dot(const Vector &one, const Vector &other) {
-    lanes products = one.part[0] * other.part[0];
-    for (int p = 1; p < PARTS; p++) products += one.part[p] * other.part[p];
-    float sum = 0;
-    for (int l = 0; l < LANES; l++) sum += products[l];
-    return sum;
+inline lanes fold1(lanes x, lanes y) {
+    return __builtin_shuffle(x, y, places{0, 8, 2, 10, 4, 12, 6, 14}) +
+           __builtin_shuffle(x, y, places{1, 9, 3, 11, 5, 13, 7, 15});
+}
+
+// The sums of eight vectors' lanes, in order.
+inline lanes sums(const lanes *x) {
+    const lanes one = fold2(fold4(x[0], x[4]), fold4(x[2], x[6]));
+    const lanes other = fold2(fold4(x[1], x[5]), fold4(x[3], x[7]));
+    return fold1(one, other);
 }
 
 // The state is kept transposed here: row j holds what key j says of all values. sa [N] is S[t-1] a, y [N] may be NULL.
+// Half of the columns at a time, so that what is summed stays in registers.
 void step(float *s, const float *before, const Row &in, float *sa_out, float *y_out) {
-    Vector sa = {}, y = {};
-    for (int j = 0; j < N; j++) add_scaled(sa, load(before + j * N), in.a[j]);
-    const Vector v = load(in.v);
-    for (int j = 0; j < N; j++) {
-        Vector row = load(before + j * N);
-        for (int p = 0; p < PARTS; p++)
-            row.part[p] = row.part[p] * in.w[j] + sa.part[p] * in.b[j] + v.part[p] * in.k[j];
-        store(s + j * N, row);
-        add_scaled(y, row, in.r[j]);
+    constexpr int HALF = PARTS / 2;
+    for (int first = 0; first < N; first += N / 2) {
+        lanes sa[HALF] = {}, y[HALF] = {};
+        for (int j = 0; j < N; j++)
+            for (int p = 0; p < HALF; p++) sa[p] += load(before + j * N + first + p * LANES) * in.a[j];
+        for (int j = 0; j < N; j++) {
+            for (int p = 0; p < HALF; p++) {
+                const int at = first + p * LANES;
+                const lanes row = load(before + j * N + at) * in.w[j] + sa[p] * in.b[j] + load(in.v + at) * in.k[j];
+                store(s + j * N + at, row);
+                y[p] += row * in.r[j];
+            }
+        }
+        for (int p = 0; p < HALF; p++) {
+            if (sa_out) store(sa_out + first + p * LANES, sa[p]);
+            if (y_out) store(y_out + first + p * LANES, y[p]);
+        }
     }
-    if (sa_out) store(sa_out, sa);
-    if (y_out) store(y_out, y);
 }
 
 struct Gradient {  // one row's gradients, each [N]
     float *r, *w, *k, *v, *a, *b;
 };
 
+// Two keys' part of step_back: ds of S[t], the gradients of r w k b, and their share in those of v and sa.
+inline void keys_back(float *ds, const float *s, const float *before, int j, const float *sa, const float *dy,
+                      const Row &in, const Gradient &out, float *dv, float *dsa) {
+    lanes sum[8] = {};  // r r w w b b k k
+    for (int at = 0; at < N; at += LANES) {
+        const lanes dy_part = load(dy + at), sa_part = load(sa + at), v_part = load(in.v + at);
+        lanes dv_part = load(dv + at), dsa_part = load(dsa + at);
+        for (int n = 0; n < 2; n++) {
+            const int place = (j + n) * N + at;
+            const lanes d = load(ds + place) + dy_part * in.r[j + n];
+            store(ds + place, d);
+            sum[n] += dy_part * load(s + place);
+            sum[2 + n] += d * load(before + place);
+            sum[4 + n] += d * sa_part;
+            sum[6 + n] += d * v_part;
+            dv_part += d * in.k[j + n];
+            dsa_part += d * in.b[j + n];
+        }
+        store(dv + at, dv_part);
+        store(dsa + at, dsa_part);
+    }
+    const lanes whole = sums(sum);
+    for (int n = 0; n < 2; n++) {
+        out.r[j + n] = whole[n];
+        out.w[j + n] = whole[2 + n];
+        out.b[j + n] = whole[4 + n];
+        out.k[j + n] = whole[6 + n];
+    }
+}
+
 // ds [N, N] comes in as the gradient of S[t] from later rows and leaves as the gradient of S[t-1].
-void step_back(float *ds, const float *s, const float *before, const float *sa_in, const float *dy_in, const Row &in,
+void step_back(float *ds, const float *s, const float *before, const float *sa, const float *dy, const Row &in,
                const Gradient &out) {
-    const Vector dy = load(dy_in), sa = load(sa_in), v = load(in.v);
-    Vector dv = {}, dsa = {};
-    for (int j = 0; j < N; j++) {
-        Vector d = load(ds + j * N);
-        add_scaled(d, dy, in.r[j]);
-        store(ds + j * N, d);
-        out.r[j] = dot(dy, load(s + j * N));
-        out.w[j] = dot(d, load(before + j * N));
-        out.b[j] = dot(d, sa);
-        out.k[j] = dot(d, v);
-        add_scaled(dv, d, in.k[j]);
-        add_scaled(dsa, d, in.b[j]);
+    float dsa_sum[N] = {};
+    std::memset(out.v, 0, N * sizeof(float));
+    for (int j = 0; j < N; j += 2) keys_back(ds, s, before, j, sa, dy, in, out, out.v, dsa_sum);
+    const Vector dsa = load_all(dsa_sum);
+    for (int j = 0; j < N; j += LANES) {
+        lanes sum[LANES] = {};
+        for (int n = 0; n < LANES; n++) {
+            for (int p = 0; p < PARTS; p++) {
+                const int place = (j + n) * N + p * LANES;
+                sum[n] += dsa.part[p] * load(before + place);
+                store(ds + place, load(ds + place) * in.w[j + n] + dsa.part[p] * in.a[j + n]);
+            }
+        }
+        store(out.a + j, sums(sum));
     }
-    for (int j = 0; j < N; j++) {
-        Vector d = load(ds + j * N);
-        out.a[j] = dot(dsa, load(before + j * N));
-        for (int p = 0; p < PARTS; p++) d.part[p] = d.part[p] * in.w[j] + dsa.part[p] * in.a[j];
-        store(ds + j * N, d);
-    }
-    store(out.v, dv);
 }
 
 struct Pointers {

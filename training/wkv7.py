@@ -10,7 +10,7 @@ import torch
 def _kernel():
     from torch.utils.cpp_extension import load
 
-    flags = ["-O3", "-march=native", "-fopenmp", "-ffast-math", "-mprefer-vector-width=512"]
+    flags = ["-O3", "-march=native", "-fopenmp", "-ffast-math"]
     return load("earshot_wkv7", [str(Path(__file__).with_name("wkv7.cpp"))], extra_cflags=flags, extra_ldflags=["-fopenmp"])
 
 
