@@ -98,7 +98,8 @@ static void update_due(void *user)
     if (!u->waits)
         return;
     u->waits = false;
-    signal_update(u->assistant, &u->event);
+    if (!bus_is_behind(u->assistant->bus))
+        signal_update(u->assistant, &u->event);
     loop_arm(u->timer, ASSISTANT_UPDATE_MS);
 }
 

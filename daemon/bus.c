@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "daemon/bus_loop.h"
+#include "daemon/clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +27,9 @@ enum {
     RETRY_FIRST_MS = 500,
     RETRY_LAST_MS = 10000,
     ANSWER_MS = 10000,
+    FLUSH_MS = 500,
+    BEHIND_BYTES = 256 << 10, /* that wait for the bus to read them: nothing is up to date then */
+    UNREAD_BYTES = 16 << 20,  /* that do so for ever */
     RULES_MAX = 4,
 };
 
@@ -330,6 +334,16 @@ int bus_create(struct bus **out, struct loop *loop, const char *where, struct er
     return 0;
 }
 
+/* dbus_connection_flush would wait for a bus that reads nothing. */
+static void flush(DBusConnection *c)
+{
+    int64_t end_us = clock_monotonic_us() + FLUSH_MS * 1000, left_us;
+    while (dbus_connection_has_messages_to_send(c) &&
+           (left_us = end_us - clock_monotonic_us()) > 0 &&
+           dbus_connection_read_write(c, (int)(left_us / 1000) + 1))
+        ;
+}
+
 void bus_destroy(struct bus *b)
 {
     if (!b)
@@ -337,7 +351,7 @@ void bus_destroy(struct bus *b)
     loop_remove_hook(b->loop, &b->hook);
     loop_remove_timer(b->retry);
     if (b->joined)
-        dbus_connection_flush(b->connection);
+        flush(b->connection);
     let_go(b);
     free(b->where);
     free(b);
@@ -427,9 +441,24 @@ void bus_unfollow(struct bus *b, const char *client)
         dbus_bus_remove_match(b->connection, rule, NULL);
 }
 
+static bool has_unread(const struct bus *b, long bytes)
+{
+    return b->joined && dbus_connection_get_outgoing_size(b->connection) > bytes;
+}
+
+bool bus_is_behind(const struct bus *b)
+{
+    return has_unread(b, BEHIND_BYTES);
+}
+
 void bus_send(struct bus *b, DBusMessage *message)
 {
-    if (!message || (b->joined && !dbus_connection_send(b->connection, message, NULL)))
+    if (!b->lost && has_unread(b, UNREAD_BYTES)) {
+        log_warning("the bus (%s) reads nothing", b->where);
+        b->lost = true;
+    }
+    bool sends = b->joined && !b->lost;
+    if (!message || (sends && !dbus_connection_send(b->connection, message, NULL)))
         log_error("out of memory: a D-Bus message was not sent");
     if (message)
         dbus_message_unref(message);

@@ -32,7 +32,7 @@ struct bus_watch {
  * that is lost later is made again in the background, with the name and the objects, as soon as the
  * bus is back. 0 or -errno. */
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error);
-void bus_destroy(struct bus *b); /* sends what waits, then closes */
+void bus_destroy(struct bus *b); /* sends what waits, for half a second at most, then closes */
 
 /* 0, or -EEXIST when somebody else owns the name; if so later, the loop stops with status 1. */
 int bus_own(struct bus *b, const char *name, struct error *error);
@@ -51,8 +51,10 @@ void bus_follow(struct bus *b, const char *client);
 void bus_unfollow(struct bus *b, const char *client);
 
 /* Sends and releases the message; NULL (out of memory) is logged. Without a connection it is
- * dropped. */
+ * dropped. A bus that has left megabytes unread is taken for lost. */
 void bus_send(struct bus *b, DBusMessage *message);
+/* The bus reads late: what is stale by the time it is read is better not sent. */
+bool bus_is_behind(const struct bus *b);
 
 /* The answer to a call, which may be an error; NULL: there will be none. */
 typedef void bus_answer(void *user, DBusMessage *answer);

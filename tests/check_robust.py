@@ -12,10 +12,6 @@ from support.daemon import *  # noqa: E402,F403
 from support.streams import *  # noqa: E402,F403
 
 
-def transcript(d):
-    return [(row[0], row[3]) for row in d.call("GetTranscript", 0, 0, signature="tu")]
-
-
 def nothing_is_lost(what, d):
     """What was announced is what the transcript has, and what earshot transcribe hears in the same file."""
     announced = [(args[0], args[1]) for args in d.of("UtteranceCompleted") if args[1]]

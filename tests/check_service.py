@@ -70,6 +70,24 @@ def silent_bus():
     bus.stop()
 
 
+def stuck_bus():
+    """A bus that stands still holds nothing up, neither hearing nor an end; what was said meanwhile comes when it goes on."""
+    bus, notify = Bus("stuck"), Notify()
+    d = Daemon(bus=bus, extra=notify.environment(2))
+    d.completes(1)
+    bus.process.send_signal(signal.SIGSTOP)
+    before = notify.heard("WATCHDOG=1")
+    check("the daemon is alive while the bus stands still", wait_until(lambda: notify.heard("WATCHDOG=1") > before + 3, 10))
+    bus.process.send_signal(signal.SIGCONT)
+    d.completes(3)
+    said = " ".join(args[1] for args in d.of("UtteranceCompleted"))
+    check("and nothing was lost", letters(said) == letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout), said)
+    check("nor told in another order", keeps_the_contract(d), d.signals)
+    bus.process.send_signal(signal.SIGSTOP)
+    d.stop(texts=0)
+    bus.stop()
+
+
 def system_bus():
     """The bus is a setting, over which the command line wins."""
     bus = Bus("system")
@@ -333,4 +351,4 @@ def barge_in():
         d.stop()
 
 
-run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, system_bus, reload, history, resume, updates, broken_gpu)
+run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, stuck_bus, system_bus, reload, history, resume, updates, broken_gpu)

@@ -79,7 +79,7 @@ def soak():
         print(f"{name}: {first} KiB after {WARM} s of sound, {last} KiB after {WARM + SECONDS} s, heard in "
               f"{time.monotonic() - begin:.0f} s, {d.get('Statistics')['heard_s']:.0f} s of it in {len(d.of('UtteranceCompleted'))} utterances", flush=True)
         check(f"{name} leaves nothing behind", warm and over and abs(last - first) < MOST_KIB)
-        d.stop()
+        d.stop(texts=10)
         path.unlink()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from training.model import AdapterConfig, BackboneConfig, Earshot, EncoderConfig
+from training.model import AdapterConfig, BackboneConfig, Earshot, EncoderConfig, mixed_precision
 
 
 def data_root():
@@ -88,14 +88,23 @@ class Team:
         if self.size == 1:
             return number
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
-        flat = torch.cat([part.flatten() for part in parts] + [torch.tensor([number], dtype=torch.float32)])
+        *means, number = self.sum([*parts, torch.tensor(number, dtype=torch.float32)])
+        for p, mean in zip(params, means):
+            p.grad = mean / self.size
+        return float(number / self.size)
+
+    def sum(self, tensors):
+        """The sums of everybody's tensors."""
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
         torch.distributed.all_reduce(flat)
-        flat /= self.size
-        at = 0
-        for p in params:
-            p.grad = flat[at : at + p.numel()].view_as(p)
-            at += p.numel()
-        return float(flat[-1])
+        return [part.view_as(tensor) for part, tensor in zip(flat.split([t.numel() for t in tensors]), tensors)]
+
+    def shared(self, function, tensors):
+        """[function(tensor)], of the same shapes, each computed by one of us."""
+        if self.size == 1:
+            return [function(tensor) for tensor in tensors]
+        mine = [function(t) if n % self.size == self.rank else torch.zeros_like(t) for n, t in enumerate(tensors)]
+        return self.sum(mine)
 
 
 def rate(step, progress, peak, warmup=500, flat=0.3, floor=0.01):
@@ -117,24 +126,56 @@ def adamw(groups, peak, weight_decay):
     return torch.optim.AdamW(made, lr=peak, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 
-def optimiser(groups, peak, weight_decay=0.01):
-    """AdamW over [(module, share of the learning rate)]."""
+def optimiser(groups, peak, team=None, weight_decay=0.01):
+    """AdamW over [(module, share of the learning rate)]; every process of a team for itself."""
     learning = [([p for p in module.parameters() if p.requires_grad], share) for module, share in groups]
     return adamw(learning, peak, weight_decay)
+
+
+def orthogonal(x, rounds=5):
+    """The orthogonal matrix nearest to x [rows, columns], roughly, by Newton and Schulz's iteration."""
+    wide = x if x.shape[0] <= x.shape[1] else x.T
+    with mixed_precision():
+        wide = wide / wide.norm().clamp(min=1e-7)
+        for _ in range(rounds):
+            gram = wide @ wide.T
+            wide = 3.4445 * wide + (-4.7750 * gram + 2.0315 * gram @ gram) @ wide
+    return (wide if x.shape[0] <= x.shape[1] else wide.T).float()
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum made orthogonal, of the size of AdamW's steps (Jordan et al. 2024; Liu et al. 2025). torch.optim.Muon is
+    the same, but iterates in bf16 whatever the processor, and every process of a team for itself."""
+
+    def __init__(self, groups, lr, weight_decay, team, momentum=0.95):
+        super().__init__(groups, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self.team = team
+
+    @torch.no_grad()
+    def step(self):
+        learning = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        steps = self.team.shared(orthogonal, [self.direction(p, group["momentum"]) for group, p in learning])
+        for (group, p), step in zip(learning, steps):
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+            p.add_(step, alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)
+
+    def direction(self, p, momentum):
+        mean = self.state[p].setdefault("momentum", torch.zeros_like(p))
+        mean.lerp_(p.grad, 1 - momentum)
+        return p.grad.lerp(mean, momentum)
 
 
 class MuonAndAdamW:
     """Muon for the matrices of hidden layers, AdamW for everything else, as one optimiser."""
 
-    def __init__(self, groups, peak, weight_decay=0.01):
+    def __init__(self, groups, peak, team, weight_decay=0.01):
         hidden, rest = [], []
         for module, share in groups:
             named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
             inner = {name for name, p in named if self.is_hidden(name, p)}
             hidden.append({"params": [p for name, p in named if name in inner], "share": share})
             rest.append(([p for name, p in named if name not in inner], share))
-        self.hidden = torch.optim.Muon([g for g in hidden if g["params"]], lr=peak, weight_decay=weight_decay,
-                                       momentum=0.95, adjust_lr_fn="match_rms_adamw")
+        self.hidden = Muon([g for g in hidden if g["params"]], peak, weight_decay, team)
         self.rest = adamw(rest, peak, weight_decay)
         self.param_groups = self.hidden.param_groups + self.rest.param_groups
 

@@ -220,7 +220,7 @@ def train(rank, args):
     before = root / f"text{args.phase - 1}.pt" if args.phase > 1 else None
     model, parts, vocab = start(args.begin_with or before, root)
     make = {"adamw": checkpoint.optimiser, "muon": checkpoint.MuonAndAdamW}[args.optimiser]
-    optimizer = make(learners(model, args.phase), args.lr)
+    optimizer = make(learners(model, args.phase), args.lr, team)
     learning = [p for p in model.parameters() if p.requires_grad]
     step, clock = 0, checkpoint.Clock()
     if path.exists():

@@ -78,11 +78,25 @@ def pause(seconds):
     wait_until(lambda: False, seconds)
 
 
+def transcript(ear):
+    """What GetTranscript of a daemon or a stream has: [(id, text)]; None: it does not answer."""
+    rows = ear.call("GetTranscript", 0, 0, signature="tu")
+    return None if isinstance(rows, str) else [(row[0], row[3]) for row in rows]
+
+
+def keeps_its_texts(ear, limit=1000):
+    """Every text that was completed is in the transcript, as it was told, but for those before the last `limit`."""
+    told = [(args[0], args[1]) for args in ear.told if args[1] and args[2]["addressed"]][-limit:]
+    rows = transcript(ear)
+    return rows is None or [row for row in rows if row in told] == told
+
+
 class Daemon:
     """A running earshotd, and everything that it said on the bus."""
 
     def __init__(self, *options, source=f"file:{SPEECH}", extra=None, model=MODEL, bus=None):
         self.signals = []
+        self.told = []  # of UtteranceCompleted; never cleared
         self.bus = bus or BUS
         self.log = open(WORK / "log", "w+")
         self.process = subprocess.Popen(
@@ -103,6 +117,8 @@ class Daemon:
 
     def take(self, *args, interface, member):
         self.signals.append((member, args))
+        if member == "UtteranceCompleted":
+            self.told.append(args)
 
     def said(self):
         self.log.seek(0)
@@ -143,8 +159,10 @@ class Daemon:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
-    def stop(self):
-        """Seconds it took to end, and what it returned."""
+    def stop(self, texts=1000):
+        """Whatever has happened to it, no completed text was lost or changed; and it ends well. texts: how many it keeps."""
+        if texts:
+            check("no completed text is lost or changed", keeps_its_texts(self, texts), f"{self.told} {transcript(self)}")
         begin = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         wait_until(lambda: self.process.poll() is not None, 10)

@@ -13,7 +13,7 @@ class Stream:
     """An open stream, and everything that its object said."""
 
     def __init__(self, daemon, **options):
-        self.daemon, self.signals, self.times, self.position = daemon, [], [], 0
+        self.daemon, self.signals, self.told, self.times, self.position = daemon, [], [], [], 0
         self.path, fd = daemon.call("Open", dbus.Dictionary(options, signature="sv"),
                                     interface=STREAMS, signature="a{sv}")
         self.socket = socket.socket(fileno=fd.take())
@@ -23,6 +23,8 @@ class Stream:
 
     def take(self, *args, member):
         self.signals.append((member, args))
+        if member == "UtteranceCompleted":
+            self.told.append(args)
         self.times.append(time.monotonic())
 
     def send(self, payload, frames):
@@ -66,6 +68,7 @@ class Stream:
 
     def finish(self, seconds=60):
         """Ends the stream, as a client does that has no more to say."""
+        check("no completed text of a stream is lost or changed", keeps_its_texts(self, 100), self.told)
         self.socket.shutdown(socket.SHUT_WR)
         gone = wait_until(lambda: self.path not in managed(self.daemon), seconds)
         self.socket.close()
