@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from training import checkpoint, reopen, sequence
+from training.align import word_ends
 from training.batches import Sampler, in_order
 from training.data import Dataset
 from training.hearing import FEATURES, pool
@@ -41,6 +42,9 @@ SHARES = {
     "noise": (("noise",), 0.06),
 }
 LONGEST = 1200  # frames
+REPLIES = 0.2  # of the clips are asked for their reply,
+BEGINNINGS = 0.15  # of the beginning of a sentence for its words
+SETTLED = 5  # encoder rows after which a word is to be written: the encoder looks back alone
 
 
 class Whole(nn.Module):
@@ -121,14 +125,45 @@ def learners(model, phase):
     return chosen
 
 
-def tasks(data, items, encoding, rng, replies=0.2):
-    """For each clip a prompt and a target: its caption, or (a share `replies`) its reply."""
-    prompts, targets = [], []
-    for i in items:
-        reply = rng.random() < replies
-        prompts.append([sequence.REPLY if reply else sequence.CAPTION])
-        targets.append(encoding.encode(data.replies[i] if reply else data.texts[i]))
-    return prompts, targets
+def first_words(words, ends, rng):
+    """A place in a hearing of some words, and what was said by then -> (encoder rows, text); ends: word_ends()."""
+    heard = rng.randrange(1, len(words))
+    after = ends[heard - 1] + SETTLED
+    rows = rng.randint(after, max(after, ends[heard] - 2))  # the next word may be under way
+    return rows, " ".join(words[:heard])
+
+
+class Tasks:
+    """What the model is asked of each clip of a batch: its caption, its reply, or, as for partial results, the caption of
+    its beginning, as far as the words are over where the hearing is cut."""
+
+    def __init__(self, data, encoding, lexicon, adapter, rng):
+        self.data, self.encoding, self.lexicon, self.adapter, self.rng = data, encoding, lexicon, adapter, rng
+
+    def beginning(self, i, log_probs):
+        """-> (adapter rows, text), or None where the clip has no beginning or cannot be aligned."""
+        words, phones = self.data.texts[i].split(), self.lexicon.word_phones(self.data.texts[i])
+        ends = word_ends(log_probs, phones) if len(words) > 1 and all(phones) else None
+        if ends is None:
+            return None
+        rows, text = first_words(words, ends, self.rng)
+        return int(self.adapter.rows(min(rows, len(log_probs)))), text
+
+    def __call__(self, batch, counts, log_probs):
+        """-> counts of adapter rows, prompts, targets; a clip each"""
+        counts, prompts, targets = counts.clone(), [], []
+        for n, i in enumerate(batch.items):
+            luck, text, prompt = self.rng.random(), self.data.texts[i], sequence.CAPTION
+            begun = None
+            if luck < REPLIES:
+                text, prompt = self.data.replies[i], sequence.REPLY
+            elif luck < REPLIES + BEGINNINGS:
+                begun = self.beginning(i, log_probs[n, : batch.frames[n] // 2].detach().numpy())
+            if begun:
+                counts[n], text = min(begun[0], int(counts[n])), begun[1]
+            prompts.append([prompt])
+            targets.append(self.encoding.encode(text))
+        return counts, prompts, targets
 
 
 def imagined_loss(model, batch):
@@ -240,6 +275,7 @@ def train(rank, args):
     encoding, lexicon, rng = sequence.Encoding(vocab), Lexicon(), random.Random(seed)
     sampler = Sampler(seed, args.frames, SHARES, longest=LONGEST)
     lexicon.learn(sampler.data.texts)
+    tasks = Tasks(sampler.data, encoding, lexicon, model.earshot.adapter, rng)
     batches = iter(sampler)
     imagined = iter(Sentences(seed, parts[1], encoding, lexicon, 0.12))
     recent, last_save, last_dev = [], time.time(), time.time()
@@ -251,7 +287,7 @@ def train(rank, args):
         regression = args.phase == 0 or args.phase == 1 and progress < 0.4
         loss, right = torch.zeros(()), 0.0
         if not regression:
-            prompts, targets = tasks(sampler.data, batch.items, encoding, rng)
+            counts, prompts, targets = tasks(batch, counts, log_probs)
             x, labels = sequence.assemble(model.earshot.backbone, rows, counts, prompts, targets)
             loss, right = sequence.text_loss(model.earshot.backbone, x, labels)
         total = loss
