@@ -23,6 +23,7 @@ _Static_assert((int)OPUS_WRITER_RATE_HZ == (int)RESAMPLE_RATE_HZ, "sound is writ
 enum {
     OPTION_DEVICE,
     OPTION_SECONDS,
+    USUAL_RATE_HZ = 48000,
     CHUNKS_HZ = 20,   /* reads a second */
     SILENT_MS = 3000, /* a device that gives nothing for this long is dead */
 };
@@ -39,9 +40,10 @@ struct recording {
     PaStream *stream;
     struct resample *resample;
     struct opus_writer *writer;
-    float *in;    /* [chunk, channels] */
-    float *out;   /* [resample_bound(chunk)] */
-    long chunk;   /* frames */
+    float *in;  /* [chunk, channels] */
+    float *out; /* [resample_bound(chunk)] */
+    long chunk; /* frames */
+    int rate_hz;
     int channels; /* 1 or 2 */
     struct level level;
     float loudest_db;  /* peak */
@@ -84,29 +86,38 @@ static PaDeviceIndex find_any(void)
     return Pa_GetDefaultInputDevice();
 }
 
+static PaError open_stream(struct recording *r, PaDeviceIndex i, int rate_hz, int channels)
+{
+    PaStreamParameters parameters = {.device = i,
+                                     .channelCount = channels,
+                                     .sampleFormat = paFloat32,
+                                     .suggestedLatency =
+                                         Pa_GetDeviceInfo(i)->defaultHighInputLatency};
+    r->rate_hz = rate_hz;
+    r->channels = channels;
+    r->chunk = rate_hz / CHUNKS_HZ;
+    return Pa_OpenStream(&r->stream, &parameters, NULL, rate_hz, (unsigned long)r->chunk,
+                         paClipOff | paDitherOff, NULL, NULL);
+}
+
+/* In the order that the daemon tries. */
 static int open_device(struct recording *r, const char *name, struct error *error)
 {
     PaDeviceIndex i = name ? find_device(name) : find_any();
     if (i == paNoDevice)
         return error_set(error, -ENODEV, "%s: no such microphone", name ? name : "the default");
     const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
-    int rate_hz = (int)(info->defaultSampleRate + 0.5);
-    PaStreamParameters parameters = {
-        .device = i, .sampleFormat = paFloat32, .suggestedLatency = info->defaultHighInputLatency};
-    r->chunk = rate_hz / CHUNKS_HZ;
+    const int rates_hz[] = {USUAL_RATE_HZ, (int)(info->defaultSampleRate + 0.5)};
     PaError pa = paInvalidChannelCount;
-    for (r->channels = 1; pa != paNoError && r->channels <= 2; r->channels++) {
-        parameters.channelCount = r->channels;
-        pa = Pa_OpenStream(&r->stream, &parameters, NULL, rate_hz, (unsigned long)r->chunk,
-                           paClipOff | paDitherOff, NULL, NULL);
-    }
-    r->channels--;
+    for (int channels = 1; pa != paNoError && channels <= 2; channels++)
+        for (size_t n = 0; pa != paNoError && n < sizeof rates_hz / sizeof *rates_hz; n++)
+            pa = open_stream(r, i, rates_hz[n], channels);
     if (pa == paNoError)
         pa = Pa_StartStream(r->stream);
     if (pa != paNoError)
         return error_set(error, -EIO, "%s: %s", info->name, Pa_GetErrorText(pa));
-    int rc = resample_create(&r->resample, rate_hz, r->channels);
-    return rc ? error_set(error, rc, "%s, %d Hz: %s", info->name, rate_hz, strerror(-rc)) : 0;
+    int rc = resample_create(&r->resample, r->rate_hz, r->channels);
+    return rc ? error_set(error, rc, "%s, %d Hz: %s", info->name, r->rate_hz, strerror(-rc)) : 0;
 }
 
 /* Nothing that is there is overwritten: a recording cannot be made twice. */
