@@ -29,7 +29,7 @@ def best_path(log_probs, phones):
     path = np.empty(len(log_probs), dtype=np.int64)
     for row in range(len(log_probs) - 1, -1, -1):
         path[row] = at
-        at -= came[row, at]
+        at -= int(came[row, at])
     return path
 
 

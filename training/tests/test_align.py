@@ -30,5 +30,11 @@ def test_a_phone_that_was_not_heard_is_somewhere():
     assert 3 <= one < two < three == 15
 
 
+def test_long_texts():
+    phones = [1 + n % 7 for n in range(200)]
+    places = {3 * n + 2: phone for n, phone in enumerate(phones)}
+    assert word_ends(spikes(610, places), [phones[:150], phones[150:]]) == [3 * 149 + 2, 3 * 199 + 2]
+
+
 def test_too_few_rows_have_no_path():
     assert word_ends(spikes(2, {0: 5}), [[5, 6, 7]]) is None
