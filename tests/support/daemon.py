@@ -111,9 +111,12 @@ class Daemon:
         self.match = bus.add_signal_receiver(self.take, path=PATH, interface_keyword="interface",
                                              member_keyword="member")
         there = wait_until(lambda: self.process.poll() is not None or bus.name_has_owner(NAME), 30)
-        if not there or self.process.poll() is not None:
-            raise RuntimeError(f"earshotd did not start: {self.said()}")
-        self.object = bus.get_object(NAME, PATH, introspect=False)
+        try:
+            if not there or self.process.poll() is not None:
+                raise RuntimeError(f"earshotd did not start: {self.said()}")
+            self.object = bus.get_object(NAME, PATH, introspect=False)
+        except dbus.DBusException as e:
+            raise RuntimeError(f"earshotd left the bus at once: {e}") from e
 
     def take(self, *args, interface, member):
         self.signals.append((member, args))
