@@ -23,7 +23,6 @@ _Static_assert((int)OPUS_WRITER_RATE_HZ == (int)RESAMPLE_RATE_HZ, "sound is writ
 enum {
     OPTION_DEVICE,
     OPTION_SECONDS,
-    USUAL_RATE_HZ = 48000,
     CHUNKS_HZ = 20,   /* reads a second */
     SILENT_MS = 3000, /* a device that gives nothing for this long is dead */
 };
@@ -107,7 +106,7 @@ static int open_device(struct recording *r, const char *name, struct error *erro
     if (i == paNoDevice)
         return error_set(error, -ENODEV, "%s: no such microphone", name ? name : "the default");
     const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
-    const int rates_hz[] = {USUAL_RATE_HZ, (int)(info->defaultSampleRate + 0.5)};
+    const int rates_hz[] = {RESAMPLE_MICROPHONE_HZ, (int)(info->defaultSampleRate + 0.5)};
     PaError pa = paInvalidChannelCount;
     for (int channels = 1; pa != paNoError && channels <= 2; channels++)
         for (size_t n = 0; pa != paNoError && n < sizeof rates_hz / sizeof *rates_hz; n++)

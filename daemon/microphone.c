@@ -2,6 +2,7 @@
 
 #include "daemon/capture_rt.h"
 #include "daemon/clock.h"
+#include "dsp/resample.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 
 enum {
-    USUAL_RATE_HZ = 48000,
     PERIOD_MS = 20,      /* how often the device wakes us up, */
     PERIODS = 4,         /* and how many of these it can hold */
     SILENT_US = 2000000, /* a device that delivers nothing for this long is dead */
@@ -71,7 +71,7 @@ static bool can_capture(PaDeviceIndex i)
 static int open_device(struct microphone *m, PaDeviceIndex i, struct error *error)
 {
     const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
-    const int rates_hz[] = {USUAL_RATE_HZ, (int)(info->defaultSampleRate + 0.5)};
+    const int rates_hz[] = {RESAMPLE_MICROPHONE_HZ, (int)(info->defaultSampleRate + 0.5)};
     int rc = -EIO;
     for (int channels = 1; rc && channels <= 2 && channels <= info->maxInputChannels; channels++)
         for (size_t n = 0; rc && n < sizeof rates_hz / sizeof *rates_hz; n++)

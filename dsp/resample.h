@@ -8,6 +8,7 @@
 
 enum {
     RESAMPLE_RATE_HZ = 16000,
+    RESAMPLE_MICROPHONE_HZ = 48000, /* what a microphone is asked for first: the cheapest here */
 };
 
 struct resample;

@@ -246,6 +246,23 @@ def main():
         train(0, args)
 
 
+def losses(model, tasks, batch, phase, progress):
+    """-> the text's loss, the share of its tokens that are right, and all that is learnt from a batch of clips"""
+    rows, counts, log_probs = model.hear(batch, phase == 3)
+    loss, right = torch.zeros(()), 0.0
+    if phase > 1 or phase == 1 and progress >= 0.4:
+        heard, prompts, targets = tasks(batch, counts, log_probs)
+        x, labels = sequence.assemble(model.earshot.backbone, rows, heard, prompts, targets)
+        loss, right = sequence.text_loss(model.earshot.backbone, x, labels)
+    total = loss
+    if phase <= 1:
+        total = total + model.distance_to_table(rows, counts, log_probs) * max(0.1, 1 - progress)
+    if phase == 3:
+        phones = [tasks.lexicon.phones(tasks.data.texts[i]) for i in batch.items]
+        total = total + 0.3 * ctc(log_probs, batch.frames, phones)
+    return loss, right, total
+
+
 def train(rank, args):
     team = checkpoint.Team(rank, args.team)
     torch.set_num_threads(args.threads)
@@ -283,21 +300,9 @@ def train(rank, args):
     while spent < args.minutes * 60:
         progress = spent / (args.minutes * 60)
         batch = next(batches)
-        rows, counts, log_probs = model.hear(batch, args.phase == 3)
-        regression = args.phase == 0 or args.phase == 1 and progress < 0.4
-        loss, right = torch.zeros(()), 0.0
-        if not regression:
-            counts, prompts, targets = tasks(batch, counts, log_probs)
-            x, labels = sequence.assemble(model.earshot.backbone, rows, counts, prompts, targets)
-            loss, right = sequence.text_loss(model.earshot.backbone, x, labels)
-        total = loss
-        if args.phase <= 1:
-            total = total + model.distance_to_table(rows, counts, log_probs) * max(0.1, 1 - progress)
+        loss, right, total = losses(model, tasks, batch, args.phase, progress)
         if args.phase != 1 and step % 2 == 0:
             total = total + imagined_loss(model, next(imagined))
-        if args.phase == 3:
-            phones = [lexicon.phones(sampler.data.texts[i]) for i in batch.items]
-            total = total + 0.3 * ctc(log_probs, batch.frames, phones)
         total.backward()
         spent = team.average(learning, clock.tick())
         checkpoint.take_step(optimizer, checkpoint.rate(step, progress, args.lr, warmup=100))
