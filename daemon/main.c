@@ -12,6 +12,7 @@
 #include "daemon/supervisor.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,10 @@ static int serve(const struct config *c, const struct settings *settings, struct
     return rc;
 }
 
+/* What is larger goes back to the system when it is freed. By itself the allocator raises its bound
+ * up to the largest piece ever freed, and keeps megabytes of what closed streams had. */
+#define MMAP_BYTES (128 * 1024)
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], CAPTURE_OPTION) == 0)
@@ -132,6 +137,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
 
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
     setenv("JACK_NO_START_SERVER", "1", 0); /* looking for devices must not start one */
     struct config config;
     struct supervisor *supervisor = NULL;

@@ -197,8 +197,7 @@ void streams_closed(struct streams *s, const struct engine_message *m)
         announce(s, stream, false);
     ear_destroy(stream->ear);
     stream_destroy(s, stream);
-    if (!s->first)
-        malloc_trim(0); /* the allocator keeps what many at once have freed */
+    malloc_trim(0); /* the allocator keeps what many at once have freed */
 }
 
 /* What of the configuration is not the microphone's. */
