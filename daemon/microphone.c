@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-    PERIOD_MS = 20,      /* how often the device wakes us up, */
+    PERIOD_MS = 40,      /* how often the device wakes us up, */
     PERIODS = 4,         /* and how many of these it can hold */
     SILENT_US = 2000000, /* a device that delivers nothing for this long is dead */
 };
