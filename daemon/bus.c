@@ -30,7 +30,7 @@ enum {
     FLUSH_MS = 500,
     BEHIND_BYTES = 256 << 10, /* that wait for the bus to read them: nothing is up to date then */
     UNREAD_BYTES = 16 << 20,  /* that do so for ever */
-    RULES_MAX = 4,
+    RULES_MAX = 8,
 };
 
 struct bus {
@@ -84,22 +84,32 @@ static void take_owner(struct bus *b, DBusMessage *m)
             w->vanished(w->user, name);
 }
 
+static void take_lost_name(struct bus *b, DBusMessage *m)
+{
+    const char *name;
+    if (!b->name || !dbus_message_get_args(m, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_INVALID) ||
+        strcmp(name, b->name) != 0)
+        return;
+    log_error("the bus name was taken by somebody else");
+    loop_stop(b->loop, 1);
+}
+
+/* Any client may send us a signal that is called like one of the bus; its sender is true. */
 static DBusHandlerResult take_signal(DBusConnection *c, DBusMessage *m, void *user)
 {
     (void)c;
     struct bus *b = user;
-    if (dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameOwnerChanged"))
+    bool of_bus = dbus_message_has_sender(m, DBUS_SERVICE_DBUS);
+    if (of_bus && dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameOwnerChanged"))
         take_owner(b, m);
+    else if (of_bus && dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameLost"))
+        take_lost_name(b, m);
     bool signal = dbus_message_get_type(m) == DBUS_MESSAGE_TYPE_SIGNAL;
     for (struct bus_watch *w = b->watches; signal && w; w = w->next)
         if (w->signal)
             w->signal(w->user, m);
-    if (dbus_message_is_signal(m, DBUS_INTERFACE_LOCAL, "Disconnected")) {
+    if (dbus_message_is_signal(m, DBUS_INTERFACE_LOCAL, "Disconnected"))
         b->lost = true;
-    } else if (dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameLost")) {
-        log_error("the bus name was taken by somebody else");
-        loop_stop(b->loop, 1);
-    }
     return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
 }
 
@@ -268,6 +278,9 @@ static void join(struct bus *b)
 {
     b->joined = true;
     log_info("the bus (%s) is back", b->where);
+    for (struct bus_watch *w = b->watches; w; w = w->next)
+        if (w->back)
+            w->back(w->user);
 }
 
 static void name_answered(DBusPendingCall *pending, void *user)

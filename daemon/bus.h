@@ -18,10 +18,12 @@ struct bus_object {
 };
 
 /* lost: the connection is; calls that wait for an answer will not get one, and names of clients no
- * longer mean anything. vanished: a client that bus_follow was told of is gone. signal: any that
- * came. Each may be NULL. Stays the caller's. */
+ * longer mean anything. back: there is a connection again. vanished: a client that bus_follow was
+ * told of is gone. signal: any that came, whoever has sent it. Each may be NULL. Stays the
+ * caller's. */
 struct bus_watch {
     void (*lost)(void *user);
+    void (*back)(void *user);
     void (*vanished)(void *user, const char *client);
     void (*signal)(void *user, DBusMessage *m);
     void *user;

@@ -4,7 +4,9 @@
 #include "daemon/bus.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-login.h>
 #include <unistd.h>
@@ -15,13 +17,18 @@
 #define MANAGER_PATH "/org/freedesktop/login1"
 #define SESSIONS MANAGER_PATH "/session"
 
+enum {
+    NAME_BYTES = DBUS_MAXIMUM_NAME_LENGTH + 1,
+};
+
 struct logind {
     struct bus *bus;
     struct bus_watch watch;
     struct logind_listener listener;
-    bool delays;   /* sleep is to wait */
-    bool asked;    /* and logind has not answered yet */
-    int inhibitor; /* until this is closed; -1: it does not */
+    char owner[NAME_BYTES]; /* who logind is on this bus; empty: nobody */
+    bool delays;            /* sleep is to wait */
+    bool asked;             /* and logind has not answered yet */
+    int inhibitor;          /* until this is closed; -1: it does not */
 };
 
 /* A session that nobody knows counts as ours. */
@@ -36,9 +43,43 @@ static bool is_ours(const char *path)
     return !known || uid == getuid();
 }
 
-static void take_signal(void *user, DBusMessage *m)
+static void set_owner(struct logind *l, const char *owner)
 {
-    const struct logind *l = user;
+    snprintf(l->owner, sizeof l->owner, "%s", owner);
+}
+
+static void take_owner(void *user, DBusMessage *answer)
+{
+    const char *owner;
+    if (answer && dbus_message_get_type(answer) == DBUS_MESSAGE_TYPE_METHOD_RETURN &&
+        dbus_message_get_args(answer, NULL, DBUS_TYPE_STRING, &owner, DBUS_TYPE_INVALID))
+        set_owner(user, owner);
+}
+
+/* On every connection: names of an earlier one mean nothing. */
+static void ask_owner(void *user)
+{
+    struct logind *l = user;
+    const char *name = SERVICE;
+    set_owner(l, "");
+    DBusMessage *call = dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS,
+                                                     DBUS_INTERFACE_DBUS, "GetNameOwner");
+    if (call)
+        dbus_message_append_args(call, DBUS_TYPE_STRING, &name, DBUS_TYPE_INVALID);
+    bus_call(l->bus, call, take_owner, l);
+}
+
+static void take_new_owner(struct logind *l, DBusMessage *m)
+{
+    const char *name, *before, *now;
+    if (dbus_message_get_args(m, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_STRING, &before,
+                              DBUS_TYPE_STRING, &now, DBUS_TYPE_INVALID) &&
+        strcmp(name, SERVICE) == 0)
+        set_owner(l, now);
+}
+
+static void take_word(const struct logind *l, DBusMessage *m)
+{
     const struct logind_listener *to = &l->listener;
     dbus_bool_t asleep;
     if (dbus_message_is_signal(m, MANAGER, "PrepareForSleep") &&
@@ -47,6 +88,17 @@ static void take_signal(void *user, DBusMessage *m)
     bool lock = dbus_message_is_signal(m, SESSION, "Lock");
     if ((lock || dbus_message_is_signal(m, SESSION, "Unlock")) && is_ours(dbus_message_get_path(m)))
         to->locked(to->user, lock);
+}
+
+/* Anybody on the system bus may send us a signal that is called like one of logind. */
+static void take_signal(void *user, DBusMessage *m)
+{
+    struct logind *l = user;
+    if (dbus_message_has_sender(m, DBUS_SERVICE_DBUS) &&
+        dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameOwnerChanged"))
+        take_new_owner(l, m);
+    else if (*l->owner && dbus_message_has_sender(m, l->owner))
+        take_word(l, m);
 }
 
 static void let_sleep(struct logind *l)
@@ -107,12 +159,15 @@ int logind_create(struct logind **out, struct loop *loop, const struct logind_li
         free(l);
         return rc;
     }
-    l->watch = (struct bus_watch){.signal = take_signal, .user = l};
+    l->watch = (struct bus_watch){.back = ask_owner, .signal = take_signal, .user = l};
     bus_watch(l->bus, &l->watch);
+    bus_match(l->bus, "type='signal',sender='" DBUS_SERVICE_DBUS "',interface='" DBUS_INTERFACE_DBUS
+                      "',member='NameOwnerChanged',arg0='" SERVICE "'");
     bus_match(l->bus, "type='signal',sender='" SERVICE "',interface='" MANAGER
                       "',member='PrepareForSleep'");
     bus_match(l->bus, "type='signal',sender='" SERVICE "',interface='" SESSION "',member='Lock'");
     bus_match(l->bus, "type='signal',sender='" SERVICE "',interface='" SESSION "',member='Unlock'");
+    ask_owner(l);
     *out = l;
     return 0;
 }

@@ -96,6 +96,27 @@ def huge():
     d.stop()
 
 
+def forged_signals():
+    """A client that speaks as the bus would: no name is lost, and no other client is gone."""
+    system = Bus("system")
+    d = Daemon(extra={"DBUS_SYSTEM_BUS_ADDRESS": system.address})
+    d.completes(1)
+    s = Stream(d)
+    us, forger = d.bus.connection.get_unique_name(), d.bus.connect()
+    on_system = daemon_on(system)
+    for connection, to in ((forger, NAME), (system.connection, on_system)):
+        for member, args in (("NameOwnerChanged", (us, us, "")), ("NameLost", (NAME,))):
+            forge(connection, to, dbus.BUS_DAEMON_PATH, dbus.BUS_DAEMON_IFACE, member, *args)
+    pause(0.5)
+    check("a forged NameLost ends nothing", d.process.poll() is None, d.said())
+    check("nor does a forged NameOwnerChanged end a stream", s.path in managed(d), d.said())
+    s.finish()
+    d.completes(3)
+    nothing_is_lost("forged signals", d)
+    d.stop()
+    system.stop()
+
+
 def stands_still():
     """SIGSTOP for five seconds in the middle of a word: a client's audio waits for it."""
     d = Daemon(source=f"file:{silence(1)}")
@@ -140,4 +161,4 @@ def end_in_mid_reply():
     d.stop()
 
 
-run(slow_reader, huge, dying_clients, stands_still, end_in_mid_reply)
+run(slow_reader, huge, dying_clients, forged_signals, stands_still, end_in_mid_reply)

@@ -273,6 +273,14 @@ def logind():
     wait_until(open_device)
     check("sleep waits for what is being said", wait_until(manager.waits, 5)
           and manager.asked[0][0] == "sleep" and manager.asked[0][3] == "delay", manager.asked)
+    to, forger = daemon_on(bus), bus.connect()
+    forge(forger, to, "/org/freedesktop/login1", "org.freedesktop.login1.Manager", "PrepareForSleep", True)
+    forge(forger, to, "/org/freedesktop/login1/session/_31", "org.freedesktop.login1.Session", "Lock")
+    forge(forger, to, dbus.BUS_DAEMON_PATH, dbus.BUS_DAEMON_IFACE, "NameOwnerChanged", "org.freedesktop.login1", "",
+          forger.get_unique_name())
+    forge(forger, to, "/org/freedesktop/login1", "org.freedesktop.login1.Manager", "PrepareForSleep", True)
+    pause(0.3)
+    check("who is not logind closes nothing", d.get("State") == IDLE and open_device(), d.said())
     tell("", "Manager", "PrepareForSleep", True)
     check("before sleep the device is closed", d.reaches(MUTED, 5) and d.get("Device") == ""
           and not d.get("Muted"))

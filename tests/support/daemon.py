@@ -327,6 +327,21 @@ class Bus:
         self.process.wait()
 
 
+def forge(connection, to, path, interface, member, *args):
+    """A signal to one client alone, which comes to it whatever it wants to hear."""
+    message = dbus.lowlevel.SignalMessage(path, interface, member)
+    message.set_destination(to)
+    message.append(*args)
+    connection.send_message(message)
+    connection.flush()
+
+
+def daemon_on(bus):
+    """What a daemon is called on a bus where it owns no name; nobody else but we may be there."""
+    ours = bus.connection.get_unique_name()
+    return [name for name in bus.connection.list_names() if name.startswith(":") and name != ours][-1]
+
+
 def run(*parts):
     """The parts of a test, one after the other, on a bus of their own; exits with the result."""
     global BUS
