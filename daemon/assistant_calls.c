@@ -255,6 +255,8 @@ static DBusMessage *call_transcript(void *user, DBusMessage *call)
     uint32_t limit = 0;
     dbus_message_get_args(call, NULL, DBUS_TYPE_UINT64, &since, DBUS_TYPE_UINT32, &limit,
                           DBUS_TYPE_INVALID);
+    if (bus_is_full(a->bus))
+        return assistant_error(call, "Busy", "too many answers wait to be read");
     DBusMessage *reply = dbus_message_new_method_return(call);
     if (!reply)
         return NULL;

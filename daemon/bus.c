@@ -29,7 +29,8 @@ enum {
     ANSWER_MS = 10000,
     FLUSH_MS = 500,
     BEHIND_BYTES = 256 << 10, /* that wait for the bus to read them: nothing is up to date then */
-    UNREAD_BYTES = 16 << 20,  /* that do so for ever */
+    UNREAD_BYTES = 16 << 20,  /* so many that no more should come, */
+    STILL_MS = 5000,          /* and the bus is dead when it takes none of them for so long */
     RULES_MAX = 8,
 };
 
@@ -41,6 +42,7 @@ struct bus {
     DBusPendingCall *pending;   /* the answer that joining waits for */
     bool joined;                /* the connection has all that it should */
     bool lost;                  /* it is, and still has to be let go of */
+    int64_t taken_us;           /* when it last took a message, or had few to take */
     struct bus_object *objects;
     struct bus_watch *watches;
     const char *rules[RULES_MAX];
@@ -49,6 +51,8 @@ struct bus {
     struct loop_timer *retry;
     int retry_ms;
 };
+
+static dbus_int32_t taken_slot = -1; /* libdbus's; of the messages that are sent */
 
 /* As libdbus finds the two; it has no way to ask for them without connecting. */
 static const char *find_address(const char *where, char *space, size_t capacity)
@@ -326,9 +330,13 @@ static void retry_due(void *user)
 
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error)
 {
-    struct bus *b = calloc(1, sizeof *b);
-    if (!b)
+    if (!dbus_message_allocate_data_slot(&taken_slot))
         return error_set(error, -ENOMEM, "out of memory");
+    struct bus *b = calloc(1, sizeof *b);
+    if (!b) {
+        dbus_message_free_data_slot(&taken_slot);
+        return error_set(error, -ENOMEM, "out of memory");
+    }
     b->loop = loop;
     b->where = strdup(where);
     b->retry = loop_add_timer(loop, retry_due, b);
@@ -366,6 +374,7 @@ void bus_destroy(struct bus *b)
     if (b->joined)
         flush(b->connection);
     let_go(b);
+    dbus_message_free_data_slot(&taken_slot);
     free(b->where);
     free(b);
 }
@@ -464,14 +473,41 @@ bool bus_is_behind(const struct bus *b)
     return has_unread(b, BEHIND_BYTES);
 }
 
+bool bus_is_full(const struct bus *b)
+{
+    return has_unread(b, UNREAD_BYTES);
+}
+
+static void was_taken(void *bus)
+{
+    struct bus *b = bus;
+    b->taken_us = clock_monotonic_us();
+}
+
+/* libdbus lets a message go when the bus has taken the whole of it. */
+static bool send_message(struct bus *b, DBusMessage *message)
+{
+    return dbus_message_set_data(message, taken_slot, b, was_taken) &&
+           dbus_connection_send(b->connection, message, NULL);
+}
+
+/* Large answers fill it while the bus reads well: only one that takes nothing is dead. */
+static bool is_dead(struct bus *b)
+{
+    int64_t now_us = clock_monotonic_us();
+    if (!bus_is_full(b))
+        b->taken_us = now_us;
+    return now_us - b->taken_us > STILL_MS * 1000;
+}
+
 void bus_send(struct bus *b, DBusMessage *message)
 {
-    if (!b->lost && has_unread(b, UNREAD_BYTES)) {
+    if (!b->lost && is_dead(b)) {
         log_warning("the bus (%s) reads nothing", b->where);
         b->lost = true;
     }
     bool sends = b->joined && !b->lost;
-    if (!message || (sends && !dbus_connection_send(b->connection, message, NULL)))
+    if (!message || (sends && !send_message(b, message)))
         log_error("out of memory: a D-Bus message was not sent");
     if (message)
         dbus_message_unref(message);

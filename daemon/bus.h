@@ -53,10 +53,13 @@ void bus_follow(struct bus *b, const char *client);
 void bus_unfollow(struct bus *b, const char *client);
 
 /* Sends and releases the message; NULL (out of memory) is logged. Without a connection it is
- * dropped. A bus that has left megabytes unread is taken for lost. */
+ * dropped. A bus that leaves megabytes unread and takes none of them for seconds is taken for
+ * lost. */
 void bus_send(struct bus *b, DBusMessage *message);
 /* The bus reads late: what is stale by the time it is read is better not sent. */
 bool bus_is_behind(const struct bus *b);
+/* Megabytes wait for it: answers that are large are better refused. */
+bool bus_is_full(const struct bus *b);
 
 /* The answer to a call, which may be an error; NULL: there will be none. */
 typedef void bus_answer(void *user, DBusMessage *answer);

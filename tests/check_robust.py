@@ -96,6 +96,36 @@ def huge():
     d.stop()
 
 
+def greedy_reader():
+    """A client that asks for a long transcript a thousand times at once has answers or Busy; the bus is not taken for dead."""
+    kept = WORK / "state" / "earshot" / "history"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("".join(f"{i}\t0\t1\t{'said a long time ago ' * 10}\t\n" for i in range(1, 1001)))
+    d = Daemon("--config", config("[text]\nkeep_history = yes\n"))
+    d.completes(1)
+    greedy, answers = d.bus.connect(), []
+    for _ in range(1000):
+        message = dbus.lowlevel.MethodCallMessage(NAME, PATH, ASSISTANT, "GetTranscript")
+        message.append(0, 0, signature="tu")
+        greedy.send_message_with_reply(message, lambda answer: answers.append(
+            answer.get_error_name() if answer.get_type() == 3 else "transcript"), 60)
+    greedy.flush()
+    check("who asks for more than is read is answered", wait_until(lambda: len(answers) == 1000, 60)
+          and set(answers) <= {"transcript", ERROR + "Busy"}, f"{len(answers)} {set(answers)}")
+    check("at first with the transcript, then that it is too much", answers[0] == "transcript"
+          and (ERROR + "Busy" in answers or SLOW), set(answers))
+    print(f"{answers.count('transcript')} transcripts, {answers.count(ERROR + 'Busy')} times Busy")
+    d.completes(3)
+    check("and the bus stays", "is gone" not in d.said() and "reads nothing" not in d.said(), d.said())
+    announced = [(args[0], args[1]) for args in d.of("UtteranceCompleted") if args[1]]
+    offline = earshot("transcribe", "-m", MODEL, SPEECH).stdout
+    check("greedy readers: no text is lost or changed", announced == transcript(d)[-len(announced):]
+          and letters(" ".join(text for _, text in announced)) == letters(offline), f"{announced} {offline}")
+    check("greedy readers: the events keep their contract", keeps_the_contract(d), d.signals)
+    d.stop()
+    kept.unlink()
+
+
 def forged_signals():
     """A client that speaks as the bus would: no name is lost, and no other client is gone."""
     system = Bus("system")
@@ -161,4 +191,4 @@ def end_in_mid_reply():
     d.stop()
 
 
-run(slow_reader, huge, dying_clients, forged_signals, stands_still, end_in_mid_reply)
+run(slow_reader, huge, dying_clients, greedy_reader, forged_signals, stands_still, end_in_mid_reply)
