@@ -314,8 +314,15 @@ class Bus:
             ["dbus-daemon", *map(str, self.options), "--nofork", f"--address={self.address}"],
             stderr=subprocess.DEVNULL, env=environment())
         started.append(self.process)
-        wait_until(path.exists, 10)
-        self.connection = self.connect()
+        wait_until(self.is_there, 10)
+
+    def is_there(self):
+        """Its socket has a name before it takes connections."""
+        try:
+            self.connection = self.connect()
+        except dbus.DBusException:
+            return False
+        return True
 
     def connect(self):
         connection = dbus.bus.BusConnection(self.address)
