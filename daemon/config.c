@@ -72,7 +72,9 @@ static const struct config_key keys[] = {
      .help = "Close the device when the machine goes to sleep, and open it when it wakes.\n"
              "Sleep waits until what is being said is text, five seconds at most."},
     {"audio", "pause_locked", CONFIG_BOOL, FIELD(pause_locked),
-     .help = "Close the device while the session is locked."},
+     .help =
+         "Close the device while the session is locked. GNOME and KDE tell logind (LockedHint);\n"
+         "for other lock screens `loginctl lock-session` and `unlock-session` have to."},
     {"audio", "buffer_ms", CONFIG_INT, FIELD(buffer_ms), 500, 60000,
      .help = "Captured audio that can wait while the engine is busy; more is lost and announced."},
     {"speech", "begin_threshold", CONFIG_FLOAT, FIELD(endpoint.begin_threshold), 0.01, 1.0,

@@ -16,6 +16,7 @@
 #define SESSION SERVICE ".Session"
 #define MANAGER_PATH "/org/freedesktop/login1"
 #define SESSIONS MANAGER_PATH "/session"
+#define HINT "LockedHint"
 
 enum {
     NAME_BYTES = DBUS_MAXIMUM_NAME_LENGTH + 1,
@@ -26,6 +27,8 @@ struct logind {
     struct bus_watch watch;
     struct logind_listener listener;
     char owner[NAME_BYTES]; /* who logind is on this bus; empty: nobody */
+    bool hinted;            /* our session says that it is locked, */
+    bool requested;         /* or it was asked to lock and has not said so */
     bool delays;            /* sleep is to wait */
     bool asked;             /* and logind has not answered yet */
     int inhibitor;          /* until this is closed; -1: it does not */
@@ -43,9 +46,86 @@ static bool is_ours(const char *path)
     return !known || uid == getuid();
 }
 
+static void tell_locked(const struct logind *l)
+{
+    l->listener.locked(l->listener.user, l->hinted || l->requested);
+}
+
+/* What the lock screens of GNOME and KDE say of themselves; it answers any request. */
+static void take_hint(struct logind *l, bool locked)
+{
+    l->hinted = locked;
+    if (locked)
+        l->requested = false;
+    tell_locked(l);
+}
+
+/* Lock and Unlock only ask for it; but other lock screens say nothing. */
+static void take_request(struct logind *l, bool lock)
+{
+    l->requested = lock && !l->hinted;
+    tell_locked(l);
+}
+
+static void take_variant(struct logind *l, DBusMessageIter *variant)
+{
+    DBusMessageIter value;
+    dbus_bool_t locked;
+    if (dbus_message_iter_get_arg_type(variant) != DBUS_TYPE_VARIANT)
+        return;
+    dbus_message_iter_recurse(variant, &value);
+    if (dbus_message_iter_get_arg_type(&value) != DBUS_TYPE_BOOLEAN)
+        return;
+    dbus_message_iter_get_basic(&value, &locked);
+    take_hint(l, locked);
+}
+
+static void take_properties(struct logind *l, DBusMessage *m)
+{
+    DBusMessageIter args, changed, entry;
+    if (!dbus_message_has_signature(m, "sa{sv}as"))
+        return;
+    dbus_message_iter_init(m, &args);
+    dbus_message_iter_next(&args);
+    dbus_message_iter_recurse(&args, &changed);
+    for (; dbus_message_iter_get_arg_type(&changed) == DBUS_TYPE_DICT_ENTRY;
+         dbus_message_iter_next(&changed)) {
+        const char *name;
+        dbus_message_iter_recurse(&changed, &entry);
+        dbus_message_iter_get_basic(&entry, &name);
+        dbus_message_iter_next(&entry);
+        if (strcmp(name, HINT) == 0)
+            take_variant(l, &entry);
+    }
+}
+
+/* Without a session of ours there is an error, and nothing changes. */
+static void take_hint_answer(void *user, DBusMessage *answer)
+{
+    DBusMessageIter args;
+    if (answer && dbus_message_get_type(answer) == DBUS_MESSAGE_TYPE_METHOD_RETURN &&
+        dbus_message_iter_init(answer, &args))
+        take_variant(user, &args);
+}
+
+/* Whoever runs as a user's service is in no session; logind then tells of the one on its screen. */
+static void ask_hint(struct logind *l)
+{
+    const char *interface = SESSION, *name = HINT;
+    DBusMessage *call =
+        dbus_message_new_method_call(SERVICE, SESSIONS "/auto", DBUS_INTERFACE_PROPERTIES, "Get");
+    if (call)
+        dbus_message_append_args(call, DBUS_TYPE_STRING, &interface, DBUS_TYPE_STRING, &name,
+                                 DBUS_TYPE_INVALID);
+    bus_call(l->bus, call, take_hint_answer, l);
+}
+
+/* Another one than before may know what we have not heard. */
 static void set_owner(struct logind *l, const char *owner)
 {
     snprintf(l->owner, sizeof l->owner, "%s", owner);
+    if (*owner)
+        ask_hint(l);
 }
 
 static void take_owner(void *user, DBusMessage *answer)
@@ -78,16 +158,22 @@ static void take_new_owner(struct logind *l, DBusMessage *m)
         set_owner(l, now);
 }
 
-static void take_word(const struct logind *l, DBusMessage *m)
+static void take_word(struct logind *l, DBusMessage *m)
 {
     const struct logind_listener *to = &l->listener;
     dbus_bool_t asleep;
     if (dbus_message_is_signal(m, MANAGER, "PrepareForSleep") &&
         dbus_message_get_args(m, NULL, DBUS_TYPE_BOOLEAN, &asleep, DBUS_TYPE_INVALID))
         to->sleeping(to->user, asleep);
+    if (dbus_message_is_signal(m, MANAGER, "SessionNew"))
+        ask_hint(l); /* the one before may have ended locked */
+    if (!is_ours(dbus_message_get_path(m)))
+        return;
     bool lock = dbus_message_is_signal(m, SESSION, "Lock");
-    if ((lock || dbus_message_is_signal(m, SESSION, "Unlock")) && is_ours(dbus_message_get_path(m)))
-        to->locked(to->user, lock);
+    if (lock || dbus_message_is_signal(m, SESSION, "Unlock"))
+        take_request(l, lock);
+    else if (dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged"))
+        take_properties(l, m);
 }
 
 /* Anybody on the system bus may send us a signal that is called like one of logind. */
@@ -167,6 +253,11 @@ int logind_create(struct logind **out, struct loop *loop, const struct logind_li
                       "',member='PrepareForSleep'");
     bus_match(l->bus, "type='signal',sender='" SERVICE "',interface='" SESSION "',member='Lock'");
     bus_match(l->bus, "type='signal',sender='" SERVICE "',interface='" SESSION "',member='Unlock'");
+    bus_match(l->bus,
+              "type='signal',sender='" SERVICE "',interface='" DBUS_INTERFACE_PROPERTIES
+              "',member='PropertiesChanged',path_namespace='" SESSIONS "',arg0='" SESSION "'");
+    bus_match(l->bus,
+              "type='signal',sender='" SERVICE "',interface='" MANAGER "',member='SessionNew'");
     ask_owner(l);
     *out = l;
     return 0;

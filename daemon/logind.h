@@ -11,7 +11,7 @@ struct logind;
 
 struct logind_listener {
     void (*sleeping)(void *user, bool asleep);
-    void (*locked)(void *user, bool locked);
+    void (*locked)(void *user, bool locked); /* also if it is so from the start */
     void *user;
 };
 

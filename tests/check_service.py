@@ -256,6 +256,26 @@ class Manager(dbus.service.Object):
         return any(is_held(end) for end in self.ends)
 
 
+class Session(dbus.service.Object):
+    """Ours, for one who asks from outside of it."""
+
+    def __init__(self, bus, locked=False):
+        super().__init__(bus.connection, "/org/freedesktop/login1/session/auto")
+        self.bus, self.locked = bus, locked
+
+    @dbus.service.method("org.freedesktop.DBus.Properties", "ss", "v")
+    def Get(self, interface, name):
+        return dbus.Boolean(self.locked and (interface, name) == ("org.freedesktop.login1.Session", "LockedHint"))
+
+    def lock(self, locked, path="/org/freedesktop/login1/session/_31"):
+        """As a lock screen does that says so."""
+        self.locked = locked
+        message = dbus.lowlevel.SignalMessage(path, "org.freedesktop.DBus.Properties", "PropertiesChanged")
+        message.append("org.freedesktop.login1.Session", {"IdleHint": dbus.Boolean(locked), "LockedHint": dbus.Boolean(locked)},
+                       [], signature="sa{sv}as")
+        self.bus.connection.send_message(message)
+
+
 def logind():
     """The device is closed while the machine sleeps, and, if so set, while the session is locked."""
     bus = Bus("logind")
@@ -266,7 +286,7 @@ def logind():
         message.append(*args)
         bus.connection.send_message(message)
 
-    manager = Manager(bus)
+    manager, session = Manager(bus), Session(bus)
     path = config("[audio]\npause_locked = yes\n")
     d = Daemon("--config", path, source=f"file:{silence(60)}", extra={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
     open_device = lambda: str(d.get("Device")).startswith("file:")  # noqa: E731
@@ -292,6 +312,23 @@ def logind():
     tell("/session/_31", "Session", "Unlock")
     check("then it is open again", d.reaches(IDLE, 5) and wait_until(open_device, 5))
     check("and sleep would wait again", wait_until(manager.waits, 5) and len(manager.asked) == 2, manager.asked)
+    session.lock(True)
+    check("a session that says that it is locked closes it too", d.reaches(MUTED, 5) and d.get("Device") == "")
+    tell("/session/_31", "Session", "Unlock")
+    pause(0.2)
+    check("which a request alone does not change", d.get("State") == MUTED)
+    session.lock(False)
+    check("until it is unlocked", d.reaches(IDLE, 5) and wait_until(open_device, 5))
+    tell("/session/_31", "Session", "Lock")
+    check("a request closes it before the session says so", d.reaches(MUTED, 5))
+    session.lock(True)
+    session.lock(False)
+    check("and who unlocks need not be asked to", d.reaches(IDLE, 5) and wait_until(open_device, 5))
+    session.locked = True
+    tell("", "Manager", "SessionNew", "1", dbus.ObjectPath("/org/freedesktop/login1/session/_31"))
+    check("a new session is asked whether it is locked", d.reaches(MUTED, 5))
+    session.lock(False)
+    d.reaches(IDLE, 5)
     d.set("Muted", True)
     check("but not for who is muted", wait_until(lambda: not manager.waits(), 5))
     tell("", "Manager", "PrepareForSleep", True)
@@ -301,7 +338,19 @@ def logind():
     bus.stop()
     pause(0.2)
     check("a system bus that dies is borne", d.set("Muted", False) == () and d.reaches(IDLE, 5))
+    bus.start()
+    session = Session(bus, locked=True)
+    bus.connection.request_name("org.freedesktop.login1")
+    check("and when it is back the session is asked whether it is locked", d.reaches(MUTED, 15), d.said())
     d.stop()
+    d = Daemon("--config", path, source=f"file:{silence(60)}", extra={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
+    check("who starts in a locked session opens nothing", d.reaches(MUTED, 5), d.said())
+    pause(0.5)
+    check("from the first moment on", not d.get("Device") and not any(d.changes("Device")) and "listening" not in d.said(), d.said())
+    session.lock(False)
+    check("until it is unlocked", d.reaches(IDLE, 5) and wait_until(open_device, 5))
+    d.stop()
+    bus.stop()
 
 
 def asleep_in_mid_sentence():
