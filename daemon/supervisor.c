@@ -33,13 +33,17 @@ struct supervisor {
     void *reload_user;
 };
 
+/* What cutting off exits with: a failure, so that the service manager starts us again, unless a
+ * signal has asked for the end. */
+static volatile sig_atomic_t cut_off_status = EXIT_FAILURE;
+
 static void cut_off(int number)
 {
     (void)number;
     static const char line[] = "earshotd: cut off what would not end\n";
     ssize_t n = write(STDERR_FILENO, line, sizeof line - 1);
     (void)n;
-    _exit(EXIT_SUCCESS);
+    _exit(cut_off_status);
 }
 
 static void limit_end(void)
@@ -69,6 +73,7 @@ static void signal_came(void *user, short events)
     }
     s->stopping = true;
     sd_notify(0, "STOPPING=1");
+    cut_off_status = EXIT_SUCCESS;
     limit_end();
     if (!s->engine) {
         loop_stop(s->loop, 0);
