@@ -99,13 +99,13 @@ static int serve(const struct config *c, const struct settings *settings, struct
     if (!rc)
         rc = bus_create(&bus, loop, c->bus, error);
     if (!rc)
+        rc = bus_own(bus, SERVICE_BUS_NAME, error); /* calls wait until the loop runs */
+    if (!rc)
         rc = service_create(&service, loop, bus, c, settings, error);
     if (!rc)
         rc = engine_create(&engine, c, model, error);
     if (!rc)
         rc = service_attach(service, engine, error);
-    if (!rc)
-        rc = bus_own(bus, SERVICE_BUS_NAME, error);
     if (!rc) {
         supervisor_ready(s, engine);
         supervisor_on_reload(s, service_reload, service);

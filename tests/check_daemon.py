@@ -313,8 +313,9 @@ def refusals():
     check("--help and --version", run("--help").returncode == 0 and run("--version").returncode == 0)
 
     d = Daemon(source=f"file:{silence(60)}")
-    got = run("--model", MODEL, "--source", f"file:{SPEECH}")
-    check("a second daemon is refused", got.returncode == 1 and "taken" in got.stderr, got.stderr)
+    got = run("--model", MODEL, "--source", "file:/nonexistent.wav")
+    check("a second daemon is refused before it looks at anything else", got.returncode == 1 and "taken" in got.stderr
+          and "backend" not in got.stderr, got.stderr)
     d.stop()
 
 
