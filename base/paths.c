@@ -56,6 +56,10 @@ int paths_default_model(char *path, size_t capacity)
     if (paths_installed(EARSHOT_DATA_FROM_BIN "/" MODEL_NAME, path, capacity) == 0 &&
         is_readable(path))
         return 0;
+#ifdef EARSHOT_SOURCE_DIR
     snprintf(path, capacity, "%s", EARSHOT_SOURCE_DIR "/assets/" MODEL_NAME);
-    return is_readable(path) ? 0 : -ENOENT;
+    if (is_readable(path))
+        return 0;
+#endif
+    return -ENOENT;
 }

@@ -37,8 +37,7 @@ struct config_key {
 
 static const struct config_key keys[] = {
     {"model", "path", CONFIG_TEXT, FIELD(model), .restart = "model.path",
-     .help = "The model file. Empty: $EARSHOT_MODEL, "
-             "else the installed default model."},
+     .help = "The model file; $EARSHOT_MODEL wins over it. Empty: the installed default model."},
     {"model", "backend", CONFIG_CHOICE, FIELD(backend), .restart = "model.backend",
      .choices = "auto cpu cuda cuda:0 cuda:1 cuda:2 cuda:3 cuda:4 cuda:5 cuda:6 cuda:7",
      .help = "Where the model computes. cuda: a GPU, the one with the most free memory or the one\n"
@@ -442,8 +441,8 @@ void config_print_defaults(FILE *out)
     config_init(&c);
     fputs(
         "# Earshot's settings: every key there is, with its default. A line is at most 198 bytes.\n"
-        "# Read from --config FILE, else ~/.config/earshot/earshot.conf, else\n"
-        "# /etc/earshot/earshot.conf; the command line wins over it.\n\n",
+        "# Read from --config FILE, else $XDG_CONFIG_HOME/earshot/earshot.conf (~/.config where\n"
+        "# that is not set), else /etc/earshot/earshot.conf; the command line wins over it.\n\n",
         out);
     print_keys(&c, true, out);
 }

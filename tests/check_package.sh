@@ -54,6 +54,10 @@ for file in bin/earshot bin/earshotd lib/systemd/user/earshot.service lib/system
     [ -f "$root/usr/$file" ] || fail "no /usr/$file"
 done
 grep -qx 'ExecStart=/usr/bin/earshotd' "$root/usr/lib/systemd/user/earshot.service" || fail "another program"
+! grep -rlF "$PWD" "$root/usr" "$root/etc" || fail "this folder's name is in the package"
+while read -r link; do
+    [ -e "$root/usr/share/doc/earshot/$link" ] || fail "the README leads to $link, which is not there"
+done < <(grep -o '](docs/[^)#]*' README.md | sed 's/^](//')
 said=$(env -i HOME="$work" "$root/usr/bin/earshot" transcribe tests/data/orders.opus)
 [ -n "$said" ] || fail "the installed earshot says nothing"
 echo "ok: installed, and works: $said"
