@@ -3,6 +3,7 @@
 #include "cli/offline.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -47,11 +48,14 @@ void cue_file_close(struct cue_file *file)
     file->stream = NULL;
 }
 
+/* Of a number cJSON would make 1.7e+15 where the last digits are 0. */
 static int print_json(struct cue_file *file, uint64_t id, cJSON *object)
 {
+    char digits[24];
     if (!object)
         return -ENOMEM;
-    cJSON_AddNumberToObject(object, "id", (double)id);
+    snprintf(digits, sizeof digits, "%" PRIu64, id);
+    cJSON_AddRawToObject(object, "id", digits);
     return cue_print_object(object, file->stream);
 }
 

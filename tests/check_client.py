@@ -101,6 +101,57 @@ def files():
         check(f"{culprit} is named", got.returncode == 1 and culprit in got.stderr, got)
 
 
+class Rememberer(dbus.service.Object):
+    """What has the daemon's name and remembers what a test says."""
+
+    def __init__(self, *entries):
+        self.entries = entries  # (id, start_us, end_us, text, reply)
+        self.bus = dbus.bus.BusConnection(support.BUS.address)
+        self.bus.request_name(NAME)
+        super().__init__(self.bus, PATH)
+
+    @dbus.service.method(ASSISTANT, in_signature="tu", out_signature="a(txxss)")
+    def GetTranscript(self, since, limit):
+        return dbus.Array(self.entries, signature="(txxss)")
+
+    @dbus.service.signal(ASSISTANT, signature="tsa{sv}")
+    def UtteranceCompleted(self, number, text, details):
+        pass
+
+    @dbus.service.signal(ASSISTANT, signature="tsa{sv}")
+    def ReplyCompleted(self, number, text, details):
+        pass
+
+    def stop(self):
+        self.remove_from_connection()
+        self.bus.release_name(NAME)
+
+
+def waited(client):
+    """What a client printed that needs our main loop."""
+    check("a client ends", wait_until(lambda: client.poll() is not None, 10))
+    return client.communicate(timeout=10)[0]
+
+
+def digits():
+    """Ids are whole numbers, also those that end with zeros."""
+    ids = [1764000000000000, 1764000001000010, 1764000002345678]
+    before = subscribers()
+    told = Rememberer(*[(number, 0, 500000, "yes", "no") for number in ids])
+    history = waited(follow("history", "--json"))
+    live = follow("captions", "--json")
+    check("two clients are there", wait_until(lambda: subscribers() == before + 2))
+    pause(0.3)
+    for number in ids:
+        told.UtteranceCompleted(number, "yes", OPTIONS)
+        told.ReplyCompleted(number, "no", OPTIONS)
+    told.stop()
+    for name, text, times in (("history", history, 1), ("captions", waited(live), 2)):
+        got = [json.loads(line)["id"] for line in text.splitlines()]
+        check(f"{name} --json: ids have all their digits", got == [number for number in ids for _ in range(times)]
+              and all(isinstance(number, int) for number in got), text)
+
+
 def usage():
     for args in (["captions", "--srt", "--vtt"], ["history", "--limit", "0"], ["history", "--limit", "x"],
                  ["captions", "--output"], ["captions", "--seed", "1"], ["devices", "--bus", "session"],
@@ -321,4 +372,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, files, watched, benched, toggled, reloaded, started, notified, interrupted)
+run(usage, digits, files, watched, benched, toggled, reloaded, started, notified, interrupted)
