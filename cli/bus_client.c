@@ -162,6 +162,8 @@ int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *tak
         }
         if (!code && there)
             code = take(user, NULL);
+        if (!code && ferror(stdout))
+            code = EXIT_FAILED;
         if (code)
             return code;
     } while (there && dbus_connection_read_write(c->connection, timeout_ms));

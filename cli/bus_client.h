@@ -57,7 +57,8 @@ bool bus_client_properties(struct bus_client *c, const char *path, bus_client_en
 typedef int bus_client_take(void *user, DBusMessage *m);
 
 /* Calls take with what comes; timeout_ms -1: waits for it at any length. Returns its exit code;
- * EXIT_FAILED, and says so, when the daemon is not there, or when it or the bus is gone. */
+ * EXIT_FAILED when the output is lost, which main() says, and, said here, when the daemon is not
+ * there, or when it or the bus is gone. */
 int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *take, void *user);
 
 /* Whether it is this signal of the daemon's. */

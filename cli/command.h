@@ -1,5 +1,6 @@
 /* The offline commands. Each gets its own arguments (argv[0] is the command) and returns an exit
- * code: 0 done, 1 something failed, 2 usage. */
+ * code: 0 done, 1 something failed, 2 usage. That the output is lost is found and said by main().
+ */
 #ifndef EARSHOT_CLI_COMMAND_H
 #define EARSHOT_CLI_COMMAND_H
 

@@ -16,7 +16,9 @@ enum {
 /* A file is whole at any time: the command ends by a signal. */
 static int pass_on(struct cue_file *file)
 {
-    return fflush(file->stream) ? -errno : 0;
+    if (fflush(file->stream))
+        return -errno;
+    return ferror(file->stream) ? -EIO : 0;
 }
 
 int cue_options_read(const struct bus_client *c, struct cue_file *file)
@@ -89,7 +91,8 @@ int cue_file_reply(struct cue_file *file, uint64_t id, const char *reply)
 
 int cue_file_fail(const char *command, const struct cue_file *file, int code)
 {
-    fprintf(stderr, "earshot %s: %s: %s\n", command, file->path ? file->path : "the output",
-            strerror(-code));
+    if (file->path || !ferror(stdout))
+        fprintf(stderr, "earshot %s: %s: %s\n", command, file->path ? file->path : "the output",
+                strerror(-code));
     return EXIT_FAILED;
 }

@@ -38,7 +38,8 @@ int cue_file_utterance(struct cue_file *file, uint64_t id, int64_t origin_us, in
 /* A reply that comes after its utterance; cues have none. 0 or -errno. */
 int cue_file_reply(struct cue_file *file, uint64_t id, const char *reply);
 
-/* Says on stderr that the file could not be written; EXIT_FAILED. */
+/* Says on stderr that the file could not be written, but for stdout, of which main() says it;
+ * EXIT_FAILED. */
 int cue_file_fail(const char *command, const struct cue_file *file, int code);
 
 #endif

@@ -27,7 +27,7 @@ static void usage(FILE *to)
     client_usage(to);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         usage(stderr);
@@ -46,4 +46,14 @@ int main(int argc, char **argv)
         if (!strcmp(name, commands[i].name))
             return commands[i].run(argc - 1, argv + 1);
     return client_command(argc - 1, argv + 1);
+}
+
+/* Whatever a command printed, it is done only if that has arrived. */
+int main(int argc, char **argv)
+{
+    int code = run(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "earshot %s: the output cannot be written\n", argv[1]);
+    return code ? code : EXIT_FAILED;
 }

@@ -148,7 +148,7 @@ static int print_json(const struct transcript *t, const char *path)
     return cue_print_object(object, stdout);
 }
 
-/* number goes on over files. */
+/* number goes on over files. 0, -ENOMEM, or -EIO: the output is lost. */
 static int print_transcript(const struct transcript *t, enum cue_format format, const char *path,
                             unsigned *number)
 {
@@ -163,7 +163,7 @@ static int print_transcript(const struct transcript *t, enum cue_format format, 
             cue_print(&cue, format, ++*number, stdout);
         }
     }
-    return fflush(stdout) ? -errno : 0;
+    return fflush(stdout) || ferror(stdout) ? -EIO : 0;
 }
 
 static int transcribe_all(struct transcript *t, enum cue_format format, char **paths, int count)
@@ -177,10 +177,11 @@ static int transcribe_all(struct transcript *t, enum cue_format format, char **p
             offline_fail("transcribe", &error);
             failed = 1;
         }
-        if (print_transcript(t, format, paths[i], &number)) {
-            fprintf(stderr, "earshot transcribe: the output cannot be written\n");
+        int rc = print_transcript(t, format, paths[i], &number);
+        if (rc == -ENOMEM)
+            fprintf(stderr, "earshot transcribe: %s: out of memory\n", paths[i]);
+        if (rc)
             return EXIT_FAILED;
-        }
     }
     return failed ? EXIT_FAILED : EXIT_DONE;
 }

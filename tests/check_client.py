@@ -114,6 +114,14 @@ class Rememberer(dbus.service.Object):
     def GetTranscript(self, since, limit):
         return dbus.Array(self.entries, signature="(txxss)")
 
+    @dbus.service.method(ASSISTANT, in_signature="sa{sv}", out_signature="s")
+    def Ask(self, text, options):
+        return text
+
+    @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="s", out_signature="a{sv}")
+    def GetAll(self, interface):
+        return {"State": dbus.UInt32(IDLE)}
+
     @dbus.service.signal(ASSISTANT, signature="tsa{sv}")
     def UtteranceCompleted(self, number, text, details):
         pass
@@ -150,6 +158,28 @@ def digits():
         got = [json.loads(line)["id"] for line in text.splitlines()]
         check(f"{name} --json: ids have all their digits", got == [number for number in ids for _ in range(times)]
               and all(isinstance(number, int) for number in got), text)
+
+
+def lost():
+    """A command whose output is lost says so, and ends."""
+    rules = WORK / "any"
+    rules.write_text("lights -> true\n")
+    before = subscribers()
+    told = Rememberer((1764000000000000, 0, 500000, "yes", "no"))
+    with open("/dev/full", "w") as full:
+        clients = {" ".join(map(str, args)): follow(*args, out=full) for args in (
+            ["--help"], ["history"], ["history", "--json"], ["status"], ["ask", "yes"], ["status", "--watch"],
+            ["captions"], ["captions", "--srt"], ["run", "--dry-run", "--commands", rules])}
+        check("those that follow are there", wait_until(lambda: subscribers() == before + 4))
+        pause(0.3)
+        told.UtteranceCompleted(1764000000000000, "lights", OPTIONS)
+        for words, client in clients.items():
+            ended = wait_until(lambda: client.poll() is not None, 10)
+            client.kill()
+            error = client.communicate()[1]
+            check(f"earshot {words} says that its output is lost, once", ended and client.returncode == 1
+                  and error == f"earshot {words.split()[0]}: the output cannot be written\n", f"{client.returncode} {error}")
+    told.stop()
 
 
 def usage():
@@ -372,4 +402,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, digits, files, watched, benched, toggled, reloaded, started, notified, interrupted)
+run(usage, digits, lost, files, watched, benched, toggled, reloaded, started, notified, interrupted)

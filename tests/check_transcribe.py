@@ -76,6 +76,14 @@ def bad_files():
           run("transcribe", "--threads", "none", SPEECH).returncode == 2)
 
 
+def lost_outputs():
+    for args in (["transcribe", "-m", MODEL, SPEECH, SPEECH], ["model", "info", MODEL], ["model", "--help"]):
+        with open("/dev/full", "w") as full:
+            got = subprocess.run([EARSHOT, *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+        check(f"{args[0]} says that its output is lost, once", got.returncode == 1
+              and got.stderr == f"earshot {args[0]}: the output cannot be written\n", f"{got.returncode} {got.stderr}")
+
+
 def outputs():
     got = run("transcribe", "-m", MODEL, "--json", SPEECH)
     entry = json.loads(got.stdout)
@@ -133,7 +141,7 @@ def models():
 
 
 def main():
-    for part in (formats, bad_files, outputs, two_hours, dumps, models):
+    for part in (formats, bad_files, lost_outputs, outputs, two_hours, dumps, models):
         part()
     print(f"{failures} checks failed")
     return 1 if failures else 0
