@@ -14,6 +14,7 @@
 enum {
     READ_FRAMES = 4096,
     PATH_BYTES = 4096,
+    THREADS_MAX = 256,
 };
 
 /* One line of a terminal, which goes when it is done. */
@@ -104,9 +105,17 @@ int offline_fail(const char *command, const struct error *error)
     return EXIT_FAILED;
 }
 
-int offline_option(struct offline_options *o, int option, const char *value)
+/* False: not a number of threads. */
+static bool parse_threads(const char *text, int *threads)
 {
     char *end;
+    long n = strtol(text, &end, 10);
+    *threads = (int)n;
+    return end != text && !*end && n >= 0 && n <= THREADS_MAX;
+}
+
+int offline_option(struct offline_options *o, int option, const char *value)
+{
     switch (option) {
     case 'm':
         o->model = value;
@@ -118,12 +127,10 @@ int offline_option(struct offline_options *o, int option, const char *value)
         o->streaming = value;
         return 1;
     case 't':
-        o->threads = (int)strtol(value, &end, 10);
-        if (*end || o->threads < 1 || o->threads > 256) {
-            fprintf(stderr, "earshot: --threads %s: not a number from 1 to 256\n", value);
-            return -EINVAL;
-        }
-        return 1;
+        if (parse_threads(value, &o->threads))
+            return 1;
+        fprintf(stderr, "earshot: --threads %s: not a number from 0 to %d\n", value, THREADS_MAX);
+        return -EINVAL;
     default:
         return 0;
     }

@@ -72,8 +72,10 @@ def bad_files():
     check("a file without samples is an empty line", lines[4] == "", str(lines))
     check("no file is a usage error", run("transcribe").returncode == 2)
     check("an unknown option is a usage error", run("transcribe", "--nonsense", SPEECH).returncode == 2)
-    check("a bad thread count is a usage error",
-          run("transcribe", "--threads", "none", SPEECH).returncode == 2)
+    for count in ("none", "", "-1", "257", "4294967297"):
+        got = run("transcribe", "--threads", count, SPEECH)
+        check(f"--threads \"{count}\" is a usage error", got.returncode == 2 and "from 0 to 256" in got.stderr, got)
+    check("--threads 0 is one a core", run("transcribe", "-m", MODEL, "--threads", "0", nothing).stdout == "\n")
 
 
 def lost_outputs():
