@@ -98,11 +98,20 @@ static int model_info(const char *path)
     return EXIT_DONE;
 }
 
+static int usage(FILE *to, int code)
+{
+    fprintf(to, "earshot model info FILE\n"
+                "Prints metadata, prompts, and tensors with their types and sizes.\n");
+    return code;
+}
+
 int command_model(int argc, char **argv)
 {
-    if (argc == 3 && !strcmp(argv[1], "info"))
-        return model_info(argv[2]);
-    int help = argc == 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
-    fprintf(help ? stdout : stderr, "earshot model info FILE\n");
-    return help ? EXIT_DONE : EXIT_USAGE;
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    int c = getopt_long(argc, argv, "h", options, NULL);
+    if (c == 'h')
+        return usage(stdout, EXIT_DONE);
+    if (c != -1 || argc - optind != 2 || strcmp(argv[optind], "info"))
+        return usage(stderr, EXIT_USAGE);
+    return model_info(argv[optind + 1]);
 }

@@ -133,6 +133,12 @@ def dumps():
 def models():
     got = run("model", "info", MODEL)
     check("model info lists tensors", got.returncode == 0 and "backbone.emb.weight" in got.stdout, got.stderr)
+    for args in (["--help"], ["-h"], ["info", "--help"]):
+        got = run("model", *args)
+        check(f"model {' '.join(args)} tells the usage", got.returncode == 0
+              and got.stdout.startswith("earshot model info FILE\n") and not got.stderr, got)
+    for args in ([], ["info"], ["inform", MODEL], ["info", MODEL, MODEL], ["info", "-m", MODEL]):
+        check(f"model {' '.join(map(str, args))} is a usage error", run("model", *args).returncode == 2)
     cut = WORK / "cut.gguf"
     cut.write_bytes(MODEL.read_bytes()[:100000])
     for name, args in (("model info", ("model", "info", cut)), ("transcribe", ("transcribe", "-m", cut, SPEECH))):
