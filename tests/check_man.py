@@ -55,6 +55,9 @@ def commands():
         real = long_options(said(EARSHOT, command, "--help")) - {"help", "bus"}
         page_has = page_options(sections[command].split("\n.Sh ")[0])
         check(f"earshot(1) tells the options of {command}", page_has == real, page_has ^ real)
+    common = {"backend", "threads", "streaming"}
+    for command in ("transcribe", "dump", "bench"):
+        check(f"{command} --help tells what all of them take", common <= long_options(said(EARSHOT, command, "--help")))
 
 
 def daemon():
