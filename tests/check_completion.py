@@ -76,6 +76,10 @@ def main():
             got, error = offered(*words, "--")
             check(f"{shell}: the options of {' '.join(words)}", got == expected and not error,
                   f"{got ^ expected} {error}")
+        got, error = offered("earshot", "model", "")
+        check(f"{shell}: the word that follows model", got == {"info"} and not error, f"{got} {error}")
+        got, error = offered("earshot", "model", "info", "READ")
+        check(f"{shell}: and its file", "README.md" in got and not error, f"{got} {error}")
         got, error = offered("earshot", "transcribe", "READ")
         check(f"{shell}: file names", "README.md" in got and not error, f"{got} {error}")
     return 1 if failures else 0
