@@ -14,7 +14,7 @@
     {"json", NULL, "an object a line: id, start_ms, end_ms, text, reply"},                         \
         {"srt", NULL, "SubRip"}, {"vtt", NULL, "WebVTT"},                                          \
     {                                                                                              \
-        "output", "FILE", "into a file, which must not exist, instead of the standard output"      \
+        "output", "FILE", "that, or plain lines, into a file, which must not exist"                \
     }
 
 enum {

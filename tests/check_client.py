@@ -147,6 +147,9 @@ def digits():
     before = subscribers()
     told = Rememberer(*[(number, 0, 500000, "yes", "no") for number in ids])
     history = waited(follow("history", "--json"))
+    file = WORK / "history.plain"
+    check("history --output prints nothing", waited(follow("history", "--output", file)) == ""
+          and file.read_text() == "yes\n" * 3, file)
     live = follow("captions", "--json")
     check("two clients are there", wait_until(lambda: subscribers() == before + 2))
     pause(0.3)

@@ -60,6 +60,17 @@ def commands():
         check(f"{command} --help tells what all of them take", common <= long_options(said(EARSHOT, command, "--help")))
 
 
+def exceptions():
+    """Which commands do not take what the others of their section do."""
+    page = (ROOT / "man" / "earshot.1").read_text()
+    for section, option in (("OFFLINE COMMANDS", "-m "), ("COMMANDS WITH THE DAEMON", "--bus ")):
+        text = page.split(f".Sh {section}\n")[1].split("\n.Sh ")[0]
+        told = re.findall(r"^\.Cm ([a-z]+)", text.split("\ntake\n")[0], re.MULTILINE)
+        real = [command for command in re.findall(r"^\.Ss ([a-z]+)", text, re.MULTILINE)
+                if option not in said(EARSHOT, command, "--help")]
+        check(f"earshot(1) tells which commands do not take {option}", told == real, f"{told} {real}")
+
+
 def daemon():
     page = (ROOT / "man" / "earshotd.8").read_text()
     real = long_options(said(EARSHOTD, "--help"))
@@ -80,6 +91,6 @@ def interface():
             check(f"org.earshot.Earshot1(5) tells of {name}", re.search(rf"\b{name}\b", page))
 
 
-for part in (form, commands, daemon, configuration, interface):
+for part in (form, commands, exceptions, daemon, configuration, interface):
     part()
 sys.exit(1 if failures else 0)
