@@ -120,6 +120,8 @@ int client_captions(struct bus_client *c)
     clock_gettime(CLOCK_REALTIME, &now);
     struct captions captions = {.origin_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000};
     int code = cue_options_read(c, &captions.file);
+    if (!code)
+        code = cue_file_open(c->command, &captions.file);
     if (code)
         return code;
     captions.live = captions.file.stream != stdout;

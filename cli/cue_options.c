@@ -21,26 +21,35 @@ static int pass_on(struct cue_file *file)
     return ferror(file->stream) ? -EIO : 0;
 }
 
+int cue_format_choose(const char *command, bool json, bool srt, bool vtt, enum cue_format *format)
+{
+    *format = json  ? CUE_FORMAT_JSON
+              : srt ? CUE_FORMAT_SRT
+              : vtt ? CUE_FORMAT_VTT
+                    : CUE_FORMAT_TEXT;
+    if (json + srt + vtt <= 1)
+        return 0;
+    fprintf(stderr, "earshot %s: --json, --srt and --vtt exclude each other\n", command);
+    return EXIT_USAGE;
+}
+
 int cue_options_read(const struct bus_client *c, struct cue_file *file)
 {
-    bool json = c->given[OPTION_JSON], srt = c->given[OPTION_SRT], vtt = c->given[OPTION_VTT];
-    *file = (struct cue_file){.format = json  ? CUE_FORMAT_JSON
-                                        : srt ? CUE_FORMAT_SRT
-                                        : vtt ? CUE_FORMAT_VTT
-                                              : CUE_FORMAT_TEXT,
-                              .path = c->given[OPTION_OUTPUT]};
-    if (json + srt + vtt > 1) {
-        fprintf(stderr, "earshot %s: --json, --srt and --vtt exclude each other\n", c->command);
-        return EXIT_USAGE;
-    }
+    *file = (struct cue_file){.path = c->given[OPTION_OUTPUT]};
+    return cue_format_choose(c->command, c->given[OPTION_JSON], c->given[OPTION_SRT],
+                             c->given[OPTION_VTT], &file->format);
+}
+
+int cue_file_open(const char *command, struct cue_file *file)
+{
     if (!file->path && file->format == CUE_FORMAT_TEXT)
         return 0;
     file->stream = file->path ? fopen(file->path, "wxe") : stdout;
     if (!file->stream)
-        return cue_file_fail(c->command, file, -errno);
+        return cue_file_fail(command, file, -errno);
     cue_print_head(file->format, file->stream);
     int rc = pass_on(file);
-    return rc ? cue_file_fail(c->command, file, rc) : 0;
+    return rc ? cue_file_fail(command, file, rc) : 0;
 }
 
 void cue_file_close(struct cue_file *file)

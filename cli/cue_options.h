@@ -23,13 +23,18 @@ enum {
 
 struct cue_file {
     enum cue_format format;
-    FILE *stream;     /* NULL: no options were given; stdout, or a file of its own */
+    FILE *stream;     /* NULL: nobody wants cues; stdout, or a file of its own */
     const char *path; /* NULL: stdout */
     unsigned number;  /* cues written */
 };
 
-/* Opens what the options ask for. 0, or an exit code, said. */
+/* The format that a command's options choose. 0, or EXIT_USAGE, said: more than one. */
+int cue_format_choose(const char *command, bool json, bool srt, bool vtt, enum cue_format *format);
+
+/* What the options ask for, not yet open. 0, or EXIT_USAGE, said. */
 int cue_options_read(const struct bus_client *c, struct cue_file *file);
+/* Opens it. 0, or an exit code, said. */
+int cue_file_open(const char *command, struct cue_file *file);
 void cue_file_close(struct cue_file *file);
 
 /* One utterance, on its way at once. reply may be NULL. 0 or -errno. */

@@ -80,10 +80,26 @@ static bool parse_limit(const char *text, long *limit)
     return end != text && !*end && *limit > 0;
 }
 
+/* What the daemon remembers, or NULL with the error. */
+static DBusMessage *get_transcript(struct bus_client *c, DBusError *e)
+{
+    DBusMessageIter args;
+    dbus_uint64_t since = 0;
+    dbus_uint32_t all = 0;
+    DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "GetTranscript", &args);
+    dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT64, &since);
+    dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT32, &all);
+    DBusMessage *reply = bus_client_answer(c, call, e);
+    if (!reply || dbus_message_has_signature(reply, "a(txxss)"))
+        return reply;
+    dbus_message_unref(reply);
+    dbus_set_error(e, DBUS_ERROR_FAILED, "a strange answer");
+    return NULL;
+}
+
 int client_history(struct bus_client *c)
 {
     DBusError e = DBUS_ERROR_INIT;
-    DBusMessageIter args;
     struct cue_file file;
     long limit = 0;
     if (c->given[OPTION_LIMIT] && !parse_limit(c->given[OPTION_LIMIT], &limit)) {
@@ -91,20 +107,13 @@ int client_history(struct bus_client *c)
                 c->given[OPTION_LIMIT]);
         return EXIT_USAGE;
     }
-    dbus_uint64_t since = 0;
-    dbus_uint32_t all = 0;
-    DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "GetTranscript", &args);
-    dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT64, &since);
-    dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT32, &all);
-    DBusMessage *reply = bus_client_answer(c, call, &e);
-    if (reply && !dbus_message_has_signature(reply, "a(txxss)")) {
-        dbus_message_unref(reply);
-        reply = NULL;
-        dbus_set_error(&e, DBUS_ERROR_FAILED, "a strange answer");
-    }
+    int code = cue_options_read(c, &file);
+    if (code)
+        return code;
+    DBusMessage *reply = get_transcript(c, &e);
     if (!reply)
         return bus_client_fail(c, &e);
-    int code = cue_options_read(c, &file);
+    code = cue_file_open(c->command, &file);
     if (!code) {
         int rc = print_answer(reply, limit, &file);
         code = rc ? cue_file_fail("history", &file, rc) : EXIT_DONE;

@@ -186,7 +186,7 @@ def lost():
 
 
 def usage():
-    for args in (["captions", "--srt", "--vtt"], ["history", "--limit", "0"], ["history", "--limit", "x"],
+    for args in (["captions", "--srt", "--vtt"], ["history", "--json", "--srt"], ["history", "--limit", "0"], ["history", "--limit", "x"],
                  ["captions", "--output"], ["captions", "--seed", "1"], ["devices", "--bus", "session"],
                  ["history", "one"]):
         got = earshot(*args)
