@@ -1,5 +1,6 @@
 /* earshot transcribe: sound files through the whole pipeline, as fast as it goes. */
 #include "cli/command.h"
+#include "cli/cue_options.h"
 #include "cli/cues.h"
 #include "cli/offline.h"
 #include "pipeline/ending.h"
@@ -148,9 +149,8 @@ static int print_json(const struct transcript *t, const char *path)
     return cue_print_object(object, stdout);
 }
 
-/* number goes on over files. 0, -ENOMEM, or -EIO: the output is lost. */
-static int print_transcript(const struct transcript *t, enum cue_format format, const char *path,
-                            unsigned *number)
+/* 0, -ENOMEM, or -EIO: the output is lost. */
+static int print_transcript(const struct transcript *t, enum cue_format format, const char *path)
 {
     if (format == CUE_FORMAT_TEXT) {
         print_text(t);
@@ -160,7 +160,7 @@ static int print_transcript(const struct transcript *t, enum cue_format format, 
     } else {
         for (size_t i = 0; i < t->count; i++) {
             struct cue cue = cue_of(&t->utterances[i]);
-            cue_print(&cue, format, ++*number, stdout);
+            cue_print(&cue, format, (unsigned)i + 1, stdout);
         }
     }
     return fflush(stdout) || ferror(stdout) ? -EIO : 0;
@@ -169,7 +169,6 @@ static int print_transcript(const struct transcript *t, enum cue_format format, 
 static int transcribe_all(struct transcript *t, enum cue_format format, char **paths, int count)
 {
     int failed = 0;
-    unsigned number = 0;
     struct error error;
     cue_print_head(format, stdout);
     for (int i = 0; i < count; i++) {
@@ -177,7 +176,7 @@ static int transcribe_all(struct transcript *t, enum cue_format format, char **p
             offline_fail("transcribe", &error);
             failed = 1;
         }
-        int rc = print_transcript(t, format, paths[i], &number);
+        int rc = print_transcript(t, format, paths[i]);
         if (rc == -ENOMEM)
             fprintf(stderr, "earshot transcribe: %s: out of memory\n", paths[i]);
         if (rc)
@@ -186,41 +185,12 @@ static int transcribe_all(struct transcript *t, enum cue_format format, char **p
     return failed ? EXIT_FAILED : EXIT_DONE;
 }
 
-static int usage(FILE *to, int code)
+static int transcribe(const struct offline_options *o, enum cue_format format, char **paths,
+                      int count)
 {
-    fprintf(to,
-            "earshot transcribe FILE... [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
-            "                           [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
-            "                           [--json | --srt | --vtt]\n"
-            "Prints one line a file, in order; an empty one where nothing was said.\n"
-            "--json gives an object a line: file, text, utterances with times and replies.\n");
-    return code;
-}
-
-int command_transcribe(int argc, char **argv)
-{
-    static const struct option options[] = {OFFLINE_LONG,
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"srt", no_argument, NULL, 's'},
-                                            {"vtt", no_argument, NULL, 'v'},
-                                            {0}};
-    struct offline_options o = {0};
-    enum cue_format format = CUE_FORMAT_TEXT;
-    int c;
-    while ((c = getopt_long(argc, argv, OFFLINE_SHORT, options, NULL)) != -1) {
-        if (c == 'h')
-            return usage(stdout, EXIT_DONE);
-        if (c == 'j' || c == 's' || c == 'v')
-            format = c == 'j' ? CUE_FORMAT_JSON : c == 's' ? CUE_FORMAT_SRT : CUE_FORMAT_VTT;
-        else if (offline_option(&o, c, optarg) != 1)
-            return usage(stderr, EXIT_USAGE);
-    }
-    if (optind == argc)
-        return usage(stderr, EXIT_USAGE);
-
     struct error error;
     struct offline session;
-    if (offline_open(&session, &o, &error))
+    if (offline_open(&session, o, &error))
         return offline_fail("transcribe", &error);
     const struct encoder *encoder = session.model->encoder;
     struct transcript t = {.next_id = 1, .longest_ms = encoder ? encoder->info.max_ms : 0};
@@ -236,10 +206,63 @@ int command_transcribe(int argc, char **argv)
     else if (recogniser_create(&t.recogniser, session.model, &config, &error))
         offline_fail("transcribe", &error);
     else
-        code = transcribe_all(&t, format, argv + optind, argc - optind);
+        code = transcribe_all(&t, format, paths, count);
     transcript_clear(&t);
     free(t.utterances);
     recogniser_destroy(t.recogniser);
     offline_close(&session);
     return code;
+}
+
+static int usage(FILE *to, int code)
+{
+    fprintf(to,
+            "earshot transcribe FILE... [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
+            "                           [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
+            "                           [--json | --srt | --vtt]\n"
+            "Prints one line a file, in order; an empty one where nothing was said.\n"
+            "--json gives an object a line: file, text, utterances with times and replies.\n"
+            "--srt and --vtt take one file.\n");
+    return code;
+}
+
+/* Cues are of one file: those of the next would begin at 0 again. */
+static int check_count(enum cue_format format, int count)
+{
+    bool cues = format == CUE_FORMAT_SRT || format == CUE_FORMAT_VTT;
+    if (!cues || count == 1)
+        return 0;
+    fprintf(stderr, "earshot transcribe: --srt and --vtt take one file, not %d\n", count);
+    return EXIT_USAGE;
+}
+
+int command_transcribe(int argc, char **argv)
+{
+    static const struct option options[] = {OFFLINE_LONG,
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"srt", no_argument, NULL, 's'},
+                                            {"vtt", no_argument, NULL, 'v'},
+                                            {0}};
+    struct offline_options o = {0};
+    enum cue_format format;
+    bool json = false, srt = false, vtt = false;
+    int c;
+    while ((c = getopt_long(argc, argv, OFFLINE_SHORT, options, NULL)) != -1) {
+        if (c == 'h')
+            return usage(stdout, EXIT_DONE);
+        if (c == 'j')
+            json = true;
+        else if (c == 's')
+            srt = true;
+        else if (c == 'v')
+            vtt = true;
+        else if (offline_option(&o, c, optarg) != 1)
+            return usage(stderr, EXIT_USAGE);
+    }
+    if (optind == argc)
+        return usage(stderr, EXIT_USAGE);
+    if (cue_format_choose("transcribe", json, srt, vtt, &format) ||
+        check_count(format, argc - optind))
+        return EXIT_USAGE;
+    return transcribe(&o, format, argv + optind, argc - optind);
 }

@@ -96,6 +96,11 @@ def outputs():
           and all(isinstance(u["reply"], str) for u in entry["utterances"]), got.stdout)
     srt = run("transcribe", "-m", MODEL, "--srt", SPEECH).stdout
     check("--srt has numbered cues", srt.startswith("1\n00:00:0") and " --> 00:00:0" in srt, srt)
+    for args, why in ((["--srt", SPEECH, SPEECH], "one file"), (["--vtt", SPEECH, SPEECH], "one file"),
+                      (["--srt", "--json", SPEECH], "exclude"), (["--vtt", "--srt", SPEECH], "exclude")):
+        got = run("transcribe", *args)
+        check(f"transcribe {' '.join(map(str, args))} is a usage error that says why",
+              got.returncode == 2 and why in got.stderr and not got.stdout, got)
     vtt = run("transcribe", "-m", MODEL, "--vtt", SPEECH).stdout
     check("--vtt has its header", vtt.startswith("WEBVTT\n\n1\n00:00:0"), vtt)
 
