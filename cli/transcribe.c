@@ -129,7 +129,7 @@ static struct cue cue_of(const struct utterance *u)
     return (struct cue){u->start_us, u->end_us, u->text, u->reply};
 }
 
-static int print_json(const struct transcript *t, const char *path)
+static int print_json(const struct transcript *t, const char *path, const char *error)
 {
     cJSON *object = cJSON_CreateObject();
     char *joined = joined_text(t);
@@ -146,16 +146,19 @@ static int print_json(const struct transcript *t, const char *path)
         struct cue cue = cue_of(&t->utterances[i]);
         cJSON_AddItemToArray(list, cue_object(&cue));
     }
+    if (error)
+        cJSON_AddStringToObject(object, "error", error);
     return cue_print_object(object, stdout);
 }
 
-/* 0, -ENOMEM, or -EIO: the output is lost. */
-static int print_transcript(const struct transcript *t, enum cue_format format, const char *path)
+/* error: what went wrong with the file; NULL: nothing. 0, -ENOMEM, or -EIO: the output is lost. */
+static int print_transcript(const struct transcript *t, enum cue_format format, const char *path,
+                            const char *error)
 {
     if (format == CUE_FORMAT_TEXT) {
         print_text(t);
     } else if (format == CUE_FORMAT_JSON) {
-        if (print_json(t, path))
+        if (print_json(t, path, error))
             return -ENOMEM;
     } else {
         for (size_t i = 0; i < t->count; i++) {
@@ -168,21 +171,20 @@ static int print_transcript(const struct transcript *t, enum cue_format format, 
 
 static int transcribe_all(struct transcript *t, enum cue_format format, char **paths, int count)
 {
-    int failed = 0;
+    int failed = EXIT_DONE;
     struct error error;
     cue_print_head(format, stdout);
     for (int i = 0; i < count; i++) {
-        if (transcribe_file(t, paths[i], &error)) {
-            offline_fail("transcribe", &error);
-            failed = 1;
-        }
-        int rc = print_transcript(t, format, paths[i]);
+        int bad = transcribe_file(t, paths[i], &error);
+        if (bad)
+            failed = offline_fail("transcribe", &error);
+        int rc = print_transcript(t, format, paths[i], bad ? error.message : NULL);
         if (rc == -ENOMEM)
             fprintf(stderr, "earshot transcribe: %s: out of memory\n", paths[i]);
         if (rc)
             return EXIT_FAILED;
     }
-    return failed ? EXIT_FAILED : EXIT_DONE;
+    return failed;
 }
 
 static int transcribe(const struct offline_options *o, enum cue_format format, char **paths,
@@ -221,7 +223,8 @@ static int usage(FILE *to, int code)
             "                           [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
             "                           [--json | --srt | --vtt]\n"
             "Prints one line a file, in order; an empty one where nothing was said.\n"
-            "--json gives an object a line: file, text, utterances with times and replies.\n"
+            "--json gives an object a line: file, text, utterances with times and replies,\n"
+            "and error, why the file could not be read, or not to its end.\n"
             "--srt and --vtt take one file.\n");
     return code;
 }

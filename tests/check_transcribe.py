@@ -70,6 +70,16 @@ def bad_files():
     check("each bad file is named", all(str(p) in got.stderr for p in (empty, garbage, missing)),
           got.stderr)
     check("a file without samples is an empty line", lines[4] == "", str(lines))
+    damaged = ffmpeg("-i", SPEECH, "damaged.mp3")
+    sound = damaged.read_bytes()
+    damaged.write_bytes(sound[:len(sound) // 2] + bytes(4000) + sound[len(sound) // 2 + 4000:])
+    got = run("transcribe", "-m", MODEL, "--json", damaged, nothing, missing)
+    objects = [json.loads(line) for line in got.stdout.splitlines()]
+    errors = [o.get("error", "") for o in objects]
+    check("--json tells which file is bad, and why", got.returncode == 1 and str(damaged) in errors[0]
+          and "error" not in objects[1] and str(missing) in errors[2]
+          and all(f"earshot transcribe: {e}\n" in got.stderr for e in errors if e), got)
+    check("and what was said before the damage", objects[0]["utterances"] and not objects[2]["utterances"], got.stdout)
     check("no file is a usage error", run("transcribe").returncode == 2)
     check("an unknown option is a usage error", run("transcribe", "--nonsense", SPEECH).returncode == 2)
     for count in ("none", "", "-1", "257", "4294967297"):
