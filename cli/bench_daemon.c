@@ -341,7 +341,8 @@ static void print_text(const struct bench *b)
     printf("real-time factor %.3f, lost %.2f s\n", b->real_time_factor, b->lost_s);
 }
 
-static void print_json(const struct bench *b)
+/* Returns an exit code. */
+static int print_json(const struct bench *b)
 {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "model", b->model);
@@ -365,9 +366,13 @@ static void print_json(const struct bench *b)
     }
     char *text = cJSON_Print(o);
     cJSON_Delete(o);
-    if (text)
-        puts(text);
+    if (!text) {
+        fprintf(stderr, "earshot bench: out of memory\n");
+        return EXIT_FAILED;
+    }
+    puts(text);
     free(text);
+    return EXIT_DONE;
 }
 
 int bench_daemon(const struct bench_daemon_options *options)
@@ -379,7 +384,7 @@ int bench_daemon(const struct bench_daemon_options *options)
     for (int i = 0; i < DELAYS; i++)
         qsort(b.delays[i].ms, b.delays[i].count, sizeof *b.delays[i].ms, by_value);
     if (!code && options->json)
-        print_json(&b);
+        code = print_json(&b);
     else if (!code)
         print_text(&b);
     if (b.socket >= 0)
