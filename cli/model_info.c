@@ -1,5 +1,6 @@
 /* earshot model info: what is in a model file: metadata, prompts, tensors with types and sizes. */
 #include "cli/command.h"
+#include "cli/cues.h"
 #include "cli/offline.h"
 #include "model/gguf.h"
 
@@ -25,6 +26,15 @@ static void print_array(const struct gguf *g, const char *key)
     printf(count > 16 ? " ...] %zu in all" : "]", count);
 }
 
+/* The beginning of it, on one line. */
+static void print_string(struct gguf_string s)
+{
+    char text[201];
+    snprintf(text, sizeof(text), "%.*s", (int)(s.size < sizeof(text) ? s.size : sizeof(text)),
+             s.data);
+    cue_print_text(text, stdout);
+}
+
 static void print_value(const struct gguf *g, const char *key, enum gguf_type type)
 {
     struct error ignored;
@@ -41,7 +51,7 @@ static void print_value(const struct gguf *g, const char *key, enum gguf_type ty
     else if (!gguf_get_bool(g, key, &b, &ignored))
         printf("%s", b ? "true" : "false");
     else if (!gguf_get_string(g, key, &s, &ignored))
-        printf("%.*s", (int)(s.size < 200 ? s.size : 200), s.data);
+        print_string(s);
     else
         printf("(type %d)", (int)type);
 }

@@ -148,6 +148,12 @@ def dumps():
 def models():
     got = run("model", "info", MODEL)
     check("model info lists tensors", got.returncode == 0 and "backbone.emb.weight" in got.stdout, got.stderr)
+    named = WORK / "named.gguf"
+    key = b"general.architecture" + struct.pack("<IQ", 8, len("earshot"))
+    named.write_bytes(MODEL.read_bytes().replace(key + b"earshot", key + b"ear\x1b[2J"))
+    got = run("model", "info", named)
+    check("what a file says of itself does not clear the terminal", got.returncode == 0 and "ear [2J\n" in got.stdout,
+          got.stdout[:200] + got.stderr)
     for args in (["--help"], ["-h"], ["info", "--help"]):
         got = run("model", *args)
         check(f"model {' '.join(args)} tells the usage", got.returncode == 0
