@@ -30,6 +30,8 @@ enum {
     SLACK = 512,
 };
 
+static const float loudest = 1e4f; /* 80 dB above full scale */
+
 struct resample {
     /* One of them is there, but at 16 kHz, where samples pass through. */
     struct decimate *decimate; /* owned */
@@ -90,15 +92,16 @@ size_t resample_bound(const struct resample *r, size_t frames)
     return (size_t)ceil((double)frames * ratio) + SLACK;
 }
 
-/* The mean of the channels. What is not a number would stay in the filter and in every state after
- * it; it becomes silence. */
+/* The mean of the channels. What is not a number, or no sound, would stay in the filter and in
+ * every state after it; it becomes silence. */
 static void mix_down(const float *samples, size_t frames, int channels, float *mono)
 {
     for (size_t i = 0; i < frames; i++) {
         float sum = 0.0f;
         for (int c = 0; c < channels; c++)
             sum += samples[i * (size_t)channels + (size_t)c];
-        mono[i] = isfinite(sum) ? sum / (float)channels : 0.0f;
+        sum /= (float)channels;
+        mono[i] = fabsf(sum) <= loudest ? sum : 0.0f;
     }
 }
 

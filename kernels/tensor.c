@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define BLOCK TENSOR_BLOCK
+#define HALF_EXPONENT 0x7c00
+#define BFLOAT_EXPONENT 0x7f80
 
 const char *tensor_type_name(enum tensor_type type)
 {
@@ -83,6 +85,36 @@ static void q4_0_to_float(const uint8_t *p, size_t cols, float *out)
             out[c + i + BLOCK / 2] = (float)((p[2 + i] >> 4) - 8) * d;
         }
     }
+}
+
+/* Whether none of count halves, stride bytes apart, has all bits of the exponent. */
+static inline bool are_finite(const uint8_t *p, size_t count, size_t stride, uint16_t exponent)
+{
+    unsigned found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found |= (load_u16(p + i * stride) & exponent) == exponent;
+    return !found;
+}
+
+bool tensor_is_finite(const struct tensor *t)
+{
+    const uint8_t *p = t->data;
+    size_t count = t->rows * t->cols;
+
+    switch (t->type) {
+    case TENSOR_F32: /* the upper half of a float is a bfloat16 */
+        return are_finite(p + 2, count, sizeof(float), BFLOAT_EXPONENT);
+    case TENSOR_F16:
+        return are_finite(p, count, sizeof(uint16_t), HALF_EXPONENT);
+    case TENSOR_BF16:
+        return are_finite(p, count, sizeof(uint16_t), BFLOAT_EXPONENT);
+    case TENSOR_Q4_0:
+        return are_finite(p, count / BLOCK, 2 + BLOCK / 2, HALF_EXPONENT);
+    case TENSOR_Q8_0:
+        return are_finite(p, count / BLOCK, 2 + BLOCK, HALF_EXPONENT);
+    }
+    return false;
 }
 
 void tensor_row_to_float(const struct tensor *t, size_t row, float *out)

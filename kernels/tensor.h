@@ -5,6 +5,7 @@
 #ifndef EARSHOT_KERNELS_TENSOR_H
 #define EARSHOT_KERNELS_TENSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -31,6 +32,9 @@ struct tensor {
 
 const char *tensor_type_name(enum tensor_type type); /* "F32" ...; NULL for what we don't read */
 size_t tensor_row_bytes(enum tensor_type type, size_t cols); /* 0: type unknown or cols not whole */
+
+/* Whether no value is infinite or not a number. */
+bool tensor_is_finite(const struct tensor *t);
 
 /* One row as floats: out[cols]. Scalar, exact. */
 void tensor_row_to_float(const struct tensor *t, size_t row, float *out);

@@ -29,6 +29,7 @@ enum {
     /* Frame t reads samples up to 160 t + 200, so with n samples and z zeros there are
      * (n + z - 200) / 160 + 1 frames: ceil(n / 160) + 2 with this z. */
     WHISPER_ZEROS = 519,
+    WHISPER_PADDING = 2,
 };
 
 static const float whisper_eps = 1e-5f;
@@ -154,6 +155,7 @@ static int bind_all(struct whisper *w, const struct encoder_options *options, st
         .unit_dim = w->bins,
         .units = 2,
         .max_units = WHISPER_FRAMES_MAX,
+        .padding = WHISPER_PADDING,
         .max_rows = w->positions,
         .dim = c.dim,
         .encode = encode,

@@ -376,6 +376,39 @@ static int index_tensors(struct gguf *g, struct error *error)
     return 0;
 }
 
+/* By where the values begin. */
+static int compare_places(const void *a, const void *b)
+{
+    const struct gguf_tensor *x = *(struct gguf_tensor *const *)a;
+    const struct gguf_tensor *y = *(struct gguf_tensor *const *)b;
+    uintptr_t p = (uintptr_t)x->tensor.data;
+    uintptr_t q = (uintptr_t)y->tensor.data;
+    return (p > q) - (p < q);
+}
+
+/* Values belong to one tensor alone. Uses tensors_by_name, whose order is made later. */
+static int check_overlap(const struct gguf *g, struct error *error)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < g->tensor_count; i++) {
+        if (g->tensors[i].readable) {
+            g->tensors_by_name[count++] = &g->tensors[i];
+        }
+    }
+    qsort(g->tensors_by_name, count, sizeof(g->tensors_by_name[0]), compare_places);
+    for (size_t i = 1; i < count; i++) {
+        const struct gguf_tensor *t = g->tensors_by_name[i - 1];
+        const struct gguf_tensor *next = g->tensors_by_name[i];
+        size_t bytes = t->tensor.rows * tensor_row_bytes(t->tensor.type, t->tensor.cols);
+        if ((const unsigned char *)t->tensor.data + bytes >
+            (const unsigned char *)next->tensor.data) {
+            return error_set(error, -EINVAL, "%s: tensors %.*s and %.*s overlap", g->path,
+                             shown(t->name), t->name.data, shown(next->name), next->name.data);
+        }
+    }
+    return 0;
+}
+
 static int read_start(struct cursor *c, uint64_t *tensors, uint64_t *keys)
 {
     const char *path = c->gguf->path;
@@ -464,6 +497,9 @@ static int read_tensors(struct gguf *g, struct cursor *c, uint64_t count)
         r = place_tensor(g, &g->tensors[i], offsets[i], data_size, alignment, c->error);
     }
     free(offsets);
+    if (r == 0) {
+        r = check_overlap(g, c->error);
+    }
     return r < 0 ? r : index_tensors(g, c->error);
 }
 

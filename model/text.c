@@ -92,19 +92,26 @@ void text_append(struct text *x, const char *bytes, size_t size)
     }
 }
 
-static bool is_space(char c)
+bool text_is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+size_t text_trimmed(const struct text *x)
+{
+    size_t size = x->size;
+    while (size > 0 && text_is_space(x->data[size - 1])) {
+        size--;
+    }
+    return size;
 }
 
 void text_trim(struct text *x)
 {
     size_t begin = 0;
-    while (begin < x->size && is_space(x->data[begin])) {
+    x->size = text_trimmed(x);
+    while (begin < x->size && text_is_space(x->data[begin])) {
         begin++;
-    }
-    while (x->size > begin && is_space(x->data[x->size - 1])) {
-        x->size--;
     }
     x->size -= begin;
     memmove(x->data, x->data + begin, x->size);

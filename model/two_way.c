@@ -85,6 +85,9 @@ static bool encode_next(struct two_way *t, bool end)
     if (there == t->done || (there < wanted && !end)) {
         return false;
     }
+    if (end && t->start > 0 && t->start == t->done && units <= c->padding) {
+        return false;
+    }
     size_t first = t->done - t->start;
     size_t stop = there < wanted ? there : wanted;
     size_t new_rows = there - t->done < t->hop ? there - t->done : t->hop;
@@ -112,12 +115,16 @@ size_t two_way_advance(struct two_way *t, bool end, float *rows)
 {
     size_t dim = t->config.dim;
     size_t made = 0;
+    bool exact = t->config.options.streaming == ENCODER_EXACT;
     while (made < t->given && (t->ready < t->ready_end || encode_next(t, end))) {
         size_t waiting = t->ready_end - t->ready;
         size_t count = waiting < t->given - made ? waiting : t->given - made;
         t->be->ops->copy(t->be, rows + made * dim, t->x + t->ready * dim, count * dim);
         t->ready += count;
         made += count;
+        if (exact && t->ready == t->ready_end) {
+            break;
+        }
     }
     return made;
 }

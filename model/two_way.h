@@ -28,6 +28,7 @@ struct two_way_config {
     size_t units;     /* of a row */
     size_t max_units; /* the most that come between two calls of two_way_advance */
     size_t max_rows;  /* of an utterance, and of a window */
+    size_t padding;   /* units at the end that hold no sample: alone they make no window */
     size_t dim;       /* of a row */
     /* x: [rows, dim], and on to the window for an encoder that pads. */
     void (*encode)(struct encoder *e, const struct two_way_window *w, float *x);

@@ -13,6 +13,7 @@
 
 #include "pipeline/ending.h"
 #include "pipeline/features.h"
+#include "pipeline/words.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -183,6 +184,19 @@ static void emit(struct recogniser *r, enum event_type type)
         r->config.sink(r->config.user, e);
 }
 
+/* The reply so far, without the white space at its end, which may be what the text ends with. */
+static void emit_reply(struct recogniser *r)
+{
+    struct text whole = r->text;
+    r->text.size = text_trimmed(&r->text);
+    char next = r->event.text[r->text.size];
+    r->event.text[r->text.size] = '\0';
+    r->event.seq++;
+    emit(r, EVENT_REPLY_UPDATED);
+    r->event.text[r->text.size] = next;
+    r->text = whole;
+}
+
 /* A text after prompt from the fork, into r->text: decode_begin, decode_token until it is false,
  * decode_end. */
 static void decode_begin(struct recogniser *r, const struct prompt *prompt,
@@ -195,18 +209,18 @@ static void decode_begin(struct recogniser *r, const struct prompt *prompt,
     r->stats.decode_us += now_us() - r->making.begin_us;
 }
 
-/* A text does not begin with a space. */
+/* A text does not begin with white space. */
 static void append_token(struct recogniser *r, uint32_t id)
 {
     size_t size;
     const char *bytes = tokenizer_bytes(r->model->tokenizer, id, &size);
     bool first = r->text.size == 0 && r->text.tail_size == 0;
-    for (; first && size > 0 && *bytes == ' '; size--)
+    for (; first && size > 0 && text_is_space(*bytes); size--)
         bytes++;
     text_append(&r->text, bytes, size);
 }
 
-/* False: the text has ended, or was cancelled. */
+/* False: the text has ended, is as long as it can be, or was cancelled. */
 static bool decode_token(struct recogniser *r)
 {
     const struct model *m = r->model;
@@ -230,7 +244,7 @@ static bool decode_token(struct recogniser *r)
         r->ids[making->tokens - 1] = id;
     r->stats.tokens++;
     r->stats.decode_us += now_us() - begin;
-    return !making->stopped && making->whole;
+    return !making->stopped && making->whole && !r->text.full;
 }
 
 /* A character that is unfinished when the text ends is dropped, so that no text holds half of one.
@@ -260,28 +274,10 @@ static bool decode_caption(struct recogniser *r)
     return decode_end(r);
 }
 
-/* The leading bytes on which two texts agree, cut back to the end of a word. */
-static uint32_t agreed_bytes(const char *a, const char *b)
-{
-    size_t i = 0;
-    while (a[i] && a[i] == b[i])
-        i++;
-    if (!a[i] && !b[i])
-        return (uint32_t)i;
-    if ((!a[i] || a[i] == ' ') && (!b[i] || b[i] == ' '))
-        return (uint32_t)i;
-    while (i > 0 && a[i - 1] != ' ')
-        i--;
-    return (uint32_t)(i > 0 ? i - 1 : 0);
-}
-
 /* What noise is taken for is short, and the model is not sure of it. */
 static bool is_noise(const struct recogniser *r)
 {
-    size_t spaces = 0;
-    for (const char *p = r->event.text; *p; p++)
-        spaces += *p == ' ';
-    return spaces < 2 && r->event.confidence < r->config.min_confidence;
+    return words_count(r->event.text) <= 2 && r->event.confidence < r->config.min_confidence;
 }
 
 static void partial(struct recogniser *r)
@@ -290,7 +286,7 @@ static void partial(struct recogniser *r)
     state_copy(r->fork, r->hearing);
     if (!decode_caption(r) || strcmp(e->text, r->previous) == 0 || is_noise(r))
         return;
-    e->stable_bytes = agreed_bytes(e->text, r->previous);
+    e->stable_bytes = (uint32_t)words_agreed(e->text, r->previous);
     memcpy(r->previous, e->text, r->text.size + 1);
     e->seq++;
     emit(r, EVENT_UTTERANCE_UPDATED);
@@ -485,17 +481,15 @@ static void end_made(struct recogniser *r)
 
 bool recogniser_go_on(struct recogniser *r)
 {
-    size_t before = r->text.size;
+    size_t before = text_trimmed(&r->text);
     if (r->made == MADE_NOTHING)
         return false;
     if (!decode_token(r)) {
         end_made(r);
         return false;
     }
-    if (r->made == MADE_REPLY && r->text.size != before) {
-        r->event.seq++;
-        emit(r, EVENT_REPLY_UPDATED);
-    }
+    if (r->made == MADE_REPLY && text_trimmed(&r->text) != before)
+        emit_reply(r);
     return true;
 }
 

@@ -295,6 +295,18 @@ static void wrong_offsets_are_refused(void **context)
     }
 }
 
+static void tensors_do_not_overlap(void **context)
+{
+    (void)context;
+    const uint64_t offset = 0;
+    struct gguf_writer w;
+    gguf_writer_init(&w);
+    gguf_writer_floats(&w, "t", 1, (const size_t[]){2}, values);
+    gguf_writer_floats(&w, "u", 1, (const size_t[]){2}, values);
+    memcpy(w.tensors.data + w.tensors.size - 8, &offset, 8);
+    refused_writer(&w, "t", "overlap");
+}
+
 static void alignment_is_a_key(void **context)
 {
     (void)context;
@@ -364,6 +376,7 @@ int main(void)
         cmocka_unit_test(names_appear_once_and_are_printable),
         cmocka_unit_test(wrong_tensors_are_refused),
         cmocka_unit_test(wrong_offsets_are_refused),
+        cmocka_unit_test(tensors_do_not_overlap),
         cmocka_unit_test(alignment_is_a_key),
         cmocka_unit_test(unknown_tensor_types_are_listed),
         cmocka_unit_test(what_is_no_file_is_named),

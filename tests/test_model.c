@@ -320,6 +320,8 @@ static void a_wrong_model_is_refused_with_the_culprit(void **context)
         {{.swap_tensor = "encoder.conv1.weight"}, -EINVAL, "[32, 80, 3]", "[32, 3, 80]"},
         {{.spoil_tensor = "backbone.ln_out.bias"}, -EINVAL, "backbone.ln_out.bias", "finite"},
         {{.spoil_tensor = "encoder.norm.scale"}, -EINVAL, "encoder.norm.scale", "finite"},
+        {{.spoil_tensor = "encoder.conv1.weight"}, -EINVAL, "encoder.conv1.weight", "finite"},
+        {{.spoil_tensor = "backbone.emb.weight"}, -EINVAL, "backbone.emb.weight", "finite"},
         {{.retype_tensor = "backbone.ln_out.bias"}, -EINVAL, "backbone.ln_out.bias", "type 14"},
         {{.retype_tensor = "backbone.emb.weight"}, -EINVAL, "backbone.emb.weight", "type 14"},
         {{.drop_key = "earshot.backbone.dim"}, -EINVAL, "earshot.backbone.dim", "missing"},

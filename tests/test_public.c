@@ -158,6 +158,23 @@ static void whisper_is_transformers(void **state)
     check_model("whisper", stages, sizeof(stages) / sizeof(stages[0]));
 }
 
+/* As transformers' feature extractor, which cuts to 30 s: 1500 rows, and 1 of the next sample. */
+static void thirty_seconds_are_one_window(void **state)
+{
+    static const size_t seconds_30 = 480000;
+    (void)state;
+    float *silence = calloc(seconds_30 + 1, sizeof(float));
+    assert_non_null(silence);
+    for (size_t more = 0; more < 2; more++) {
+        struct hearing h;
+        hear(&h, "tests/golden/whisper.gguf", silence, seconds_30 + more, FEATURES_BLOCK);
+        size_t rows = find_stage(&h, "encoder")->count / h.model->encoder->info.dim;
+        assert_int_equal(rows, 1500 + more);
+        hearing_finish(&h);
+    }
+    free(silence);
+}
+
 static void wavlm_is_transformers(void **state)
 {
     static const char *const stages[] = {"conv", "stem", "layer0", "layer1", "encoder", "adapter"};
@@ -319,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whisper_is_transformers),
+        cmocka_unit_test(thirty_seconds_are_one_window),
         cmocka_unit_test(wavlm_is_transformers),
         cmocka_unit_test(relative_positions_are_in_transformers_buckets),
         cmocka_unit_test(other_types_stay_within_their_tolerance),

@@ -855,8 +855,26 @@ static void a_question_has_its_own_sampling(void **state)
     recogniser_destroy(r);
 }
 
+static void a_text_ends_where_no_more_fits(void **state)
+{
+    struct fixture *f = *state;
+    struct model *m = change_model(f);
+    struct recogniser *r = create(f, 0, true);
+    char answer[EVENT_TEXT_MAX];
+    const struct sampler_config endless = {
+        .temperature = 3.0f, .top_p = 1.0f, .seed = 4, .max_tokens = 65536};
+    m->decoding.stop_count = 0;
+    uint64_t before = recogniser_stats(r).tokens;
+    assert_true(ask(r, "x", &endless, answer) > EVENT_TEXT_MAX / 2);
+    uint64_t made = recogniser_stats(r).tokens - before;
+    printf("%zu bytes of %llu tokens\n", strlen(answer), (unsigned long long)made);
+    assert_true(made < 2 * EVENT_TEXT_MAX);
+    recogniser_destroy(r);
+    restore_model(f);
+}
+
 /* Most tokens of the tiny model are single bytes, and hot it says them in any order. */
-static void check_utf8(const char *text)
+static void check_text(const char *text)
 {
     char whole[EVENT_TEXT_MAX];
     struct text x;
@@ -864,6 +882,8 @@ static void check_utf8(const char *text)
     text_append(&x, text, strlen(text));
     assert_string_equal(whole, text);
     assert_int_equal(x.tail_size, 0);
+    text_trim(&x); /* nor begins or ends with white space */
+    assert_string_equal(whole, text);
 }
 
 static void no_event_holds_half_a_character(void **state)
@@ -884,7 +904,7 @@ static void no_event_holds_half_a_character(void **state)
         f->log.count = 0;
         utter(r, f, 40000, 800);
         for (size_t i = 0; i < f->log.count; i++)
-            check_utf8(f->log.events[i].text);
+            check_text(f->log.events[i].text);
         for (const char *p = f->log.events[f->log.count - 1].text; *p; p++)
             characters += (*p & 0xe0) == 0xc0;
         recogniser_destroy(r);
@@ -962,6 +982,7 @@ int main(void)
         cmocka_unit_test(what_is_not_addressed_is_captioned_and_forgotten),
         cmocka_unit_test(replies_are_drawn_and_captions_are_not),
         cmocka_unit_test(a_question_has_its_own_sampling),
+        cmocka_unit_test(a_text_ends_where_no_more_fits),
         cmocka_unit_test(no_event_holds_half_a_character),
         cmocka_unit_test(two_at_once_hear_what_each_hears_alone),
         cmocka_unit_test(a_conversation_survives_save_and_load),

@@ -209,9 +209,10 @@ static void what_is_no_number_becomes_silence(void **state)
     float *samples = make_tone(48000, 1, 440.0, &frames);
     samples[5000] = NAN;
     samples[6000] = INFINITY;
+    samples[7000] = 1e25f; /* no sound: its square is none either */
     float *out = run(48000, 1, samples, frames, 480, &count);
     for (size_t i = 0; i < count; i++)
-        assert_true(isfinite(out[i]));
+        assert_true(fabsf(out[i]) < 2.0f);
     free(out);
     free(samples);
 }

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,8 +19,11 @@
 
 size_t backend_cpu_threads(void)
 {
+    cpu_set_t allowed;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
+        cores = CPU_COUNT(&allowed);
     return cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX : (size_t)cores;
 }
 

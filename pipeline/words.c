@@ -1,0 +1,58 @@
+#include "pipeline/words.h"
+
+#include <stdbool.h>
+
+static bool goes_on(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* Whether a letter begins here that is written without spaces: Thai and Lao (U+0E00 to U+0EFF), and
+ * from U+3000 on kana, Chinese characters and Hangul, where a syllable is as much as a letter. */
+static bool is_dense(const char *p)
+{
+    unsigned char lead = (unsigned char)p[0];
+    unsigned char second = (unsigned char)p[1];
+    return lead >= 0xe3 || (lead == 0xe0 && second >= 0xb8 && second <= 0xbb);
+}
+
+size_t words_count(const char *text)
+{
+    size_t letters = 0;
+    size_t words = 0;
+    bool inside = false;
+    for (const char *p = text; *p; p++) {
+        bool dense = is_dense(p);
+        letters += dense;
+        if (goes_on(*p))
+            continue;
+        words += !inside && *p != ' ' && !dense;
+        inside = *p != ' ' && !dense;
+    }
+    return words + (letters + 1) / 2;
+}
+
+/* Whether a word ends before text[i], where no letter goes on. */
+static bool ends(const char *text, size_t i)
+{
+    if (i == 0 || goes_on(text[i]))
+        return i == 0;
+    if (!text[i] || text[i] == ' ')
+        return true;
+    do
+        i--;
+    while (i > 0 && goes_on(text[i]));
+    return is_dense(text + i);
+}
+
+size_t words_agreed(const char *a, const char *b)
+{
+    size_t i = 0;
+    while (a[i] && a[i] == b[i])
+        i++;
+    while (!ends(a, i) || !ends(b, i))
+        i--;
+    while (i > 0 && a[i - 1] == ' ')
+        i--;
+    return i;
+}
