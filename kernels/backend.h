@@ -160,7 +160,7 @@ struct backend_ops {
     void (*download)(struct backend *be, float *host, const float *src, size_t count);
 
     /* Packs a matrix for one use; t->data must outlive the weight (it may be used in place). 0 or
-     * -errno. */
+     * -errno; -EDOM: a value is not finite. */
     int (*weight_create)(struct backend *be, struct weight **out, const struct tensor *t,
                          enum weight_use use);
     void (*weight_destroy)(struct backend *be, struct weight *w);

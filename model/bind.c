@@ -255,12 +255,12 @@ static int bind_matrix(struct bind *b, const char *full, const struct tensor *t,
     struct tensor flat = *t;
     flat.rows = rows;
     flat.cols = t->rows / rows * t->cols;
-    if (!tensor_is_finite(&flat)) {
+    struct bind_item *item = new_item(b);
+    int r = item ? b->backend->ops->weight_create(b->backend, &item->weight, &flat, use) : -ENOMEM;
+    if (r == -EDOM) {
         return error_set(error, -EINVAL, "%s: tensor %s has a value that is not finite",
                          gguf_path(b->gguf), full);
     }
-    struct bind_item *item = new_item(b);
-    int r = item ? b->backend->ops->weight_create(b->backend, &item->weight, &flat, use) : -ENOMEM;
     if (r < 0) {
         return error_set(error, r, "%s: tensor %s cannot be used by backend %s", gguf_path(b->gguf),
                          full, b->backend->ops->name);

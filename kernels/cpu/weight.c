@@ -6,6 +6,7 @@
 #include "kernels/half.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -128,19 +129,39 @@ static void pack_segment(enum tensor_type type, uint8_t *segment, const uint8_t 
     }
 }
 
+struct packing {
+    const struct weight *w;
+    atomic_bool spoilt; /* a value is not finite */
+};
+
+/* The rows of a panel, as they lie in the file. */
+static struct tensor panel_source(const struct weight *w, size_t panel)
+{
+    struct tensor t = w->source;
+    size_t first = panel * PANEL;
+
+    t.data = (const uint8_t *)t.data + first * (w->panel_bytes / PANEL);
+    t.rows = w->out - first < PANEL ? w->out - first : PANEL;
+    return t;
+}
+
 /* Panels begin .. end - 1; outputs past the last are zero bytes, which are zeros in every type: a
  * quantised one's scale is zero. */
 static void pack_part(void *context, size_t begin, size_t end, size_t thread)
 {
     static const uint8_t nothing[SEGMENT * sizeof(float)];
-    const struct weight *w = context;
+    struct packing *packing = context;
+    const struct weight *w = packing->w;
     size_t row_bytes = w->panel_bytes / PANEL;
     size_t input_bytes = weight_segment_bytes(w->type) / PANEL;
 
     (void)thread;
     for (size_t p = begin; p < end; p++) {
         uint8_t *segment = w->data + p * w->panel_bytes;
+        struct tensor source = panel_source(w, p);
 
+        if (!tensor_is_finite(&source))
+            atomic_store(&packing->spoilt, true);
         for (size_t i = 0; i < w->in; i += SEGMENT) {
             const uint8_t *rows[PANEL];
             size_t inputs = w->in - i < SEGMENT ? w->in - i : SEGMENT;
@@ -169,12 +190,29 @@ uint8_t *cpu_alloc_pages(size_t size)
     return p;
 }
 
+/* Tables are used as they are. */
+static int pack(struct cpu_backend *cpu, struct weight *w, enum weight_use use)
+{
+    struct packing packing = {.w = w};
+
+    if (use != WEIGHT_PRODUCTS)
+        return tensor_is_finite(&w->source) ? 0 : -EDOM;
+    w->data = cpu_alloc_pages(w->panels * w->panel_bytes);
+    if (!w->data)
+        return -ENOMEM;
+    cpu_split(&cpu->base, w->panels, w->in * PANEL, pack_part, &packing);
+    if (w->in > cpu->widest)
+        cpu->widest = w->in;
+    return atomic_load(&packing.spoilt) ? -EDOM : 0;
+}
+
 int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t,
                       enum weight_use use)
 {
     struct cpu_backend *cpu = (struct cpu_backend *)be;
     size_t row_bytes = tensor_row_bytes(t->type, t->cols);
     struct weight *w;
+    int ret;
 
     if (row_bytes == 0 || t->rows == 0 || t->rows > SIZE_MAX / 2 / row_bytes / PANEL)
         return -EINVAL;
@@ -187,15 +225,10 @@ int cpu_weight_create(struct backend *be, struct weight **out, const struct tens
     w->source = *t;
     w->panels = (t->rows + PANEL - 1) / PANEL;
     w->panel_bytes = row_bytes * PANEL;
-    if (use == WEIGHT_PRODUCTS) {
-        w->data = cpu_alloc_pages(w->panels * w->panel_bytes);
-        if (!w->data) {
-            free(w);
-            return -ENOMEM;
-        }
-        cpu_split(be, w->panels, w->in * PANEL, pack_part, w);
-        if (w->in > cpu->widest)
-            cpu->widest = w->in;
+    ret = pack(cpu, w, use);
+    if (ret) {
+        cpu_weight_destroy(be, w);
+        return ret;
     }
     *out = w;
     return 0;

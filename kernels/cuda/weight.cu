@@ -122,6 +122,8 @@ int cuda_weight_create(struct backend *be, struct weight **out, const struct ten
     if (row_bytes == 0 || t->rows == 0 || t->rows > GRID_MAX || t->cols > GRID_MAX ||
         t->rows > SIZE_MAX / 2 / row_bytes)
         return -EINVAL;
+    if (!tensor_is_finite(t))
+        return -EDOM;
     struct weight *w = (struct weight *)calloc(1, sizeof(*w));
 
     if (!w)
