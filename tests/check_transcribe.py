@@ -73,6 +73,12 @@ def bad_files():
     damaged = ffmpeg("-i", SPEECH, "damaged.mp3")
     sound = damaged.read_bytes()
     damaged.write_bytes(sound[:len(sound) // 2] + bytes(4000) + sound[len(sound) // 2 + 4000:])
+    for name in ("damaged.flac", "damaged.ogg"):  # of which libsndfile does not tell
+        path = ffmpeg("-i", SPEECH, name)
+        sound = path.read_bytes()
+        path.write_bytes(sound[:len(sound) // 2] + bytes(300) + sound[len(sound) // 2 + 300:])
+        got = run("transcribe", "-m", MODEL, path)
+        check(f"{name}: damage is told", got.returncode == 1 and str(path) in got.stderr and got.stdout.strip(), got.stderr)
     got = run("transcribe", "-m", MODEL, "--json", damaged, nothing, missing)
     objects = [json.loads(line) for line in got.stdout.splitlines()]
     errors = [o.get("error", "") for o in objects]
