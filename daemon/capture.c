@@ -129,11 +129,14 @@ static long read_frames(struct source *s, float *samples, size_t frames)
 {
     struct capture *c = cast(s);
     size_t header = offsetof(struct capture_block, samples);
+    if (source_is_at_mark(s))
+        return 0;
     ssize_t n = recv(s->fd, &c->block, sizeof c->block, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return clock_monotonic_us() - c->seen_us > SILENT_US ? -EIO : 0;
     if (n < (ssize_t)header)
         return -EIO;
+    source_took(s, (size_t)n);
     size_t bytes = c->block.frames * (size_t)s->channels * sizeof *samples;
     if ((size_t)n != header + bytes || c->block.frames > frames)
         return -EIO;

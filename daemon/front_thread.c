@@ -36,6 +36,7 @@ struct front {
     size_t chunk;              /* frames a read takes: 20 ms */
     bool open, ended, muted, paused;
     bool quiet;        /* the source knows that nobody speaks */
+    bool cancelling;   /* what is heard came before a Cancel that is under way */
     bool told_missing; /* the log has it */
     struct config config;
     bool reconfigured; /* the front end does not know of it yet */
@@ -77,7 +78,7 @@ static void take_piece(void *user, const struct frontend_piece *p)
     switch (p->type) {
     case FRONTEND_BEGIN:
         piece->type = PIECE_BEGIN;
-        piece->stamp = (uint32_t)atomic_load(&f->ear->stamp);
+        piece->stamp = (uint32_t)atomic_load(&f->ear->stamp) - f->cancelling;
         f->id = next_id(f->id);
         atomic_store(&f->ear->begun, f->id);
         break;
@@ -356,22 +357,20 @@ static void make_finite(float *samples, size_t count)
             samples[i] = 0.0f;
 }
 
-static void hear(struct front *f)
+/* False: there is nothing now. */
+static bool hear_more(struct front *f)
 {
     struct source *s = f->source;
     long n = s->ops->read(s, f->in, f->chunk);
-    if (n == 0) {
-        if (!take_lost(f))
-            wait_for_audio(f);
-        return;
-    }
+    if (n == 0)
+        return take_lost(f);
     if (n == -ENODATA) {
         end_source(f);
-        return;
+        return true;
     }
     if (n < 0) {
         lose_source(f);
-        return;
+        return true;
     }
     f->retry_ms = RETRY_FIRST_MS;
     f->heard_us = clock_monotonic_us();
@@ -379,6 +378,32 @@ static void hear(struct front *f)
     size_t count = resample_push(f->resample, f->in, (size_t)n, f->out);
     frontend_push(f->frontend, f->out, count);
     tell_level(f, frontend_rms_db(f->frontend));
+    return true;
+}
+
+static void hear(struct front *f)
+{
+    if (!hear_more(f))
+        wait_for_audio(f);
+}
+
+/* What came before a turn was asked for, ended or dropped is heard before it is. A file has nothing
+ * that waits. */
+static void catch_up(struct front *f)
+{
+    if (!f->open || f->ended || f->source->fd < 0)
+        return;
+    source_mark(f->source);
+    while (f->open && !f->ended && !atomic_load(&f->ear->stopping) && hear_more(f))
+        engine_beat(&f->ear->front_beats);
+}
+
+static void cancel(struct front *f)
+{
+    f->cancelling = true;
+    catch_up(f);
+    f->cancelling = false;
+    frontend_cancel(f->frontend);
 }
 
 static void answer_hold(struct front *f)
@@ -460,6 +485,8 @@ static void answer(struct front *f, const struct engine_request *r)
 {
     struct error error = {""};
     int64_t value = 0;
+    if (r->type == ENGINE_HOLD || r->type == ENGINE_FINISH)
+        catch_up(f);
     if (r->type == ENGINE_MUTE)
         set_muted(f, r->flag, f->paused);
     else if (r->type == ENGINE_PAUSE)
@@ -471,7 +498,7 @@ static void answer(struct front *f, const struct engine_request *r)
     else if (r->type == ENGINE_FINISH)
         frontend_finish(f->frontend);
     else if (r->type == ENGINE_CANCEL)
-        frontend_cancel(f->frontend);
+        cancel(f);
 
     struct engine_message *m = message(f, ENGINE_RESULT, value);
     m->number = r->number;

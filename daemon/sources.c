@@ -4,7 +4,9 @@
 #include "daemon/file_source.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 static const char *after(const char *spec, const char *prefix)
 {
@@ -28,4 +30,29 @@ void source_destroy(struct source *s)
 {
     if (s)
         s->ops->destroy(s);
+}
+
+size_t source_waiting(const struct source *s)
+{
+    int bytes = 0;
+    return ioctl(s->fd, SIOCINQ, &bytes) == 0 ? (size_t)bytes : 0;
+}
+
+void source_mark(struct source *s)
+{
+    s->marked = true;
+    s->before_mark = source_waiting(s);
+}
+
+void source_took(struct source *s, size_t bytes)
+{
+    s->before_mark -= bytes < s->before_mark ? bytes : s->before_mark;
+}
+
+bool source_is_at_mark(struct source *s)
+{
+    if (!s->marked || s->before_mark)
+        return false;
+    s->marked = false;
+    return true;
 }

@@ -48,11 +48,22 @@ struct source {
     bool patient;               /* loses nothing while nobody reads */
     bool once;                  /* its end is the end of who hears it */
     char name[SOURCE_NAME_MAX]; /* of what is open */
+    bool marked;
+    size_t before_mark; /* bytes of fd */
 };
 
 /* "portaudio", "portaudio:NAME", "file:PATH" or "file:PATH:fast". 0, or -errno with a message: an
  * unknown kind, or a file that cannot be read. buffer_ms: of live audio that can wait. */
 int source_create(struct source **out, const char *spec, int buffer_ms, struct error *error);
 void source_destroy(struct source *s);
+
+/* Bytes that have come through fd and wait to be read. */
+size_t source_waiting(const struct source *s);
+
+/* read gives what waits now, then 0, once, whatever has come since. For a source with an fd, which
+ * tells what it takes of it, and looks before that whether it is at the mark. */
+void source_mark(struct source *s);
+void source_took(struct source *s, size_t bytes);
+bool source_is_at_mark(struct source *s); /* if so, the mark is passed */
 
 #endif

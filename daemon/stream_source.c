@@ -36,13 +36,16 @@ static int start(struct source *s, struct error *error)
 static int take_packet(struct stream_source *s)
 {
     while (!s->audio.frames) {
-        ssize_t n = recv(s->source.fd, s->packet, sizeof s->packet, MSG_DONTWAIT);
+        if (source_is_at_mark(&s->source))
+            return 0;
+        ssize_t n = recv(s->source.fd, s->packet, sizeof s->packet, MSG_DONTWAIT | MSG_TRUNC);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
             return 0;
         if (n <= 0)
             return -ENODATA;
+        source_took(&s->source, (size_t)n);
         stream_decoder_push(s->decoder, s->packet, (size_t)n, &s->audio);
         s->lost.gap += s->audio.gap;
         s->lost.concealed += s->audio.concealed;

@@ -113,6 +113,30 @@ def gaps(d):
     s.finish()
 
 
+def held(d):
+    """Push-to-talk takes what was sent before the button was let go, however fast it came."""
+    data = samples()[:6 * 32000]
+    s = Stream(d)
+    s.send(bytes(3200), 1600)
+    s.call("Listen", OPTIONS, signature="a{sv}")
+    send_pcm(s, data)
+    s.call("Finish")
+    wait_until(lambda: s.of("UtteranceCompleted"))
+    check("all that was sent before Finish is in the utterance", [a[2]["end_us"] for a in s.of("UtteranceCompleted")]
+          == [6100000], s.signals)
+    s.finish()
+    check("and nothing is left for another", len(s.of("UtteranceCompleted")) == 1, s.signals)
+    for listen in (True, False):
+        s = Stream(d)
+        if listen:
+            s.call("Listen", OPTIONS, signature="a{sv}")
+        send_pcm(s, data)
+        s.call("Cancel")
+        s.finish()
+        check("all that was sent before Cancel is dropped", not s.said()
+              and all(a[2].get("cancelled") for a in s.of("UtteranceCompleted")[-1:]), s.signals)
+
+
 def object_of_a_stream(d):
     s = Stream(d, mode="captions")
     refused = [("Set", ASSISTANT, "Muted", True), ("Set", ASSISTANT, "Device", "pulse")]
@@ -287,7 +311,7 @@ def churn(count, d):
 def streams():
     d = Daemon("--config", config(""), source=f"file:{silence(1)}")
     d.reaches(IDLE)
-    for part in (pcm, opus, gaps, object_of_a_stream, many, beside_an_answer, reload_of_streams, killed_client, hostile):
+    for part in (pcm, opus, gaps, held, object_of_a_stream, many, beside_an_answer, reload_of_streams, killed_client, hostile):
         begin = time.monotonic()
         part(d)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
