@@ -47,7 +47,7 @@ struct front {
     uint32_t pauses;       /* that were asked about */
     uint64_t samples_lost; /* to be told */
     int64_t told_lost_us;  /* clock then */
-    int64_t heard_us;      /* clock at the last audio */
+    int64_t heard_us;      /* clock at the last audio, or when push-to-talk was pressed since */
     struct piece piece;    /* scratch */
     struct engine_message message;
 };
@@ -417,6 +417,7 @@ static void answer_hold(struct front *f)
                              : "no audio source");
         return;
     }
+    f->heard_us = clock_monotonic_us();
     frontend_hold(f->frontend);
     m->value = (int64_t)f->id;
 }

@@ -135,6 +135,21 @@ def held(d):
         s.finish()
         check("all that was sent before Cancel is dropped", not s.said()
               and all(a[2].get("cancelled") for a in s.of("UtteranceCompleted")[-1:]), s.signals)
+    s = Stream(d)
+    for what, after in (("who has sent nothing yet", 0), ("who was silent", 2.5)):
+        pause(after)
+        s.signals.clear()
+        s.call("Listen", OPTIONS, signature="a{sv}")
+        pause(1)
+        send_pcm(s, data)
+        s.call("Finish")
+        wait_until(lambda: s.of("UtteranceCompleted"))
+        check(f"{what} is waited for", [a[1] != "" for a in s.of("UtteranceCompleted")] == [True], s.signals)
+    s.signals.clear()
+    s.call("Listen", OPTIONS, signature="a{sv}")
+    check("two seconds, not longer", wait_until(lambda: s.of("UtteranceCompleted"), 5)
+          and 1900 < s.of("UtteranceCompleted")[0][2]["wait_ms"] < 4000, s.signals)
+    s.finish()
 
 
 def object_of_a_stream(d):
