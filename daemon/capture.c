@@ -28,7 +28,7 @@ struct capture {
     char device[SOURCE_NAME_MAX]; /* empty: any */
     int buffer_ms;
     pid_t process;   /* 0: none */
-    int64_t seen_us; /* clock at the last packet, or at the start */
+    int64_t seen_us; /* clock at the last packet, when it opened, or at the start */
     uint64_t lost;   /* to be told */
     struct capture_block block;
 };
@@ -106,6 +106,7 @@ static int take_opened(struct capture *c, struct error *error)
     c->source.rate_hz = opened.rate_hz;
     c->source.channels = opened.channels;
     memcpy(c->source.name, opened.name, sizeof c->source.name);
+    c->seen_us = clock_monotonic_us();
     return 0;
 }
 

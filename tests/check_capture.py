@@ -63,6 +63,22 @@ def moves():
     pulse.stop()
 
 
+def takes_its_time():
+    """A device that needs almost the five seconds that it has to open."""
+    if SLOW:
+        print("skipped: a sanitizer wants to be the first library")
+        return
+    pulse = Pulse()
+    d = Daemon(source="portaudio:pulse", extra={
+        "PULSE_SERVER": f"unix:{pulse.socket}", "SLOW_DEVICE_MS": "3500",
+        "LD_PRELOAD": str(BUILD / "tests" / "libslow_device.so")})
+    check("a device that opens slowly is opened", wait_until(lambda: d.get("Device") == "pulse", 20), d.said())
+    check("and heard", hears(d, pulse, "speaker"), d.said())
+    check("at the first try", d.changes("Device") == ["pulse"] and FAILED not in d.changes("State"), d.signals)
+    d.stop()
+    pulse.stop()
+
+
 def ask_eight_times(d):
     """Eight long answers under way -> a list that fills with "reply" or the error's name."""
     answers = []
@@ -123,4 +139,4 @@ def cancel_in_mid_reply():
 if not shutil.which("pulseaudio") or not shutil.which("paplay"):
     print("skipped: a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
     sys.exit(77)
-run(moves, changes_its_format, end_in_mid_reply, cancel_in_mid_reply)
+run(moves, changes_its_format, takes_its_time, end_in_mid_reply, cancel_in_mid_reply)
