@@ -1,6 +1,7 @@
 #include "daemon/stream_source.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,14 @@ static int start(struct source *s, struct error *error)
     return 0;
 }
 
+/* A packet without a byte reads as the end does. It is the end where nobody can send any more, and
+ * then nothing waits. */
+static bool is_over(const struct source *s)
+{
+    struct pollfd p = {s->fd, POLLRDHUP, 0};
+    return poll(&p, 1, 0) != 0 && source_waiting(s) == 0;
+}
+
 /* The next packet that gives anything; false: there is none now. -ENODATA: nor will there be. */
 static int take_packet(struct stream_source *s)
 {
@@ -43,7 +52,7 @@ static int take_packet(struct stream_source *s)
             continue;
         if (n < 0 && errno == EAGAIN)
             return 0;
-        if (n <= 0)
+        if (n < 0 || (n == 0 && is_over(&s->source)))
             return -ENODATA;
         source_took(&s->source, (size_t)n);
         stream_decoder_push(s->decoder, s->packet, (size_t)n, &s->audio);

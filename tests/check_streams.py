@@ -297,6 +297,14 @@ def hostile(d):
         s.send_descriptor()
         check(f"{codec} garbage is survived", s.finish() and d.process.poll() is None)
 
+    s = Stream(d)
+    for size in (0, 3, 0, 70000, 0):
+        s.socket.send(bytes(size))
+    check("an empty packet is not the end, nor one that is too long", not wait_until(lambda: s.path not in managed(d), 0.3))
+    send_pcm(s, samples()[:64000])
+    s.socket.send(b"")
+    check("nor the last", s.finish() and s.of("UtteranceCompleted"), s.signals)
+
     streams = [Stream(d) for _ in range(16)]
     check("there is a bound", open_with() == ERROR + "Busy")
     for s in streams:
