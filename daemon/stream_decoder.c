@@ -17,16 +17,17 @@ enum {
     OPUS_FRAMES_MAX = OPUS_RATE_HZ * 120 / 1000, /* of a packet */
 };
 
-/* A day: a position that jumps further tells nothing. */
+/* A day: a position that jumps further, either way, tells nothing. */
 static const uint64_t longest_gap_s = 86400;
 
 struct stream_decoder {
     struct stream_format format;
-    OpusDecoder *opus; /* NULL for PCM */
-    bool begun;
-    uint64_t next;  /* the position that is due */
-    size_t step;    /* frames of the last Opus packet: what is missing had as many */
-    float *samples; /* [room], owned */
+    OpusDecoder *opus;  /* NULL for PCM */
+    bool begun, astray; /* the last packet jumped too far */
+    uint64_t next;      /* the position that is due, */
+    uint64_t elsewhere; /* and where that packet ended */
+    size_t step;        /* frames of the last Opus packet: what is missing had as many */
+    float *samples;     /* [room], owned */
     size_t room;
 };
 
@@ -153,14 +154,30 @@ static bool decode_opus(struct stream_decoder *d, const unsigned char *payload, 
     return n == (int)frames;
 }
 
+/* Of positions to a frame. */
+static uint64_t position_step(const struct stream_decoder *d)
+{
+    return is_opus(d) ? OPUS_CLOCK_HZ / OPUS_RATE_HZ : 1;
+}
+
 /* Frames that are missing between the packet before and this one. */
 static uint64_t missing_before(const struct stream_decoder *d, uint64_t position)
 {
-    uint64_t missing = d->begun ? position - d->next : 0;
-    if (is_opus(d))
-        missing /= OPUS_CLOCK_HZ / OPUS_RATE_HZ;
+    uint64_t missing = d->begun ? (position - d->next) / position_step(d) : 0;
     uint64_t most = longest_gap_s * (uint64_t)stream_decoder_rate_hz(d);
     return missing < most ? missing : most;
+}
+
+/* False: the packet is late, or jumps too far. If the next goes on from there that is the place. */
+static bool is_in_place(struct stream_decoder *d, uint64_t position, size_t frames)
+{
+    uint64_t most = longest_gap_s * d->format.rate_hz;
+    bool late = d->begun && position < d->next;
+    bool far = d->begun && (late ? d->next - position : position - d->next) > most;
+    bool goes_on = d->astray && position == d->elsewhere;
+    d->astray = far;
+    d->elsewhere = position + frames * position_step(d);
+    return far ? goes_on : !late;
 }
 
 void stream_decoder_push(struct stream_decoder *d, const void *packet, size_t size,
@@ -174,7 +191,7 @@ void stream_decoder_push(struct stream_decoder *d, const void *packet, size_t si
     const unsigned char *payload = (const unsigned char *)packet + STREAM_HEADER;
     size -= STREAM_HEADER;
     size_t frames = frames_of(d, payload, size);
-    if (!frames || (d->begun && position < d->next))
+    if (!frames || !is_in_place(d, position, frames))
         return;
 
     uint64_t missing = missing_before(d, position);
@@ -196,5 +213,5 @@ void stream_decoder_push(struct stream_decoder *d, const void *packet, size_t si
     out->concealed = made_up;
     out->gap = made_up ? 0 : missing;
     d->begun = true;
-    d->next = position + frames * (is_opus(d) ? OPUS_CLOCK_HZ / OPUS_RATE_HZ : 1);
+    d->next = d->elsewhere;
 }

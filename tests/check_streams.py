@@ -95,6 +95,8 @@ def gaps(d):
     send_pcm(s, data[half:])
     s.position -= 5000  # late: dropped
     s.send(data[:3200], 1600)
+    s.position = 2**63  # of no use: dropped
+    s.send(data[:3200], 1600)
     s.finish()
     check("a long gap is told", [args[0] for args in s.of("AudioLost")] == [48000], s.of("AudioLost"))
     check("and counts in time", all(a[2]["end_us"] <= (len(data) / 2 + 48000) / 0.016 + 1e6

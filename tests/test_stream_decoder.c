@@ -76,8 +76,41 @@ static void what_is_missing_is_counted(void **state)
     assert_int_equal(a.frames, 0);
     a = push(d, 3841, tone, sizeof tone); /* so it was missing */
     assert_int_equal(a.concealed, 160);
-    a = push(d, UINT64_MAX - 200, tone, sizeof tone);
-    assert_int_equal(a.gap, (uint64_t)86400 * 16000);
+    stream_decoder_destroy(d);
+}
+
+static void a_wild_position_is_no_place(void **state)
+{
+    (void)state;
+    const int16_t tone[160] = {1};
+    const uint64_t day = (uint64_t)86400 * 16000, far = (uint64_t)1 << 63;
+    struct stream_decoder *d = create(STREAM_S16, 1);
+    push(d, 0, tone, sizeof tone);
+    assert_int_equal(push(d, far, tone, sizeof tone).frames, 0);
+    struct stream_audio a = push(d, 320, tone, sizeof tone);
+    assert_int_equal(a.frames, 320);
+    assert_int_equal(a.concealed, 160); /* what the wild one had */
+    assert_int_equal(push(d, 480 + day, tone, sizeof tone).gap, day);
+    push(d, far, tone, sizeof tone);
+    assert_int_equal(push(d, 640 + day, tone, sizeof tone).frames, 160);
+    assert_int_equal(push(d, far + 160, tone, sizeof tone).frames, 0); /* another between */
+    a = push(d, far + 320, tone, sizeof tone);
+    assert_int_equal(a.frames, 160);
+    assert_int_equal(a.gap, day); /* at most */
+    assert_int_equal(push(d, 0, tone, sizeof tone).frames, 0);
+    assert_int_equal(push(d, 160, tone, sizeof tone).frames, 160); /* begun anew */
+    assert_int_equal(push(d, 320, tone, sizeof tone).frames, 160);
+    stream_decoder_destroy(d);
+}
+
+static void a_wild_beginning_is_left(void **state)
+{
+    (void)state;
+    const int16_t tone[160] = {1};
+    struct stream_decoder *d = create(STREAM_S16, 1);
+    push(d, (uint64_t)1 << 63, tone, sizeof tone);
+    assert_int_equal(push(d, 0, tone, sizeof tone).frames, 0);
+    assert_int_equal(push(d, 160, tone, sizeof tone).frames, 160);
     stream_decoder_destroy(d);
 }
 
@@ -174,6 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pcm_is_as_it_was),
         cmocka_unit_test(what_is_missing_is_counted),
+        cmocka_unit_test(a_wild_position_is_no_place),
+        cmocka_unit_test(a_wild_beginning_is_left),
         cmocka_unit_test(opus_conceals),
         cmocka_unit_test(garbage_is_survived),
         cmocka_unit_test(formats_out_of_range_are_named),
