@@ -37,6 +37,8 @@ static int read_option(struct open_options *o, const char *name, DBusMessageIter
     if (type != (text ? DBUS_TYPE_STRING : DBUS_TYPE_UINT32))
         return error_set(error, -EINVAL, "%s has the type %c", name, text ? 's' : 'u');
     dbus_message_iter_get_basic(value, &v);
+    if (number && v.u32 == 0)
+        return error_set(error, -EINVAL, "%s is 0", name);
     if (strcmp(name, "codec") == 0)
         return read_codec(&o->format, v.str, error);
     if (strcmp(name, "mode") == 0)
