@@ -211,7 +211,7 @@ void stream_decoder_push(struct stream_decoder *d, const void *packet, size_t si
     }
     out->frames = made_up + frames;
     out->concealed = made_up;
-    out->gap = made_up ? 0 : missing;
+    out->gap = missing > concealable(d) ? missing : 0;
     d->begun = true;
     d->next = d->elsewhere;
 }

@@ -159,6 +159,25 @@ static void opus_conceals(void **state)
     stream_decoder_destroy(d);
 }
 
+/* What is too short to conceal is too short for a gap. */
+static void opus_that_jumps_a_little_has_no_gap(void **state)
+{
+    (void)state;
+    const unsigned char silence[] = {0xf8, 0xff, 0xfe}; /* 20 ms */
+    const uint64_t missing[] = {1, 39, 40, 41, 1600};
+    struct stream_decoder *d = create(STREAM_OPUS, 1);
+    uint64_t position = 0;
+    push(d, position, silence, sizeof silence);
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
+        position += 960 + 3 * missing[i];
+        struct stream_audio a = push(d, position, silence, sizeof silence);
+        assert_int_equal(a.concealed, missing[i] / 40 * 40);
+        assert_int_equal(a.frames, a.concealed + 320);
+        assert_int_equal(a.gap, 0);
+    }
+    stream_decoder_destroy(d);
+}
+
 static void garbage_is_survived(void **state)
 {
     (void)state;
@@ -210,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_wild_position_is_no_place),
         cmocka_unit_test(a_wild_beginning_is_left),
         cmocka_unit_test(opus_conceals),
+        cmocka_unit_test(opus_that_jumps_a_little_has_no_gap),
         cmocka_unit_test(garbage_is_survived),
         cmocka_unit_test(formats_out_of_range_are_named),
     };
