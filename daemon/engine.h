@@ -26,7 +26,7 @@ enum engine_request_type {
     ENGINE_HOLD,        /* result: the id of the utterance that is open now */
     ENGINE_FINISH,      /* the open utterance ends now */
     ENGINE_CANCEL,      /* the open utterance is dropped; see also ear_cancel */
-    ENGINE_MUTE,        /* flag: close the device, or open it */
+    ENGINE_MUTE,        /* flag: close the device, or open it: done when it is, or is missing */
     ENGINE_PAUSE,       /* flag: the same, for a while; either keeps it closed */
     ENGINE_DEVICE,      /* text: the capture device's name, empty for any */
     ENGINE_SET_HEARING, /* config: [speech] from the next silence on, [audio] when it opens */
@@ -72,7 +72,7 @@ enum engine_message_type {
 };
 
 enum engine_source {
-    ENGINE_SOURCE_STARTING, /* never told: what it is before the first is */
+    ENGINE_SOURCE_STARTING, /* about to open: at first, untold, and after a pause */
     ENGINE_SOURCE_CLOSED,
     ENGINE_SOURCE_OPEN,
     ENGINE_SOURCE_MISSING, /* tried again, later and later, up to every 10 s */

@@ -4,6 +4,9 @@
  *     ▲  │              │
  *     │  └─failed: wait 0.5 s, 1 s, ... 10 s
  *     └──mute, lost, another device
+ *
+ * Who unmutes, or asks for a turn, while it is first tried to start is answered when it is open, or
+ * has failed.
  */
 #include "base/log.h"
 #include "daemon/clock.h"
@@ -23,6 +26,12 @@ enum {
     IDLE_MS = 1000, /* the longest sleep; a heartbeat each */
     LOST_US = 1000000,
     ANSWER_MS = 20, /* how often it is looked whether an answer is still wanted */
+    WAITING = 64,   /* requests that wait for the source, at most */
+};
+
+struct waiting {
+    enum engine_request_type type;
+    uint64_t number;
 };
 
 struct front {
@@ -35,6 +44,7 @@ struct front {
     float *out;                /* [resample_bound(chunk)], while open */
     size_t chunk;              /* frames a read takes: 20 ms */
     bool open, ended, muted, paused;
+    bool starting;     /* it has neither opened nor failed since it was to open */
     bool quiet;        /* the source knows that nobody speaks */
     bool cancelling;   /* what is heard came before a Cancel that is under way */
     bool told_missing; /* the log has it */
@@ -48,7 +58,9 @@ struct front {
     uint64_t samples_lost; /* to be told */
     int64_t told_lost_us;  /* clock then */
     int64_t heard_us;      /* clock at the last audio, or when push-to-talk was pressed since */
-    struct piece piece;    /* scratch */
+    struct waiting waiting[WAITING];
+    size_t waiting_count;
+    struct piece piece; /* scratch */
     struct engine_message message;
 };
 
@@ -145,6 +157,7 @@ int front_create(struct front **out, struct ear *ear, struct source *source,
     f->id = options->last_id;
     f->config = *options->config;
     f->muted = options->config->muted;
+    f->starting = true;
     f->retry_ms = RETRY_FIRST_MS;
     int rc = frontend_create(&f->frontend, &f->config.endpoint, take_piece, f);
     if (rc) {
@@ -256,6 +269,7 @@ static void retry_later(struct front *f, const struct error *error)
                   (struct log_field[]){{"DEVICE", .text = f->source->name}, {NULL}},
                   "%s; trying again every %d s at most", error->message, RETRY_LAST_MS / 1000);
     f->told_missing = true;
+    f->starting = false;
     f->retry_us = clock_monotonic_us() + (int64_t)f->retry_ms * 1000;
     f->retry_ms = f->retry_ms * 2 < RETRY_LAST_MS ? f->retry_ms * 2 : RETRY_LAST_MS;
     tell_source(f, ENGINE_SOURCE_MISSING, error->message);
@@ -286,8 +300,7 @@ static void open_source(struct front *f)
     }
     frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms));
     f->open = true;
-    f->quiet = false;
-    f->told_missing = false;
+    f->starting = f->quiet = f->told_missing = false;
     log_event(log_level(f), JOURNAL_LISTENING,
               (struct log_field[]){{"DEVICE", .text = f->source->name},
                                    {"RATE_HZ", .number = f->source->rate_hz},
@@ -422,15 +435,26 @@ static void answer_hold(struct front *f)
     m->value = (int64_t)f->id;
 }
 
+static void begin_starting(struct front *f)
+{
+    f->starting = true;
+    if (!f->ended)
+        tell_source(f, ENGINE_SOURCE_STARTING, "");
+}
+
 /* Both close the device; when neither does it is opened. */
 static void set_muted(struct front *f, bool muted, bool paused)
 {
+    bool was_closed = f->muted || f->paused;
     f->muted = muted;
     f->paused = paused;
     f->retry_us = 0;
     f->retry_ms = RETRY_FIRST_MS;
-    if (!muted && !paused)
+    if (!muted && !paused) {
+        if (was_closed)
+            begin_starting(f);
         return;
+    }
     close_source(f);
     tell_source(f, ENGINE_SOURCE_CLOSED, "");
     f->piece.type = PIECE_CLOSED;
@@ -447,6 +471,7 @@ static int set_source(struct front *f, const char *spec, struct error *error)
     source_destroy(f->source);
     f->source = s;
     f->ended = f->told_missing = false;
+    f->starting = true;
     f->retry_us = 0;
     f->retry_ms = RETRY_FIRST_MS;
     return 0;
@@ -482,10 +507,58 @@ static void configure(struct front *f)
     f->reconfigured = false;
 }
 
+static bool is_wanted(const struct front *f)
+{
+    return !f->muted && !f->paused && !f->ended;
+}
+
+/* Whether there is something to hear, or to open. */
+static bool is_listening(const struct front *f)
+{
+    return atomic_load(&f->ear->opened) && is_wanted(f);
+}
+
+static void send_result(struct front *f, const struct waiting *w, int64_t value, const char *text)
+{
+    struct engine_message *m = message(f, ENGINE_RESULT, value);
+    m->number = w->number;
+    snprintf(m->event.text, sizeof m->event.text, "%s", text);
+    if (w->type == ENGINE_HOLD)
+        answer_hold(f);
+    send(f);
+}
+
+static void answer_waiting(struct front *f)
+{
+    for (size_t i = 0; i < f->waiting_count; i++)
+        send_result(f, &f->waiting[i], 0, "");
+    f->waiting_count = 0;
+}
+
+/* A turn waits for a model that loads too. */
+static bool waits_for_source(const struct front *f, enum engine_request_type type)
+{
+    if (!f->starting || !is_wanted(f) || f->waiting_count == WAITING)
+        return false;
+    if (type == ENGINE_MUTE || type == ENGINE_PAUSE)
+        return is_listening(f);
+    return type == ENGINE_HOLD;
+}
+
+/* Whether it takes back what others wait for. */
+static bool ends_waiting(const struct engine_request *r)
+{
+    bool closes = (r->type == ENGINE_MUTE || r->type == ENGINE_PAUSE) && r->flag;
+    return closes || r->type == ENGINE_FINISH || r->type == ENGINE_CANCEL;
+}
+
 static void answer(struct front *f, const struct engine_request *r)
 {
+    struct waiting w = {r->type, r->number};
     struct error error = {""};
     int64_t value = 0;
+    if (ends_waiting(r))
+        answer_waiting(f);
     if (r->type == ENGINE_HOLD || r->type == ENGINE_FINISH)
         catch_up(f);
     if (r->type == ENGINE_MUTE)
@@ -501,18 +574,10 @@ static void answer(struct front *f, const struct engine_request *r)
     else if (r->type == ENGINE_CANCEL)
         cancel(f);
 
-    struct engine_message *m = message(f, ENGINE_RESULT, value);
-    m->number = r->number;
-    snprintf(m->event.text, sizeof m->event.text, "%s", error.message);
-    if (r->type == ENGINE_HOLD)
-        answer_hold(f);
-    send(f);
-}
-
-/* Whether there is something to hear, or to open. */
-static bool is_listening(const struct front *f)
-{
-    return atomic_load(&f->ear->opened) && !f->muted && !f->paused && !f->ended;
+    if (waits_for_source(f, r->type))
+        f->waiting[f->waiting_count++] = w;
+    else
+        send_result(f, &w, value, error.message);
 }
 
 static void wait_to_retry(struct front *f)
@@ -529,6 +594,8 @@ static void go_round(struct front *f)
     struct engine_request request;
     if (is_listening(f) && !f->open && clock_monotonic_us() >= f->retry_us)
         open_source(f);
+    if (!f->starting)
+        answer_waiting(f);
     while (queue_pop(f->ear->front_requests, &request))
         answer(f, &request);
     if (f->reconfigured && !frontend_is_open(f->frontend))
@@ -552,6 +619,7 @@ void *front_main(void *front)
         go_round(f);
     }
     close_source(f);
+    answer_waiting(f);
     f->piece.type = PIECE_STOP;
     push_piece(f);
     atomic_store(&ear->front_ended, true);

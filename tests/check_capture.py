@@ -63,6 +63,19 @@ def moves():
     pulse.stop()
 
 
+def unmute_and_listen(d):
+    """Both asked for at once -> a list that fills with their answers."""
+    answers = []
+
+    def fail(e):
+        answers.append(e.get_dbus_name())
+    d.object.Set(ASSISTANT, "Muted", False, dbus_interface=dbus.PROPERTIES_IFACE, signature="ssv",
+                 reply_handler=lambda: answers.append("open"), error_handler=fail)
+    d.object.Listen(OPTIONS, dbus_interface=ASSISTANT, signature="a{sv}",
+                    reply_handler=lambda _: answers.append("held"), error_handler=fail)
+    return answers
+
+
 def takes_its_time():
     """A device that needs almost the five seconds that it has to open."""
     if SLOW:
@@ -75,6 +88,24 @@ def takes_its_time():
     check("a device that opens slowly is opened", wait_until(lambda: d.get("Device") == "pulse", 20), d.said())
     check("and heard", hears(d, pulse, "speaker"), d.said())
     check("at the first try", d.changes("Device") == ["pulse"] and FAILED not in d.changes("State"), d.signals)
+    d.set("Muted", True)
+    d.signals.clear()
+    check("Muted is answered when it is open again", d.set("Muted", False) == () and d.get("Device") == "pulse"
+          and d.changes("State") == [IDLE], d.signals)
+    d.set("Muted", True)
+    answers = unmute_and_listen(d)
+    check("and Listen waits for it", wait_until(lambda: len(answers) == 2, 10) and answers == ["open", "held"], answers)
+    d.call("Cancel")
+    d.set("Muted", True)
+    answers = unmute_and_listen(d)
+    d.call("Finish")
+    check("nobody is held who has let go before", answers == ["open", ERROR + "NotReady"], answers)
+    check("until it is open State is 1", d.get("State") == LOADING and d.reaches(IDLE, 10) and d.get("Device") == "pulse")
+    d.set("Muted", True)
+    answers = unmute_and_listen(d)
+    begin = time.monotonic()
+    check("who mutes meanwhile does not", d.set("Muted", True) == () and time.monotonic() - begin < 1
+          and answers == ["open", ERROR + "NotReady"] and d.get("State") == MUTED and d.get("Muted"), answers)
     d.stop()
     pulse.stop()
 
