@@ -57,7 +57,8 @@ static void take_config(struct assistant *a, const struct config *c)
     struct engine_request text = {.type = ENGINE_SET_TEXT, .config = *c};
     struct engine_request replies = {.type = ENGINE_REPLIES,
                                      .flag = strcmp(c->mode, "assistant") == 0};
-    bool moved = strcmp(a->config.mode, c->mode) != 0;
+    bool stays = !a->settings && a->mode_said;
+    bool moved = !stays && strcmp(a->config.mode, c->mode) != 0;
     if (assistant_pass_on(a, NULL, &text) || (moved && assistant_pass_on(a, NULL, &replies)))
         log_error("too many calls wait: [text] and [reply] stay as they were");
     a->config = *c;

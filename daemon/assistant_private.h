@@ -62,6 +62,7 @@ struct assistant {
     enum assistant_state state; /* as last announced */
     uint32_t progress;          /* of loading, in per cent */
     bool loaded, failed, can_reply, hearing, busy, muted, paused, assistant_mode;
+    bool mode_said; /* by Mode: a stream keeps it */
     enum engine_source source;
     struct latency latency;
     uint64_t lost; /* samples, 16 kHz */

@@ -32,13 +32,16 @@ static void get_mode(void *user, DBusMessageIter *out)
 
 static DBusMessage *set_mode(void *user, DBusMessage *call, DBusMessageIter *value)
 {
+    struct assistant *a = user;
     const char *mode;
     dbus_message_iter_get_basic(value, &mode);
     bool assistant = strcmp(mode, "assistant") == 0;
     if (!assistant && strcmp(mode, "captions") != 0)
         return assistant_error(call, "InvalidArgument", "a mode is captions or assistant");
     struct engine_request r = {.type = ENGINE_REPLIES, .flag = assistant};
-    return assistant_request(user, call, &r);
+    DBusMessage *refused = assistant_request(a, call, &r);
+    a->mode_said = a->mode_said || !refused;
+    return refused;
 }
 
 static void get_device(void *user, DBusMessageIter *out)

@@ -227,7 +227,9 @@ def beside_an_answer(d):
 def reload_of_streams(d):
     """A new configuration counts for a stream that is open, from its next utterance on."""
     data = samples()
-    s, fixed = Stream(d), Stream(d, mode="captions")
+    s, fixed, told = Stream(d), Stream(d, mode="captions"), Stream(d)
+    check("a mode may be told later", told.call("Set", ASSISTANT, "Mode", "captions", interface=dbus.PROPERTIES_IFACE,
+                                                signature="ssv") == ())
     send_pcm(s, data[:70400])
     check("somebody speaks", wait_until(lambda: s.of("UtteranceStarted")))
     config("[text]\npartials = no\nmode = assistant\n[audio]\nsource = file:/nonexistent.wav\n")
@@ -240,8 +242,9 @@ def reload_of_streams(d):
           {a[0] for a in s.of("UtteranceUpdated")} <= {first}, s.signals)
     replies = s.call("Get", ASSISTANT, "Mode", interface=dbus.PROPERTIES_IFACE) == "assistant"
     check("a mode that was not asked for is as configured", replies or d.get("Mode") == "captions")
-    check("one that was asked for stays", fixed.call("Get", ASSISTANT, "Mode", interface=dbus.PROPERTIES_IFACE)
-          == "captions")
+    for i in (fixed, told):
+        check("one that was asked for stays", i.call("Get", ASSISTANT, "Mode", interface=dbus.PROPERTIES_IFACE) == "captions")
+    told.finish()
     send_pcm(fixed, data)
     for i in (s, fixed):
         i.finish()
