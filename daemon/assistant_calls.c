@@ -14,8 +14,8 @@ DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *te
     return dbus_message_new_error(call, full, dbus_validate_utf8(text, NULL) ? text : name);
 }
 
-/* The error of a result of the engine. */
-static const char *error_name(int64_t code)
+/* The error of a result of the engine. Of a file, only the configuration's is an argument. */
+static const char *error_name(enum engine_request_type type, int64_t code)
 {
     switch (-code) {
     case ENOTSUP:
@@ -28,6 +28,8 @@ static const char *error_name(int64_t code)
         return "NotFound";
     case E2BIG:
         return "InvalidArgument";
+    case EINVAL:
+        return type == ENGINE_SET_HEARING ? "InvalidArgument" : "Failed";
     }
     return "Failed";
 }
@@ -99,7 +101,7 @@ DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
 {
     const struct engine_request *r = &p->request;
     if (result->value < 0)
-        return assistant_error(p->call, error_name(result->value), result->event.text);
+        return assistant_error(p->call, error_name(r->type, result->value), result->event.text);
     DBusMessage *reply = dbus_message_new_method_return(p->call);
     if (reply && r->type == ENGINE_ASK)
         append_reply(reply, result);

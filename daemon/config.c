@@ -2,6 +2,7 @@
  * be. */
 #include "daemon/config.h"
 
+#include "daemon/sources.h"
 #include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
 #include "pipeline/wake.h"
@@ -31,6 +32,8 @@ struct config_key {
     const char *choices; /* CHOICE: words between spaces */
     const char *help;    /* lines */
     const char *restart; /* its full name, where a change waits for the next start */
+    /* TEXT; NULL: all are right */
+    int (*check)(const char *value, struct error *error);
 };
 
 #define FIELD(name) offsetof(struct config, name)
@@ -60,7 +63,7 @@ static const struct config_key keys[] = {
      .help = "what it gives out before it slides on,"},
     {"model", "ahead_ms", CONFIG_INT, FIELD(ahead_ms), 0, 10000, .restart = "model.ahead_ms",
      .help = "and what it waits for. All together at most what the model takes as one utterance."},
-    {"audio", "source", CONFIG_TEXT, FIELD(source),
+    {"audio", "source", CONFIG_TEXT, FIELD(source), .check = source_check,
      .help =
          "portaudio: pipewire, pulse or default, else any microphone.\n"
          "portaudio:NAME: exactly this device, see `earshot devices`.\n"
@@ -120,7 +123,7 @@ static const struct config_key keys[] = {
              "($STATE_DIRECTORY, else ~/.local/state/earshot). no: in memory only."},
     {"text", "resume", CONFIG_BOOL, FIELD(resume), .restart = "text.resume",
      .help = "Save the conversation at the end, as \"last\", and go on with it at the start."},
-    {"wake", "phrase", CONFIG_TEXT, FIELD(wake),
+    {"wake", "phrase", CONFIG_TEXT, FIELD(wake), .check = wake_check,
      .help =
          "In assistant mode only what begins with this phrase gets a reply, and is remembered;\n"
          "| is between alternatives, as in: computer|hey computer. Empty: all that is said."},
@@ -248,6 +251,7 @@ int config_set(struct config *c, const char *section, const char *key, const cha
     if (!k)
         return error_set(error, -EINVAL, "unknown key \"%s\" in [%s]", key, section);
     char *field = (char *)c + k->offset;
+    struct error wrong;
     double number;
     uint64_t whole;
 
@@ -255,6 +259,8 @@ int config_set(struct config *c, const char *section, const char *key, const cha
     case CONFIG_TEXT:
         if (strlen(value) >= CONFIG_TEXT_MAX)
             return error_set(error, -EINVAL, "[%s] %s is too long", section, key);
+        if (k->check && k->check(value, &wrong))
+            return error_set(error, -EINVAL, "[%s] %s: %s", section, key, wrong.message);
         strcpy(field, value);
         return 0;
     case CONFIG_CHOICE:
@@ -356,9 +362,6 @@ static int check_whole(const struct config *c, const char *path, struct error *e
         return error_set(error, -EINVAL,
                          "%s: [recordings] directory = \"%s\" does not begin with /", path,
                          c->recordings.directory);
-    struct error wrong;
-    if (wake_check(c->wake, &wrong))
-        return error_set(error, -EINVAL, "%s: [wake] phrase: %s", path, wrong.message);
     return 0;
 }
 

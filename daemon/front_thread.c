@@ -489,9 +489,10 @@ static int set_device(struct front *f, const char *device, struct error *error)
 static int set_config(struct front *f, const struct config *c, struct error *error)
 {
     bool moved = strcmp(f->config.source, c->source) != 0 || f->config.buffer_ms != c->buffer_ms;
-    int rc = moved ? set_source(f, c->source, error) : 0;
+    struct error why;
+    int rc = moved ? set_source(f, c->source, &why) : 0;
     if (rc)
-        return rc;
+        return error_set(error, rc, "[audio] source: %s", why.message);
     f->config = *c;
     f->reconfigured = true;
     return 0;

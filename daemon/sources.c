@@ -14,16 +14,29 @@ static const char *after(const char *spec, const char *prefix)
     return strncmp(spec, prefix, length) == 0 ? spec + length : NULL;
 }
 
+/* What is behind "portaudio"; NULL: it is something else. */
+static const char *device_of(const char *spec)
+{
+    const char *rest = after(spec, "portaudio");
+    return rest && (*rest == '\0' || *rest == ':') ? rest : NULL;
+}
+
+int source_check(const char *spec, struct error *error)
+{
+    if (after(spec, "file:") || device_of(spec))
+        return 0;
+    return error_set(error, -EINVAL, "\"%s\" is neither portaudio[:NAME] nor file:PATH[:fast]",
+                     spec);
+}
+
 int source_create(struct source **out, const char *spec, int buffer_ms, struct error *error)
 {
-    const char *rest = after(spec, "file:");
-    if (rest)
-        return file_source_create(out, rest, error);
-    rest = after(spec, "portaudio");
-    if (rest && (*rest == '\0' || *rest == ':'))
-        return capture_create(out, *rest ? rest + 1 : "", buffer_ms, error);
-    return error_set(error, -EINVAL,
-                     "source \"%s\" is neither portaudio[:NAME] nor file:PATH[:fast]", spec);
+    const char *path = after(spec, "file:"), *device = device_of(spec);
+    if (path)
+        return file_source_create(out, path, error);
+    if (device)
+        return capture_create(out, *device ? device + 1 : "", buffer_ms, error);
+    return source_check(spec, error);
 }
 
 void source_destroy(struct source *s)

@@ -52,8 +52,11 @@ struct source {
     size_t before_mark; /* bytes of fd */
 };
 
-/* "portaudio", "portaudio:NAME", "file:PATH" or "file:PATH:fast". 0, or -errno with a message: an
- * unknown kind, or a file that cannot be read. buffer_ms: of live audio that can wait. */
+/* Whether it is "portaudio", "portaudio:NAME", "file:PATH" or "file:PATH:fast". 0, or -EINVAL with
+ * a message. */
+int source_check(const char *spec, struct error *error);
+/* Of such a spec. 0, or -errno with a message: -EINVAL too for a file that is no sound. buffer_ms:
+ * of live audio that can wait. */
 int source_create(struct source **out, const char *spec, int buffer_ms, struct error *error);
 void source_destroy(struct source *s);
 

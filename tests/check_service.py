@@ -130,6 +130,25 @@ def reload():
     check("the events keep their contract", keeps_the_contract(d), str(d.signals))
 
 
+def reload_of_a_source():
+    """A source that is wrong is named, and the one that is open stays."""
+    path = config(f"[audio]\nsource = file:{silence(60)}\n")
+    d = Daemon("--config", path, source=None)
+    wait_until(lambda: d.get("Device"))
+    device = d.get("Device")
+    text, no_sound = WORK / "text.txt", WORK / "no sound.wav"
+    text.write_text("no sound\n")
+    for source, error, names in (("nonsense", "InvalidArgument", (f"{path}:2: [audio] source", "nonsense")),
+                                 (f"file:{text}", "InvalidArgument", ("[audio] source", str(text))),
+                                 (f"file:{no_sound}", "NotFound", ("[audio] source", str(no_sound)))):
+        config(f"[audio]\nsource = {source}\n")
+        name, message = d.fails("Reload")
+        check(f"{source} is {error}, and named", name == ERROR + error and all(n in message for n in names),
+              f"{name} {message}")
+        check("all stays as it was", d.get("Device") == device)
+    d.stop()
+
+
 def history():
     """What was said outlives the daemon, if so set, and a disk that is full for a while."""
     path = config("[text]\nkeep_history = yes\n")
@@ -408,4 +427,4 @@ def barge_in():
         d.stop()
 
 
-run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, stuck_bus, system_bus, reload, history, resume, updates, broken_gpu)
+run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, stuck_bus, system_bus, reload, reload_of_a_source, history, resume, updates, broken_gpu)

@@ -125,6 +125,10 @@ static void a_wrong_line_is_named(void **state)
         {"[model]\nthreads =\n", ":2:", "threads"},
         {"[speech]\nend_threshold = nan\n", ":2:", "nan"},
         {"[audio]\nmuted = perhaps\n", ":2:", "perhaps"},
+        {"[audio]\nsource = gramophone\n", ":2:", "[audio] source: \"gramophone\""},
+        {"[audio]\nsource = portaudiox\n", ":2:", "portaudiox"},
+        {"[audio]\nsource =\n", ":2:", "source"},
+        {"[wake]\nphrase = computer||android\n", ":2:", "computer||android"},
         {"[reply]\ntemperature = 5.1\n", ":2:", "5.1"},
         {"[reply]\ntop_k = -1\n", ":2:", "-1"},
         {"[reply]\ntop_k = 4294967296\n", ":2:", "4294967296"},
@@ -170,8 +174,6 @@ static void values_must_agree(void **state)
     assert_int_not_equal(read_text(&c, "[speech]\nmax_ms = 1000\nend_ms = 1000\n", &error), 0);
     assert_int_not_equal(
         read_text(&c, "[speech]\nbegin_threshold = 0.2\nend_threshold = 0.3\n", &error), 0);
-    assert_int_not_equal(read_text(&c, "[wake]\nphrase = computer||android\n", &error), 0);
-    assert_non_null(strstr(error.message, "computer||android"));
 }
 
 static void a_missing_file_is_named(void **state)

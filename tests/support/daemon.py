@@ -100,7 +100,7 @@ class Daemon:
         self.bus = bus or BUS
         self.log = open(WORK / "log", "w+")
         self.process = subprocess.Popen(
-            [EARSHOTD, "--model", model, "--source", source, *options], stderr=self.log,
+            [EARSHOTD, "--model", model, *(("--source", source) if source else ()), *options], stderr=self.log,
             env=environment() | {"DBUS_SESSION_BUS_ADDRESS": self.bus.address} | (extra or {}))
         started.append(self.process)
         self.attach()
@@ -136,6 +136,14 @@ class Daemon:
             error_handler=lambda e: answers.append(e.get_dbus_name()))
         wait_until(lambda: answers, timeout)
         return answers[0] if answers else "no answer"
+
+    def fails(self, member):
+        """The error's name, and what it says."""
+        try:
+            self.object.get_dbus_method(member, ASSISTANT)()
+        except dbus.DBusException as e:
+            return e.get_dbus_name(), e.get_dbus_message()
+        return None, ""
 
     def get(self, name):
         return self.call("Get", ASSISTANT, name, interface=dbus.PROPERTIES_IFACE)
