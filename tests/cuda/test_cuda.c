@@ -14,6 +14,8 @@ int main(int argc, char **argv)
     struct error error;
     const char *what = argc > 1 ? argv[1] : "";
     int failures = 0;
+
+    setvbuf(stdout, NULL, _IOLBF, 0); /* who is killed has told how far it came */
     int ret = backend_cuda_create(&be, -1, 0, &error);
 
     if (ret < 0) {

@@ -187,6 +187,7 @@ static void no_such_device(void)
 
 int main(void)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     compare_all(EMULATION_FORWARDS);
     compare_all(EMULATION_BACKWARDS);
     steps_are_kept();

@@ -85,6 +85,7 @@ static void scratch_holds_the_largest_weights(void)
 
 int main(void)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     blocks_cover_all_items();
     threads_are_whole_warps();
     rows_are_whole_vectors();

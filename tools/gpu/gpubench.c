@@ -236,6 +236,7 @@ int main(int argc, char **argv)
     int named = size ? 3 : 2; /* arguments before the backend's */
     enum tensor_type type = TENSOR_F16;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* who is killed has told how far it came */
     if (argc < named || argc > named + 1 || (size && !type_of(argv[2], &type)))
         return usage();
     struct backend *be = open_backend(argc > named ? argv[named] : "cuda");

@@ -9,6 +9,7 @@ an RWKV-7 decoding step (fp16, in a CUDA graph, without the elementwise work); a
 import argparse
 import os
 import pathlib
+import sys
 import tempfile
 import time
 
@@ -114,6 +115,7 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("sizes", nargs="*", default=["0.1b", "0.4b", "1.5b", "2.9b"])
     arguments = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
     device = arguments.device
     print(f"{torch.cuda.get_device_name() if device == 'cuda' else device}, torch {torch.__version__}")
     copying(device)
