@@ -29,6 +29,9 @@ enum {
     COPY_FLOATS = 256 << 20,
 };
 
+#define LIVE_S 3.0 /* of speech, of every number of streams */
+#define LARGE 3e9  /* bytes of weights: half of it is enough of a wait */
+
 double measure_now(void)
 {
     struct timespec t;
@@ -154,7 +157,7 @@ static int run(struct backend *be, const struct gguf *g, double weight_bytes, do
     if (ret == 0)
         ret = prefill_and_fork(&b);
     if (ret == 0)
-        ret = measure_live(b.backbone, &error);
+        ret = measure_live(b.backbone, weight_bytes > LARGE ? LIVE_S / 2 : LIVE_S, &error);
     if (ret == 0)
         ret = be->ops->status(be, &error);
     if (ret < 0)
@@ -201,7 +204,8 @@ static int bench_file(struct backend *be, const char *path)
 
 static int bench_random(struct backend *be, const struct model_size *size, enum tensor_type type)
 {
-    struct gguf *g = random_model(size, type);
+    struct bytes file = {0};
+    struct gguf *g = random_model(size, type, &file);
     int ret = -1;
 
     printf("%s, %s, %s\n", size->name, tensor_type_name(type), be->ops->name);
@@ -210,6 +214,7 @@ static int bench_random(struct backend *be, const struct model_size *size, enum 
                   (double)gguf_size(g) - (double)VOCAB * (double)tensor_row_bytes(type, size->dim),
                   model_size_products(size));
     gguf_close(g);
+    bytes_free(&file);
     return ret;
 }
 

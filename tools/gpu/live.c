@@ -12,7 +12,6 @@
 
 #define ROW_S 0.04
 #define LIMIT_S 0.2 /* from the newest sound to its text */
-#define HEARD_S 3.0
 
 enum {
     ROWS_PER_TEXT = 6,
@@ -37,7 +36,7 @@ struct live {
     const float *row;
     size_t count; /* streams */
     bool talks;   /* a text is made in this step */
-    double now;
+    double now, heard_s;
     double *late; /* of every text, [texts] */
     size_t texts;
 };
@@ -120,7 +119,7 @@ static bool try_streams(struct live *l)
     l->texts = 0;
     for (size_t i = 0; i < l->count; i++)
         l->streams[i] = (struct stream){.begin = period * (double)i / (double)l->count};
-    while (l->now < HEARD_S) {
+    while (l->now < l->heard_s) {
         if (plan(l))
             take_step(l);
         else
@@ -129,21 +128,21 @@ static bool try_streams(struct live *l)
             break;
     }
     qsort(l->late, l->texts, sizeof(*l->late), later);
-    p50 = l->texts ? l->late[l->texts / 2] : HEARD_S;
-    p99 = l->texts ? l->late[l->texts * 99 / 100] : HEARD_S;
+    p50 = l->texts ? l->late[l->texts / 2] : l->heard_s;
+    p99 = l->texts ? l->late[l->texts * 99 / 100] : l->heard_s;
     printf("live, %3zu streams     %9.1f ms half of the texts, %9.1f ms 99 %%%s\n", l->count,
-           1e3 * p50, 1e3 * p99, l->now < HEARD_S ? ", given up" : "");
-    return l->now >= HEARD_S && p99 <= LIMIT_S;
+           1e3 * p50, 1e3 * p99, l->now < l->heard_s ? ", given up" : "");
+    return l->now >= l->heard_s && p99 <= LIMIT_S;
 }
 
-int measure_live(struct backbone *b, struct error *error)
+int measure_live(struct backbone *b, double heard_s, struct error *error)
 {
     static const size_t counts[] = {1, 8, 16, 32, 64, 96, 128, 192, 256, 384, STREAMS_MAX};
     static const struct decoding nothing_banned = {0};
     struct backend *be = backbone_backend(b);
     struct live *l = calloc(1, sizeof(*l));
     float *row = be->ops->alloc(be, backbone_dim(b));
-    double *late = calloc((size_t)(HEARD_S / ROW_S + 2) * STREAMS_MAX, sizeof(*late));
+    double *late = calloc((size_t)(heard_s / ROW_S + 2) * STREAMS_MAX, sizeof(*late));
     size_t most = 0;
     bool served = true;
     int ret = l && row && late ? 0 : error_set(error, -ENOMEM, "out of memory");
@@ -153,6 +152,7 @@ int measure_live(struct backbone *b, struct error *error)
         l->backend = be;
         l->row = row;
         l->late = late;
+        l->heard_s = heard_s;
         if (2 * counts[i] > backbone_max_rows(b) ||
             batch_create(&l->batch, b, &nothing_banned, 2 * counts[i], error) < 0)
             break; /* as many as there is room for */

@@ -10,8 +10,9 @@ double measure_now(void); /* seconds */
 /* Until what was started is done; p: any backend memory. */
 void measure_wait(struct backend *be, const float *p);
 
-/* Live streams side by side: the most of which 99 of 100 texts come in time. 0 or -errno. */
-int measure_live(struct backbone *b, struct error *error);
+/* Live streams side by side, each speaking so long: the most of which 99 of 100 texts come in time.
+ * 0 or -errno. */
+int measure_live(struct backbone *b, double heard_s, struct error *error);
 
 /* A whole model: its encoder over 10 s, and from the end of speech to a text. 0 or -errno. */
 int measure_hearing(struct model *m, struct error *error);

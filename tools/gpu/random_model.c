@@ -1,12 +1,9 @@
 #include "tools/gpu/random_model.h"
 
-#include "tests/support/gguf_writer.h"
-
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { HEAD_SIZE = 64 };
 
@@ -144,13 +141,11 @@ static void add_block(struct gguf_writer *g, const struct model_size *s, enum te
     free(r_k);
 }
 
-struct gguf *random_model(const struct model_size *s, enum tensor_type type)
+struct gguf *random_model(const struct model_size *s, enum tensor_type type, struct bytes *file)
 {
     struct gguf_writer g;
     struct gguf *out = NULL;
-    struct error error = {"cannot be written"};
-    char path[] = "/tmp/gpubench-XXXXXX";
-    int fd = mkstemp(path);
+    struct error error;
 
     gguf_writer_init(&g);
     gguf_writer_u32(&g, "earshot.backbone.dim", (uint32_t)s->dim);
@@ -166,19 +161,9 @@ struct gguf *random_model(const struct model_size *s, enum tensor_type type)
     add_vector(&g, "backbone.ln_out.bias", s->dim, 0.0f);
     for (size_t i = 0; i < s->layers; i++)
         add_block(&g, s, type, i);
-    struct bytes b = gguf_writer_bytes(&g);
-
+    *file = gguf_writer_bytes(&g);
     gguf_writer_finish(&g);
-    for (size_t at = 0; fd >= 0 && at < b.size;) {
-        ssize_t n = write(fd, b.data + at, b.size - at);
-
-        if (n <= 0)
-            break;
-        at += (size_t)n;
-    }
-    bytes_free(&b);
-    if (fd < 0 || close(fd) < 0 || gguf_open(&out, path, &error) < 0)
+    if (gguf_open_memory(&out, file->data, file->size, &error) < 0)
         fprintf(stderr, "random model: %s\n", error.message);
-    unlink(path);
     return out;
 }

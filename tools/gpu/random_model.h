@@ -2,7 +2,7 @@
 #ifndef EARSHOT_TOOLS_GPU_RANDOM_MODEL_H
 #define EARSHOT_TOOLS_GPU_RANDOM_MODEL_H
 
-#include "model/gguf.h"
+#include "tests/support/gguf_writer.h"
 
 enum { RANDOM_MODEL_VOCAB = 65536 };
 
@@ -14,8 +14,8 @@ struct model_size {
 const struct model_size *model_size_find(const char *name); /* NULL: none is called so */
 double model_size_products(const struct model_size *s); /* weights that a row meets, no logits */
 
-/* Through a file without a name, four times the model in memory on the way; NULL after a message.
- */
-struct gguf *random_model(const struct model_size *s, enum tensor_type type);
+/* In memory, some three times the model on the way: what it reads is *file, for bytes_free once it
+ * is closed. NULL after a message. */
+struct gguf *random_model(const struct model_size *s, enum tensor_type type, struct bytes *file);
 
 #endif
