@@ -150,3 +150,8 @@ void cuda_attention(struct backend *be, const struct attention *a)
     else
         launch<HEAD_MAX>(cuda, a);
 }
+
+const void *cuda_attention_kernel(void)
+{
+    return (const void *)attention_kernel<64, 1, 1>;
+}

@@ -237,6 +237,20 @@ static void try_device(struct cuda_backend *cuda)
     cuda_wait(cuda, "start");
 }
 
+/* All that the driver has to compile, while nobody speaks yet. */
+static void load_kernels(struct cuda_backend *cuda)
+{
+    static const void *(*const files[])(void) = {
+        cuda_attention_kernel,   cuda_choose_kernel, cuda_conv_kernel,   cuda_draw_kernel,
+        cuda_elementwise_kernel, cuda_embed_kernel,  cuda_linear_kernel, cuda_linear_few_kernel,
+        cuda_norm_kernel,        cuda_rope_kernel,   cuda_rwkv7_kernel,
+    };
+    cudaFuncAttributes attributes;
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !cuda->failed; i++)
+        cuda_check(cuda, cudaFuncGetAttributes(&attributes, files[i]()), "start");
+}
+
 static void start(struct cuda_backend *cuda)
 {
     const char *keep = getenv("EARSHOT_CUDA_GRAPHS");
@@ -246,6 +260,7 @@ static void start(struct cuda_backend *cuda)
     cuda_check(cuda, cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "start");
     if (!cuda->failed)
         try_device(cuda);
+    load_kernels(cuda);
     if (cuda->failed)
         return;
     cuda_check(cuda, cudaMalloc((void **)&cuda->answer_device, ANSWERS * sizeof(float)), "start");

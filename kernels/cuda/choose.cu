@@ -76,3 +76,8 @@ float cuda_probability(struct backend *be, const float *x, size_t count, size_t 
     cuda_answer(cuda, &p, 1, "probability");
     return p;
 }
+
+const void *cuda_choose_kernel(void)
+{
+    return (const void *)argmax_kernel;
+}

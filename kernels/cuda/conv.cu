@@ -27,3 +27,8 @@ void cuda_conv_depthwise(struct backend *be, float *y, const float *x, size_t ro
                 geometry_blocks(count, ELEMENT_THREADS), ELEMENT_THREADS, y, x, count, dim, w, b,
                 kernel, act);
 }
+
+const void *cuda_conv_kernel(void)
+{
+    return (const void *)conv_depthwise_kernel;
+}

@@ -171,4 +171,18 @@ void cuda_linear_few(struct cuda_backend *cuda, const struct few_product *p, siz
                      size_t rows);
 void cuda_linear_many(struct cuda_backend *cuda, const struct few_product *p, size_t rows);
 
+/* A kernel of each file. The driver loads files when they are first used, and compiles those that
+ * it has no code for: who asks for one of their kernels has that behind him. */
+const void *cuda_attention_kernel(void);
+const void *cuda_choose_kernel(void);
+const void *cuda_conv_kernel(void);
+const void *cuda_draw_kernel(void);
+const void *cuda_elementwise_kernel(void);
+const void *cuda_embed_kernel(void);
+const void *cuda_linear_kernel(void);
+const void *cuda_linear_few_kernel(void);
+const void *cuda_norm_kernel(void);
+const void *cuda_rope_kernel(void);
+const void *cuda_rwkv7_kernel(void);
+
 #endif

@@ -277,3 +277,8 @@ void cuda_note(struct backend *be, const struct penalties *p, size_t count, uint
     cuda_launch(cuda_of(be), "note", note_kernel, geometry_blocks(count, ELEMENT_THREADS),
                 ELEMENT_THREADS, *p, count, id, more);
 }
+
+const void *cuda_draw_kernel(void)
+{
+    return (const void *)draw_kernel;
+}

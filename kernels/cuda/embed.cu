@@ -40,3 +40,8 @@ void cuda_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
                     y + at * w->in, some, *w);
     }
 }
+
+const void *cuda_embed_kernel(void)
+{
+    return (const void *)embed_kernel;
+}

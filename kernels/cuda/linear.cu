@@ -250,3 +250,8 @@ int cuda_reserve(struct backend *be, size_t rows)
     *s = wanted;
     return 0;
 }
+
+const void *cuda_linear_kernel(void)
+{
+    return (const void *)convert_kernel;
+}

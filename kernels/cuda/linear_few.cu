@@ -215,3 +215,8 @@ void cuda_linear_few(struct cuda_backend *cuda, const struct few_product *p, siz
     else
         cuda_launch(cuda, "linear", linear_few_kernel<LINEAR_FEW_ROWS>, f.first[count], THREADS, f);
 }
+
+const void *cuda_linear_few_kernel(void)
+{
+    return (const void *)linear_few_kernel<1>;
+}

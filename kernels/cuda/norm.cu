@@ -102,3 +102,8 @@ void cuda_norm_shift(struct backend *be, const struct norm_shift *n)
     cuda_launch(cuda, "shift", keep_last_kernel,
                 geometry_blocks(n->streams * n->dim, ELEMENT_THREADS), ELEMENT_THREADS, *n);
 }
+
+const void *cuda_norm_kernel(void)
+{
+    return (const void *)layer_norm_kernel;
+}

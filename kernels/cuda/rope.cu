@@ -50,3 +50,8 @@ void cuda_rope(struct backend *be, float *x, size_t rows, size_t heads, size_t h
     cuda_launch(cuda_of(be), "rope", rope_kernel, geometry_blocks(count, ELEMENT_THREADS),
                 ELEMENT_THREADS, x, count, heads, half, position, frequency);
 }
+
+const void *cuda_rope_kernel(void)
+{
+    return (const void *)rope_kernel;
+}

@@ -178,3 +178,8 @@ void cuda_rwkv7(struct backend *be, const struct rwkv7 *c)
         cuda_fail(cuda, "rwkv7", "heads of another size than 16, 32, 64 or 128");
     }
 }
+
+const void *cuda_rwkv7_kernel(void)
+{
+    return (const void *)rwkv7_kernel<64>;
+}

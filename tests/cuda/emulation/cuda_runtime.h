@@ -154,6 +154,10 @@ struct cudaDeviceProp {
     char name[256];
 };
 
+struct cudaFuncAttributes {
+    int numRegs;
+};
+
 cudaError_t emulation_submit(std::function<void(void)> work);
 void emulation_run(unsigned blocks, unsigned threads, const std::function<void(void)> &body);
 
@@ -172,6 +176,7 @@ const char *cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetLastError(void);
 cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaSetDevice(int device);
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *kernel);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device);
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *all);
 cudaError_t cudaMalloc(void **p, size_t bytes);

@@ -330,6 +330,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
     return cudaSuccess;
 }
 
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *)
+{
+    *attributes = {};
+    return call_runtime();
+}
+
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *all)
 {
     *free_bytes = *all = memory;
