@@ -1,7 +1,7 @@
 #include "kernels/cuda/geometry.h"
 
 #define HALF_BYTES 2
-#define OUTPUTS_ENOUGH 4096 /* warps that keep the largest devices busy */
+#define WARPS_ENOUGH 4096 /* that keep the largest devices busy */
 
 size_t geometry_blocks(size_t items, size_t per_block)
 {
@@ -50,12 +50,13 @@ size_t geometry_row_bytes(enum tensor_type type, size_t cols)
     return geometry_blocks(cols, values) * VECTOR_BYTES;
 }
 
-unsigned geometry_warps_per_output(size_t out, size_t vectors)
+unsigned geometry_warps_per_output(size_t out, size_t pieces)
 {
+    size_t groups = geometry_blocks(out, LINEAR_FEW_OUTPUTS);
     unsigned warps = 1;
 
-    while (warps < LINEAR_FEW_WARPS && out * warps < OUTPUTS_ENOUGH &&
-           vectors >= (size_t)warps * 2 * LANES * 2)
+    while (warps < LINEAR_FEW_WARPS && groups * warps < WARPS_ENOUGH &&
+           pieces >= (size_t)warps * 2 * LANES * 2)
         warps *= 2;
     return warps;
 }

@@ -15,13 +15,14 @@ extern "C" {
 #endif
 
 #define LANES 32        /* of a warp */
-#define VECTOR_BYTES 16 /* what a lane loads at once */
+#define VECTOR_BYTES 16 /* what rows of weights begin at */
 #define GRID_MAX 0x7fffffff
 #define ELEMENT_THREADS 256 /* of a block that computes one element a thread */
 
 #define LINEAR_FEW_ROWS 8                     /* of one launch */
 #define LINEAR_FEW_PRODUCTS 8                 /* of one launch */
 #define LINEAR_FEW_WARPS 8                    /* of a block */
+#define LINEAR_FEW_OUTPUTS 4                  /* that a warp computes together */
 #define LINEAR_MANY_ROWS 1024                 /* of one call of the library's product */
 #define LINEAR_MANY_WEIGHT ((size_t)32 << 20) /* bytes of a weight that are unpacked at a time */
 #define LINEAR_MANY_SUMS ((size_t)32 << 20)   /* bytes of sums that wait to be added */
@@ -36,10 +37,10 @@ unsigned geometry_threads(size_t count, unsigned most);
 size_t geometry_row_bytes(enum tensor_type type, size_t cols);
 /* Values in a vector. */
 size_t geometry_vector_values(enum tensor_type type);
-/* Warps that share an output in a product of few rows: 1, 2, 4 or 8. A short wide matrix has enough
- * outputs to keep a device busy, a narrow one has not; but a lane wants a few vectors. It depends
- * on the matrix alone, so that the order of the sums does. */
-unsigned geometry_warps_per_output(size_t out, size_t vectors);
+/* Warps that share their outputs in a product of few rows: 1, 2, 4 or 8. A short wide matrix has
+ * enough outputs to keep a device busy, a narrow one has not; but a lane wants two pieces. It
+ * depends on the matrix alone, so that the order of the sums does. */
+unsigned geometry_warps_per_output(size_t out, size_t pieces);
 
 /* The largest weights, as scratch memory must hold them. */
 struct linear_bounds {

@@ -2,148 +2,234 @@
  * and its way from memory is all the time there is. Up to eight products that do not need each
  * other are one launch.
  *
- * A block of eight warps computes some outputs of one product; `shared` warps take an output
- * together (geometry_warps_per_output), its vectors of 16 bytes in turn. A lane loads UNROLL
- * vectors before it uses the first, so that enough bytes are under way:
+ * A block of eight warps computes some outputs of one product, a warp OUTPUTS of them together, so
+ * that what it reads of x serves all of them; `shared` warps take the same outputs
+ * (geometry_warps_per_output), its columns in turn. A lane's piece of a row is four neighbouring
+ * columns, so that a warp reads x, and every row of W, as they lie in memory, no place twice; it
+ * loads UNROLL pieces of every output before it uses the first, so that enough bytes are under way:
  *
- *     vector   0  1  2  .. 31 | 32 ..            lane of the first warp that shares the output
+ *     piece    0  1  2  .. 31 | 32 ..            lane of the first warp that shares the outputs
  *              32 s apart from one round of a warp to its next, s warps sharing
  *
- * Sums: a lane over its vectors, then the lanes, then the warps, always in the same order; so the
+ * A piece of Q4_0 is four bytes: columns i .. i + 3 of a block and 16 + i .. 19 + i.
+ *
+ * Sums: a lane over its pieces, then the lanes, then the warps, always in the same order; so the
  * result of a row does not depend on the other rows of the call.
  */
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/values.h"
 
-#define UNROLL 4
+#define OUTPUTS LINEAR_FEW_OUTPUTS
+#define UNROLL 2
 #define THREADS (LINEAR_FEW_WARPS * LANES)
+#define TWO_TO_23 0x4b000000 /* as a float's bits, of which the last is worth 1 */
 
 /* The products of a launch, and which block is whose: those of product i are first[i] to
  * first[i + 1] - 1. */
 struct few {
     struct few_product product[LINEAR_FEW_PRODUCTS];
-    unsigned warps[LINEAR_FEW_PRODUCTS]; /* that share an output */
-    bool aligned[LINEAR_FEW_PRODUCTS];   /* rows of x begin at vectors */
+    unsigned warps_log[LINEAR_FEW_PRODUCTS]; /* 2^this many warps share outputs */
+    bool aligned[LINEAR_FEW_PRODUCTS];       /* pieces of x are vectors, and whole */
     unsigned first[LINEAR_FEW_PRODUCTS + 1];
-    size_t rows;
+    unsigned rows;
 };
 
 /* Values at .. at + 3 of a row of x, of which `in` are there. */
-static __device__ float4 load_x(const float *x, size_t at, size_t in, bool aligned)
+static __device__ float4 load_x(const float *x, unsigned at, unsigned in, bool aligned)
 {
-    if (aligned && at + 4 <= in)
+    if (aligned)
         return *(const float4 *)(x + at);
     return make_float4(at < in ? x[at] : 0.0f, at + 1 < in ? x[at + 1] : 0.0f,
                        at + 2 < in ? x[at + 2] : 0.0f, at + 3 < in ? x[at + 3] : 0.0f);
 }
 
-static __device__ float dot4(float4 x, float a, float b, float c, float d)
+/* Byte i of v, an unsigned number, less `zero`; exact, and faster than a conversion. */
+static __device__ float byte_value(uint32_t v, int i, float zero)
 {
-    return x.x * a + x.y * b + x.z * c + x.w * d;
+    return __uint_as_float(__byte_perm(v, TWO_TO_23, 0x7440 + i)) - (0x1p23f + zero);
 }
 
-/* The four values of a vector from value 4 part on, without the scale of quantised types. */
-template <enum tensor_type TYPE> static __device__ float dot_part(uint4 v, int part, float4 x);
-
-template <> __device__ float dot_part<TENSOR_F32>(uint4 v, int, float4 x)
+static __device__ float4 byte_values(uint32_t v, float zero)
 {
-    return dot4(x, __uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
-                __uint_as_float(v.w));
+    return make_float4(byte_value(v, 0, zero), byte_value(v, 1, zero), byte_value(v, 2, zero),
+                       byte_value(v, 3, zero));
 }
 
-static __device__ uint32_t word(uint4 v, int i)
+/* How pieces of a type are loaded, how many columns of a block they hold in how many parts, and
+ * what their values are, without the scale of quantised types. */
+template <enum tensor_type TYPE> struct piece;
+
+template <> struct piece<TENSOR_F32> {
+    using load = uint4;
+    static constexpr int PARTS = 1;
+
+    static __device__ float4 values(uint4 v, int)
+    {
+        return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
+                           __uint_as_float(v.w));
+    }
+};
+
+template <> struct piece<TENSOR_F16> {
+    using load = uint2;
+    static constexpr int PARTS = 1;
+
+    static __device__ float4 values(uint2 v, int)
+    {
+        return make_float4(half_value((uint16_t)v.x), half_value((uint16_t)(v.x >> 16)),
+                           half_value((uint16_t)v.y), half_value((uint16_t)(v.y >> 16)));
+    }
+};
+
+template <> struct piece<TENSOR_BF16> {
+    using load = uint2;
+    static constexpr int PARTS = 1;
+
+    static __device__ float4 values(uint2 v, int)
+    {
+        return make_float4(__uint_as_float(v.x << 16), __uint_as_float(v.x & 0xffff0000),
+                           __uint_as_float(v.y << 16), __uint_as_float(v.y & 0xffff0000));
+    }
+};
+
+template <> struct piece<TENSOR_Q8_0> {
+    using load = uint32_t;
+    static constexpr int PARTS = 1;
+
+    static __device__ float4 values(uint32_t v, int)
+    {
+        return byte_values(v ^ 0x80808080, 128.0f);
+    }
+};
+
+template <> struct piece<TENSOR_Q4_0> {
+    using load = uint32_t;
+    static constexpr int PARTS = 2;
+
+    static __device__ float4 values(uint32_t v, int part)
+    {
+        return byte_values(v >> (4 * part) & 0x0f0f0f0f, 8.0f);
+    }
+};
+
+template <enum tensor_type TYPE> static __device__ constexpr bool is_quantised(void)
 {
-    return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+    return TYPE == TENSOR_Q8_0 || TYPE == TENSOR_Q4_0;
 }
 
-template <> __device__ float dot_part<TENSOR_F16>(uint4 v, int part, float4 x)
+/* The column at which piece n of a row begins; its parts are half a block apart. */
+template <enum tensor_type TYPE> static __device__ unsigned column_of(unsigned n)
 {
-    uint32_t low = word(v, 2 * part), high = word(v, 2 * part + 1);
-
-    return dot4(x, half_value((uint16_t)low), half_value((uint16_t)(low >> 16)),
-                half_value((uint16_t)high), half_value((uint16_t)(high >> 16)));
+    return TYPE == TENSOR_Q4_0 ? n / 4 * BLOCK + n % 4 * 4 : n * 4;
 }
 
-template <> __device__ float dot_part<TENSOR_BF16>(uint4 v, int part, float4 x)
+template <enum tensor_type TYPE> static __device__ unsigned pieces_of(unsigned in)
 {
-    uint32_t low = word(v, 2 * part), high = word(v, 2 * part + 1);
-
-    return dot4(x, __uint_as_float(low << 16), __uint_as_float(low & 0xffff0000),
-                __uint_as_float(high << 16), __uint_as_float(high & 0xffff0000));
+    return (in + 4 * piece<TYPE>::PARTS - 1) / (4 * piece<TYPE>::PARTS);
 }
 
-template <> __device__ float dot_part<TENSOR_Q8_0>(uint4 v, int part, float4 x)
-{
-    uint32_t four = word(v, part);
-
-    return dot4(x, (float)(int8_t)four, (float)(int8_t)(four >> 8), (float)(int8_t)(four >> 16),
-                (float)(int8_t)(four >> 24));
-}
-
-/* Parts 0..3 are the low nibbles, 4..7 the high ones. */
-template <> __device__ float dot_part<TENSOR_Q4_0>(uint4 v, int part, float4 x)
-{
-    uint32_t four = word(v, part % 4) >> (part / 4 * 4);
-
-    return dot4(x, (float)((int)(four & 15) - 8), (float)((int)(four >> 8 & 15) - 8),
-                (float)((int)(four >> 16 & 15) - 8), (float)((int)(four >> 24 & 15) - 8));
-}
-
-template <enum tensor_type TYPE> static __device__ constexpr int vector_values(void)
-{
-    return TYPE == TENSOR_F32 ? 4 : TYPE == TENSOR_Q8_0 ? 16 : TYPE == TENSOR_Q4_0 ? 32 : 8;
-}
-
-/* This lane's share of one output, for every row: sums[r] = part of x[r] W[o]. */
+/* Adds one piece of OUTPUTS rows of W to the sums of every row of x: [ROWS, OUTPUTS]. */
 template <enum tensor_type TYPE, int ROWS>
-static __device__ void dot_rows(const struct few_product &p, size_t o, size_t rows, bool aligned,
-                                unsigned from, unsigned step, float (&sums)[ROWS])
+static __device__ void add_piece(const struct few_product &p, unsigned rows, bool aligned,
+                                 unsigned column, const typename piece<TYPE>::load (&v)[OUTPUTS],
+                                 const uint16_t (&scale)[OUTPUTS], float (&sums)[ROWS * OUTPUTS])
 {
-    constexpr int VALUES = vector_values<TYPE>();
-    constexpr bool QUANTISED = TYPE == TENSOR_Q8_0 || TYPE == TENSOR_Q4_0;
-    const uint4 *vectors = (const uint4 *)(p.w.values + o * p.w.row_bytes);
-    size_t count = p.w.row_bytes / VECTOR_BYTES;
-
-    for (size_t at = from; at < count; at += UNROLL * step) {
-        uint4 v[UNROLL];
-        float scale[UNROLL];
+    constexpr int PARTS = piece<TYPE>::PARTS;
 
 #pragma unroll
-        for (int u = 0; u < UNROLL; u++) {
-            size_t n = at + u * step;
+    for (int r = 0; r < ROWS; r++) {
+        const float *row = p.x + ((unsigned)r < rows ? r : 0) * p.x_stride;
+        float4 x[PARTS];
 
-            v[u] = n < count ? __ldg(vectors + n) : make_uint4(0, 0, 0, 0);
-            scale[u] = QUANTISED && n < count ? row_scale(p.w, o, n * VALUES) : 0.0f;
+#pragma unroll
+        for (int i = 0; i < PARTS; i++)
+            x[i] = load_x(row, column + i * (BLOCK / 2), (unsigned)p.w.in, aligned);
+#pragma unroll
+        for (int k = 0; k < OUTPUTS; k++) {
+            float sum = is_quantised<TYPE>() ? 0.0f : sums[r * OUTPUTS + k];
+
+#pragma unroll
+            for (int i = 0; i < PARTS; i++) {
+                float4 w = piece<TYPE>::values(v[k], i);
+
+                sum += x[i].x * w.x;
+                sum += x[i].y * w.y;
+                sum += x[i].z * w.z;
+                sum += x[i].w * w.w;
+            }
+            sums[r * OUTPUTS + k] =
+                is_quantised<TYPE>() ? sums[r * OUTPUTS + k] + sum * half_value(scale[k]) : sum;
         }
+    }
+}
+
+/* This lane's share of outputs o .. o + OUTPUTS - 1; those past the last are the last again. */
+template <enum tensor_type TYPE, int ROWS>
+static __device__ void dot_rows(const struct few_product &p, unsigned o, unsigned rows,
+                                bool aligned, unsigned from, unsigned step,
+                                float (&sums)[ROWS * OUTPUTS])
+{
+    using load = typename piece<TYPE>::load;
+    unsigned in = (unsigned)p.w.in, count = pieces_of<TYPE>(in), last = (unsigned)p.w.out - 1;
+    unsigned row_bytes = (unsigned)p.w.row_bytes;
+
+    for (unsigned at = from; at < count; at += UNROLL * step) {
+        load v[UNROLL][OUTPUTS];
+        uint16_t scale[UNROLL][OUTPUTS];
+
 #pragma unroll
         for (int u = 0; u < UNROLL; u++) {
-            size_t n = at + u * step;
-
-            if (n >= count)
-                break;
-#pragma unroll
-            for (int r = 0; r < ROWS; r++) {
-                const float *x = p.x + ((size_t)r < rows ? r : 0) * p.x_stride;
-                float sum = 0.0f;
+            unsigned n = at + u * step < count ? at + u * step : at;
 
 #pragma unroll
-                for (int i = 0; i < VALUES / 4; i++)
-                    sum += dot_part<TYPE>(v[u], i, load_x(x, n * VALUES + i * 4, p.w.in, aligned));
-                sums[r] += QUANTISED ? sum * scale[u] : sum;
+            for (int k = 0; k < OUTPUTS; k++) {
+                unsigned row = o + k < last ? o + k : last;
+
+                v[u][k] = __ldg((const load *)(p.w.values + (size_t)row * row_bytes) + n);
+                if (is_quantised<TYPE>())
+                    scale[u][k] =
+                        __ldg(p.w.scales + (size_t)row * (in / BLOCK) + column_of<TYPE>(n) / BLOCK);
             }
         }
+#pragma unroll
+        for (int u = 0; u < UNROLL; u++)
+            if (at + u * step < count)
+                add_piece<TYPE, ROWS>(p, rows, aligned, column_of<TYPE>(at + u * step), v[u],
+                                      scale[u], sums);
     }
 }
 
 /* The same for the weight's type, which is one of those named. */
 template <int ROWS, enum tensor_type TYPE, enum tensor_type... OTHERS>
-static __device__ void dot_output(const struct few_product &p, size_t o, size_t rows, bool aligned,
-                                  unsigned from, unsigned step, float (&sums)[ROWS])
+static __device__ void dot_outputs(const struct few_product &p, unsigned o, unsigned rows,
+                                   bool aligned, unsigned from, unsigned step,
+                                   float (&sums)[ROWS * OUTPUTS])
 {
     if (p.w.type == TYPE)
-        dot_rows<TYPE>(p, o, rows, aligned, from, step, sums);
+        dot_rows<TYPE, ROWS>(p, o, rows, aligned, from, step, sums);
     else if constexpr (sizeof...(OTHERS) > 0)
-        dot_output<ROWS, OTHERS...>(p, o, rows, aligned, from, step, sums);
+        dot_outputs<ROWS, OTHERS...>(p, o, rows, aligned, from, step, sums);
+}
+
+/* The sums over the lanes, as warp_sum adds them up, but each known to as few lanes as it takes:
+ * sum i of COUNT to the lanes from LANES / COUNT i on. COUNT: a power of two, at most LANES. */
+template <int COUNT, int DISTANCE = LANES / 2>
+static __device__ float warp_sums(const float (&sums)[COUNT])
+{
+    constexpr int LEFT = COUNT > 1 ? COUNT / 2 : 1;
+    bool upper = COUNT > 1 && threadIdx.x & DISTANCE;
+    float half[LEFT];
+
+#pragma unroll
+    for (int i = 0; i < LEFT; i++) {
+        float own = upper ? sums[COUNT - LEFT + i] : sums[i];
+        float other = upper ? sums[i] : sums[COUNT - LEFT + i];
+
+        half[i] = own + __shfl_xor_sync(ALL_LANES, other, DISTANCE);
+    }
+    if constexpr (DISTANCE > 1)
+        return warp_sums<LEFT, DISTANCE / 2>(half);
+    return half[0];
 }
 
 static __device__ void finish(const struct few_product &p, size_t o, size_t row, float sum)
@@ -155,40 +241,39 @@ static __device__ void finish(const struct few_product &p, size_t o, size_t row,
 }
 
 template <int ROWS>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, ROWS == 1 ? 4 : 2)
     linear_few_kernel(const __grid_constant__ struct few f)
 {
-    __shared__ float parts[LINEAR_FEW_WARPS][ROWS];
+    constexpr unsigned SUMS = ROWS * OUTPUTS, SAME = LANES / SUMS;
+    constexpr unsigned MOST = OUTPUTS * LINEAR_FEW_WARPS; /* outputs of a block */
+    __shared__ float parts[LINEAR_FEW_WARPS][SUMS];
     unsigned warp = threadIdx.x / LANES, lane = threadIdx.x % LANES, i = 0;
-    float sums[ROWS] = {};
+    float sums[SUMS] = {};
 
     while (blockIdx.x >= f.first[i + 1])
         i++;
     const struct few_product &p = f.product[i];
-    unsigned shared = f.warps[i], share = warp % shared;
-    size_t outputs = LINEAR_FEW_WARPS / shared;
-    size_t o = (blockIdx.x - f.first[i]) * outputs + warp / shared;
+    unsigned shift = f.warps_log[i], shared = 1u << shift;
+    unsigned outputs = MOST >> shift;
+    unsigned first = (blockIdx.x - f.first[i]) * outputs;
+    unsigned o = first + (warp >> shift) * OUTPUTS, share = warp & (shared - 1);
 
     if (o < p.w.out)
-        dot_output<ROWS, TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0>(
+        dot_outputs<ROWS, TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0>(
             p, o, f.rows, f.aligned[i], share * LANES + lane, shared * LANES, sums);
-#pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-        sums[r] = warp_sum(sums[r]);
-        if (lane == 0)
-            parts[warp][r] = sums[r];
-    }
+    float mine = warp_sums(sums);
+
+    if (lane % SAME == 0)
+        parts[warp][lane / SAME] = mine;
     __syncthreads();
-    if (threadIdx.x >= outputs * f.rows)
-        return;
-    unsigned first = threadIdx.x % outputs * shared, row = threadIdx.x / outputs;
+    unsigned output = threadIdx.x & (outputs - 1), row = (threadIdx.x << shift) / MOST;
     float sum = 0.0f;
 
-    o = (blockIdx.x - f.first[i]) * outputs + threadIdx.x % outputs;
+    if (row >= f.rows || first + output >= p.w.out)
+        return;
     for (unsigned s = 0; s < shared; s++)
-        sum += parts[first + s][row];
-    if (o < p.w.out)
-        finish(p, o, row, sum);
+        sum += parts[output / OUTPUTS * shared + s][row * OUTPUTS + output % OUTPUTS];
+    finish(p, first + output, row, sum);
 }
 
 void cuda_linear_few(struct cuda_backend *cuda, const struct few_product *p, size_t count,
@@ -196,20 +281,22 @@ void cuda_linear_few(struct cuda_backend *cuda, const struct few_product *p, siz
 {
     struct few f = {};
 
-    f.rows = rows;
+    f.rows = (unsigned)rows;
     for (size_t i = 0; i < count; i++) {
         const struct weight *w = &p[i].w;
-        unsigned warps = geometry_warps_per_output(w->out, w->row_bytes / VECTOR_BYTES);
+        size_t pieces = geometry_blocks(w->in, w->type == TENSOR_Q4_0 ? 8 : 4);
+        unsigned warps = geometry_warps_per_output(w->out, pieces);
 
         f.product[i] = p[i];
-        f.warps[i] = warps;
-        f.aligned[i] = (uintptr_t)p[i].x % VECTOR_BYTES == 0 && p[i].x_stride % 4 == 0;
-        f.first[i + 1] = f.first[i] + (unsigned)geometry_blocks(w->out, LINEAR_FEW_WARPS / warps);
+        while (1u << f.warps_log[i] < warps)
+            f.warps_log[i]++;
+        f.aligned[i] =
+            (uintptr_t)p[i].x % VECTOR_BYTES == 0 && p[i].x_stride % 4 == 0 && w->in % 4 == 0;
+        f.first[i + 1] =
+            f.first[i] + (unsigned)geometry_blocks(w->out, OUTPUTS * LINEAR_FEW_WARPS / warps);
     }
     if (rows == 1)
         cuda_launch(cuda, "linear", linear_few_kernel<1>, f.first[count], THREADS, f);
-    else if (rows == 2)
-        cuda_launch(cuda, "linear", linear_few_kernel<2>, f.first[count], THREADS, f);
     else if (rows <= 4)
         cuda_launch(cuda, "linear", linear_few_kernel<4>, f.first[count], THREADS, f);
     else

@@ -119,8 +119,8 @@ int cuda_weight_create(struct backend *be, struct weight **out, const struct ten
     size_t row_bytes = geometry_row_bytes(t->type, t->cols);
     int ret = -ENOMEM;
 
-    if (row_bytes == 0 || t->rows == 0 || t->rows > GRID_MAX || t->cols > GRID_MAX ||
-        t->rows > SIZE_MAX / 2 / row_bytes)
+    if (row_bytes == 0 || t->rows == 0 || t->rows > GRID_MAX ||
+        t->cols > GRID_MAX / sizeof(float) || t->rows > SIZE_MAX / 2 / row_bytes)
         return -EINVAL;
     if (!tensor_is_finite(t))
         return -EDOM;

@@ -49,14 +49,14 @@ static void warps_share_long_narrow_matrices(void)
 {
     expect(geometry_warps_per_output(65536, 512) == 1, "enough outputs");
     expect(geometry_warps_per_output(64, 16) == 1, "short rows");
-    expect(geometry_warps_per_output(1024, 512) == 4, "some of each");
+    expect(geometry_warps_per_output(4096, 512) == 4, "some of each");
     expect(geometry_warps_per_output(16, 100000) == LINEAR_FEW_WARPS, "no more than a block has");
     for (size_t out = 1; out < 10000; out += 37)
-        for (size_t vectors = 1; vectors < 4000; vectors += 53) {
-            unsigned warps = geometry_warps_per_output(out, vectors);
+        for (size_t pieces = 1; pieces < 4000; pieces += 53) {
+            unsigned warps = geometry_warps_per_output(out, pieces);
 
             expect(warps > 0 && LINEAR_FEW_WARPS % warps == 0, "outputs of a block are whole");
-            expect(warps == 1 || vectors >= (size_t)2 * LANES * warps, "vectors for every lane");
+            expect(warps == 1 || pieces >= (size_t)2 * LANES * warps, "pieces for every lane");
         }
 }
 

@@ -44,13 +44,11 @@ struct alignas(16) float4 {
 struct alignas(16) uint4 {
     uint32_t x, y, z, w;
 };
+struct alignas(8) uint2 {
+    uint32_t x, y;
+};
 
 static inline float4 make_float4(float x, float y, float z, float w)
-{
-    return {x, y, z, w};
-}
-
-static inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w)
 {
     return {x, y, z, w};
 }
@@ -74,6 +72,17 @@ static inline uint32_t __float_as_uint(float f)
 
     memcpy(&bits, &f, sizeof(bits));
     return bits;
+}
+
+/* Four bytes of the eight of x, below, and y: their numbers are the digits of `which`. */
+static inline uint32_t __byte_perm(uint32_t x, uint32_t y, uint32_t which)
+{
+    uint64_t all = (uint64_t)y << 32 | x;
+    uint32_t out = 0;
+
+    for (int i = 0; i < 4; i++)
+        out |= (uint32_t)(all >> (which >> (4 * i) & 7) * 8 & 0xff) << (8 * i);
+    return out;
 }
 
 /* One fiber runs at a time. */
