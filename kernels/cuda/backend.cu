@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEVICES_MAX 64
 #define BLAS_WORKSPACE ((size_t)32 << 20) /* as the library wants it on large devices */
 
 void cuda_fail(struct cuda_backend *cuda, const char *what, const char *why)
@@ -44,6 +45,24 @@ static int cuda_status(const struct backend *be, struct error *error)
     return cuda->failed ? error_set(error, -EIO, "%s", cuda->error.message) : 0;
 }
 
+/* Backends on each device. A device's context, some hundred MB of it, belongs to all of them in
+ * this process, and goes back when there is none: also where the device was only asked how much
+ * memory it has. Backends come and go one at a time, in any thread. */
+static unsigned users[DEVICES_MAX];
+
+static void give_back(int device)
+{
+    int current = -1;
+
+    if (__atomic_load_n(&users[device], __ATOMIC_ACQUIRE) > 0)
+        return;
+    cudaSetDevice(device);
+    cudaGetDevice(&current);
+    if (current == device)
+        cudaDeviceReset();
+    cudaGetLastError();
+}
+
 static void cuda_destroy(struct backend *be)
 {
     struct cuda_backend *cuda = cuda_of(be);
@@ -61,6 +80,8 @@ static void cuda_destroy(struct backend *be)
     if (cuda->stream)
         cudaStreamDestroy(cuda->stream);
     cudaGetLastError();
+    __atomic_sub_fetch(&users[cuda->device], 1, __ATOMIC_ACQ_REL);
+    give_back(cuda->device);
     free(cuda);
 }
 
@@ -204,6 +225,7 @@ static int choose_device(int wanted, int *device, size_t *most_free, struct erro
 
     if (code)
         return error_set(error, -ENODEV, "no GPU: %s", cudaGetErrorString(code));
+    count = count < DEVICES_MAX ? count : DEVICES_MAX;
     if (count == 0 || wanted >= count)
         return error_set(error, -ENODEV, "no GPU number %d among %d", wanted < 0 ? 0 : wanted,
                          count);
@@ -216,7 +238,12 @@ static int choose_device(int wanted, int *device, size_t *most_free, struct erro
             continue;
         code = cudaSetDevice(i);
         code = code ? code : cudaMemGetInfo(&free_bytes, &all);
-        if (code || (*device >= 0 && free_bytes <= *most_free))
+        bool better = !code && (*device < 0 || free_bytes > *most_free);
+        int other = better ? *device : i;
+
+        if (other >= 0)
+            give_back(other);
+        if (!better)
             continue;
         *device = i;
         *most_free = free_bytes;
@@ -291,8 +318,11 @@ static int create(struct backend **out, int device, size_t need, struct error *e
         return ret;
     struct cuda_backend *cuda = (struct cuda_backend *)calloc(1, sizeof(*cuda));
 
-    if (!cuda)
+    if (!cuda) {
+        give_back(device);
         return error_set(error, -ENOMEM, "no memory for a backend");
+    }
+    __atomic_add_fetch(&users[device], 1, __ATOMIC_ACQ_REL);
     cuda->device = device;
     name_device(cuda);
     fill_table(&cuda->ops, cuda->name);

@@ -185,6 +185,30 @@ static void no_such_device(void)
           error.message);
 }
 
+/* What a device holds for the process goes back with the last backend, or when there comes none. */
+static void contexts_go_back(void)
+{
+    struct backend *first, *second = NULL;
+    struct error error;
+
+    emulation_set_memory((size_t)100 << 20);
+    check(earshot_cuda_module.create(&second, -1, (size_t)200 << 20, &error) < 0 &&
+              emulation_contexts() == 0,
+          "no room, no context");
+    emulation_set_memory((size_t)-1);
+    emulation_fail_after(0);
+    check(earshot_cuda_module.create(&second, -1, 0, &error) < 0 && emulation_contexts() == 0,
+          "no start, no context");
+    emulation_fail_after(-1);
+    first = open_backend();
+    check(emulation_contexts() == 1, "a context of the device that was chosen");
+    second = open_backend();
+    first->ops->destroy(first);
+    check(emulation_contexts() > 0, "which stays for another backend");
+    second->ops->destroy(second);
+    check(emulation_contexts() == 0, "and goes with the last");
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -196,6 +220,7 @@ int main(void)
     too_little_memory_is_told();
     what_cannot_be_computed_is_named();
     no_such_device();
+    contexts_go_back();
     printf("%d failures\n", failures);
     return failures > 0;
 }

@@ -16,6 +16,7 @@ enum {
     LANES = 32,
     THREADS_MAX = 1024,
     STACK_BYTES = 128 << 10,
+    DEVICES = 2, /* all memory is of both */
 };
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -250,6 +251,9 @@ static cudaGraph_t capture; /* NULL: nothing is captured */
 static int calls_left = -1;
 static bool broken;
 static size_t memory = SIZE_MAX, graphs;
+static bool contexts[DEVICES];
+static int device;
+static size_t allocations; /* that are not free again */
 
 void emulation_fail_after(int after)
 {
@@ -265,6 +269,15 @@ void emulation_set_memory(size_t bytes)
 size_t emulation_graphs(void)
 {
     return graphs;
+}
+
+size_t emulation_contexts(void)
+{
+    size_t open = 0;
+
+    for (bool context : contexts)
+        open += context;
+    return open;
 }
 
 static bool is_broken_from_outside(void)
@@ -315,12 +328,28 @@ cudaError_t cudaGetLastError(void)
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
-    *count = 1;
+    *count = DEVICES;
     return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int)
+cudaError_t cudaSetDevice(int wanted)
 {
+    device = wanted;
+    contexts[device] = true;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int *current)
+{
+    *current = device;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceReset(void)
+{
+    contexts[device] = false;
+    if (emulation_contexts() == 0 && allocations > 0)
+        give_up("memory that outlives its device");
     return cudaSuccess;
 }
 
@@ -347,11 +376,13 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     if (bytes >= memory || posix_memalign(p, 256, bytes ? bytes : 1))
         return cudaErrorMemoryAllocation;
     memset(*p, 0xff, bytes);
+    allocations++;
     return cudaSuccess;
 }
 
 cudaError_t cudaFree(void *p)
 {
+    allocations -= p != NULL;
     free(p);
     return cudaSuccess;
 }
