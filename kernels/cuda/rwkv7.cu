@@ -7,6 +7,9 @@
  *     all:  sa = -S kk,  S = S diag(w) + sa (kk a)^T + v k^T,  y = S r               barrier
  *     the first N threads: norm, bonus and gate of y, out
  *
+ * What the next row mixes is asked for before the recurrence of this one, so that its way from
+ * memory is behind it when it is needed.
+ *
  * kk stays without its length in shared memory; its scale 1 / |k k_k| is multiplied in where it is
  * used, because the sum behind it is known a barrier later.
  */
@@ -22,29 +25,41 @@ template <int N> struct mixed {
     float squares[HEAD_WARPS], bonuses[HEAD_WARPS];
 };
 
-/* Column j of the row at `at`. All lanes of the warps of the first N threads. */
+/* What a row brings for a column. */
+struct inputs {
+    float k, v, r, w, a, g, v_first, v_lora;
+};
+
+static __device__ struct inputs load_inputs(const struct rwkv7 &c, size_t p)
+{
+    float v_first = c.v_lora ? c.v_first[p] : 0.0f, v_lora = c.v_lora ? c.v_lora[p] : 0.0f;
+
+    return {c.k[p], c.v[p], c.r[p], c.w[p], c.a[p], c.g[p], v_first, v_lora};
+}
+
+/* Column j of the row, which is at p of rows and i of vectors. All lanes of the warps of the first
+ * N threads. */
 template <int N>
-static __device__ void mix_column(const struct rwkv7 &c, struct mixed<N> *m, size_t at,
-                                  size_t column, unsigned j)
+static __device__ void mix_column(const struct rwkv7 &c, struct mixed<N> *m,
+                                  const struct inputs &in, size_t p, size_t i, unsigned j)
 {
     float kk = 0.0f, bonus = 0.0f;
 
     if (j < N) {
-        size_t p = at + j, i = column + j;
-        float k = c.k[p], v = c.v[p], r = c.r[p];
-        float a = sigmoid(c.a0[i] + c.a[p]);
+        float k = in.k, v = in.v;
+        float a = sigmoid(c.a0[i] + in.a);
 
         kk = k * c.k_k[i];
         k *= (a - 1.0f) * c.k_a[i] + 1.0f;
-        bonus = r * k * c.r_k[i];
+        bonus = in.r * k * c.r_k[i];
         if (c.v_lora)
-            v += (c.v_first[p] - v) * sigmoid(c.v0[i] + c.v_lora[p]);
+            v += (in.v_first - v) * sigmoid(c.v0[i] + in.v_lora);
         else
             c.v_first[p] = v;
-        m->w[j] = expf(sigmoid(c.w0[i] + c.w[p]) * DECAY);
+        m->w[j] = expf(sigmoid(c.w0[i] + in.w) * DECAY);
         m->k[j] = k;
         m->v[j] = v;
-        m->r[j] = r;
+        m->r[j] = in.r;
         m->kk[j] = kk;
         m->kka[j] = kk * a;
     }
@@ -95,25 +110,23 @@ static __device__ void recur(float (&s)[N / SHARES], struct mixed<N> *m, float s
         m->y[i] = y;
 }
 
-/* Column j of y. All lanes of the warps of the first N threads. */
+/* Column j of y, likewise. All lanes of the warps of the first N threads. */
 template <int N>
-static __device__ void out_column(const struct rwkv7 &c, const struct mixed<N> *m, size_t at,
-                                  size_t column, unsigned j, float v, float bonus)
+static __device__ void out_column(const struct rwkv7 &c, const struct mixed<N> *m, float g,
+                                  size_t p, size_t i, unsigned j, float v, float bonus)
 {
     float sum = 0.0f, square = 0.0f;
 
-    for (unsigned i = j % LANES; i < N; i += LANES)
-        sum += m->y[i];
+    for (unsigned n = j % LANES; n < N; n += LANES)
+        sum += m->y[n];
     float mean = warp_sum(sum) / (float)N;
 
-    for (unsigned i = j % LANES; i < N; i += LANES)
-        square += (m->y[i] - mean) * (m->y[i] - mean);
+    for (unsigned n = j % LANES; n < N; n += LANES)
+        square += (m->y[n] - mean) * (m->y[n] - mean);
     float norm = 1.0f / sqrtf(warp_sum(square) / (float)N + c.eps);
 
     if (j < N)
-        c.y[at + j] =
-            ((m->y[j] - mean) * norm * c.ln_w[column + j] + c.ln_b[column + j] + bonus * v) *
-            c.g[at + j];
+        c.y[p] = ((m->y[j] - mean) * norm * c.ln_w[i] + c.ln_b[i] + bonus * v) * g;
 }
 
 template <int N>
@@ -127,6 +140,7 @@ static __global__ void __launch_bounds__(SHARES *N)
     bool of_column = j < (N + LANES - 1) / LANES * LANES;
     float4 *state = (float4 *)(c.state + (size_t)blockIdx.x * N * N + i * N);
     float s[N / SHARES];
+    struct inputs in = {};
 
     if (c.moves && c.moves[stream] == 0.0f)
         return; /* the whole block */
@@ -139,9 +153,15 @@ static __global__ void __launch_bounds__(SHARES *N)
         s[4 * p + 2] = four.z;
         s[4 * p + 3] = four.w;
     }
+    if (j < N && c.rows > 0)
+        in = load_inputs(c, at + j);
     for (size_t t = 0; t < c.rows; t++, at += dim) {
+        float g = in.g;
+
         if (of_column)
-            mix_column<N>(c, &m, at, column, j);
+            mix_column<N>(c, &m, in, at + j, column + j, j);
+        if (j < N && t + 1 < c.rows)
+            in = load_inputs(c, at + dim + j);
         __syncthreads();
         float scale = 1.0f / fmaxf(sqrtf(head_sum<N>(m.squares)), 1e-12f);
         float bonus = head_sum<N>(m.bonuses), v = m.v[j % N];
@@ -149,7 +169,7 @@ static __global__ void __launch_bounds__(SHARES *N)
         recur<N>(s, &m, scale, i, q);
         __syncthreads();
         if (of_column)
-            out_column<N>(c, &m, at, column, j, v, bonus);
+            out_column<N>(c, &m, g, at + j, column + j, j, v, bonus);
     }
 #pragma unroll
     for (int p = 0; p < N / 16; p++)
