@@ -13,8 +13,8 @@
  *
  * A piece of Q4_0 is four bytes: columns i .. i + 3 of a block and 16 + i .. 19 + i.
  *
- * Sums: a lane over its pieces, then the lanes, then the warps, always in the same order; so the
- * result of a row does not depend on the other rows of the call.
+ * Sums: a lane over its pieces, then the lanes, then the warps, always in the same order and with
+ * the same roundings; so the result of a row does not depend on the other rows of the call.
  */
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/values.h"
@@ -55,8 +55,8 @@ static __device__ float4 byte_values(uint32_t v, float zero)
                        byte_value(v, 3, zero));
 }
 
-/* How pieces of a type are loaded, how many columns of a block they hold in how many parts, and
- * what their values are, without the scale of quantised types. */
+/* How a piece of a type is loaded, in how many parts of four columns, and what their values are,
+ * without the scale of quantised types. */
 template <enum tensor_type TYPE> struct piece;
 
 template <> struct piece<TENSOR_F32> {
@@ -152,13 +152,14 @@ static __device__ void add_piece(const struct few_product &p, unsigned rows, boo
             for (int i = 0; i < PARTS; i++) {
                 float4 w = piece<TYPE>::values(v[k], i);
 
-                sum += x[i].x * w.x;
-                sum += x[i].y * w.y;
-                sum += x[i].z * w.z;
-                sum += x[i].w * w.w;
+                sum = fmaf(x[i].x, w.x, sum);
+                sum = fmaf(x[i].y, w.y, sum);
+                sum = fmaf(x[i].z, w.z, sum);
+                sum = fmaf(x[i].w, w.w, sum);
             }
-            sums[r * OUTPUTS + k] =
-                is_quantised<TYPE>() ? sums[r * OUTPUTS + k] + sum * half_value(scale[k]) : sum;
+            if (is_quantised<TYPE>())
+                sum = fmaf(sum, half_value(scale[k]), sums[r * OUTPUTS + k]);
+            sums[r * OUTPUTS + k] = sum;
         }
     }
 }
