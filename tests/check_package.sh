@@ -70,7 +70,7 @@ echo "ok: an upgrade keeps the configuration"
 package_tool --remove earshot
 [ "$(status)" = config-files ] || fail "it is $(status)"
 [ ! -e "$root/usr/bin/earshotd" ] && [ -f "$root/etc/earshot/earshot.conf" ] || fail "removed too much or too little"
-mkdir -p "$root/var/lib/private/earshot"
+mkdir -p "$root/var/lib/private/earshot" "$root/var/cache/private/earshot"
 package_tool --purge earshot
 left=$(find "$root" -path "$root/var/lib/dpkg" -prune -o -ipath '*earshot*' -print)
 [ -z "$left" ] || fail "left behind: $left"
