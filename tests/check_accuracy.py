@@ -7,27 +7,15 @@ figures of the README, which are of all recordings, by what so few of them vary.
 import csv
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from training.scoring import distance, words  # noqa: E402
+
 EARSHOT = pathlib.Path(sys.argv[1]) / "cli" / "earshot"
 SPEECH = pathlib.Path(os.environ.get("EARSHOT_SPEECH") or ROOT.parent / "shared" / "speech")
-
-
-def words(text):
-    return re.sub(r"[^a-z' ]", " ", text.lower()).split()
-
-
-def distance(said, heard):
-    """Words to put in, take out or change."""
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(said, 1):
-        corner, row[0] = row[0], i
-        for j, other in enumerate(heard, 1):
-            corner, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, corner + (word != other))
-    return row[-1]
 
 
 def recordings(name, every):

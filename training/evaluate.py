@@ -11,7 +11,6 @@ features instead, without the program's voice activity detection.
 
 import argparse
 import json
-import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -22,8 +21,8 @@ import soundfile
 
 from training.data import data_root, read_manifest, read_table
 from training.prepare import NOISE_EVERY_DEV
+from training.scoring import distance, words
 from training.text import reply_for
-from training.train_encoder import distance
 
 RATE_HZ = 16000
 GROUPED = {"speech_commands_9w": "speech_commands", "speech_commands_mini": "speech_commands"}
@@ -33,11 +32,6 @@ class Clip(NamedTuple):
     path: str
     text: str
     set: str
-
-
-def words(text):
-    """Lower case, without punctuation."""
-    return re.sub(r"[^a-z' ]", " ", text.lower()).split()
 
 
 def human_clips(speech):

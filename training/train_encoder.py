@@ -19,6 +19,7 @@ from training.batches import LONGEST, Sampler, in_order
 from training.data import Dataset
 from training.model import Encoder, EncoderConfig, mixed_precision
 from training.phones import BLANK, CLASSES, Lexicon
+from training.scoring import distance
 
 DELAY = 3  # rows by which a causal encoder's answer may lag in the first guess
 GUESSED = 700  # steps with a first guess, on clean clips of at most 3 s
@@ -80,16 +81,6 @@ def greedy(log_probs, frames):
         path = torch.unique_consecutive(best[:rows]).tolist()
         found.append([phone for phone in path if phone != BLANK])
     return found
-
-
-def distance(one, other):
-    """Edit distance of two lists."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        before, row = row, [i]
-        for j, b in enumerate(other, 1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (a != b)))
-    return row[-1]
 
 
 @torch.no_grad()

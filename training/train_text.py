@@ -30,8 +30,9 @@ from training.data import Dataset
 from training.hearing import FEATURES, pool
 from training.model import Earshot, mixed_precision
 from training.phones import CLASSES, Lexicon
+from training.scoring import distance
 from training.train_backbone import Sentences
-from training.train_encoder import ctc, distance
+from training.train_encoder import ctc
 
 SHARES = {
     "words": (("speech_commands_9w", "speech_commands_mini"), 0.13),
