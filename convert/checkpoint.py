@@ -122,7 +122,8 @@ def read_folder(folder):
     for name in WEIGHTS:
         if (folder / name).exists():
             return read_shards(folder / name) if name.endswith(".json") else read_checkpoint(folder / name)
-    raise ConvertError(f"{folder}: has no {' or '.join(n for n in WEIGHTS if not n.endswith('.json'))}")
+    files = " or ".join(name for name in WEIGHTS if not name.endswith(".json"))
+    raise ConvertError(f"{folder}: has no {files}, nor CTranslate2's model.bin")
 
 
 def read_shards(index):

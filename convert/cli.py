@@ -6,7 +6,7 @@ import sys
 from math import prod
 from pathlib import Path
 
-from convert import ConvertError, adapter, layout, prompts, rwkv7, vocabulary, wavlm, whisper
+from convert import ConvertError, adapter, ctranslate2, layout, prompts, rwkv7, vocabulary, wavlm, whisper
 from convert.checkpoint import read_checkpoint, read_folder, read_json
 from convert.gguf_file import TYPES, write_model
 from convert.report import Progress, Summary
@@ -25,7 +25,12 @@ def parse(arguments):
         "checkpoint", type=Path, help=".pth or .safetensors of RWKV-7, alone or with encoder and adapter"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT.gguf")
-    parser.add_argument("--encoder", type=Path, metavar="DIR", help="Hugging Face folder of Whisper or WavLM")
+    parser.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="DIR",
+        help="folder of Whisper or WavLM (Hugging Face), or of Whisper (CTranslate2)",
+    )
     parser.add_argument("--adapter", type=Path, metavar="FILE", help="adapter, when the checkpoint has none")
     parser.add_argument("--type", choices=TYPES, default="q8_0", help="of backbone and adapter (default: %(default)s)")
     parser.add_argument("--encoder-type", choices=TYPES, help="of the encoder (default: as --type)")
@@ -77,10 +82,21 @@ def read_settings(folder):
     """-> (config.json, preprocessor_config.json) of an encoder's folder, empty without one."""
     if not folder:
         return Settings("config.json", {}), Settings("preprocessor_config.json", {})
-    if not (folder / "config.json").is_file():
-        raise ConvertError(f"{folder}: config.json is missing")
     files = folder / "config.json", folder / "preprocessor_config.json"
-    return tuple(Settings(file, read_json(file)) for file in files)
+    preprocessor = Settings(files[1], read_json(files[1]))
+    if ctranslate2.is_folder(folder):
+        file = folder / ctranslate2.FILE
+        return Settings(file, {"encoder_attention_heads": ctranslate2.read_heads(file)}), preprocessor
+    if not files[0].is_file():
+        raise ConvertError(f"{folder}: config.json is missing")
+    return Settings(files[0], read_json(files[0])), preprocessor
+
+
+def read_encoder(folder):
+    """An encoder's folder -> {name: Stored}."""
+    if ctranslate2.is_folder(folder):
+        return ctranslate2.read_whisper(folder / ctranslate2.FILE)
+    return read_folder(folder)
 
 
 def normalised(args, preprocessor, summary):
@@ -104,7 +120,7 @@ def convert_encoder(args, parts, summary):
     config, preprocessor = read_settings(args.encoder)
     inside = bool(parts.encoder)
     where = args.checkpoint if inside else args.encoder
-    kind, stored, rest = layout.find_encoder(where, parts.encoder if inside else read_folder(args.encoder))
+    kind, stored, rest = layout.find_encoder(where, parts.encoder if inside else read_encoder(args.encoder))
     summary.ignore(rest)
     config.only("model_type", kind)
     if inside and not args.encoder:

@@ -13,7 +13,7 @@ from convert.part import refuse
 
 OLDER, NEWER, PLAIN = "older", "newer", "plain"
 WORLD = "modality.world_encoder."
-QUIET = re.compile(r"(^|\.)(decoder|lm_head|proj_out|masked_spec_embed|mask_time_embedding)(\.|$)")
+QUIET = re.compile(r"(^|\.)(decoder|lm_head|proj_out|masked_spec_embed|mask_time_embedding)([./]|$)")
 ENCODERS = {
     "whisper": ("embed_positions.weight", ("", "model.", "encoder.", "model.encoder.")),
     "wavlm": ("feature_extractor.conv_layers.0.conv.weight", ("", "model.", "wavlm.", "model.wavlm.")),

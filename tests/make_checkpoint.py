@@ -10,6 +10,7 @@ path to matter. Needs torch and transformers.
 
 import argparse
 import re
+import struct
 import sys
 from pathlib import Path
 
@@ -178,6 +179,65 @@ def save_folder(folder, model, extractor):
     """A Hugging Face folder: config.json, preprocessor_config.json, model.safetensors."""
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
+
+
+def ctranslate2_variables(model):
+    """Whisper's encoder as CTranslate2 names it, and a variable of the decoder -> {name: float32 tensor}."""
+    renamed = {"embed_positions.weight": "position_encodings/encodings"}
+    layer = {"self_attn_layer_norm": "self_attention/layer_norm", "self_attn.out_proj": "self_attention/linear_1",
+             "final_layer_norm": "ffn/layer_norm", "fc1": "ffn/linear_0", "fc2": "ffn/linear_1"}  # fmt: skip
+    state = {name: value.float() for name, value in encoder_state(model).items()}
+    for n in range(model.config.encoder_layers):
+        projections = [f"layers.{n}.self_attn.{letter}_proj" for letter in "qkv"]
+        for kind in ("weight", "bias"):
+            parts = [state.pop(f"{name}.{kind}", torch.zeros(model.config.d_model)) for name in projections]
+            state[f"layer_{n}/self_attention/linear_0/{kind}"] = torch.cat(parts)
+        renamed |= {
+            f"layers.{n}.{name}.{kind}": f"layer_{n}/{to}/{kind}"
+            for name, to in layer.items()
+            for kind in ("weight", "bias")
+        }
+    state = {renamed.get(name, name.replace(".", "/")): value for name, value in state.items()}
+    norm = re.compile(r"(layer_norm)/(weight|bias)$")
+    state = {norm.sub(lambda m: f"{m[1]}/{'gamma' if m[2] == 'weight' else 'beta'}", n): v for n, v in state.items()}
+    return prefixed("encoder/", state) | {"decoder/embeddings/weight": torch.zeros(8, model.config.d_model)}
+
+
+def quantised(value):
+    """-> (int8 values, a scale for each output), as CTranslate2 makes them: value = integer / scale."""
+    scale = 127 / value.flatten(1).abs().amax(1)
+    return (value * scale.reshape(-1, *[1] * (value.ndim - 1))).round().to(torch.int8), scale
+
+
+def ctranslate2_file(variables, aliases=(), kind="WhisperSpec", version=6):
+    """The bytes of a model.bin. variables: {name: tensor}."""
+    types = [torch.float32, torch.int8, torch.int16, torch.int32, torch.float16, torch.bfloat16]
+
+    def string(text):
+        return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
+
+    out = struct.pack("<I", version) + string(kind) + struct.pack("<II", 3, len(variables))
+    for name, value in variables.items():
+        data = value.contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        out += string(name) + struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
+        out += struct.pack("<BI", types.index(value.dtype), len(data)) + data
+    return out + struct.pack("<I", len(aliases)) + b"".join(string(a) + string(b) for a, b in aliases)
+
+
+def save_ctranslate2(folder, model, kind=torch.float16):
+    """A folder as faster-whisper's: model.bin, config.json. kind: of the weights; int8 has scales beside."""
+    variables = {}
+    for name, value in ctranslate2_variables(model).items():
+        if kind == torch.int8 and name.endswith("weight"):
+            variables[name], variables[f"{name}_scale"] = quantised(value)
+        else:
+            variables[name] = value if kind == torch.int8 else value.to(kind)
+    variables["encoder/num_heads"] = torch.tensor(model.config.encoder_attention_heads, dtype=torch.int16)
+    aliases = [("decoder/projection/weight", "decoder/embeddings/weight")]
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text('{"suppress_ids": [], "lang_ids": [50259]}')
+    (folder / "model.bin").write_bytes(ctranslate2_file(variables, aliases))
+    return variables
 
 
 def main():
