@@ -19,8 +19,6 @@ static int map_open_file(struct file_map *map, int fd, const char *path, struct 
     struct stat st;
     if (fstat(fd, &st) != 0)
         return error_set(error, -errno, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return error_set(error, -EINVAL, "%s: not a regular file", path);
     if (st.st_size == 0)
         return 0;
     void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -31,13 +29,31 @@ static int map_open_file(struct file_map *map, int fd, const char *path, struct 
     return 0;
 }
 
+/* A named pipe without a writer does not hold the caller: with O_NONBLOCK it opens, or is ENXIO. */
+int file_open_regular(const char *path, int flags)
+{
+    struct stat st;
+    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+    if (fd < 0)
+        return errno == ENXIO || errno == EISDIR ? -EINVAL : -errno;
+    int rc = fstat(fd, &st) != 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+    if (!rc)
+        return fd;
+    close(fd);
+    return rc;
+}
+
+const char *file_why(int rc)
+{
+    return rc == -EINVAL ? "not a regular file" : strerror(-rc);
+}
+
 int file_map(struct file_map *map, const char *path, struct error *error)
 {
     *map = (struct file_map){0};
-    /* O_NONBLOCK: a named pipe without a writer must not hold the caller. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = file_open_regular(path, O_RDONLY);
     if (fd < 0)
-        return error_set(error, -errno, "%s: %s", path, strerror(errno));
+        return error_set(error, fd, "%s: %s", path, file_why(fd));
     int result = map_open_file(map, fd, path, error);
     close(fd);
     return result;

@@ -19,6 +19,12 @@ void file_unmap(struct file_map *map);
  * read. */
 void file_release(const struct file_map *map, const void *data, size_t size);
 
+/* Opens a regular file, for its owner alone if it is made, and never waits for a pipe's other end.
+ * The descriptor or -errno: -EINVAL for what is no regular file. */
+int file_open_regular(const char *path, int flags);
+/* strerror of what file_open_regular and file_map return. */
+const char *file_why(int rc);
+
 /* Readers see the old content or the new, never a part; on failure the old file stays. */
 int file_replace(const char *path, const void *data, size_t size, struct error *error);
 

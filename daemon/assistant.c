@@ -260,21 +260,33 @@ DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
     return NULL;
 }
 
-static int open_history(struct assistant *a, const struct config *config, struct error *error)
+/* Who cannot keep a history hears nevertheless. */
+static void open_history_file(struct assistant *a)
 {
     char path[4096];
-    size_t damaged;
+    size_t damaged = 0;
+    struct error why;
+    int rc = places_history(path, sizeof path, &why);
+    if (!rc)
+        rc = history_file_open(&a->history_file, path, a->history, &damaged, &why);
+    if (damaged)
+        log_warning("%s: %zu lines are damaged and left out", path, damaged);
+    if (!rc)
+        return;
+    a->told_unwritten = true;
+    log_error("the history is not on disk: %s; %s", why.message,
+              a->history_file ? "it will be as soon as it can be written"
+                              : "mend it and start earshotd again");
+}
+
+static int open_history(struct assistant *a, const struct config *config, struct error *error)
+{
     int rc = history_create(&a->history, (size_t)config->history);
     if (rc)
         return error_set(error, rc, "the history: %s", strerror(-rc));
-    if (!config->keep_history)
-        return 0;
-    rc = places_history(path, sizeof path, error);
-    if (!rc)
-        rc = history_file_open(&a->history_file, path, a->history, &damaged, error);
-    if (!rc && damaged)
-        log_warning("%s: %zu lines are damaged and left out", path, damaged);
-    return rc;
+    if (config->keep_history)
+        open_history_file(a);
+    return 0;
 }
 
 static void describe(struct assistant *a, const struct assistant_options *options)

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum config_type {
     CONFIG_TEXT,
@@ -365,8 +366,17 @@ static int check_whole(const struct config *c, const char *path, struct error *e
     return 0;
 }
 
+/* Whoever opens a pipe waits for its other end. */
+static bool is_pipe(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 int config_read(struct config *c, const char *path, struct error *error)
 {
+    if (is_pipe(path))
+        return error_set(error, -EINVAL, "%s: a pipe, not a file", path);
     struct reading r = {.config = c, .file = fopen(path, "re")};
     if (!r.file)
         return error_set(error, -errno, "%s: %s", path, strerror(errno));

@@ -1,13 +1,16 @@
 /* The place in the file outlives stop: a file that was muted goes on where it was. */
 #include "daemon/file_source.h"
 
+#include "base/file.h"
 #include "base/sound.h"
 #include "daemon/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     WAIT_MS = 20,
@@ -82,7 +85,11 @@ static const struct source_ops file_ops = {start, read_frames, lost, set_quiet, 
 
 static int open_file(struct file_source *f, const char *path, struct error *error)
 {
-    int rc = sound_open(&f->sound, path, error);
+    int fd = file_open_regular(path, O_RDONLY), rc;
+    if (fd < 0)
+        return error_set(error, fd, "%s: %s", path, file_why(fd));
+    close(fd); /* it is a file that nobody waits for */
+    rc = sound_open(&f->sound, path, error);
     if (rc)
         return rc;
     f->source.rate_hz = sound_rate_hz(f->sound);

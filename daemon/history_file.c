@@ -142,8 +142,14 @@ static int open_end(struct history_file *f)
 {
     if (f->fd >= 0)
         close(f->fd);
-    f->fd = open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    return f->fd < 0 ? -errno : 0;
+    f->fd = file_open_regular(f->path, O_WRONLY | O_APPEND | O_CREAT);
+    return f->fd < 0 ? f->fd : 0;
+}
+
+/* The disk cannot be written now; what is on it can be read. */
+static bool may_be_read(int rc)
+{
+    return rc == -EROFS || rc == -ENOSPC || rc == -EDQUOT;
 }
 
 static int write_whole(struct history_file *f)
@@ -192,15 +198,22 @@ int history_file_open(struct history_file **out, const char *path, struct histor
     *damaged = 0;
     int rc = f->path ? open_end(f) : -ENOMEM;
     if (rc)
-        error_set(error, rc, "%s: %s", path, strerror(-rc));
-    else
+        error_set(error, rc, "%s: %s", path, file_why(rc));
+    int unwritten = may_be_read(rc) ? rc : 0;
+    if (!rc)
         rc = read_lines(f, damaged, error);
+    else if (unwritten)
+        rc = read_lines(f, damaged, NULL);
+    if (rc == -ENOENT && unwritten)
+        rc = 0;
     if (rc) {
+        f->behind = false;
         history_file_close(f);
         return rc;
     }
+    f->behind = f->behind || unwritten;
     *out = f;
-    return 0;
+    return unwritten;
 }
 
 void history_file_close(struct history_file *f)

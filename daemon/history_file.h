@@ -16,8 +16,9 @@
 struct history_file;
 
 /* Reads what is there into h, which must outlive it and be empty; lines that are damaged are left
- * out and counted in *damaged. path is made when there is none, for its owner alone. 0 or -errno.
- */
+ * out and counted in *damaged. path is made when there is none, for its owner alone. What is not a
+ * regular file is refused. 0 or -errno; *out is set too where path can be read but not written
+ * now: as after an error of history_file_write. */
 int history_file_open(struct history_file **out, const char *path, struct history *h,
                       size_t *damaged, struct error *error);
 void history_file_close(struct history_file *f); /* writes what could not be written, if it can */

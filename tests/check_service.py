@@ -2,6 +2,7 @@
 """What a service that people leave running must bear: a bus that dies, a system bus."""
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -138,14 +139,24 @@ def reload_of_a_source():
     device = d.get("Device")
     text, no_sound = WORK / "text.txt", WORK / "no sound.wav"
     text.write_text("no sound\n")
+    pipe = WORK / "pipe"
+    os.mkfifo(pipe)
     for source, error, names in (("nonsense", "InvalidArgument", (f"{path}:2: [audio] source", "nonsense")),
                                  (f"file:{text}", "InvalidArgument", ("[audio] source", str(text))),
+                                 (f"file:{pipe}", "InvalidArgument", ("[audio] source", f"{pipe}: not a regular file")),
                                  (f"file:{no_sound}", "NotFound", ("[audio] source", str(no_sound)))):
         config(f"[audio]\nsource = {source}\n")
         name, message = d.fails("Reload")
         check(f"{source} is {error}, and named", name == ERROR + error and all(n in message for n in names),
               f"{name} {message}")
         check("all stays as it was", d.get("Device") == device)
+    path.unlink()
+    os.mkfifo(path)
+    name, message = d.fails("Reload")
+    check("a configuration that is a pipe is refused at once", name == ERROR + "InvalidArgument" and str(path) in message,
+          f"{name} {message}")
+    path.unlink()
+    pipe.unlink()
     d.stop()
 
 
@@ -182,6 +193,23 @@ def history():
     d.completes(3)
     d.stop()
     check("unless it is so set, nothing is kept", not kept.exists())
+
+
+def without_history():
+    """A history that cannot be kept costs nothing else, is told of once, and holds nobody: a pipe that nobody writes to,
+    a folder, a place that cannot be made."""
+    path = config("[text]\nkeep_history = yes\n")
+    place = WORK / "state" / "earshot"
+    for what, make, unmake in (("a pipe", lambda: os.mkfifo(place / "history"), lambda: (place / "history").unlink()),
+                               ("a folder", lambda: (place / "history").mkdir(), lambda: (place / "history").rmdir()),
+                               ("no place at all", lambda: (shutil.rmtree(place), place.touch()), place.unlink)):
+        place.mkdir(parents=True, exist_ok=True)
+        make()
+        d = Daemon("--config", path, source=f"file:{SPEECH}:fast")
+        check(f"{what} for a history: all is heard", d.completes(3) and len(transcript(d)) == 3, d.said())
+        check("and it is told of once", d.said().count("the history is not on disk") == 1, d.said())
+        d.stop()
+        unmake()
 
 
 def resume():
@@ -427,4 +455,4 @@ def barge_in():
         d.stop()
 
 
-run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, stuck_bus, system_bus, reload, reload_of_a_source, history, resume, updates, broken_gpu)
+run(barge_in, logind, asleep_in_mid_sentence, bus_lost, silent_bus, stuck_bus, system_bus, reload, reload_of_a_source, history, without_history, resume, updates, broken_gpu)

@@ -2,6 +2,8 @@
 #include "daemon/history_file.h"
 #include "tests/support/test.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +181,31 @@ static void a_place_that_is_none_is_named(void **state)
     history_destroy(o.history);
 }
 
+/* A pipe that nobody reads would hold who opens it; with a reader it opens. */
+static void what_is_no_file_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct opened o;
+    struct error error;
+    char folder[] = "/tmp/earshot-history-XXXXXX";
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(history_create(&o.history, 1), 0);
+    const char *const no_files[] = {path, folder, "/dev/null"};
+    for (int reader = -1, i = 0; i < 4; i++) {
+        const char *name = no_files[i % 3];
+        assert_int_equal(history_file_open(&o.file, name, o.history, &o.damaged, &error), -EINVAL);
+        assert_non_null(strstr(error.message, name));
+        assert_non_null(strstr(error.message, "not a regular file"));
+        if (i == 2)
+            reader = open(path, O_RDONLY | O_NONBLOCK);
+        if (i == 3)
+            close(reader);
+    }
+    history_destroy(o.history);
+    rmdir(folder);
+}
+
 int main(void)
 {
     signal(SIGXFSZ, SIG_IGN);
@@ -188,6 +215,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damage_costs_only_its_lines, begin, end),
         cmocka_unit_test_setup_teardown(a_full_disk_costs_nothing_in_the_end, begin, end),
         cmocka_unit_test(a_place_that_is_none_is_named),
+        cmocka_unit_test_setup_teardown(what_is_no_file_is_refused_at_once, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
