@@ -292,7 +292,6 @@ static DBusMessage *call_open(struct bench *b, const char *mode, DBusError *e)
 static bool open_stream(struct bench *b, DBusError *e)
 {
     const char *path;
-    char rule[256];
     DBusMessage *reply = call_open(b, "assistant", e);
     if (!reply && dbus_error_has_name(e, BUS_CLIENT_NAME ".Error.NotSupported")) {
         dbus_error_free(e);
@@ -304,11 +303,10 @@ static bool open_stream(struct bench *b, DBusError *e)
                                       &b->socket, DBUS_TYPE_INVALID);
     if (good) {
         snprintf(b->path, sizeof b->path, "%s", path);
-        snprintf(rule, sizeof rule, "type='signal',sender='" BUS_CLIENT_NAME "',path='%s'", path);
-        dbus_bus_add_match(b->client.connection, rule, e);
+        good = bus_link_subscribe(b->client.link, BUS_CLIENT_NAME, b->path, e);
     }
     dbus_message_unref(reply);
-    return good && !dbus_error_is_set(e);
+    return good;
 }
 
 static int measure(struct bench *b)

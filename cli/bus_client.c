@@ -1,50 +1,39 @@
+/* The commands' way to the daemon: calls, properties, and signals for as long as it is there. */
 #include "cli/bus_client.h"
 
 #include "cli/offline.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
-    ANSWER_MS = 10 * 60 * 1000, /* a reply may take its time */
+    ANSWER_MS = 10 * 60 * 1000, /* a reply may take its time, */
+    PROPERTIES_MS = 25000,      /* what the daemon knows need not */
 };
-
-static DBusConnection *open_bus(const char *where, DBusError *e)
-{
-    if (strcmp(where, "session") == 0)
-        return dbus_bus_get_private(DBUS_BUS_SESSION, e);
-    if (strcmp(where, "system") == 0)
-        return dbus_bus_get_private(DBUS_BUS_SYSTEM, e);
-    DBusConnection *connection = dbus_connection_open_private(where, e);
-    if (!connection || dbus_bus_register(connection, e))
-        return connection;
-    dbus_connection_close(connection);
-    dbus_connection_unref(connection);
-    return NULL;
-}
 
 bool bus_client_connect(struct bus_client *c, DBusError *e)
 {
-    if (c->connection)
+    if (c->link)
         return true;
-    c->connection = open_bus(c->bus, e);
-    if (c->connection)
-        dbus_connection_set_exit_on_disconnect(c->connection, FALSE);
-    return c->connection != NULL;
+    if (!bus_link_open(&c->link, c->bus, e))
+        return false;
+    if (bus_link_find(c->link, BUS_CLIENT_NAME, e))
+        return true;
+    bus_client_finish(c);
+    return false;
 }
 
 void bus_client_finish(struct bus_client *c)
 {
-    if (!c->connection)
-        return;
-    dbus_connection_close(c->connection);
-    dbus_connection_unref(c->connection);
-    c->connection = NULL;
+    bus_link_close(c->link);
+    c->link = NULL;
 }
 
 int bus_client_fail(const struct bus_client *c, DBusError *e)
 {
+    struct error said = {""};
     if (dbus_error_has_name(e, DBUS_ERROR_SERVICE_UNKNOWN) ||
         dbus_error_has_name(e, DBUS_ERROR_NAME_HAS_NO_OWNER))
         fprintf(stderr, "earshot %s: the daemon does not run; start earshotd\n", c->command);
@@ -53,7 +42,9 @@ int bus_client_fail(const struct bus_client *c, DBusError *e)
                 "earshot %s: the bus \"%s\" allows it to root and the group earshot alone\n",
                 c->command, c->bus);
     else
-        fprintf(stderr, "earshot %s: %s\n", c->command, e->message);
+        error_set(&said, 0, "%s", e->message);
+    if (*said.message)
+        fprintf(stderr, "earshot %s: %s\n", c->command, said.message);
     dbus_error_free(e);
     return EXIT_FAILED;
 }
@@ -83,13 +74,24 @@ void bus_client_append_entry(DBusMessageIter *dictionary, const char *key, int t
     dbus_message_iter_close_container(dictionary, &entry);
 }
 
+static DBusMessage *answer_within(struct bus_client *c, DBusMessage *call, int ms, DBusError *e)
+{
+    if (bus_client_connect(c, e))
+        return bus_link_call(c->link, call, ms, e);
+    dbus_message_unref(call);
+    return NULL;
+}
+
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e)
 {
-    DBusMessage *reply = NULL;
-    if (bus_client_connect(c, e))
-        reply = dbus_connection_send_with_reply_and_block(c->connection, call, ANSWER_MS, e);
-    dbus_message_unref(call);
-    return reply;
+    return answer_within(c, call, ANSWER_MS, e);
+}
+
+bool bus_client_is_gone(const DBusError *e)
+{
+    return dbus_error_has_name(e, DBUS_ERROR_SERVICE_UNKNOWN) ||
+           dbus_error_has_name(e, DBUS_ERROR_NAME_HAS_NO_OWNER) ||
+           dbus_error_has_name(e, DBUS_ERROR_NO_REPLY);
 }
 
 bool bus_client_properties(struct bus_client *c, const char *path, bus_client_entry *each,
@@ -99,7 +101,7 @@ bool bus_client_properties(struct bus_client *c, const char *path, bus_client_en
     DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "GetAll", &args);
     dbus_message_set_path(call, path);
     bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
-    DBusMessage *reply = bus_client_answer(c, call, e);
+    DBusMessage *reply = answer_within(c, call, PROPERTIES_MS, e);
     if (!reply)
         return false;
     bool good = dbus_message_has_signature(reply, "a{sv}");
@@ -111,70 +113,79 @@ bool bus_client_properties(struct bus_client *c, const char *path, bus_client_en
     return good;
 }
 
-/* To the daemon's signals and to its end; false with the error. */
-static bool subscribe(struct bus_client *c, DBusError *e)
+/* Subscribes to the daemon's signals and to its end, and sees that it answers. */
+static bool begin(struct bus_client *c, DBusError *e)
 {
-    static const char *const rules[] = {
-        "type='signal',sender='" BUS_CLIENT_NAME "',path='" BUS_CLIENT_OBJECT "'",
-        "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
-        "arg0='" BUS_CLIENT_NAME "'",
-    };
-    if (!bus_client_connect(c, e))
-        return false;
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        dbus_bus_add_match(c->connection, rules[i], e);
-        if (dbus_error_is_set(e))
-            return false;
-    }
-    return true;
+    DBusMessageIter args;
+    DBusMessage *pong = NULL;
+    if (bus_client_connect(c, e) &&
+        bus_link_subscribe(c->link, BUS_CLIENT_NAME, BUS_CLIENT_OBJECT, e))
+        pong = bus_client_answer(c, bus_client_call(DBUS_INTERFACE_PEER, "Ping", &args), e);
+    if (pong)
+        dbus_message_unref(pong);
+    return pong != NULL;
 }
 
-/* Whether the signal says that the daemon has left the bus. */
-static bool is_end(DBusMessage *m)
+/* Gives take what has come, and then NULL. 0, or the exit code to end with. */
+static int take_all(struct bus_client *c, bool *there, bus_client_take *take, void *user)
 {
-    const char *name, *old, *new;
-    return dbus_message_is_signal(m, DBUS_INTERFACE_DBUS, "NameOwnerChanged") &&
-           dbus_message_get_args(m, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_STRING, &old,
-                                 DBUS_TYPE_STRING, &new, DBUS_TYPE_INVALID) &&
-           !*new;
+    int code = 0;
+    for (DBusMessage *m; !code && (m = bus_link_next(c->link));) {
+        bus_client_is_change(m, there);
+        code = take(user, m);
+        dbus_message_unref(m);
+    }
+    if (!code && (*there || c->patience_ms))
+        code = take(user, NULL);
+    return !code && ferror(stdout) ? EXIT_FAILED : code;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* How long to wait for messages at most; 0: the daemon has been gone for too long. */
+static int wait_ms(const struct bus_client *c, int timeout_ms, bool there, int64_t there_ms)
+{
+    if (there || c->patience_ms < 0)
+        return timeout_ms;
+    int64_t left_ms = there_ms + c->patience_ms - now_ms();
+    return left_ms > 0 ? (int)left_ms : 0;
 }
 
 int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *take, void *user)
 {
     DBusError e = DBUS_ERROR_INIT;
-    DBusMessageIter args;
-    DBusMessage *pong = NULL;
-    if (subscribe(c, &e))
-        pong = bus_client_answer(c, bus_client_call(DBUS_INTERFACE_PEER, "Ping", &args), &e);
-    if (!pong)
+    if (!begin(c, &e))
         return bus_client_fail(c, &e);
-    dbus_message_unref(pong);
-
     bool there = true;
-    int code = take(user, NULL);
-    if (code)
-        return code;
+    int64_t there_ms = 0; /* when it was there last, if it is not */
+    int ms;
     do {
-        for (DBusMessage *m; !code && (m = dbus_connection_pop_message(c->connection));) {
-            there = there && !is_end(m);
-            code = take(user, m);
-            dbus_message_unref(m);
-        }
-        if (!code && there)
-            code = take(user, NULL);
-        if (!code && ferror(stdout))
-            code = EXIT_FAILED;
+        bool before = there;
+        int code = take_all(c, &there, take, user);
         if (code)
             return code;
-    } while (there && dbus_connection_read_write(c->connection, timeout_ms));
-    fprintf(stderr, "%searshot %s: the daemon is gone\n", isatty(STDOUT_FILENO) ? "\n" : "",
-            c->command);
+        if (before && !there)
+            there_ms = now_ms();
+        ms = wait_ms(c, timeout_ms, there, there_ms);
+    } while (ms && bus_link_wait(c->link, ms, c->waits_in));
+    fprintf(stderr, "%searshot %s: %s is gone\n", isatty(STDOUT_FILENO) ? "\n" : "", c->command,
+            there ? "the bus" : "the daemon");
     return EXIT_FAILED;
 }
 
 bool bus_client_is_signal(DBusMessage *m, const char *member)
 {
     return dbus_message_is_signal(m, BUS_CLIENT_INTERFACE, member);
+}
+
+bool bus_client_is_change(DBusMessage *m, bool *there)
+{
+    return bus_link_is_change(m, BUS_CLIENT_NAME, there);
 }
 
 bool bus_client_number(DBusMessageIter *variant, double *value)

@@ -2,7 +2,10 @@
 #ifndef EARSHOT_CLI_BUS_CLIENT_H
 #define EARSHOT_CLI_BUS_CLIENT_H
 
+#include "cli/bus_link.h"
+
 #include <dbus/dbus.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,10 +29,12 @@ struct bus_client {
     char **words;    /* what follows the options, ends with NULL */
     int word_count;
     const char *given[BUS_CLIENT_OPTIONS_MAX]; /* of the command's options; NULL: was not given */
-    DBusConnection *connection;                /* NULL until something is sent */
+    struct bus_link *link;                     /* NULL until something is sent */
+    int patience_ms; /* how long bus_client_follow waits for another daemon; -1: for ever */
+    const sigset_t *waits_in; /* the signal mask while it waits for messages; NULL: as it is */
 };
 
-/* Connects if that has not happened; false with the error. */
+/* Connects and finds the daemon, if that has not happened; false with the error. */
 bool bus_client_connect(struct bus_client *c, DBusError *e);
 void bus_client_finish(struct bus_client *c);
 
@@ -46,6 +51,9 @@ void bus_client_append_entry(DBusMessageIter *dictionary, const char *key, int t
 /* Sends and releases the call; the answer, or NULL with the error. */
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e);
 
+/* Whether a call failed as the daemon was gone, which bus_client_follow is about to see. */
+bool bus_client_is_gone(const DBusError *e);
+
 typedef void bus_client_entry(void *user, const char *name, DBusMessageIter *value);
 
 /* Calls each with the properties of the assistant at path; false with the error. */
@@ -56,13 +64,16 @@ bool bus_client_properties(struct bus_client *c, const char *path, bus_client_en
  * go on; else the exit code to end with. */
 typedef int bus_client_take(void *user, DBusMessage *m);
 
-/* Calls take with what comes; timeout_ms -1: waits for it at any length. Returns its exit code;
- * EXIT_FAILED when the output is lost, which main() says, and, said here, when the daemon is not
- * there, or when it or the bus is gone. */
+/* Calls take with the signals of the daemon, and of other names that were subscribed to, that their
+ * owners sent; timeout_ms -1: waits for them at any length. Returns its exit code; EXIT_FAILED when
+ * the output is lost, which main() says, and, said here, when the daemon is not there, when the bus
+ * is gone, or the daemon for longer than patience_ms. */
 int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *take, void *user);
 
 /* Whether it is this signal of the daemon's. */
 bool bus_client_is_signal(DBusMessage *m, const char *member);
+/* Whether it tells that another daemon is there, or none. */
+bool bus_client_is_change(DBusMessage *m, bool *there);
 
 /* The variant's number, whatever its type; false: it has none. */
 bool bus_client_number(DBusMessageIter *variant, double *value);

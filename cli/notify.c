@@ -65,10 +65,9 @@ static void append_actions(DBusMessageIter *args, bool can_cancel)
     dbus_message_iter_close_container(args, &array);
 }
 
-/* Shows the reply in place of what is shown of it; 0 or an exit code, said. */
-static int show(struct notifier *n, const char *reply, bool final)
+/* The call that shows the reply in place of what is shown of it. */
+static DBusMessage *new_notification(const struct notifier *n, const char *reply, bool final)
 {
-    DBusError e = DBUS_ERROR_INIT;
     DBusMessageIter args, hints;
     char body[TEXT_MAX];
     dbus_int32_t expires = EXPIRES_MS;
@@ -85,19 +84,26 @@ static int show(struct notifier *n, const char *reply, bool final)
     dbus_message_iter_open_container(&args, DBUS_TYPE_ARRAY, "{sv}", &hints);
     dbus_message_iter_close_container(&args, &hints);
     dbus_message_iter_append_basic(&args, DBUS_TYPE_INT32, &expires);
-    DBusMessage *answer =
-        dbus_connection_send_with_reply_and_block(n->client->connection, call, SHOW_MS, &e);
-    dbus_message_unref(call);
-    if (!answer ||
-        !dbus_message_get_args(answer, &e, DBUS_TYPE_UINT32, &n->shown, DBUS_TYPE_INVALID)) {
-        fprintf(stderr, "earshot notify: %s: %s\n", NOTIFICATIONS, e.message);
-        dbus_error_free(&e);
-        if (answer)
-            dbus_message_unref(answer);
-        return EXIT_FAILED;
-    }
-    dbus_message_unref(answer);
-    return 0;
+    return call;
+}
+
+/* 0 or an exit code, said. */
+static int show(struct notifier *n, const char *reply, bool final)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    DBusMessage *answer = NULL;
+    if (bus_link_find(n->client->link, NOTIFICATIONS, &e))
+        answer = bus_link_call(n->client->link, new_notification(n, reply, final), SHOW_MS, &e);
+    bool shown =
+        answer && dbus_message_get_args(answer, &e, DBUS_TYPE_UINT32, &n->shown, DBUS_TYPE_INVALID);
+    if (answer)
+        dbus_message_unref(answer);
+    if (shown)
+        return 0;
+    struct error error;
+    error_set(&error, 0, "%s: %s", NOTIFICATIONS, e.message);
+    dbus_error_free(&e);
+    return offline_fail("notify", &error);
 }
 
 /* The first two arguments of the daemon's signals with a text: whose, and the text, which is last
@@ -151,10 +157,10 @@ static int take_action(struct notifier *n, DBusMessage *m)
 static int subscribe(struct notifier *n)
 {
     DBusError e = DBUS_ERROR_INIT;
-    dbus_bus_add_match(n->client->connection,
-                       "type='signal',sender='" NOTIFICATIONS "',member='ActionInvoked'", &e);
     n->subscribed = true;
-    return dbus_error_is_set(&e) ? bus_client_fail(n->client, &e) : 0;
+    return bus_link_subscribe(n->client->link, NOTIFICATIONS, NULL, &e)
+               ? 0
+               : bus_client_fail(n->client, &e);
 }
 
 static int take(void *user, DBusMessage *m)
