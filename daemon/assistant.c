@@ -157,14 +157,22 @@ void assistant_failed(struct assistant *a)
     assistant_update_state(a);
 }
 
+static void take_property(struct assistant *a, const char *name, char *value, size_t capacity,
+                          const char *now)
+{
+    if (strcmp(value, now) == 0)
+        return;
+    snprintf(value, capacity, "%s", now);
+    interface_changed(&a->object, ASSISTANT_INTERFACE, name);
+}
+
 static void take_source(struct assistant *a, const struct engine_message *m)
 {
-    const char *device = m->value == ENGINE_SOURCE_OPEN ? m->event.text : "";
     a->source = (enum engine_source)m->value;
-    if (strcmp(a->device, device) == 0)
-        return;
-    snprintf(a->device, sizeof a->device, "%s", device);
-    interface_changed(&a->object, ASSISTANT_INTERFACE, "Device");
+    take_property(a, "Device", a->device, sizeof a->device,
+                  a->source == ENGINE_SOURCE_OPEN ? m->event.text : "");
+    take_property(a, "DeviceError", a->device_error, sizeof a->device_error,
+                  a->source == ENGINE_SOURCE_MISSING ? m->event.text : "");
 }
 
 static void pending_finish(struct pending *p)

@@ -65,8 +65,8 @@ struct assistant {
     bool mode_said; /* by Mode: a stream keeps it */
     enum engine_source source;
     struct latency latency;
-    uint64_t lost; /* samples, 16 kHz */
-    char device[EVENT_TEXT_MAX];
+    uint64_t lost;                                             /* samples, 16 kHz */
+    char device[EVENT_TEXT_MAX], device_error[EVENT_TEXT_MAX]; /* empty: none */
     char model[64];
     const char *backend; /* the engine's */
 };

@@ -50,6 +50,12 @@ static void get_device(void *user, DBusMessageIter *out)
     bus_append_text(out, a->device);
 }
 
+static void get_device_error(void *user, DBusMessageIter *out)
+{
+    struct assistant *a = user;
+    bus_append_text(out, a->device_error);
+}
+
 static DBusMessage *set_device(void *user, DBusMessage *call, DBusMessageIter *value)
 {
     struct engine_request r = {.type = ENGINE_DEVICE};
@@ -141,6 +147,7 @@ const struct interface_property assistant_properties[] = {
     {"Muted", "b", .get = get_muted, .set = set_muted},
     {"Mode", "s", .get = get_mode, .set = set_mode},
     {"Device", "s", .get = get_device, .set = set_device},
+    {"DeviceError", "s", .get = get_device_error},
     {"Model", "s", .get = get_model},
     {"Level", "d", .silent = true, .get = get_level},
     {"Latency", "a{sd}", .silent = true, .get = get_latency},

@@ -71,7 +71,7 @@ def interface():
         check(f"{name} is as its installed file says", shape(live[name]) == shape(installed))
 
     types = {"State": dbus.UInt32, "Muted": dbus.Boolean, "Mode": dbus.String,
-             "Device": dbus.String, "Model": dbus.String, "Backend": dbus.String, "Progress": dbus.UInt32,
+             "Device": dbus.String, "DeviceError": dbus.String, "Model": dbus.String, "Backend": dbus.String, "Progress": dbus.UInt32,
              "Version": dbus.String,
              "Level": dbus.Double, "Latency": dbus.Dictionary, "Statistics": dbus.Dictionary}
     everything = d.call("GetAll", ASSISTANT, interface=dbus.PROPERTIES_IFACE)
@@ -364,7 +364,8 @@ def microphone():
           and wait_until(lambda: pulse.listeners() == 1, 10))
 
     check("another device is tried", d.set("Device", "no such device") == () and d.reaches(FAILED, 10))
-    check("and the first again", d.set("Device", "pulse") == () and d.reaches(IDLE, 10))
+    check("and DeviceError says why none is open", "no such device" in d.get("DeviceError"), d.get("DeviceError"))
+    check("and the first again", d.set("Device", "pulse") == () and d.reaches(IDLE, 10) and d.get("DeviceError") == "")
 
     # PortAudio itself may hang here: in a thread that ends with a lock, or one that never ends.
     for after in (2.0, 0.1):
