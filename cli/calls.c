@@ -1,6 +1,7 @@
 /* The commands that are one call of the daemon. */
 #include "cli/client_commands.h"
 #include "cli/cues.h"
+#include "cli/ear_state.h"
 #include "cli/offline.h"
 
 #include <errno.h>
@@ -43,7 +44,6 @@ const struct bus_client_option client_listen_options[] = {
 enum {
     ASK_OPTIONS = sizeof ask_types / sizeof *ask_types,
     LISTEN_TOGGLE = 0,
-    STATE_HEARING = 3,
 };
 
 /* A call without an answer worth printing; takes the call. */
@@ -90,8 +90,10 @@ int client_reload(struct bus_client *c)
     if (!reply || !dbus_message_get_args(reply, &e, DBUS_TYPE_ARRAY, DBUS_TYPE_STRING, &keys,
                                          &count, DBUS_TYPE_INVALID))
         return bus_client_fail(c, &e);
-    for (int i = 0; i < count; i++)
-        printf("%s waits for the next start\n", keys[i]);
+    for (int i = 0; i < count; i++) {
+        cue_print_text(keys[i], stdout);
+        puts(" waits for the next start");
+    }
     dbus_free_string_array(keys);
     dbus_message_unref(reply);
     return EXIT_DONE;
@@ -147,7 +149,7 @@ int client_listen(struct bus_client *c)
         double state = get_state(c, &e);
         if (dbus_error_is_set(&e))
             return bus_client_fail(c, &e);
-        if (state == STATE_HEARING)
+        if (state == EAR_STATE_HEARING)
             return client_finish(c);
     }
     DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "Listen", &args);
@@ -219,15 +221,21 @@ static bool append_ask_options(DBusMessageIter *args, const struct bus_client *c
     return good;
 }
 
-static void print_answer(DBusMessage *reply)
+/* Prints it; an exit code. */
+static int print_answer(DBusMessage *reply)
 {
     DBusMessageIter args;
     const char *words = "";
     if (dbus_message_iter_init(reply, &args) &&
         dbus_message_iter_get_arg_type(&args) == DBUS_TYPE_STRING)
         dbus_message_iter_get_basic(&args, &words);
+    if (!words[strspn(words, " \t\n")]) {
+        fprintf(stderr, "earshot ask: the model has no answer to this\n");
+        return EXIT_FAILED;
+    }
     cue_print_text(words, stdout);
     putchar('\n');
+    return EXIT_DONE;
 }
 
 int client_ask(struct bus_client *c)
@@ -251,7 +259,7 @@ int client_ask(struct bus_client *c)
     DBusMessage *reply = bus_client_answer(c, call, &e);
     if (!reply)
         return bus_client_fail(c, &e);
-    print_answer(reply);
+    int code = print_answer(reply);
     dbus_message_unref(reply);
-    return EXIT_DONE;
+    return code;
 }

@@ -1,13 +1,15 @@
 /* earshot captions: what is being said, as it is said. A terminal sees the last line change until
- * it is final; a pipe gets a line an utterance; a file, cues. */
+ * it is final; a pipe gets a line an utterance; a file, cues. While nothing can be heard the reason
+ * is told, on the terminal or on stderr. */
 #include "cli/client_commands.h"
 #include "cli/cue_options.h"
 #include "cli/cues.h"
+#include "cli/ear_state.h"
 #include "cli/offline.h"
+#include "cli/terminal.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,39 +18,32 @@ const struct bus_client_option client_captions_options[] = {
     {NULL},
 };
 
-struct captions {
-    struct cue_file file; /* its stream is NULL when nobody wants cues */
-    bool live;            /* texts go to stdout, */
-    bool terminal;        /* which is a terminal */
-    int64_t origin_us;    /* of the cues' times, since 1970: the start of the command */
+enum {
+    PATIENCE_MS = 8000, /* for another daemon, where nobody is there to end the command */
+    SAID_MAX = 1024,
+    LINE_BYTES = 8192,
 };
 
-static size_t terminal_columns(void)
-{
-    struct winsize size;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 10 ? size.ws_col : 80;
-}
-
-/* The end of the text that fits into a line. */
-static const char *tail(const char *text, size_t columns)
-{
-    size_t characters = 0;
-    for (const char *p = text; *p; p++)
-        characters += (*p & 0xC0) != 0x80;
-    while (characters >= columns) {
-        text++;
-        while ((*text & 0xC0) == 0x80)
-            text++;
-        characters--;
-    }
-    return text;
-}
+struct captions {
+    struct bus_client *client;
+    struct cue_file file;  /* its stream is NULL when nobody wants cues */
+    bool live;             /* texts go to stdout, */
+    bool terminal;         /* which is a terminal */
+    int64_t origin_us;     /* of the cues' times, since 1970: the start of the command */
+    struct ear_state ear;  /* as last told */
+    bool there, stale;     /* the daemon; and ear is to be read */
+    char waits[SAID_MAX];  /* what was told that it waits for; empty: nothing */
+    char device[SAID_MAX]; /* the microphone that was told of */
+    char line[LINE_BYTES]; /* of a terminal, that may change yet */
+    size_t columns;        /* of the terminal, when it was drawn */
+};
 
 /* What an UtteranceCompleted or another signal with a text says. */
 struct said {
     dbus_uint64_t id;
     const char *text;
     double start_us, end_us; /* 0: not told */
+    double confidence;       /* below 0: not told */
 };
 
 static void take_detail(void *user, const char *name, DBusMessageIter *variant)
@@ -58,11 +53,13 @@ static void take_detail(void *user, const char *name, DBusMessageIter *variant)
         bus_client_number(variant, &said->start_us);
     else if (strcmp(name, "end_us") == 0)
         bus_client_number(variant, &said->end_us);
+    else if (strcmp(name, "confidence") == 0)
+        bus_client_number(variant, &said->confidence);
 }
 
 static struct said read_signal(DBusMessage *m)
 {
-    struct said said = {.text = ""};
+    struct said said = {.text = "", .confidence = -1};
     DBusMessageIter args;
     if (!dbus_message_iter_init(m, &args))
         return said;
@@ -78,23 +75,41 @@ static struct said read_signal(DBusMessage *m)
     return said;
 }
 
-static void show(const struct captions *captions, const char *text, bool reply, bool final)
+/* The line that may change yet, as much of its end as fits. */
+static void draw(struct captions *captions)
 {
-    if (captions->terminal)
-        fputs("\r\033[K", stdout);
-    if (*text && reply)
-        fputs("> ", stdout);
-    cue_print_text(final ? text : tail(text, terminal_columns() - 2), stdout);
-    if (final && *text)
-        putchar('\n');
+    captions->columns = terminal_columns();
+    fputs("\r\033[K", stdout);
+    cue_print_text(terminal_tail(captions->line, captions->columns - 1), stdout);
     fflush(stdout);
 }
 
-static int take(void *user, DBusMessage *m)
+static void show_partial(struct captions *captions, const struct said *said, bool reply)
 {
-    struct captions *captions = user;
-    if (!m)
-        return 0;
+    snprintf(captions->line, sizeof captions->line, "%s%s", *said->text && reply ? "> " : "",
+             said->text);
+    draw(captions);
+}
+
+/* Words of which the model is not sure are faint. */
+static void show_final(struct captions *captions, const struct said *said, bool reply)
+{
+    bool faint = cue_is_unsure(said->confidence);
+    captions->line[0] = '\0';
+    if (captions->terminal)
+        fputs("\r\033[K", stdout);
+    if (*said->text) {
+        fputs(faint ? terminal_faint() : "", stdout);
+        fputs(reply ? "> " : "", stdout);
+        cue_print_text(said->text, stdout);
+        fputs(faint ? terminal_normal() : "", stdout);
+        putchar('\n');
+    }
+    fflush(stdout);
+}
+
+static int take_text(struct captions *captions, DBusMessage *m)
+{
     bool reply =
         bus_client_is_signal(m, "ReplyCompleted") || bus_client_is_signal(m, "ReplyUpdated");
     bool completed = bus_client_is_signal(m, "UtteranceCompleted");
@@ -104,21 +119,91 @@ static int take(void *user, DBusMessage *m)
     if (!final && !(partial && captions->terminal))
         return 0;
     struct said said = read_signal(m);
-    if (captions->live)
-        show(captions, said.text, reply, final);
+    if (captions->live && final)
+        show_final(captions, &said, reply);
+    else if (captions->live)
+        show_partial(captions, &said, reply);
     if (!captions->file.stream || !final || !*said.text)
         return 0;
     int rc = completed ? cue_file_utterance(&captions->file, said.id, captions->origin_us,
-                                            (int64_t)(said.end_us - said.start_us), said.text, NULL)
+                                            (int64_t)(said.end_us - said.start_us), said.text, NULL,
+                                            said.confidence)
                        : cue_file_reply(&captions->file, said.id, said.text);
     return rc ? cue_file_fail("captions", &captions->file, rc) : 0;
+}
+
+/* A line about the captions, which is none of them. */
+static void tell(struct captions *captions, const char *what, const char *more)
+{
+    struct error line;
+    error_set(&line, 0, "%s%s", what, more);
+    if (!captions->terminal) {
+        fprintf(stderr, "earshot captions: %s\n", line.message);
+        return;
+    }
+    printf("\r\033[K%s", terminal_faint());
+    cue_print_text(line.message, stdout);
+    printf("%s\n", terminal_normal());
+    captions->line[0] = '\0';
+    fflush(stdout);
+}
+
+/* Tells once what it waits for, and which microphone is open: a terminal always, stderr where that
+ * is news. */
+static void tell_state(struct captions *captions)
+{
+    char waits[SAID_MAX] = "the daemon is gone; waiting for it to come back";
+    const char *device = captions->ear.device;
+    bool waiting = !captions->there || ear_state_waits(&captions->ear, waits, sizeof waits);
+    if (waiting && strcmp(waits, captions->waits) != 0) {
+        snprintf(captions->waits, sizeof captions->waits, "%s", waits);
+        captions->device[0] = '\0';
+        tell(captions, waits, "");
+    }
+    if (waiting || !*device || strcmp(device, captions->device) == 0)
+        return;
+    if (captions->terminal || *captions->waits)
+        tell(captions, "listening to ", device);
+    captions->waits[0] = '\0';
+    snprintf(captions->device, sizeof captions->device, "%s", device);
+}
+
+/* Whatever a daemon that cannot say how it is has said before still counts. */
+static void read_state(struct captions *captions)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    captions->stale = false;
+    bus_client_properties(captions->client, BUS_CLIENT_OBJECT, ear_state_take, &captions->ear, &e);
+    dbus_error_free(&e);
+}
+
+static int take(void *user, DBusMessage *m)
+{
+    struct captions *captions = user;
+    if (m && bus_client_is_change(m, &captions->there))
+        captions->stale = captions->there;
+    else if (m && dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged"))
+        bus_client_details(m, ear_state_take, &captions->ear);
+    else if (m)
+        return take_text(captions, m);
+    if (m)
+        return 0;
+    if (captions->there && captions->stale)
+        read_state(captions);
+    tell_state(captions);
+    if (captions->terminal && *captions->line && terminal_columns() != captions->columns)
+        draw(captions);
+    return 0;
 }
 
 int client_captions(struct bus_client *c)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    struct captions captions = {.origin_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000};
+    struct captions captions = {.client = c,
+                                .origin_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000,
+                                .there = true,
+                                .stale = true};
     int code = cue_options_read(c, &captions.file);
     if (!code)
         code = cue_file_open(c->command, &captions.file);
@@ -126,6 +211,9 @@ int client_captions(struct bus_client *c)
         return code;
     captions.live = captions.file.stream != stdout;
     captions.terminal = captions.live && isatty(STDOUT_FILENO);
+    c->patience_ms = captions.terminal ? -1 : PATIENCE_MS;
+    if (captions.terminal)
+        c->waits_in = terminal_follow_size();
     code = bus_client_follow(c, -1, take, &captions);
     cue_file_close(&captions.file);
     return code;

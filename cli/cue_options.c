@@ -3,8 +3,10 @@
 #include "cli/offline.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     OPTION_JSON,
@@ -40,11 +42,21 @@ int cue_options_read(const struct bus_client *c, struct cue_file *file)
                              c->given[OPTION_VTT], &file->format);
 }
 
+/* What was said is for its owner alone, whatever the umask. */
+static FILE *open_private(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *stream = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (fd >= 0 && !stream)
+        close(fd);
+    return stream;
+}
+
 int cue_file_open(const char *command, struct cue_file *file)
 {
     if (!file->path && file->format == CUE_FORMAT_TEXT)
         return 0;
-    file->stream = file->path ? fopen(file->path, "wxe") : stdout;
+    file->stream = file->path ? open_private(file->path) : stdout;
     if (!file->stream)
         return cue_file_fail(command, file, -errno);
     cue_print_head(file->format, file->stream);
@@ -71,10 +83,10 @@ static int print_json(struct cue_file *file, uint64_t id, cJSON *object)
 }
 
 int cue_file_utterance(struct cue_file *file, uint64_t id, int64_t origin_us, int64_t length_us,
-                       const char *text, const char *reply)
+                       const char *text, const char *reply, double confidence)
 {
     int64_t start_us = (int64_t)id > origin_us ? (int64_t)id - origin_us : 0;
-    struct cue cue = {start_us, start_us + length_us, text, reply};
+    struct cue cue = {start_us, start_us + length_us, text, reply, confidence};
     int rc = 0;
     file->number++;
     if (file->format == CUE_FORMAT_JSON) {

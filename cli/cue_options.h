@@ -11,7 +11,7 @@
 
 /* The first options of a command, in this order. */
 #define CUE_OPTIONS                                                                                \
-    {"json", NULL, "an object a line: id, start_ms, end_ms, text, reply"},                         \
+    {"json", NULL, "an object a line: id, start_ms, end_ms, text, reply, confidence"},             \
         {"srt", NULL, "SubRip"}, {"vtt", NULL, "WebVTT"},                                          \
     {                                                                                              \
         "output", "FILE", "that, or plain lines, into a file, which must not exist"                \
@@ -37,9 +37,10 @@ int cue_options_read(const struct bus_client *c, struct cue_file *file);
 int cue_file_open(const char *command, struct cue_file *file);
 void cue_file_close(struct cue_file *file);
 
-/* One utterance, on its way at once. reply may be NULL. 0 or -errno. */
+/* One utterance, on its way at once. reply may be NULL; confidence as in struct cue. 0 or -errno.
+ */
 int cue_file_utterance(struct cue_file *file, uint64_t id, int64_t origin_us, int64_t length_us,
-                       const char *text, const char *reply);
+                       const char *text, const char *reply, double confidence);
 /* A reply that comes after its utterance; cues have none. 0 or -errno. */
 int cue_file_reply(struct cue_file *file, uint64_t id, const char *reply);
 

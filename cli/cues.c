@@ -34,6 +34,11 @@ void cue_print(const struct cue *cue, enum cue_format format, unsigned number, F
     fputs("\n\n", out);
 }
 
+bool cue_is_unsure(double confidence)
+{
+    return confidence >= 0 && confidence < 0.8;
+}
+
 cJSON *cue_object(const struct cue *cue)
 {
     cJSON *item = cJSON_CreateObject();
@@ -41,6 +46,8 @@ cJSON *cue_object(const struct cue *cue)
     cJSON_AddNumberToObject(item, "end_ms", (double)(cue->end_us / 1000));
     cJSON_AddStringToObject(item, "text", cue->text);
     cJSON_AddStringToObject(item, "reply", cue->reply ? cue->reply : "");
+    if (cue->confidence >= 0) /* three digits */
+        cJSON_AddNumberToObject(item, "confidence", (double)(int)(cue->confidence * 1000) / 1000);
     return item;
 }
 

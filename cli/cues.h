@@ -3,6 +3,7 @@
 #define EARSHOT_CLI_CUES_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -17,7 +18,11 @@ struct cue {
     int64_t start_us, end_us;
     const char *text;
     const char *reply; /* NULL: none */
+    double confidence; /* the mean probability of its words, 0 to 1; below 0: not known */
 };
+
+/* Whether the words of such a confidence may well be others: what a terminal shows faint. */
+bool cue_is_unsure(double confidence);
 
 /* A text on one line, whatever it holds: control characters become spaces. */
 void cue_print_text(const char *text, FILE *out);
@@ -28,7 +33,8 @@ void cue_print_head(enum cue_format format, FILE *out);
 /* The cue in SRT or VTT; number counts from 1. */
 void cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out);
 
-/* {"start_ms", "end_ms", "text", "reply"}, owned by the caller; NULL: out of memory. */
+/* {"start_ms", "end_ms", "text", "reply", "confidence" where it is known}, owned by the caller;
+ * NULL: out of memory. */
 cJSON *cue_object(const struct cue *cue);
 
 /* The object on a line; deletes it. 0 or -ENOMEM. */

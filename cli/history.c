@@ -66,7 +66,7 @@ static int print_answer(DBusMessage *reply, long limit, struct cue_file *file)
             origin_us = (int64_t)entry.id;
         if (file->stream)
             rc = cue_file_utterance(file, entry.id, origin_us, entry.end_us - entry.start_us,
-                                    entry.text, entry.reply);
+                                    entry.text, entry.reply, -1);
         else
             print_entry(&entry);
     }

@@ -1,15 +1,20 @@
 /* earshot status: what the daemon does, once or as it changes. */
 #include "cli/client_commands.h"
 #include "cli/cues.h"
+#include "cli/ear_state.h"
 #include "cli/offline.h"
+#include "cli/terminal.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     OPTION_WATCH,
     FIELD_MAX = 256,
+    LINE_BYTES = 2048,
     LEVEL_MS = 250,    /* between two looks at the level, whose changes are not told */
     LEVEL_NONE = -120, /* dB: silence, or a closed device */
 };
@@ -18,13 +23,6 @@ const struct bus_client_option client_status_options[] = {
     {"watch", NULL, "a line whenever something changes; a terminal sees the one line change"},
     {NULL},
 };
-
-static const char *state_name(double state)
-{
-    static const char *const names[] = {
-        "unknown", "loading", "idle", "hearing", "thinking", "muted", "failed: no capture device"};
-    return state >= 0 && state < sizeof names / sizeof *names ? names[(size_t)state] : names[0];
-}
 
 /* The properties Latency and Statistics. */
 struct figures {
@@ -104,7 +102,7 @@ static bool value_text(const char *name, DBusMessageIter *variant, char *text, s
     if (!bus_client_number(variant, &number))
         return false;
     if (strcmp(name, "State") == 0)
-        snprintf(text, capacity, "%s", state_name(number));
+        snprintf(text, capacity, "%s", ear_state_name(number));
     else
         snprintf(text, capacity, "%g", number);
     return true;
@@ -116,7 +114,7 @@ static void print_property(void *user, const char *name, DBusMessageIter *varian
     char text[FIELD_MAX];
     if (!value_text(name, variant, text, sizeof text))
         return;
-    printf("%-10s ", name);
+    printf("%-11s ", name);
     cue_print_text(text, stdout);
     putchar('\n');
 }
@@ -130,6 +128,8 @@ struct watch {
     char state[FIELD_MAX], device[FIELD_MAX], mode[FIELD_MAX], latency[FIELD_MAX];
     double level_db; /* LEVEL_NONE where nothing is heard */
     struct figures figures;
+    int64_t look_ms; /* when a terminal reads the properties again */
+    size_t columns;  /* of the terminal, when the line was printed */
 };
 
 static void watch_property(void *user, const char *name, DBusMessageIter *variant)
@@ -150,21 +150,41 @@ static void watch_property(void *user, const char *name, DBusMessageIter *varian
     w->changed = true;
 }
 
-static void print_watch(struct watch *w)
+/* Appends to a line of LINE_BYTES; what does not fit is left out. */
+__attribute__((format(printf, 2, 3))) static void append(char *line, const char *format, ...)
 {
-    if (w->terminal)
-        fputs("\r\033[K", stdout);
-    printf("%s  device ", w->state);
-    cue_print_text(*w->device ? w->device : "none", stdout);
-    printf("  mode %s", w->mode);
+    size_t used = strlen(line);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line + used, LINE_BYTES - used, format, args);
+    va_end(args);
+}
+
+static void watch_line(const struct watch *w, char *line)
+{
+    *line = '\0';
+    append(line, "%s", w->state);
     if (w->terminal && w->level_db > LEVEL_NONE)
-        printf("  level %.0f dB", w->level_db);
+        append(line, "  level %.0f dB", w->level_db);
+    append(line, "  device %s  mode %s", *w->device ? w->device : "none", w->mode);
     if (*w->latency)
-        printf("  %s", w->latency);
+        append(line, "  %s", w->latency);
     if (w->figures.heard_s > 0)
-        printf("  real-time factor %.3f", w->figures.real_time_factor);
+        append(line, "  real-time factor %.3f", w->figures.real_time_factor);
     if (w->figures.lost_s > 0)
-        printf("  lost %.2f s", w->figures.lost_s);
+        append(line, "  lost %.2f s", w->figures.lost_s);
+}
+
+/* A line that is longer than a terminal is wide would move it up each time. */
+static void print_watch(const struct watch *w)
+{
+    char line[LINE_BYTES];
+    watch_line(w, line);
+    if (w->terminal) {
+        fputs("\r\033[K", stdout);
+        line[terminal_fit(line, terminal_columns() - 1)] = '\0';
+    }
+    cue_print_text(line, stdout);
     if (!w->terminal)
         putchar('\n');
     fflush(stdout);
@@ -180,6 +200,13 @@ static void take_signal(struct watch *w, DBusMessage *m)
         w->stale = true;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static int take(void *user, DBusMessage *m)
 {
     struct watch *w = user;
@@ -188,12 +215,18 @@ static int take(void *user, DBusMessage *m)
         take_signal(w, m);
         return 0;
     }
-    if ((w->stale || w->terminal) &&
-        !bus_client_properties(w->client, BUS_CLIENT_OBJECT, watch_property, w, &e))
-        return bus_client_fail(w->client, &e);
+    int64_t now = now_ms();
+    if ((w->stale || (w->terminal && now >= w->look_ms)) &&
+        !bus_client_properties(w->client, BUS_CLIENT_OBJECT, watch_property, w, &e)) {
+        if (!bus_client_is_gone(&e))
+            return bus_client_fail(w->client, &e);
+        dbus_error_free(&e);
+    }
+    w->look_ms = now >= w->look_ms ? now + LEVEL_MS : w->look_ms;
     w->stale = false;
-    if (w->changed)
+    if (w->changed || (w->terminal && terminal_columns() != w->columns))
         print_watch(w);
+    w->columns = terminal_columns();
     w->changed = false;
     return 0;
 }
@@ -203,8 +236,11 @@ int client_status(struct bus_client *c)
     DBusError e = DBUS_ERROR_INIT;
     bool terminal = isatty(STDOUT_FILENO);
     struct watch w = {.client = c, .terminal = terminal, .stale = true, .level_db = LEVEL_NONE};
-    if (c->given[OPTION_WATCH])
+    if (c->given[OPTION_WATCH]) {
+        if (terminal)
+            c->waits_in = terminal_follow_size();
         return bus_client_follow(c, terminal ? LEVEL_MS : -1, take, &w);
+    }
     return bus_client_properties(c, BUS_CLIENT_OBJECT, print_property, NULL, &e)
                ? EXIT_DONE
                : bus_client_fail(c, &e);

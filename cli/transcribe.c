@@ -3,6 +3,7 @@
 #include "cli/cue_options.h"
 #include "cli/cues.h"
 #include "cli/offline.h"
+#include "cli/terminal.h"
 #include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
 
@@ -16,6 +17,7 @@ struct utterance {
     int64_t start_us, end_us;
     char *text;  /* owned */
     char *reply; /* owned, NULL: none */
+    double confidence;
 };
 
 struct transcript {
@@ -49,7 +51,7 @@ static void add_utterance(struct transcript *t, const struct event *e)
         t->utterances = grown;
         t->capacity = capacity;
     }
-    struct utterance u = {e->start_us, e->end_us, strdup(e->text), NULL};
+    struct utterance u = {e->start_us, e->end_us, strdup(e->text), NULL, (double)e->confidence};
     if (u.text)
         t->utterances[t->count++] = u;
     else
@@ -105,9 +107,12 @@ static int transcribe_file(struct transcript *t, const char *path, struct error 
 static void print_text(const struct transcript *t)
 {
     for (size_t i = 0; i < t->count; i++) {
+        bool faint = cue_is_unsure(t->utterances[i].confidence);
         if (i)
             putchar(' ');
+        fputs(faint ? terminal_faint() : "", stdout);
         cue_print_text(t->utterances[i].text, stdout);
+        fputs(faint ? terminal_normal() : "", stdout);
     }
     putchar('\n');
 }
@@ -126,7 +131,7 @@ static char *joined_text(const struct transcript *t)
 
 static struct cue cue_of(const struct utterance *u)
 {
-    return (struct cue){u->start_us, u->end_us, u->text, u->reply};
+    return (struct cue){u->start_us, u->end_us, u->text, u->reply, u->confidence};
 }
 
 static int print_json(const struct transcript *t, const char *path, const char *error)
@@ -223,7 +228,8 @@ static int usage(FILE *to, int code)
             "                           [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
             "                           [--json | --srt | --vtt]\n"
             "Prints one line a file, in order; an empty one where nothing was said.\n"
-            "--json gives an object a line: file, text, utterances with times and replies,\n"
+            "--json gives an object a line: file, text, utterances with times, replies and "
+            "confidence,\n"
             "and error, why the file could not be read, or not to its end.\n"
             "--srt and --vtt take one file.\n");
     return code;

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What `earshot` makes of the daemon's words: files of cues, the history, a status that is watched."""
+import fcntl
 import json
 import os
 import pathlib
@@ -7,8 +8,12 @@ import pty
 import re
 import shutil
 import signal
+import stat
+import struct
 import subprocess
 import sys
+import termios
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import support.daemon as support  # noqa: E402
@@ -66,6 +71,8 @@ def files():
     absent = earshot("history", "--srt", "--output", "/nonexistent/x.srt")
     full = earshot("history", "--json", "--output", "/dev/full")
     d.stop()
+    for follower in followers.values():
+        follower.terminate()
     printed = {name: f.communicate(timeout=10)[0] for name, f in followers.items()}
     written = {name: (WORK / f"live.{name}").read_text(errors="replace")
                for name in ("srt", "vtt", "json", "plain")}
@@ -120,7 +127,7 @@ class Rememberer(dbus.service.Object):
 
     @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="s", out_signature="a{sv}")
     def GetAll(self, interface):
-        return {"State": dbus.UInt32(IDLE)}
+        return {"State": dbus.UInt32(IDLE), "Device": "a microphone"}
 
     @dbus.service.signal(ASSISTANT, signature="tsa{sv}")
     def UtteranceCompleted(self, number, text, details):
@@ -135,9 +142,9 @@ class Rememberer(dbus.service.Object):
         self.bus.release_name(NAME)
 
 
-def waited(client):
+def waited(client, seconds=10):
     """What a client printed that needs our main loop."""
-    check("a client ends", wait_until(lambda: client.poll() is not None, 10))
+    check("a client ends", wait_until(lambda: client.poll() is not None, seconds))
     return client.communicate(timeout=10)[0]
 
 
@@ -156,7 +163,9 @@ def digits():
     for number in ids:
         told.UtteranceCompleted(number, "yes", OPTIONS)
         told.ReplyCompleted(number, "no", OPTIONS)
+    pause(0.3)
     told.stop()
+    live.terminate()
     for name, text, times in (("history", history, 1), ("captions", waited(live), 2)):
         got = [json.loads(line)["id"] for line in text.splitlines()]
         check(f"{name} --json: ids have all their digits", got == [number for number in ids for _ in range(times)]
@@ -388,6 +397,133 @@ def notified():
     shows.communicate(timeout=10)
 
 
+class Screen:
+    """A client on a terminal of so many columns, and all that it wrote there."""
+
+    def __init__(self, *args, columns=80):
+        self.ours, theirs = pty.openpty()
+        self.columns(columns)
+        self.client = subprocess.Popen([EARSHOT, *map(str, args)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(),
+                                       start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(theirs)
+        os.set_blocking(self.ours, False)
+        self.text = ""
+
+    def columns(self, count):
+        """As its user drags the window's edge."""
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, count, 0, 0))
+
+    def read(self):
+        try:
+            self.text += os.read(self.ours, 1 << 20).decode(errors="replace")
+        except (BlockingIOError, OSError):
+            pass
+        return self.text
+
+    def shows(self, text, seconds=10):
+        return wait_until(lambda: text in self.read(), seconds)
+
+    def widest(self):
+        """Of the lines that are redrawn, since the last time; they are single for a terminal of any kind."""
+        drawn = [re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", self.read())]
+        self.text = ""
+        return max(map(len, drawn))
+
+    def stop(self):
+        self.client.terminate()
+        self.client.wait()
+        os.close(self.ours)
+
+
+def fitted():
+    """What a terminal sees change is one line of it, however narrow, also once it has become narrower."""
+    d = Daemon(source=f"file:{SPEECH}")
+    d.reaches(IDLE)
+    watch, captions = Screen("status", "--watch", columns=60), Screen("captions", columns=10)
+    d.completes(1)
+    check("a status is no longer than the terminal is wide", 40 < watch.widest() <= 60)
+    watch.columns(10)
+    pause(0.1)
+    watch.widest()
+    pause(0.6)
+    check("nor once that has ten columns", 0 < watch.widest() <= 10)
+    watch.columns(200)
+    check("and it follows a wider one", watch.shows("real-time factor", 2), watch.text)
+    d.completes(2)
+    drawn = [line for line in re.split(r"\r\x1b\[K", captions.read()) if "\n" not in line and line]
+    check("neither are captions that may still change", drawn and max(map(len, drawn)) <= 10, captions.text)
+    for screen in (watch, captions):
+        screen.stop()
+    d.stop()
+
+
+def waiting():
+    """Captions say at once what they wait for, and which microphone they come from."""
+    nothing = Daemon(source="portaudio:no such thing", extra={"PULSE_SERVER": "unix:/nonexistent"})
+    nothing.reaches(FAILED)
+    piped, screen = follow("captions"), Screen("captions")
+    check("a terminal sees that there is no microphone, and why", screen.shows("no microphone: no such thing: no such capture device", 5),
+          screen.text)
+    pause(0.3)
+    nothing.stop()
+    piped.terminate()
+    out, error = piped.communicate(timeout=10)
+    check("a pipe gets it on stderr", not out and error.startswith("earshot captions: no microphone: no such thing"), out + error)
+    screen.stop()
+    d = muted_daemon(source=f"file:{silence(60)}")
+    screen = Screen("captions")
+    check("a terminal sees that it is muted, and what to do", screen.shows("muted: \"earshot unmute\"", 5), screen.text)
+    d.set("Muted", False)
+    check("and the microphone's name once it is open", screen.shows(f"listening to file:{WORK}/silence.wav", 5), screen.text)
+    screen.stop()
+    d.stop()
+
+
+def restarted():
+    """Captions go on with the next daemon."""
+    d = muted_daemon()
+    piped, screen = follow("captions", "--json"), Screen("captions")
+    check("a terminal waits", screen.shows("muted"))
+    for end in (lambda: d.stop(), lambda: d.process.kill()):
+        end()
+        check("it sees the end", screen.shows("the daemon is gone"), screen.text)
+        screen.text = ""
+        pause(1)
+        check("and both wait", piped.poll() is None and screen.client.poll() is None)
+        d = muted_daemon()
+        check("it sees the next one", screen.shows("muted"), screen.text)
+    d.set("Muted", False)
+    d.completes(3)
+    texts = [str(args[1]) for args in d.of("UtteranceCompleted") if args[1]]
+    check("a terminal sees its texts", all(screen.shows(text, 2) for text in texts), screen.text)
+    screen.stop()
+    d.stop()
+    begin = time.monotonic()
+    out = waited(piped, 15)
+    check("and a pipe gets them", [json.loads(line)["text"] for line in out.splitlines()] == texts, out)
+    check("which ends when no other comes", piped.returncode == 1 and 6 < time.monotonic() - begin < 12)
+
+
+def confident():
+    """How sure the model is: a number in JSON, faint words on a terminal."""
+    told = Rememberer()
+    piped, screen = follow("captions", "--json"), Screen("captions")
+    check("both are there", screen.shows("listening to", 5), screen.text)
+    pause(0.3)
+    for number, (text, confidence) in enumerate((("sure", 0.987654), ("unsure", 0.5), ("nobody knows", None))):
+        details = {} if confidence is None else {"confidence": confidence}
+        told.UtteranceCompleted(1764000000000000 + number, text, dbus.Dictionary(details, signature="sv"))
+    check("what the model is not sure of is faint", screen.shows("\x1b[2munsure\x1b[0m\r\n"), repr(screen.text))
+    check("other words are not", screen.shows("\x1b[Ksure\r\n") and screen.shows("\x1b[Knobody knows\r\n"), repr(screen.text))
+    told.UtteranceCompleted(1764000000000009, "a\x1b[31mb\x07c", OPTIONS)
+    check("nothing in a text moves the cursor", screen.shows("a [31mb c\r\n"), repr(screen.text))
+    screen.stop()
+    piped.terminate()
+    objects = [json.loads(line) for line in waited(piped).splitlines()]
+    check("JSON has it in three digits", [o.get("confidence") for o in objects] == [0.987, 0.5, None, None], objects)
+    told.stop()
+
+
 def interrupted():
     """A file is whole whenever the command is."""
     d = muted_daemon()
@@ -395,6 +531,7 @@ def interrupted():
     live = follow("captions", "--vtt", "--output", WORK / "cut.vtt")
     wait_until(lambda: subscribers() == before + 1)
     pause(0.3)
+    check("what was said is for its owner alone", stat.S_IMODE((WORK / "cut.vtt").stat().st_mode) == 0o600)
     check("a file without a cue has its head", (WORK / "cut.vtt").read_text() == "WEBVTT\n\n")
     d.set("Muted", False)
     check("an utterance is written as soon as it is complete", d.completes(1) and wait_until(
@@ -405,4 +542,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, digits, lost, files, watched, benched, toggled, reloaded, started, notified, interrupted)
+run(usage, digits, lost, files, watched, benched, toggled, reloaded, started, notified, fitted, waiting, restarted, confident, interrupted)
