@@ -396,7 +396,8 @@ static int usage(FILE *to, int code)
 {
     fprintf(to,
             "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
-            "                     [--streaming exact|windowed[:LEFT,HOP,AHEAD]] [--json]\n"
+            "                     [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
+            "                                  blocks[:BLOCK,LEFT]] [--json]\n"
             "earshot bench --daemon [FILE] [--texts N] [--bus BUS] [--json]\n"
             "Prints the speed of each part beside what the machine can do at most; with a\n"
             "sound file of speech also the share of a core that listening takes and the time\n"

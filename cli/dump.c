@@ -249,7 +249,8 @@ static int usage(FILE *to, int code)
             "                                                  that look both ways\n"
             "earshot dump --stage logits --tokens 23,65,24 -o OUT.npy [OPTION]...\n"
             "Options: [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
-            "         [--streaming exact|windowed[:LEFT,HOP,AHEAD]]; -o is --output.\n"
+            "         [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
+            "                      blocks[:BLOCK,LEFT]]; -o is --output.\n"
             "Writes float32 [rows, dim]. The whole file is one utterance. Logits: a row of the\n"
             "vocabulary after each adapter row, or after each token from an empty state.\n");
     return code;

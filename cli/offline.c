@@ -32,10 +32,12 @@ int offline_open(struct offline *o, const struct offline_options *options, struc
     if (!path && paths_default_model(found, sizeof(found)))
         return error_set(error, -ENOENT, "no model: name one with -m, or put it at %s", found);
     struct encoder_options encoder;
-    if (encoder_options_parse(&encoder, options->streaming ? options->streaming : "exact"))
-        return error_set(error, -EINVAL,
-                         "--streaming %s: neither exact nor windowed[:LEFT,HOP,AHEAD] (ms)",
-                         options->streaming);
+    if (encoder_options_parse(&encoder, options->streaming ? options->streaming : "auto"))
+        return error_set(
+            error, -EINVAL,
+            "--streaming %s: not auto, exact, alone, windowed[:LEFT,HOP,AHEAD] (ms) or "
+            "blocks[:BLOCK,LEFT] (rows)",
+            options->streaming);
     const struct model_watch watch = {show_loaded, NULL};
     bool terminal = isatty(STDERR_FILENO);
     int rc = model_open(&o->model, &o->backend, path ? path : found,

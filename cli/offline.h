@@ -18,7 +18,7 @@ struct offline_options {
     const char *model;     /* path; NULL: the default model */
     const char *backend;   /* "auto", "cpu", "cuda", "cuda:N"; NULL: auto */
     int threads;           /* 0: one a core, at most 8 */
-    const char *streaming; /* as encoder_options_parse reads it; NULL: exact */
+    const char *streaming; /* as encoder_options_parse reads it; NULL: auto */
 };
 
 struct offline {

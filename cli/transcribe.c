@@ -225,7 +225,8 @@ static int usage(FILE *to, int code)
 {
     fprintf(to,
             "earshot transcribe FILE... [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
-            "                           [--streaming exact|windowed[:LEFT,HOP,AHEAD]]\n"
+            "                           [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
+            "                                        blocks[:BLOCK,LEFT]]\n"
             "                           [--json | --srt | --vtt]\n"
             "Prints one line a file, in order; an empty one where nothing was said.\n"
             "--json gives an object a line: file, text, utterances with times, replies and "

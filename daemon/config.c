@@ -52,12 +52,15 @@ static const struct config_key keys[] = {
          "was after the last whole turn. no: State is failed, and the daemon ends."},
     {"model", "threads", CONFIG_INT, FIELD(threads), 0, 256, .restart = "model.threads",
      .help = "Threads of the cpu backend. 0: one per core, at most 8."},
-    {"model", "streaming", CONFIG_CHOICE, FIELD(streaming), .choices = "exact windowed",
-     .restart = "model.streaming",
+    {"model", "streaming", CONFIG_CHOICE, FIELD(streaming), .restart = "model.streaming",
+     .choices = "auto exact alone windowed blocks",
      .help =
-         "How an encoder that looks both ways (Whisper's, WavLM's) hears; others need neither.\n"
-         "exact: an utterance at its end, as it was trained; no text while somebody speaks.\n"
-         "windowed: as it comes, through a window that slides over it."},
+         "How an encoder that looks both ways (Whisper's, WavLM's) hears; others ignore it.\n"
+         "auto: in blocks where the model file says that it was trained so, else exact.\n"
+         "exact: an utterance at its end, as the papers measured; no text while somebody speaks.\n"
+         "alone: the same without the silence that fills Whisper's 30 seconds, and faster.\n"
+         "windowed: as it comes, through a window that slides over it.\n"
+         "blocks: as it comes, block by block, each computed once (Whisper)."},
     {"model", "left_ms", CONFIG_INT, FIELD(left_ms), 0, 30000, .restart = "model.left_ms",
      .help = "A window: what it sees of the past,"},
     {"model", "hop_ms", CONFIG_INT, FIELD(hop_ms), 20, 10000, .restart = "model.hop_ms",
@@ -179,7 +182,7 @@ void config_init(struct config *c)
     *c = (struct config){
         .backend = "auto",
         .fallback = true,
-        .streaming = "exact",
+        .streaming = "auto",
         .left_ms = (int)encoder.left_ms,
         .hop_ms = (int)encoder.hop_ms,
         .ahead_ms = (int)encoder.ahead_ms,
@@ -517,10 +520,10 @@ enum log_level config_log_level(const struct config *c)
 
 struct encoder_options config_encoder(const struct config *c)
 {
-    return (struct encoder_options){
-        .streaming = strcmp(c->streaming, "windowed") == 0 ? ENCODER_WINDOWED : ENCODER_EXACT,
-        .left_ms = (size_t)c->left_ms,
-        .hop_ms = (size_t)c->hop_ms,
-        .ahead_ms = (size_t)c->ahead_ms,
-    };
+    struct encoder_options o;
+    (void)encoder_options_parse(&o, c->streaming); /* one of its choices */
+    o.left_ms = (size_t)c->left_ms;
+    o.hop_ms = (size_t)c->hop_ms;
+    o.ahead_ms = (size_t)c->ahead_ms;
+    return o;
 }

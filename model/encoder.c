@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    ENCODER_WINDOW_MAX_MS = 60000,
+    ENCODER_NUMBER_MAX = 60000,
 };
 
 static const struct encoder_ops *const encoder_table[] = {
@@ -17,59 +17,90 @@ static const struct encoder_ops *const encoder_table[] = {
 struct encoder_options encoder_options_default(void)
 {
     return (struct encoder_options){
-        .streaming = ENCODER_EXACT,
+        .streaming = ENCODER_AUTO,
         .left_ms = 4000,
         .hop_ms = 480,
         .ahead_ms = 480,
     };
 }
 
-/* "LEFT,HOP,AHEAD" */
-static int parse_window(struct encoder_options *o, const char *text)
+/* ":A,B,..." to so many values, or "" to none of them. */
+static int parse_numbers(size_t *const *values, size_t count, const char *text)
 {
-    size_t *const values[] = {&o->left_ms, &o->hop_ms, &o->ahead_ms};
-    for (size_t i = 0; i < 3; i++) {
+    if (*text == '\0')
+        return 0;
+    for (size_t i = 0; i < count; i++) {
         char *end = NULL;
-        unsigned long value = strtoul(text, &end, 10);
-        if (end == text || *text == '-' || value > ENCODER_WINDOW_MAX_MS ||
-            *end != (i < 2 ? ',' : '\0')) {
+        const char *digits = text + 1;
+        if (*text != (i == 0 ? ':' : ',') || *digits < '0' || *digits > '9')
             return -EINVAL;
-        }
+        unsigned long value = strtoul(digits, &end, 10);
+        if (value > ENCODER_NUMBER_MAX)
+            return -EINVAL;
         *values[i] = value;
-        text = end + 1;
+        text = end;
     }
-    return 0;
+    return *text == '\0' ? 0 : -EINVAL;
+}
+
+static int parse_way(struct encoder_options *o, const char *text)
+{
+    size_t *const window[] = {&o->left_ms, &o->hop_ms, &o->ahead_ms};
+    size_t *const block[] = {&o->block, &o->left};
+    switch (o->streaming) {
+    case ENCODER_AUTO:
+    case ENCODER_EXACT:
+    case ENCODER_ALONE:
+        break;
+    case ENCODER_WINDOWED:
+        return parse_numbers(window, 3, text);
+    case ENCODER_BLOCKS:
+        if (parse_numbers(block, 2, text) < 0 || (*text != '\0' && o->block == 0))
+            return -EINVAL;
+        return 0;
+    }
+    return *text == '\0' ? 0 : -EINVAL;
 }
 
 int encoder_options_parse(struct encoder_options *o, const char *text)
 {
-    static const char windowed[] = "windowed";
-    size_t size = sizeof(windowed) - 1;
+    static const char *const names[] = {
+        [ENCODER_AUTO] = "auto",         [ENCODER_EXACT] = "exact",   [ENCODER_ALONE] = "alone",
+        [ENCODER_WINDOWED] = "windowed", [ENCODER_BLOCKS] = "blocks",
+    };
+    size_t size = strcspn(text, ":");
     *o = encoder_options_default();
-    if (strcmp(text, "exact") == 0) {
-        return 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strlen(names[i]) == size && strncmp(text, names[i], size) == 0) {
+            o->streaming = (enum encoder_streaming)i;
+            return parse_way(o, text + size);
+        }
     }
-    if (strncmp(text, windowed, size) != 0) {
-        return -EINVAL;
-    }
-    o->streaming = ENCODER_WINDOWED;
-    if (text[size] == '\0') {
-        return 0;
-    }
-    return text[size] == ':' ? parse_window(o, text + size + 1) : -EINVAL;
+    return -EINVAL;
+}
+
+/* How the file wants to stream, where nobody says. */
+static enum encoder_streaming streaming_of(const struct gguf *g)
+{
+    uint32_t block;
+    bool none = gguf_get_u32(g, "earshot.encoder.block", &block, NULL) == -ENOENT;
+    return none ? ENCODER_EXACT : ENCODER_BLOCKS;
 }
 
 static int create(struct encoder **out, const struct encoder_ops *ops, const struct gguf *g,
                   struct backend *be, const struct encoder_options *options,
                   const struct encoder *twin, struct error *error)
 {
-    int r = ops->create(out, g, be, options, twin, error);
+    struct encoder_options chosen = *options;
+    if (chosen.streaming == ENCODER_AUTO)
+        chosen.streaming = streaming_of(g);
+    int r = ops->create(out, g, be, &chosen, twin, error);
     if (r < 0) {
         return r;
     }
     (*out)->gguf = g;
     (*out)->backend = be;
-    (*out)->options = *options;
+    (*out)->options = chosen;
     return 0;
 }
 

@@ -1,7 +1,8 @@
 /* Speech encoders as plug-ins: PCM or log-mel frames in, rows out, 50 a second. encoder_stream.c is
  * ours (causal, streams exactly); encoder_whisper.c and encoder_wavlm.c look both ways and do so
- * over the whole utterance at its end, or over a window that slides. Chosen by the file's metadata
- * from a static table. One thread at a time; after create nothing is allocated.
+ * over the whole utterance at its end, or over a window that slides; Whisper's also in blocks that
+ * see those before them. Chosen by the file's metadata from a static table. One thread at a time;
+ * after create nothing is allocated.
  */
 #ifndef EARSHOT_MODEL_ENCODER_H
 #define EARSHOT_MODEL_ENCODER_H
@@ -19,8 +20,11 @@ enum encoder_input {
 };
 
 enum encoder_streaming {
-    ENCODER_EXACT,    /* rows as the model was trained: all at the end if it looks both ways */
+    ENCODER_AUTO,     /* in blocks where the file has earshot.encoder.block, else exact */
+    ENCODER_EXACT,    /* rows as the papers measured: all at the end if it looks both ways */
+    ENCODER_ALONE,    /* the same, of the utterance alone: Whisper's without the rest of 30 s */
     ENCODER_WINDOWED, /* rows while there is speech, from a window around them */
+    ENCODER_BLOCKS,   /* rows while there is speech, block by block; a block sees those before it */
 };
 
 /* How an encoder that looks both ways streams; one that is causal streams exactly anyway. */
@@ -29,6 +33,8 @@ struct encoder_options {
     size_t left_ms;  /* a window: so much of the past, */
     size_t hop_ms;   /* the rows that are given out, >= 20, */
     size_t ahead_ms; /* and so much of the future */
+    size_t block;    /* rows that see each other; 0: block and left as the file has them */
+    size_t left;     /* and rows before a block that it sees */
 };
 
 struct encoder_info {
@@ -75,15 +81,16 @@ struct encoder {
     const struct encoder_tap *tap; /* set by whoever looks; NULL */
     const struct gguf *gguf;       /* what it was created with, not owned */
     struct backend *backend;
-    struct encoder_options options;
+    struct encoder_options options; /* never auto */
 };
 
 extern const struct encoder_ops encoder_stream_ops;
 extern const struct encoder_ops encoder_wavlm_ops;
 extern const struct encoder_ops encoder_whisper_ops;
 
-struct encoder_options encoder_options_default(void); /* exact; 4000, 480 and 480 ms */
-/* "exact", "windowed" or "windowed:LEFT,HOP,AHEAD" in milliseconds. 0 or -EINVAL. */
+struct encoder_options encoder_options_default(void); /* auto; 4000, 480 and 480 ms */
+/* "auto", "exact", "alone", "windowed" or "windowed:LEFT,HOP,AHEAD" in milliseconds, "blocks" or
+ * "blocks:BLOCK,LEFT" in rows. 0 or -EINVAL. */
 int encoder_options_parse(struct encoder_options *o, const char *text);
 
 /* Looks up earshot.encoder.type and creates; options NULL: the default. -ENOTSUP names an unknown

@@ -179,9 +179,13 @@ static int make_buffers(struct wavlm *w, size_t rows, size_t dim, struct error *
 static int bind_all(struct wavlm *w, const struct encoder_options *options, struct error *error)
 {
     struct transformer_config c = {0};
+    if (options->streaming == ENCODER_BLOCKS)
+        return error_set(error, -ENOTSUP,
+                         "%s: WavLM has no blocks: stream exact, alone or windowed",
+                         gguf_path(w->bind.gguf));
     int r = read_config(w, &c, error);
     if (r == 0) {
-        r = wavlm_stem_init(&w->stem, &w->bind, options->streaming == ENCODER_EXACT, error);
+        r = wavlm_stem_init(&w->stem, &w->bind, options->streaming != ENCODER_WINDOWED, error);
     }
     if (r < 0) {
         return r;
@@ -213,7 +217,7 @@ static int bind_all(struct wavlm *w, const struct encoder_options *options, stru
         .input_dim = 1,
         .max_input = WAVLM_PUSH_MAX,
         .max_ms =
-            options->streaming == ENCODER_EXACT ? WAVLM_SAMPLES_MAX / WAVLM_SAMPLES_PER_MS : 0,
+            options->streaming != ENCODER_WINDOWED ? WAVLM_SAMPLES_MAX / WAVLM_SAMPLES_PER_MS : 0,
     };
     two_way_describe(&w->two_way, &w->base.info);
     return r;

@@ -8,20 +8,21 @@
  * Exact: the window is 30 s, what the utterance leaves of it is silence, which the rows see;
  * ModRWKV takes the first ceil(samples / 160) / 2 + 1 rows. With so many zeros after the last
  * sample that two frames more come than the utterance has hops, that is half the frames pushed.
+ * Alone: the same without that silence but for half a second of it: as many rows as were heard.
  * Windowed: a window is encoded without the silence, at its place in the utterance; what comes
- * after 30 s takes the last places.
+ * after 30 s takes the last places. Blocks: whisper_blocks.h.
  */
 #include "model/bind.h"
 #include "model/encoder.h"
 #include "model/transformer.h"
 #include "model/two_way.h"
+#include "model/whisper_blocks.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 enum {
-    WHISPER_CONV = 3,                      /* kernel of conv1 and conv2 */
     WHISPER_FRAMES_MAX = BACKEND_FEW_ROWS, /* a push, so that its rows do not depend on it */
     WHISPER_ROW_MS = 20,
     WHISPER_BINS_MAX = 128,
@@ -30,24 +31,18 @@ enum {
      * (n + z - 200) / 160 + 1 frames: ceil(n / 160) + 2 with this z. */
     WHISPER_ZEROS = 519,
     WHISPER_PADDING = 2,
+    WHISPER_ALONE_ROWS = 25, /* of silence behind an utterance alone */
 };
-
-static const float whisper_eps = 1e-5f;
-static const float whisper_silence = -1.5f; /* (log10(1e-10) + 4) / 4 */
-static const float whisper_range = 2.0f;    /* 8 / 4 */
 
 struct whisper {
     struct encoder base;
     struct backend *be;
     struct bind bind;
-    size_t bins, positions; /* rows of the 30 s */
-    bool windowed;
-    struct weight *conv1, *conv2; /* [E, 3 bins], [E, 3 E] */
-    float *conv1_b, *conv2_b;     /* [E] */
-    float *position;              /* [positions, E] */
-    float *ln_post_w, *ln_post_b; /* [E] */
+    enum encoder_streaming streaming; /* not auto */
+    struct whisper_stem stem;
     struct transformer layers;
-    struct two_way two_way;
+    struct whisper_blocks blocks; /* of blocks alone */
+    struct two_way two_way;       /* of the others, and what follows */
     float *host;   /* [2 window rows + 2, bins]: a frame of zeros, the frames, a frame of zeros */
     float *mel;    /* the same in backend memory */
     float *halves; /* [2 window rows + 2, E]: a row of zeros, conv1's rows, a row of zeros */
@@ -57,27 +52,31 @@ static int read_config(struct whisper *w, struct transformer_config *c, struct e
 {
     int r = transformer_read_config(c, &w->bind, error);
     if (r == 0) {
-        r = bind_u32(&w->bind, "earshot.encoder.mel_bins", 1, WHISPER_BINS_MAX, &w->bins, error);
-    }
-    if (r == 0) {
-        r = bind_u32(&w->bind, "earshot.encoder.positions", 1, WHISPER_POSITIONS_MAX, &w->positions,
+        r = bind_u32(&w->bind, "earshot.encoder.mel_bins", 1, WHISPER_BINS_MAX, &w->stem.bins,
                      error);
     }
+    if (r == 0) {
+        r = bind_u32(&w->bind, "earshot.encoder.positions", 1, WHISPER_POSITIONS_MAX,
+                     &w->stem.positions, error);
+    }
+    w->stem.dim = c->dim;
     c->norm_first = true;
     c->eps = whisper_eps;
     return r;
 }
 
-static int bind_stem(struct whisper *w, size_t dim, struct error *error)
+static int bind_stem(struct whisper *w, struct error *error)
 {
+    struct whisper_stem *s = &w->stem;
+    size_t dim = s->dim;
     const struct bind_entry entries[] = {
-        {"conv1.weight", {dim, WHISPER_CONV, w->bins}, .matrix = &w->conv1},
-        {"conv1.bias", {dim}, .vector = &w->conv1_b},
-        {"conv2.weight", {dim, WHISPER_CONV, dim}, .matrix = &w->conv2},
-        {"conv2.bias", {dim}, .vector = &w->conv2_b},
-        {"positions.weight", {w->positions, dim}, .vector = &w->position},
-        {"ln_post.weight", {dim}, .vector = &w->ln_post_w},
-        {"ln_post.bias", {dim}, .vector = &w->ln_post_b},
+        {"conv1.weight", {dim, WHISPER_CONV, s->bins}, .matrix = &s->conv1},
+        {"conv1.bias", {dim}, .vector = &s->conv1_b},
+        {"conv2.weight", {dim, WHISPER_CONV, dim}, .matrix = &s->conv2},
+        {"conv2.bias", {dim}, .vector = &s->conv2_b},
+        {"positions.weight", {s->positions, dim}, .vector = &s->position},
+        {"ln_post.weight", {dim}, .vector = &s->ln_post_w},
+        {"ln_post.bias", {dim}, .vector = &s->ln_post_b},
     };
     return bind_tensors(&w->bind, "encoder.", entries, sizeof(entries) / sizeof(entries[0]), error);
 }
@@ -85,7 +84,7 @@ static int bind_stem(struct whisper *w, size_t dim, struct error *error)
 /* Frames of a window to the host buffer, clamped; what is left of frames is silence. */
 static void clamp_frames(struct whisper *w, const float *units, size_t there, size_t frames)
 {
-    size_t bins = w->bins;
+    size_t bins = w->stem.bins;
     float *mel = w->host + bins;
     float highest = whisper_silence;
     w->be->ops->download(w->be, mel, units, there * bins);
@@ -106,93 +105,133 @@ static void clamp_frames(struct whisper *w, const float *units, size_t there, si
     w->be->ops->upload(w->be, w->mel, w->host, (frames + 2) * bins);
 }
 
+/* Rows to compute for those of a window. */
+static size_t rows_with_silence(const struct whisper *w, size_t rows)
+{
+    size_t most = w->stem.positions;
+    if (w->streaming == ENCODER_EXACT)
+        return most;
+    if (w->streaming == ENCODER_ALONE && rows + WHISPER_ALONE_ROWS < most)
+        return rows + WHISPER_ALONE_ROWS;
+    return w->streaming == ENCODER_ALONE ? most : rows;
+}
+
 static void encode(struct encoder *e, const struct two_way_window *window, float *x)
 {
     struct whisper *w = (struct whisper *)e;
     const struct backend_ops *op = w->be->ops;
-    size_t dim = e->info.dim;
-    size_t rows = w->windowed ? window->rows : w->positions;
+    const struct whisper_stem *s = &w->stem;
+    size_t dim = s->dim;
+    size_t rows = rows_with_silence(w, window->rows);
     size_t frames = 2 * rows;
-    size_t last = w->positions - rows;
+    size_t last = s->positions - rows;
     size_t first = window->start < last ? window->start : last;
 
     clamp_frames(w, window->units, window->count < frames ? window->count : frames, frames);
-    encoder_show(e, "mel", w->mel + w->bins, 2 * window->rows, w->bins);
-    op->linear(w->be, w->halves + dim, w->mel, w->bins, frames, w->conv1, w->conv1_b,
+    encoder_show(e, "mel", w->mel + s->bins, 2 * window->rows, s->bins);
+    op->linear(w->be, w->halves + dim, w->mel, s->bins, frames, s->conv1, s->conv1_b,
                ACTIVATION_GELU);
     op->zero(w->be, w->halves, dim);
     op->zero(w->be, w->halves + (frames + 1) * dim, dim);
-    op->linear(w->be, x, w->halves, 2 * dim, rows, w->conv2, w->conv2_b, ACTIVATION_GELU);
-    op->add(w->be, x, w->position + first * dim, rows * dim);
+    op->linear(w->be, x, w->halves, 2 * dim, rows, s->conv2, s->conv2_b, ACTIVATION_GELU);
+    op->add(w->be, x, s->position + first * dim, rows * dim);
     encoder_show(e, "stem", x, window->rows, dim);
     transformer_run(&w->layers, e, x, rows);
-    op->layer_norm(w->be, x, x, rows, dim, w->ln_post_w, w->ln_post_b, whisper_eps);
+    op->layer_norm(w->be, x, x, rows, dim, s->ln_post_w, s->ln_post_b, whisper_eps);
 }
 
 static int make_buffers(struct whisper *w, size_t window, size_t dim, struct error *error)
 {
     size_t frames = 2 * window + 2;
-    int r = bind_alloc(&w->bind, &w->mel, frames, w->bins, error);
+    int r = bind_alloc(&w->bind, &w->mel, frames, w->stem.bins, error);
     if (r == 0) {
         r = bind_alloc(&w->bind, &w->halves, frames, dim, error);
     }
-    w->host = calloc(frames * w->bins, sizeof(w->host[0]));
+    w->host = calloc(frames * w->stem.bins, sizeof(w->host[0]));
     if (r == 0 && (!w->host || w->be->ops->reserve(w->be, frames) < 0)) {
         r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(w->bind.gguf));
     }
     return r;
 }
 
-static int bind_all(struct whisper *w, const struct encoder_options *options, struct error *error)
+static int bind_blocks(struct whisper *w, struct transformer_config *c,
+                       const struct encoder_options *options, struct error *error)
 {
-    struct transformer_config c = {0};
-    int r = read_config(w, &c, error);
-    if (r < 0) {
-        return r;
-    }
+    struct whisper_blocks *b = &w->blocks;
+    int rc = whisper_blocks_read(b, &w->bind, &w->stem, options, error);
+    if (rc < 0)
+        return rc;
+    c->max_rows = b->block;
+    c->past = b->left;
+    rc = transformer_init(&w->layers, &w->bind, c, error);
+    if (rc == 0)
+        rc = whisper_blocks_init(b, &w->bind, &w->layers, error);
+    w->base.info.rows_per_second = 1000 / WHISPER_ROW_MS;
+    w->base.info.dim = c->dim;
+    w->base.info.lookahead_ms = b->block * WHISPER_ROW_MS;
+    w->base.info.max_rows = BACKEND_FEW_ROWS;
+    return rc;
+}
+
+static int bind_windows(struct whisper *w, struct transformer_config *c,
+                        const struct encoder_options *options, struct error *error)
+{
     struct two_way_config two_way = {
         .options = *options,
-        .unit_dim = w->bins,
+        .unit_dim = w->stem.bins,
         .units = 2,
         .max_units = WHISPER_FRAMES_MAX,
         .padding = WHISPER_PADDING,
-        .max_rows = w->positions,
-        .dim = c.dim,
+        .max_rows = w->stem.positions,
+        .dim = c->dim,
         .encode = encode,
         .encoder = &w->base,
     };
-    r = two_way_init(&w->two_way, &w->bind, &two_way, error);
-    c.max_rows = w->two_way.window;
-    if (r == 0) {
-        r = bind_stem(w, c.dim, error);
-    }
-    if (r == 0) {
-        r = transformer_init(&w->layers, &w->bind, &c, error);
-    }
-    if (r == 0) {
-        r = make_buffers(w, w->two_way.window, c.dim, error);
-    }
+    int rc = two_way_init(&w->two_way, &w->bind, &two_way, error);
+    c->max_rows = w->two_way.window;
+    if (rc == 0)
+        rc = transformer_init(&w->layers, &w->bind, c, error);
+    if (rc == 0)
+        rc = make_buffers(w, w->two_way.window, c->dim, error);
+    if (w->streaming != ENCODER_WINDOWED)
+        w->base.info.max_ms = w->stem.positions * WHISPER_ROW_MS;
+    two_way_describe(&w->two_way, &w->base.info);
+    return rc;
+}
+
+static int bind_all(struct whisper *w, const struct encoder_options *options, struct error *error)
+{
+    struct transformer_config c = {0};
+    int rc = read_config(w, &c, error);
+    if (rc == 0)
+        rc = bind_stem(w, error);
+    if (rc < 0)
+        return rc;
     w->base.info = (struct encoder_info){
         .input = ENCODER_INPUT_LOG_MEL,
-        .input_dim = w->bins,
+        .input_dim = w->stem.bins,
         .zeros = WHISPER_ZEROS,
         .max_input = WHISPER_FRAMES_MAX,
-        .max_ms = w->windowed ? 0 : w->positions * WHISPER_ROW_MS,
     };
-    two_way_describe(&w->two_way, &w->base.info);
-    return r;
+    if (options->streaming == ENCODER_BLOCKS)
+        return bind_blocks(w, &c, options, error);
+    return bind_windows(w, &c, options, error);
 }
 
 static void whisper_reset(struct encoder *e)
 {
     struct whisper *w = (struct whisper *)e;
-    two_way_reset(&w->two_way);
+    if (w->streaming == ENCODER_BLOCKS)
+        whisper_blocks_reset(&w->blocks);
+    else
+        two_way_reset(&w->two_way);
 }
 
 static void whisper_destroy(struct encoder *e)
 {
     struct whisper *w = (struct whisper *)e;
     transformer_finish(&w->layers);
+    whisper_blocks_finish(&w->blocks);
     bind_finish(&w->bind);
     free(w->host);
     free(w);
@@ -208,7 +247,7 @@ static int whisper_create(struct encoder **out, const struct gguf *g, struct bac
     }
     w->base.ops = &encoder_whisper_ops;
     w->be = be;
-    w->windowed = options->streaming == ENCODER_WINDOWED;
+    w->streaming = options->streaming;
     bind_init(&w->bind, g, be);
     bind_share(&w->bind, twin ? &((const struct whisper *)twin)->bind : NULL);
     int r = bind_all(w, options, error);
@@ -225,13 +264,17 @@ static size_t whisper_push(struct encoder *e, const float *input, size_t count, 
 {
     struct whisper *w = (struct whisper *)e;
     assert(count <= WHISPER_FRAMES_MAX);
-    w->be->ops->upload(w->be, two_way_append(&w->two_way, count), input, count * w->bins);
+    if (w->streaming == ENCODER_BLOCKS)
+        return whisper_blocks_push(&w->blocks, e, input, count, rows);
+    w->be->ops->upload(w->be, two_way_append(&w->two_way, count), input, count * w->stem.bins);
     return two_way_advance(&w->two_way, false, rows);
 }
 
 static size_t whisper_flush(struct encoder *e, float *rows)
 {
     struct whisper *w = (struct whisper *)e;
+    if (w->streaming == ENCODER_BLOCKS)
+        return whisper_blocks_flush(&w->blocks, e, rows);
     return two_way_advance(&w->two_way, true, rows);
 }
 

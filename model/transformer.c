@@ -8,9 +8,10 @@
  *     x = ln1(x + Wo attention(Wq x, Wk x, Wv x))
  *     x = ln2(x + W2 gelu(W0 x))
  *
- * WavLM adds to the score of query i and key j  gate[i] relative[bucket(j - i)]  per head: the
- * table is one for all layers, the gate a function of the layer's input, a, b = sigmoid(G n_head);
- * gate = a (b scale_head - 1) + 2
+ * Where a past is kept, the keys and values of the last rows of earlier runs stand before those of
+ * n, and no row sees a later run. WavLM adds to the score of query i and key j  gate[i]
+ * relative[bucket(j - i)]  per head: the table is one for all layers, the gate a function of the
+ * layer's input, a, b = sigmoid(G n_head); gate = a (b scale_head - 1) + 2
  */
 #include "model/transformer.h"
 
@@ -34,6 +35,7 @@ struct transformer_layer {
     float *gate_b, *gate_scale;           /* [2], [heads] */
     struct weight *ffn0, *ffn2;           /* [F, E], [E, F] */
     float *ffn0_b, *ffn2_b;               /* [F], [E] */
+    struct past keys, values;             /* rows of [E], where a past is kept */
 };
 
 int transformer_read_config(struct transformer_config *c, const struct bind *b, struct error *error)
@@ -150,20 +152,38 @@ static int make_relative(struct transformer *t, struct bind *b, struct error *er
     return r;
 }
 
+static int make_past(struct past *keys, struct past *values, const struct transformer_config *c,
+                     struct bind *b, struct error *error)
+{
+    int rc = past_init(keys, b, c->past, c->max_rows, c->dim, error);
+    return rc < 0 ? rc : past_init(values, b, c->past, c->max_rows, c->dim, error);
+}
+
+static int make_pasts(struct transformer *t, struct bind *b, struct error *error)
+{
+    const struct transformer_config *c = &t->config;
+    int rc = 0;
+    if (c->past == 0)
+        return make_past(&t->keys, &t->values, c, b, error);
+    for (size_t i = 0; rc == 0 && i < c->layers; i++)
+        rc = make_past(&t->layers[i].keys, &t->layers[i].values, c, b, error);
+    return rc;
+}
+
 static int make_buffers(struct transformer *t, struct bind *b, struct error *error)
 {
     const struct transformer_config *c = &t->config;
     size_t gates = c->buckets > 0 ? c->max_rows : 1;
+    size_t wide = c->max_rows < TRANSFORMER_WIDE_ROWS ? c->max_rows : TRANSFORMER_WIDE_ROWS;
     const struct {
         float **out;
         size_t rows, dim;
     } buffers[] = {
-        {&t->norm, c->max_rows, c->dim},       {&t->query, c->max_rows, c->dim},
-        {&t->key, c->max_rows, c->dim},        {&t->value, c->max_rows, c->dim},
-        {&t->mixed, c->max_rows, c->dim},      {&t->wide, TRANSFORMER_WIDE_ROWS, c->ffn},
-        {&t->gate_input, gates, c->heads * 2}, {&t->gate, gates, c->heads},
+        {&t->norm, c->max_rows, c->dim},  {&t->query, c->max_rows, c->dim},
+        {&t->mixed, c->max_rows, c->dim}, {&t->gate_input, gates, c->heads * 2},
+        {&t->gate, gates, c->heads},      {&t->wide, wide, c->ffn},
     };
-    int r = 0;
+    int r = make_pasts(t, b, error);
     for (size_t i = 0; r == 0 && i < sizeof(buffers) / sizeof(buffers[0]); i++) {
         r = bind_alloc(b, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
     }
@@ -179,6 +199,7 @@ static bool is_float32(const struct bind *b)
 int transformer_init(struct transformer *t, struct bind *b, const struct transformer_config *c,
                      struct error *error)
 {
+    assert(c->past == 0 || c->buckets == 0);
     *t = (struct transformer){.config = *c, .be = b->backend, .exact = is_float32(b)};
     t->layers = calloc(c->layers, sizeof(t->layers[0]));
     if (!t->layers) {
@@ -198,18 +219,34 @@ void transformer_finish(struct transformer *t)
     *t = (struct transformer){0};
 }
 
+void transformer_forget(struct transformer *t)
+{
+    for (size_t i = 0; i < t->config.layers; i++) {
+        past_reset(&t->layers[i].keys, t->be, 0);
+        past_reset(&t->layers[i].values, t->be, 0);
+    }
+}
+
 /* x += Wo attention(n) */
-static void attend(struct transformer *t, const struct transformer_layer *l, float *x,
-                   const float *n, size_t rows)
+static void attend(struct transformer *t, struct transformer_layer *l, float *x, const float *n,
+                   size_t rows)
 {
     const struct backend_ops *op = t->be->ops;
     size_t dim = t->config.dim;
     size_t heads = t->config.heads;
     size_t head_dim = dim / heads;
+    struct past *keys = t->config.past > 0 ? &l->keys : &t->keys;
+    struct past *values = t->config.past > 0 ? &l->values : &t->values;
+    float *key = past_append(keys, t->be, rows);
+    float *value = past_append(values, t->be, rows);
 
-    op->linear(t->be, t->query, n, dim, rows, l->q, l->q_b, ACTIVATION_NONE);
-    op->linear(t->be, t->key, n, dim, rows, l->k, l->k_b, ACTIVATION_NONE);
-    op->linear(t->be, t->value, n, dim, rows, l->v, l->v_b, ACTIVATION_NONE);
+    const struct product products[] = {
+        {.y = t->query, .x = n, .w = l->q, .bias = l->q_b},
+        {.y = key, .x = n, .w = l->k, .bias = l->k_b},
+        {.y = value, .x = n, .w = l->v, .bias = l->v_b},
+    };
+
+    op->linears(t->be, products, sizeof(products) / sizeof(products[0]), rows);
     if (t->relative) {
         op->linear(t->be, t->gate_input, n, head_dim, rows * heads, l->gate, l->gate_b,
                    ACTIVATION_NONE);
@@ -217,13 +254,14 @@ static void attend(struct transformer *t, const struct transformer_layer *l, flo
     }
     op->attention(t->be, &(struct attention){
                              .rows = rows,
+                             .history = past_rows(keys) - rows,
                              .heads = heads,
                              .head_dim = head_dim,
-                             .window = rows,
+                             .window = past_rows(keys),
                              .ahead = rows,
                              .q = t->query,
-                             .k = t->key,
-                             .v = t->value,
+                             .k = past_first(keys),
+                             .v = past_first(values),
                              .y = t->mixed,
                              .relative = t->relative,
                              .gate = t->gate,
@@ -231,6 +269,8 @@ static void attend(struct transformer *t, const struct transformer_layer *l, flo
                              .scale = 1.0f / sqrtf((float)head_dim),
                              .exact = t->exact,
                          });
+    past_keep(keys, t->config.past);
+    past_keep(values, t->config.past);
     op->linear_add(t->be, x, t->mixed, rows, l->out, l->out_b);
 }
 
@@ -250,8 +290,7 @@ static void feed_forward(struct transformer *t, const struct transformer_layer *
 
 /* Where norms come after, x is both what is read and what is added to: every row has been read
  * before it is written. */
-static void run_layer(struct transformer *t, const struct transformer_layer *l, float *x,
-                      size_t rows)
+static void run_layer(struct transformer *t, struct transformer_layer *l, float *x, size_t rows)
 {
     const struct backend_ops *op = t->be->ops;
     size_t dim = t->config.dim;

@@ -1,12 +1,14 @@
 /* The layers of encoders that look both ways (Whisper's, WavLM's): every row attends to every row
- * it is given with. Weights are bound as blocks.N.* and belong to the encoder's bind.
- * Backend thread only; allocates at init only.
+ * it is given with and, where a past is kept, to the last rows of the runs before. Weights are
+ * bound as blocks.N.* and belong to the encoder's bind. Backend thread only; allocates at init
+ * only.
  */
 #ifndef EARSHOT_MODEL_TRANSFORMER_H
 #define EARSHOT_MODEL_TRANSFORMER_H
 
 #include "model/bind.h"
 #include "model/encoder.h"
+#include "model/past.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,6 +16,7 @@
 struct transformer_config {
     size_t dim, layers, heads, ffn; /* heads divides dim */
     size_t max_rows;                /* of a run */
+    size_t past;                    /* rows of earlier runs that a run sees */
     bool norm_first;                /* norms before attention and feed-forward, or after */
     bool key_bias;
     size_t buckets;      /* of relative positions (T5's, log-spaced); 0: none */
@@ -24,23 +27,27 @@ struct transformer_config {
 struct transformer {
     struct transformer_config config;
     struct backend *be;
-    bool exact;                                /* attends in float32, as F32 weights ask for */
-    struct transformer_layer *layers;          /* [layers], owned */
-    float *relative;                           /* [heads, 2 max_rows - 1] */
-    float *norm, *query, *key, *value, *mixed; /* [max_rows, dim] */
-    float *wide;                               /* [TRANSFORMER_WIDE_ROWS, ffn] */
-    float *gate_input;                         /* [max_rows * heads, 2] */
-    float *gate;                               /* [max_rows, heads] */
+    bool exact;                       /* attends in float32, as F32 weights ask for */
+    struct transformer_layer *layers; /* [layers], owned */
+    float *relative;                  /* [heads, 2 max_rows - 1] */
+    struct past keys, values;         /* of one layer after the other, where no past is kept */
+    float *norm, *query, *mixed;      /* [max_rows, dim] */
+    float *wide;                      /* [at most TRANSFORMER_WIDE_ROWS, ffn] */
+    float *gate_input;                /* [max_rows * heads, 2] */
+    float *gate;                      /* [max_rows, heads] */
 };
 
 /* Reads dim, layers, heads and ffn from earshot.encoder.*. */
 int transformer_read_config(struct transformer_config *c, const struct bind *b,
                             struct error *error);
 
-/* Binds and allocates through b, which must outlive it. On failure call finish as well. */
+/* Binds and allocates through b, which must outlive it. Relative positions (buckets) and a past do
+ * not go together. On failure call finish as well. */
 int transformer_init(struct transformer *t, struct bind *b, const struct transformer_config *c,
                      struct error *error);
 void transformer_finish(struct transformer *t); /* takes a zeroed one too */
+
+void transformer_forget(struct transformer *t); /* the past */
 
 /* In place: x [rows, dim], rows <= max_rows. e's tap is shown every layer's output. */
 void transformer_run(struct transformer *t, const struct encoder *e, float *x, size_t rows);

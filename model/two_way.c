@@ -15,14 +15,19 @@ static size_t rows_of(size_t ms)
     return (ms + TWO_WAY_ROW_MS - 1) / TWO_WAY_ROW_MS;
 }
 
-/* Rows of the window's parts. Exact: one hop is all. */
+static bool is_windowed(const struct two_way *t)
+{
+    return t->config.options.streaming == ENCODER_WINDOWED;
+}
+
+/* Rows of the window's parts. Not windowed: one hop is all. */
 static void set_window(struct two_way *t)
 {
     const struct encoder_options *o = &t->config.options;
-    bool exact = o->streaming == ENCODER_EXACT;
-    t->left = exact ? 0 : rows_of(o->left_ms);
-    t->hop = exact ? t->config.max_rows : rows_of(o->hop_ms);
-    t->ahead = exact ? 0 : rows_of(o->ahead_ms);
+    bool windowed = is_windowed(t);
+    t->left = windowed ? rows_of(o->left_ms) : 0;
+    t->hop = windowed ? rows_of(o->hop_ms) : t->config.max_rows;
+    t->ahead = windowed ? rows_of(o->ahead_ms) : 0;
     t->window = t->left + t->hop + t->ahead;
 }
 
@@ -33,16 +38,15 @@ int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config 
     size_t most = c->max_rows * TWO_WAY_ROW_MS;
     *t = (struct two_way){.config = *c, .be = b->backend};
     set_window(t);
-    if (o->streaming == ENCODER_WINDOWED &&
-        (o->hop_ms < TWO_WAY_ROW_MS || o->left_ms > most || o->hop_ms > most ||
-         o->ahead_ms > most || t->window > c->max_rows)) {
+    if (is_windowed(t) && (o->hop_ms < TWO_WAY_ROW_MS || o->left_ms > most || o->hop_ms > most ||
+                           o->ahead_ms > most || t->window > c->max_rows)) {
         return error_set(error, -EINVAL,
                          "a window of %zu + %zu + %zu ms: the hop must be at least %d, all "
                          "together at most %zu",
                          o->left_ms, o->hop_ms, o->ahead_ms, TWO_WAY_ROW_MS, most);
     }
     size_t pushed = c->max_units / c->units + 1;
-    size_t give = o->streaming == ENCODER_EXACT ? TWO_WAY_GIVE_EXACT : TWO_WAY_GIVE_LIVE;
+    size_t give = is_windowed(t) ? TWO_WAY_GIVE_LIVE : TWO_WAY_GIVE_EXACT;
     t->given = pushed > give ? pushed : give;
     /* Rows are given as fast as units come, so what waits beyond a window is at most a push. */
     size_t keep = (t->window + pushed) * c->units;
@@ -53,11 +57,10 @@ int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config 
 void two_way_describe(const struct two_way *t, struct encoder_info *info)
 {
     const struct encoder_options *o = &t->config.options;
-    bool exact = o->streaming == ENCODER_EXACT;
     info->rows_per_second = 1000 / TWO_WAY_ROW_MS;
     info->dim = t->config.dim;
-    info->lookahead_ms = exact ? 0 : o->hop_ms + o->ahead_ms;
-    info->at_end = exact;
+    info->lookahead_ms = is_windowed(t) ? o->hop_ms + o->ahead_ms : 0;
+    info->at_end = !is_windowed(t);
     info->max_rows = t->given;
 }
 
@@ -115,14 +118,13 @@ size_t two_way_advance(struct two_way *t, bool end, float *rows)
 {
     size_t dim = t->config.dim;
     size_t made = 0;
-    bool exact = t->config.options.streaming == ENCODER_EXACT;
     while (made < t->given && (t->ready < t->ready_end || encode_next(t, end))) {
         size_t waiting = t->ready_end - t->ready;
         size_t count = waiting < t->given - made ? waiting : t->given - made;
         t->be->ops->copy(t->be, rows + made * dim, t->x + t->ready * dim, count * dim);
         t->ready += count;
         made += count;
-        if (exact && t->ready == t->ready_end) {
+        if (!is_windowed(t) && t->ready == t->ready_end) {
             break;
         }
     }

@@ -1,5 +1,6 @@
 /* When an encoder that looks both ways computes what. Units (frames, or rows of convolutions) wait
- * here; exact: until the utterance ends, windowed: until a hop and what lies ahead of it is there.
+ * here; exact and alone: until the utterance ends, windowed: until a hop and what lies ahead of it
+ * is there.
  *
  *     windowed:   ... | left | hop | ahead | ...      the hop's rows are given out, once
  *

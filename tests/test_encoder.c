@@ -26,6 +26,11 @@ struct subject {
 static const struct subject subjects[] = {
     {"tests/golden/tiny.gguf", "exact", 2},
     {"tests/golden/whisper.gguf", "exact", 2},
+    {"tests/golden/whisper.gguf", "alone", 2},
+    {"tests/golden/whisper.gguf", "blocks", 2},
+    {"tests/golden/whisper.gguf", "blocks:32,0", 2},
+    {"tests/golden/whisper.gguf", "blocks:15,33", 2},
+    {"tests/golden/whisper.gguf", "blocks:1,7", 2},
     {"tests/golden/whisper.gguf", "windowed:1000,200,140", 2},
     {"tests/golden/wavlm_base.gguf", "exact", 400},
     {"tests/golden/wavlm_base.gguf", "windowed:600,300,200", 400},
@@ -284,18 +289,32 @@ static void too_long_an_utterance_is_cut_not_lost(void **state)
 
 static void windows_that_cannot_be_are_refused(void **state)
 {
-    static const char *const wrong[] = {
-        "",       "exactly",         "windowed:",        "windowed:1,2",
-        "window", "windowed:1,2,-3", "windowed:1,2,3,4", "windowed:99999999,2,3"};
+    static const char *const wrong[] = {"",
+                                        "exactly",
+                                        "windowed:",
+                                        "windowed:1,2",
+                                        "window",
+                                        "windowed:1,2,-3",
+                                        "windowed:1,2,3,4",
+                                        "windowed:99999999,2,3",
+                                        "exact:",
+                                        "alone:500",
+                                        "blocks:",
+                                        "blocks:16",
+                                        "blocks:0,400",
+                                        "blocks:16,400,1"};
     static const char *const large[] = {"windowed:0,10,0", "windowed:30000,20000,0"};
+    const struct subject *windowed = subjects;
     struct encoder_options options;
     struct error error;
     struct fixture f;
     (void)state;
+    while (strncmp(windowed->streaming, "windowed", 8) != 0)
+        windowed++;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_int_equal(encoder_options_parse(&options, wrong[i]), -EINVAL);
     }
-    fixture_init(&f, &subjects[2]);
+    fixture_init(&f, windowed);
     for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++) {
         struct encoder *e = NULL;
         assert_int_equal(encoder_options_parse(&options, large[i]), 0);

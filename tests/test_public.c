@@ -3,8 +3,8 @@
  */
 #include "base/file.h"
 #include "model/transformer.h"
-#include "pipeline/features.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/hearing.h"
 #include "tests/support/npy.h"
 #include "tests/support/test.h"
 
@@ -15,100 +15,12 @@
 
 enum {
     NAME_MAX_BYTES = 96,
-    STAGES_MAX = 16,
 };
 
 static const char *const wavlm_large_path = "tests/golden/wavlm_large.gguf";
 static const char *const retyped_path = "types.gguf.tmp";
 static const double limit = 1e-4;         /* relative, of weights in F32 */
 static const double rounded_limit = 2e-2; /* of others, where many rows are rounded to bf16 */
-
-struct stage {
-    char name[16];
-    float *rows; /* [count], owned, in host memory */
-    size_t count;
-};
-
-struct hearing {
-    struct backend *be;
-    struct model *model;
-    struct features *features;
-    struct encoder_tap tap;
-    struct stage stages[STAGES_MAX];
-    size_t stage_count;
-};
-
-static void add_rows(struct hearing *h, const char *name, const float *rows, size_t count)
-{
-    size_t i = 0;
-    while (i < h->stage_count && strcmp(h->stages[i].name, name) != 0) {
-        i++;
-    }
-    assert_true(i < STAGES_MAX);
-    struct stage *s = &h->stages[i];
-    if (i == h->stage_count) {
-        snprintf(s->name, sizeof(s->name), "%.15s", name);
-        h->stage_count++;
-    }
-    s->rows = realloc(s->rows, (s->count + count + 1) * sizeof(float));
-    assert_non_null(s->rows);
-    h->be->ops->download(h->be, s->rows + s->count, rows, count);
-    s->count += count;
-}
-
-static void on_stage(void *user, const char *stage, const float *x, size_t rows, size_t dim)
-{
-    add_rows(user, stage, x, rows * dim);
-}
-
-static void take(struct hearing *h, const struct features_rows *rows)
-{
-    size_t dim = h->model->encoder->info.dim;
-    add_rows(h, "encoder", rows->encoder, rows->encoder_count * dim);
-    add_rows(h, "adapter", rows->adapter, rows->adapter_count * adapter_dim(h->model->adapter));
-}
-
-static void hear(struct hearing *h, const char *path, const float *samples, size_t count,
-                 size_t chunk)
-{
-    struct error error;
-    struct features_rows rows;
-    *h = (struct hearing){.tap = {on_stage, h}};
-    assert_int_equal(backend_cpu_create(&h->be, 2), 0);
-    if (model_load(&h->model, path, h->be, NULL, NULL, &error) < 0) {
-        fail_msg("%s", error.message);
-    }
-    h->model->encoder->tap = &h->tap;
-    assert_int_equal(features_create(&h->features, h->model, &error), 0);
-    for (size_t at = 0; at < count; at += chunk) {
-        features_push(h->features, samples + at, count - at < chunk ? count - at : chunk, &rows);
-        take(h, &rows);
-    }
-    while (features_end(h->features, &rows)) {
-        take(h, &rows);
-    }
-}
-
-static void hearing_finish(struct hearing *h)
-{
-    for (size_t i = 0; i < h->stage_count; i++) {
-        free(h->stages[i].rows);
-    }
-    features_destroy(h->features);
-    model_destroy(h->model);
-    h->be->ops->destroy(h->be);
-}
-
-static const struct stage *find_stage(const struct hearing *h, const char *name)
-{
-    for (size_t i = 0; i < h->stage_count; i++) {
-        if (strcmp(h->stages[i].name, name) == 0) {
-            return &h->stages[i];
-        }
-    }
-    fail_msg("no stage %s", name);
-    return NULL;
-}
 
 /* A stage against its golden rows; Whisper's layers compute more than are kept. */
 static void check_stage(const struct hearing *h, const char *model, const char *stage, double most)
@@ -132,7 +44,7 @@ static void check_stages(const char *path, const char *model, const char *const 
     struct npy pcm;
     struct hearing h;
     assert_int_equal(npy_load(&pcm, "tests/golden/pcm.npy"), 0);
-    hear(&h, path, pcm.floats, pcm.count, FEATURES_BLOCK);
+    hear(&h, path, "auto", pcm.floats, pcm.count, FEATURES_BLOCK);
     for (size_t i = 0; i < count; i++) {
         check_stage(&h, model, stages[i], most);
     }
@@ -167,7 +79,7 @@ static void thirty_seconds_are_one_window(void **state)
     assert_non_null(silence);
     for (size_t more = 0; more < 2; more++) {
         struct hearing h;
-        hear(&h, "tests/golden/whisper.gguf", silence, seconds_30 + more, FEATURES_BLOCK);
+        hear(&h, "tests/golden/whisper.gguf", "auto", silence, seconds_30 + more, FEATURES_BLOCK);
         size_t rows = find_stage(&h, "encoder")->count / h.model->encoder->info.dim;
         assert_int_equal(rows, 1500 + more);
         hearing_finish(&h);
@@ -225,7 +137,7 @@ static void check_generation(const char *name)
     assert_int_equal(npy_load(&want, path), 0);
     assert_int_equal(npy_load(&pcm, "tests/golden/pcm.npy"), 0);
     snprintf(path, sizeof(path), "tests/golden/generation_%s.gguf", name);
-    hear(&h, path, pcm.floats, pcm.count, 999);
+    hear(&h, path, "auto", pcm.floats, pcm.count, 999);
     assert_int_equal(h.model->caption.count, 0);
     assert_int_equal(want.count, 64);
     check_text(&h, &want);
@@ -255,7 +167,7 @@ struct outcome {
 static void outcome_of(struct outcome *o, const char *path, const struct npy *pcm)
 {
     struct hearing h;
-    hear(&h, path, pcm->floats, pcm->count, FEATURES_BLOCK);
+    hear(&h, path, "auto", pcm->floats, pcm->count, FEATURES_BLOCK);
     struct backbone *b = h.model->backbone;
     const struct stage *heard = find_stage(&h, "adapter");
     struct state *s = NULL;

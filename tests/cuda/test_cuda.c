@@ -26,7 +26,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "models") != 0)
         failures += compare_operations(be);
     if (strcmp(what, "operations") != 0)
-        failures += compare_models(be, "exact");
+        failures += compare_models(be, "exact") + compare_models(be, "blocks");
     be->ops->destroy(be);
     printf("%d failures\n", failures);
     return failures > 0;

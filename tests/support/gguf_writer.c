@@ -328,6 +328,8 @@ static void add_new_keys(struct gguf_writer *w, const struct gguf_edit *edit)
         gguf_writer_array(w, edit->new_ids, GGUF_U32, edit->ids, sizeof(edit->ids[0]),
                           edit->id_count);
     }
+    for (size_t i = 0; i < 2 && edit->new_u32[i]; i++)
+        gguf_writer_u32(w, edit->new_u32[i], edit->new_u32_value[i]);
 }
 
 struct bytes gguf_edited(const struct gguf *g, const struct gguf_edit *edit)

@@ -59,6 +59,8 @@ struct gguf_edit {
     const char *new_ids; /* a key that is added, with ids [id_count] */
     const uint32_t *ids;
     size_t id_count;
+    const char *new_u32[2]; /* keys that are added, with new_u32_value */
+    uint32_t new_u32_value[2];
 };
 
 /* A copy of g with one edit. */

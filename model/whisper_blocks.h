@@ -1,0 +1,69 @@
+/* Whisper in blocks: rows come while there is speech, each computed about once. A block is `block`
+ * rows that see each other and the `left` rows before them, whose keys and values are kept; the
+ * convolutions go on from block to block. What a block is lies in the utterance alone, so any split
+ * of the frames gives the same rows.
+ *
+ *     ... | left, kept | block |            whole blocks are given, and at the end what is left
+ *
+ * When a block would pass the last position, the encoder starts over: the past is forgotten, the
+ * stem's last WHISPER_WARM_ROWS rows are run again at the first positions and not given out, and
+ * the block comes behind them. So an utterance may last for hours.
+ * Backend thread only; allocates at init only.
+ */
+#ifndef EARSHOT_MODEL_WHISPER_BLOCKS_H
+#define EARSHOT_MODEL_WHISPER_BLOCKS_H
+
+#include "model/bind.h"
+#include "model/encoder.h"
+#include "model/past.h"
+#include "model/transformer.h"
+
+#include <stddef.h>
+
+enum {
+    WHISPER_CONV = 3,       /* kernel of conv1 and conv2 */
+    WHISPER_WARM_ROWS = 100 /* about: whole blocks */
+};
+
+static const float whisper_eps = 1e-5f;
+static const float whisper_silence = -1.5f; /* (log10(1e-10) + 4) / 4 */
+static const float whisper_range = 2.0f;    /* 8 / 4 */
+
+/* What is before and after the layers. */
+struct whisper_stem {
+    size_t dim, bins, positions;
+    struct weight *conv1, *conv2; /* [E, 3 bins], [E, 3 E] */
+    float *conv1_b, *conv2_b;     /* [E] */
+    float *position;              /* [positions, E] */
+    float *ln_post_w, *ln_post_b; /* [E] */
+};
+
+struct whisper_blocks {
+    struct backend *be;
+    const struct whisper_stem *stem;
+    struct transformer *layers;
+    size_t block, left, warm; /* rows */
+    float highest;            /* of the utterance's frames so far */
+    float *host;              /* [BACKEND_FEW_ROWS, bins]: frames of a push, clamped */
+    struct past frames; /* rows of [bins]; the oldest is the one before the next block's first */
+    struct past halves; /* rows of [E], 100 a second: conv1's, from the one before that on */
+    struct past recent; /* rows of [E]: the stem's, without positions */
+    size_t position;    /* of the next block's first row */
+};
+
+/* block and left of the options, or of the file, or 16 and 400. -EINVAL when they do not go with
+ * the model. */
+int whisper_blocks_read(struct whisper_blocks *b, const struct bind *bind,
+                        const struct whisper_stem *stem, const struct encoder_options *o,
+                        struct error *error);
+/* After read, and after layers are known: allocates through bind. finish takes a zeroed one. */
+int whisper_blocks_init(struct whisper_blocks *b, struct bind *bind, struct transformer *layers,
+                        struct error *error);
+void whisper_blocks_finish(struct whisper_blocks *b);
+void whisper_blocks_reset(struct whisper_blocks *b);
+/* As of an encoder; at most BACKEND_FEW_ROWS frames and rows. */
+size_t whisper_blocks_push(struct whisper_blocks *b, struct encoder *e, const float *input,
+                           size_t count, float *rows);
+size_t whisper_blocks_flush(struct whisper_blocks *b, struct encoder *e, float *rows);
+
+#endif
