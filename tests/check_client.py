@@ -354,8 +354,7 @@ class Desktop(dbus.service.Object):
 
 def notified():
     if not shutil.which("ffmpeg"):
-        print("skipped: no ffmpeg here")
-        return
+        return without("ffmpeg")
     spoken = WORK / "then-silence.wav"
     subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, "-af", "apad=pad_dur=60", spoken],
                    check=True)
@@ -364,7 +363,7 @@ def notified():
                source=f"file:{spoken}")
     d.reaches(MUTED)
     if d.get("Mode") != "assistant":
-        print("skipped: the model has no replies")
+        without_replies()
         d.stop()
         return
     before = subscribers()

@@ -8,6 +8,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.lacking import IN_CI  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 SCRIPTS = ROOT / "cli" / "completion"
@@ -67,6 +70,7 @@ def main():
     for shell, offered in (("bash", in_bash), ("zsh", in_zsh), ("fish", in_fish)):
         if not shutil.which(shell):
             print(f"skipped: no {shell} here")
+            check("CI has bash", not IN_CI or shell != "bash")
             continue
         got, error = offered("earshot", "")
         check(f"{shell}: the commands", got == commands and not error, f"{got ^ commands} {error}")

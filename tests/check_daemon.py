@@ -48,10 +48,9 @@ def captions():
     check("GetTranscript of the future is empty", len(d.call(
         "GetTranscript", 2**63, 10, signature="tu")) == 0)
 
-    offline = earshot("transcribe", "-m", MODEL, SPEECH)
     live = " ".join(str(text) for _, text in said)
     check("live captions are what earshot transcribe says",
-          letters(live) == letters(offline.stdout), f"\n{live}\n{offline.stdout}")
+          letters(live) == letters(offline()), f"\n{live}\n{offline()}")
     d.stop()
     check("the events keep their contract", keeps_the_contract(d), str(d.signals))
 
@@ -112,8 +111,8 @@ def interface():
     check("an absurd device is refused", got == ERROR + "InvalidArgument", got)
 
     got = d.set("Mode", "assistant")
-    if got == ():
-        check("the mode changes", wait_until(lambda: d.changes("Mode") == ["assistant"]))
+    if has_replies():
+        check("the mode changes", got == () and wait_until(lambda: d.changes("Mode") == ["assistant"]))
         check("back to captions", d.set("Mode", "captions") == () and d.get("Mode") == "captions")
     else:
         check("a model without replies has no assistant mode", got == ERROR + "NotSupported", got)
@@ -124,13 +123,13 @@ def conversation():
     d = Daemon(source=f"file:{silence(60)}")
     d.reaches(IDLE)
     got = d.call("Ask", "what is seven times eight", OPTIONS, signature="sa{sv}")
-    check("Ask is answered", got == ERROR + "NotSupported" or
-          (isinstance(got, tuple) and isinstance(got[0], str) and "compute_ms" in got[1]), got)
+    check("Ask is answered", (isinstance(got, tuple) and isinstance(got[0], str) and "compute_ms" in got[1])
+          if has_replies() else got == ERROR + "NotSupported", got)
     for text in ("", "x" * 5000):
         got = d.call("Ask", text, OPTIONS, signature="sa{sv}")
         check(f"a question of {len(text)} bytes is refused", got == ERROR + "InvalidArgument", got)
     got = d.call("Ask", "\x01" * 4000, OPTIONS, signature="sa{sv}")
-    check("nor is one of more tokens than the model takes answered", got in (ERROR + "InvalidArgument", ERROR + "NotSupported"), got)
+    check("nor is one of more tokens than the model takes answered", got == ERROR + ("InvalidArgument" if has_replies() else "NotSupported"), got)
     ask_options(d)
     many = []
     for _ in range(100):
@@ -139,8 +138,8 @@ def conversation():
                      error_handler=lambda e: many.append(e.get_dbus_name()))
     check("a hundred questions at once are answered or refused",
           wait_until(lambda: len(many) == 100, 60)
-          and all(isinstance(a, tuple) or a in (ERROR + "Busy", ERROR + "NotSupported")
-                  for a in many), str(many)[:300])
+          and {"answer" if isinstance(a, tuple) else a for a in many}
+          == ({"answer", ERROR + "Busy"} if has_replies() else {ERROR + "NotSupported"}), str(many)[:300])
 
     for name in ("", "../x", "a/b", "x" * 65, "a b", "ä", "."):
         for member in ("SaveState", "RestoreState"):
@@ -182,7 +181,7 @@ def ask_options(d):
     drawn = dict(temperature=1.5, top_p=1.0, top_k=dbus.UInt32(0), presence_penalty=0.2,
                  frequency_penalty=0.2, penalty_decay=0.99, max_tokens=dbus.UInt32(40))
     if isinstance(ask(), tuple):
-        print("skipped: the model has no replies")
+        without_replies()
         return
     first, again, other = (ask(seed=dbus.UInt64(n), **drawn) for n in (2**63, 2**63, 12))
     check("a seed gives its answer", first == again, f"{first!r} {again!r}")
@@ -342,9 +341,7 @@ def no_microphone():
 
 def microphone():
     if not shutil.which("pulseaudio") or not shutil.which("paplay"):
-        print("skipped: capture from a sound server (Debian: pulseaudio pulseaudio-utils "
-              "libasound2-plugins)")
-        return
+        return without("a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
     pulse = Pulse()
     spoken = WORK / "spoken.wav"
     subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, spoken], check=True)

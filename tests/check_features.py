@@ -7,6 +7,9 @@ import sys
 import tempfile
 import wave
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.lacking import end_without  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EARSHOT = pathlib.Path(sys.argv[1]) / "cli" / "earshot"
 GREATEST, RMS = 2e-3, 2e-5  # of (log10 + 4) / 4; see tests/test_logmel.c
@@ -22,8 +25,7 @@ def write_wav(path, samples):
 
 def main():
     if importlib.util.find_spec("numpy") is None:
-        print("skipped: no numpy")
-        return 77
+        end_without("numpy (Debian: python3-numpy)")
     import numpy as np
 
     sys.path.insert(0, str(ROOT))

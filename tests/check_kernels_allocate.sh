@@ -3,7 +3,7 @@
 # create things may know an allocator.
 set -euo pipefail
 library="$1/kernels/libearshot_kernels.a"
-[ -f "$library" ] || { echo "skipped: no $library"; exit 77; }
+[ -f "$library" ] || { echo "FAILED: no $library"; exit 1; }
 creators='backend|weight|pool'
 symbols=$(nm -A -u "$library" 2> /dev/null)
 found=$(grep -E ' U (__interceptor_)?(malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup|mmap|sbrk)$' \

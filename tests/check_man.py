@@ -7,6 +7,9 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.lacking import IN_CI  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 EARSHOT, EARSHOTD = BUILD / "cli" / "earshot", BUILD / "daemon" / "earshotd"
@@ -39,6 +42,7 @@ def form():
     for reader in readers:
         if not shutil.which(reader[0]):
             print(f"skipped: no {reader[0]} here")
+            check("CI has groff (Debian: groff-base)", not IN_CI or reader[0] != "groff")
             continue
         for page, folder in PAGES.items():
             got = said(*reader, folder / page)

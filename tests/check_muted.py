@@ -53,8 +53,7 @@ def an_hour():
     check("nothing was told", not [m for m, _ in d.signals if m.startswith("Utterance")], d.signals)
     check("a recording that has become too old is gone", wait_until(lambda: not old.exists(), 10))
     check("unmuted, it hears", d.set("Muted", False) == () and d.completes(3), d.signals)
-    offline = earshot("transcribe", "-m", MODEL, SPEECH)
-    check("every word", letters(" ".join(str(a[1]) for a in d.of("UtteranceCompleted"))) == letters(offline.stdout),
+    check("every word", letters(" ".join(str(a[1]) for a in d.of("UtteranceCompleted"))) == letters(offline()),
           str(d.of("UtteranceCompleted")))
     check("and is idle", d.reaches(IDLE))
     d.stop()

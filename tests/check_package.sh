@@ -2,13 +2,14 @@
 # The Debian package installs, works, is removed and purged, in a scratch root: dpkg runs the package's
 # scripts outside of any chroot, and tells them the place in $DPKG_ROOT.
 set -euo pipefail
+. tests/support/lacking.sh
 build=$(realpath "$1")
 for tool in dpkg-deb dpkg-shlibdeps cpack; do
-    command -v $tool > /dev/null || { echo "skipped: no $tool"; exit 77; }
+    command -v $tool > /dev/null || end_without "$tool (Debian: dpkg-dev cmake)"
 done
 root_rights=()
 if [ "$(id -u)" -ne 0 ]; then
-    command -v fakeroot > /dev/null || { echo "skipped: neither root nor fakeroot"; exit 77; }
+    command -v fakeroot > /dev/null || end_without "root's rights or fakeroot"
     root_rights=(fakeroot)
 fi
 work=$(mktemp -d)

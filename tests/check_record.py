@@ -53,8 +53,7 @@ def records():
     out, error = recorder.communicate(timeout=20)
     check("Ctrl-C ends it", recorder.returncode == 0 and str(talk) in out and not error, f"{out} {error}")
     check("for its owner alone", talk.stat().st_mode & 0o777 == 0o600)
-    said = [earshot("transcribe", "-m", MODEL, path).stdout for path in (SPEECH, talk)]
-    check("what was said is in it", letters(said[0]) == letters(said[1]), said)
+    check("what was said is in it", letters(offline()) == letters(offline(talk)), f"{offline()} {offline(talk)}")
 
     got = earshot("record", "--device", "pulse", "--seconds", "1.5", WORK / "short.ogg", extra=extra)
     check("--seconds is how long", got.returncode == 0 and abs(seconds_of(WORK / "short.ogg") - 1.5) < 0.001, got)
@@ -74,6 +73,5 @@ def records():
 
 
 if not shutil.which("pulseaudio") or not shutil.which("paplay"):
-    print("skipped: a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
-    sys.exit(77)
+    end_without("a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
 run(records)

@@ -40,7 +40,7 @@ def kept():
     d = Daemon("--config", config("[recordings]\nkeep = yes\n[text]\nmode = assistant\n"))
     check("three orders are three utterances", d.completes(3), str(d.signals)[:500])
     said = {a[0]: str(a[1]) for a in d.of("UtteranceCompleted") if a[1]}
-    check("each is recorded", recorded(len(said)), PLACE)
+    check("each is recorded", said and recorded(len(said)), PLACE)
     d.reaches(IDLE)
     d.stop()
     there = recordings()
@@ -147,9 +147,8 @@ def full_disk():
     d.stop()
     log = (WORK / "log").read_text()
     check("once", log.count(told) == 1 and log.count("recorded again") == 1, log)
-    offline = earshot("transcribe", "-m", MODEL, SPEECH)
     check("it costs not a word", letters(" ".join(str(a[1]) for a in d.of("UtteranceCompleted")))
-          == letters(offline.stdout), str(d.of("UtteranceCompleted")))
+          == letters(offline()), str(d.of("UtteranceCompleted")))
     check("what comes after it is recorded", [r["id"] for r, _ in recordings()]
           == [a[0] for a in d.of("UtteranceCompleted")[1:]], recordings())
     check("nothing half written is left", len(list(PLACE.iterdir())) == 4, list(PLACE.iterdir()))

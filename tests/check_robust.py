@@ -15,9 +15,8 @@ from support.streams import *  # noqa: E402,F403
 def nothing_is_lost(what, d):
     """What was announced is what the transcript has, and what earshot transcribe hears in the same file."""
     announced = [(args[0], args[1]) for args in d.of("UtteranceCompleted") if args[1]]
-    offline = earshot("transcribe", "-m", MODEL, SPEECH).stdout
     check(f"{what}: no text is lost or changed", announced == transcript(d)
-          and letters(" ".join(text for _, text in announced)) == letters(offline), f"{announced} {offline}")
+          and letters(" ".join(text for _, text in announced)) == letters(offline()), f"{announced} {offline()}")
     check(f"{what}: the events keep their contract", keeps_the_contract(d), d.signals)
 
 
@@ -72,7 +71,7 @@ def dying_clients():
     open_and_die(d, 2000)
     after = d.resident_kib()
     print(f"resident after 1000 clients {before} KiB, after 2000 more {after} KiB")
-    check("no memory is left with them", after - before < 1024 or SLOW, f"{before} KiB, then {after} KiB")
+    check("no memory is left with them", after - before < MOST_KIB, f"{before} KiB, then {after} KiB")
     living.finish()
     d.stop()
 
@@ -104,23 +103,28 @@ def greedy_reader():
     d = Daemon("--config", config("[text]\nkeep_history = yes\n"))
     d.completes(1)
     greedy, answers = d.bus.connect(), []
+    d.process.send_signal(signal.SIGSTOP)
     for _ in range(1000):
         message = dbus.lowlevel.MethodCallMessage(NAME, PATH, ASSISTANT, "GetTranscript")
         message.append(0, 0, signature="tu")
         greedy.send_message_with_reply(message, lambda answer: answers.append(
             answer.get_error_name() if answer.get_type() == 3 else "transcript"), 60)
     greedy.flush()
+    pause(0.5)
+    d.bus.process.send_signal(signal.SIGSTOP)  # so that nothing is read meanwhile
+    d.process.send_signal(signal.SIGCONT)
+    time.sleep(1.0 + SLOW)
+    d.bus.process.send_signal(signal.SIGCONT)
     check("who asks for more than is read is answered", wait_until(lambda: len(answers) == 1000, 60)
           and set(answers) <= {"transcript", ERROR + "Busy"}, f"{len(answers)} {set(answers)}")
     check("at first with the transcript, then that it is too much", answers[0] == "transcript"
-          and (ERROR + "Busy" in answers or SLOW), set(answers))
+          and ERROR + "Busy" in answers, set(answers))
     print(f"{answers.count('transcript')} transcripts, {answers.count(ERROR + 'Busy')} times Busy")
     d.completes(3)
     check("and the bus stays", "is gone" not in d.said() and "reads nothing" not in d.said(), d.said())
     announced = [(args[0], args[1]) for args in d.of("UtteranceCompleted") if args[1]]
-    offline = earshot("transcribe", "-m", MODEL, SPEECH).stdout
     check("greedy readers: no text is lost or changed", announced == transcript(d)[-len(announced):]
-          and letters(" ".join(text for _, text in announced)) == letters(offline), f"{announced} {offline}")
+          and letters(" ".join(text for _, text in announced)) == letters(offline()), f"{announced} {offline()}")
     check("greedy readers: the events keep their contract", keeps_the_contract(d), d.signals)
     d.stop()
     kept.unlink()
@@ -161,8 +165,7 @@ def stands_still():
     d.process.send_signal(signal.SIGCONT)
     send_pcm(s, data[80000:])
     s.finish()
-    offline = letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout)
-    check("after a standstill nothing is lost", letters(" ".join(s.said())) == offline and not s.of("AudioLost"), s.signals)
+    check("after a standstill nothing is lost", letters(" ".join(s.said())) == letters(offline()) and not s.of("AudioLost"), s.signals)
     check("nor changed", s.of("UtteranceCompleted")[:len(first)] == first and keeps_the_contract(s))
     d.stop()
 
@@ -174,7 +177,7 @@ def end_in_mid_reply():
     d = Daemon("--config", path)
     d.reaches(IDLE)
     if d.get("Mode") != "assistant":
-        print("skipped: the model has no replies")
+        without_replies()
         d.stop()
         return
     under_way = lambda: d.get("State") == THINKING and d.of("ReplyUpdated")[-1:]  # noqa: E731

@@ -39,13 +39,12 @@ def opus_packets(*options):
 def words_right(said):
     """Of the words that were spoken, how many are there in order (an edit distance would be harsher)."""
     import difflib
-    offline = " ".join(earshot("transcribe", "-m", MODEL, SPEECH).stdout.split()).split()
-    match = difflib.SequenceMatcher(None, offline, " ".join(said).split())
-    return sum(block.size for block in match.get_matching_blocks()), len(offline)
+    spoken = offline().split()
+    match = difflib.SequenceMatcher(None, spoken, " ".join(said).split())
+    return sum(block.size for block in match.get_matching_blocks()), len(spoken)
 
 
 def pcm(d):
-    offline = earshot("transcribe", "-m", MODEL, SPEECH).stdout
     s = Stream(d, codec="s16")
     check("the stream is listed", set(managed(d)) == {s.path}
           and managed(d)[s.path][ASSISTANT]["State"] in (LOADING, IDLE))
@@ -53,8 +52,8 @@ def pcm(d):
     check("and introspected", f'<node name="{s.path.rpartition("/")[2]}"/>' in xml)
     send_pcm(s, samples())
     check("it ends when its client ends it", s.finish())
-    check("s16 at 16 kHz is what earshot transcribe hears", letters(" ".join(s.said())) == letters(offline),
-          f"{s.said()} {offline}")
+    check("s16 at 16 kHz is what earshot transcribe hears", letters(" ".join(s.said())) == letters(offline()),
+          f"{s.said()} {offline()}")
     check("its events keep their contract", keeps_the_contract(s), str(s.signals))
     s = Stream(d, codec="f32", rate=dbus.UInt32(44100), channels=dbus.UInt32(1))
     send_pcm(s, samples(44100, "f32le"), 4, 4410)
@@ -135,7 +134,7 @@ def held(d):
         send_pcm(s, data)
         s.call("Cancel")
         s.finish()
-        check("all that was sent before Cancel is dropped", not s.said()
+        check("all that was sent before Cancel is dropped", not s.said() and (s.of("UtteranceCompleted") or not listen)
               and all(a[2].get("cancelled") for a in s.of("UtteranceCompleted")[-1:]), s.signals)
     s = Stream(d)
     for what, after in (("who has sent nothing yet", 0), ("who was silent", 2.5)):
@@ -162,7 +161,7 @@ def object_of_a_stream(d):
         check(f"{args[2]} is not a stream's", got == ERROR + "NotSupported", got)
     check("nor is Reload", s.call("Reload") == ERROR + "NotSupported")
     asked = s.call("Ask", "hello", OPTIONS, signature="sa{sv}")
-    check("Ask is answered", isinstance(asked, tuple) or asked == ERROR + "NotSupported", asked)
+    check("Ask is answered", isinstance(asked, tuple) if has_replies() else asked == ERROR + "NotSupported", asked)
     check("a conversation is saved and restored", s.call("SaveState", "stream", signature="s") == ()
           and s.call("RestoreState", "stream", signature="s") == () and s.call("Reset") == ())
     check("GetTranscript is its own", s.call("GetTranscript", 0, 0, signature="tu") == [])
@@ -184,9 +183,8 @@ def many(d):
             offsets.pop()
     for s in streams:
         s.finish()
-    offline = letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout)
     check("eight streams at once hear what one hears",
-          all(letters(" ".join(s.said())) == offline for s in streams), [s.said() for s in streams])
+          all(letters(" ".join(s.said())) == letters(offline()) for s in streams), [s.said() for s in streams])
 
 
 def beside_an_answer(d):
@@ -208,7 +206,7 @@ def beside_an_answer(d):
     for _ in range(8):
         ask()
     if wait_until(lambda: answers, 0.5) and answers[0] == ERROR + "NotSupported":
-        print("skipped: the model has no replies")
+        without_replies()
         return
     offsets = [i * 9600 for i in range(7)]
     begin = time.monotonic()
@@ -220,8 +218,7 @@ def beside_an_answer(d):
     in_time = sum(len(s.said()) for s in speakers)
     for s in speakers:
         s.finish()
-    offline = letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout)
-    check("beside answers all is heard", all(letters(" ".join(s.said())) == offline for s in speakers),
+    check("beside answers all is heard", all(letters(" ".join(s.said())) == letters(offline()) for s in speakers),
           [s.said() for s in speakers])
     late = sorted(at - begin - offset / 32000 - args[2]["end_us"] / 1e6 for s, offset in zip(speakers, offsets)
                   for (member, args), at in zip(s.signals, s.times) if member == "UtteranceCompleted" and args[1])
@@ -259,8 +256,7 @@ def reload_of_streams(d):
     send_pcm(fixed, data)
     for i in (s, fixed):
         i.finish()
-    offline = letters(earshot("transcribe", "-m", MODEL, SPEECH).stdout)
-    check("and no word is lost", all(letters(" ".join(i.said())) == offline for i in (s, fixed)), [s.said(), fixed.said()])
+    check("and no word is lost", all(letters(" ".join(i.said())) == letters(offline()) for i in (s, fixed)), [s.said(), fixed.said()])
     config("")
     d.call("Reload")
 
@@ -330,7 +326,7 @@ def hostile(d):
     churn(300, d)
     after = d.resident_kib()
     print(f"resident after 20 clients {before} KiB, after 300 more {after} KiB")
-    check("hundreds of clients leave nothing", after - before < (1024 if not SLOW else 1 << 20))
+    check("hundreds of clients leave nothing", after - before < MOST_KIB, f"{before} KiB, then {after} KiB")
     check("nor a descriptor", d.descriptors() < 40)
 
 

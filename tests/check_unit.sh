@@ -2,8 +2,9 @@
 # systemd understands the units, and their exposure stays low. The user unit alone has what every user
 # manager takes; strict.conf adds what counts most here, and what needs namespaces of the user's own.
 set -euo pipefail
+. tests/support/lacking.sh
 build=$(realpath "$1")
-command -v systemd-analyze > /dev/null || { echo "skipped: no systemd-analyze"; exit 77; }
+command -v systemd-analyze > /dev/null || end_without "systemd-analyze (Debian: systemd)"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export XDG_RUNTIME_DIR=$work
@@ -32,7 +33,7 @@ if grep -E "$takes" "$build/systemd/user/earshot.service"; then
 fi
 
 help=$(systemd-analyze --help 2>&1)
-grep -q -- --offline <<< "$help" || { echo "skipped: exposure, no --offline here"; exit 0; }
+grep -q -- --offline <<< "$help" || end_without "systemd-analyze security --offline (systemd 250)"
 exposure() { # MANAGER UNIT TENTHS
     echo "$2:"
     systemd-analyze "--$1" security --offline=true --threshold="$3" --no-pager "$work/$2/earshot.service" |
