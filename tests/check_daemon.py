@@ -283,6 +283,8 @@ def captions_of_the_client():
     check("earshot captions prints a line for every utterance",
           [letters(line) for line in out.split("\n")[:-1]] == said, f"{out!r} {said!r}")
     check("and rewrites the line of a terminal", screen.count("\r\x1b[K") > len(said), repr(screen))
+    check("on a terminal they wait for the daemon to come back", shown.poll() is None)
+    shown.send_signal(signal.SIGINT)
     shown.wait(timeout=10)
     os.close(ours)
 
