@@ -62,6 +62,10 @@ class Writer(gguf.GGUFWriter):
             else:
                 self.add_uint32(f"{prefix}.{key}", value)
 
+    def add_letters(self, letters):
+        """letters: a string per class of encoder.phones.weight, "" for the blank, which comes first."""
+        self.add_numbers("earshot.encoder.letters", letters, gguf.GGUFValueType.STRING)
+
     def add_vocabulary(self, tokens):
         """tokens: bytes per id, empty where an id has none."""
         self.add_numbers("earshot.vocab.bytes", b"".join(tokens), gguf.GGUFValueType.UINT8)

@@ -20,6 +20,7 @@ class Prompts:
     ban: list[int] = field(default_factory=lambda: [0])
     max_tokens: int = 500
     carry: bool = False
+    delay_rows: int | None = None  # aligned captions: pieces come so many rows late; None: prompted ones
 
     def add_to(self, writer):
         for key in ("audio_begin", "caption", "reply", "text_begin"):
@@ -32,6 +33,14 @@ class Prompts:
         writer.add_ids("earshot.decode.ban", self.ban)
         writer.add_uint32("earshot.decode.max_tokens", self.max_tokens)
         writer.add_bool("earshot.conversation.carry", self.carry)
+        if self.delay_rows is not None:
+            writer.add_string("earshot.captions", "aligned")
+            writer.add_uint32("earshot.aligned.delay_rows", self.delay_rows)
+
+
+def aligned(delay_rows, reply, text_begin, max_tokens=200):
+    """Captions come with the rows, id 0 for none; a reply is prompted, and id 0 ends it."""
+    return Prompts(reply, text_begin, stop=[0], ban=[], max_tokens=max_tokens, delay_rows=delay_rows)
 
 
 def audio_first(ids):

@@ -178,6 +178,17 @@ size_t adapter_rows_bound(const struct adapter *a, size_t count)
     return added > 0 ? (waiting + added - a->kernel) / a->stride + 1 : 0;
 }
 
+size_t adapter_stride(const struct adapter *a)
+{
+    return a->stride;
+}
+
+uint64_t adapter_reach(const struct adapter *a, uint64_t row)
+{
+    uint64_t end = row * a->stride + a->kernel;
+    return end > a->padding ? end - a->padding : 0;
+}
+
 /* All the windows that are complete. */
 static size_t advance(struct adapter *a, float *out)
 {

@@ -11,6 +11,7 @@
 #include "model/gguf.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct adapter;
 
@@ -28,5 +29,9 @@ size_t adapter_dim(const struct adapter *a);
 size_t adapter_push(struct adapter *a, const float *rows, size_t count, float *out);
 size_t adapter_flush(struct adapter *a, float *out);
 size_t adapter_rows_bound(const struct adapter *a, size_t count);
+
+size_t adapter_stride(const struct adapter *a); /* encoder rows from one row to the next */
+/* The encoder rows that row number row, from 0, has seen, with all before it. */
+uint64_t adapter_reach(const struct adapter *a, uint64_t row);
 
 #endif

@@ -473,6 +473,15 @@ float *backbone_embed(struct backbone *b, const uint32_t *ids, size_t count)
     return b->norm;
 }
 
+void backbone_push_heard(struct backbone *b, struct state *s, const float *row, uint32_t id,
+                         float *logits)
+{
+    assert(s->streams == 1);
+    float *input = backbone_embed(b, &id, 1);
+    b->be->ops->add(b->be, input, row, b->config.dim);
+    backbone_push_embedded(b, s, logits);
+}
+
 void backbone_push_batch(struct backbone *b, struct state *s, const uint32_t *ids, float *logits)
 {
     backbone_embed(b, ids, s->streams);

@@ -33,6 +33,10 @@ void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, 
 /* The same for token ids (host). */
 void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *ids, size_t count,
                           float *logits);
+/* A row [dim] and, added to it, the embedding of a token: what is heard and what was said last.
+ * logits: backend memory [vocab], or NULL. */
+void backbone_push_heard(struct backbone *b, struct state *s, const float *row, uint32_t id,
+                         float *logits);
 /* The next token of every stream of s that moves (state.h). ids: host [streams], streams <=
  * max_rows; logits: backend memory [streams, vocab], or NULL. */
 void backbone_push_batch(struct backbone *b, struct state *s, const uint32_t *ids, float *logits);

@@ -8,6 +8,7 @@ enum {
     MODEL_FORMAT_VERSION = 1,
     MODEL_PASS_ROWS = 64, /* of the backbone: enough to share a weight's way through the cache */
     MODEL_TOKENS_DEFAULT = 200,
+    MODEL_DELAY_MAX = 100, /* rows */
 };
 
 /* A key that must be there: its lack is the file's fault. */
@@ -171,6 +172,9 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
     if (r == 0) {
         r = phones_create(&m->phones, m->gguf, m->backend, info->dim, info->max_rows, error);
     }
+    if (r == 0 && m->phones) {
+        r = letters_create(&m->letters, m->gguf, phones_classes(m->phones), error);
+    }
     if (r == 0 && adapter_dim(m->adapter) != backbone_dim(m->backbone)) {
         return error_set(error, -EINVAL,
                          "%s: adapter.proj.2.weight makes rows of %zu, the "
@@ -178,6 +182,37 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
                          gguf_path(m->gguf), adapter_dim(m->adapter), backbone_dim(m->backbone));
     }
     return r;
+}
+
+static int read_aligned(struct model *m, struct error *error)
+{
+    uint32_t rows = 0;
+    int rc = gguf_get_u32(m->gguf, "earshot.aligned.delay_rows", &rows, error);
+    if (rc < 0)
+        return required(rc);
+    if (rows > MODEL_DELAY_MAX)
+        return error_set(error, -EINVAL, "%s: earshot.aligned.delay_rows is %u (0 to %d)",
+                         gguf_path(m->gguf), rows, MODEL_DELAY_MAX);
+    if (!m->encoder)
+        return error_set(error, -EINVAL, "%s: earshot.captions is \"aligned\" without an encoder",
+                         gguf_path(m->gguf));
+    m->captions = MODEL_CAPTIONS_ALIGNED;
+    m->delay_rows = rows;
+    return 0;
+}
+
+static int read_captions(struct model *m, struct error *error)
+{
+    struct gguf_string way = {"prompted", strlen("prompted")};
+    int rc = gguf_get_string(m->gguf, "earshot.captions", &way, error);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    if (gguf_string_is(way, "prompted"))
+        return 0;
+    if (gguf_string_is(way, "aligned"))
+        return read_aligned(m, error);
+    return error_set(error, -ENOTSUP, "%s: earshot.captions \"%.*s\" is not known",
+                     gguf_path(m->gguf), way.size < 40 ? (int)way.size : 40, way.data);
 }
 
 /* A load that somebody watches. */
@@ -228,6 +263,9 @@ static int load(struct model *m, const char *path, const struct encoder_options 
     if (r == 0) {
         r = read_decoding(m, error);
     }
+    if (r == 0) {
+        r = read_captions(m, error);
+    }
     if (r < 0) {
         return r;
     }
@@ -261,10 +299,29 @@ void model_destroy(struct model *m)
         return;
     }
     tokenizer_destroy(m->tokenizer);
+    letters_destroy(m->letters);
     phones_destroy(m->phones);
     adapter_destroy(m->adapter);
     encoder_destroy(m->encoder);
     backbone_destroy(m->backbone);
     gguf_close(m->gguf);
     free(m);
+}
+
+size_t model_row_ms(const struct model *m)
+{
+    return adapter_stride(m->adapter) * 1000 / m->encoder->info.rows_per_second;
+}
+
+size_t model_longest_ms(const struct model *m)
+{
+    size_t longest = m->encoder->info.max_ms;
+    return longest == 0 && m->captions == MODEL_CAPTIONS_ALIGNED ? MODEL_ENDLESS : longest;
+}
+
+size_t model_tail_ms(const struct model *m)
+{
+    if (m->captions != MODEL_CAPTIONS_ALIGNED || m->encoder->info.at_end)
+        return 0;
+    return (m->delay_rows + 1) * model_row_ms(m) + m->encoder->info.lookahead_ms;
 }

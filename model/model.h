@@ -10,6 +10,7 @@
 #include "model/backbone.h"
 #include "model/encoder.h"
 #include "model/gguf.h"
+#include "model/letters.h"
 #include "model/phones.h"
 #include "model/sampler.h"
 #include "model/state.h"
@@ -22,9 +23,17 @@ enum {
     MODEL_PROMPT_MAX = 64, /* ids of one prompt */
 };
 
+#define MODEL_ENDLESS SIZE_MAX
+
 struct prompt {
     uint32_t ids[MODEL_PROMPT_MAX];
     size_t count; /* 0: the model has no such prompt */
+};
+
+/* How a caption comes about. */
+enum model_captions {
+    MODEL_CAPTIONS_PROMPTED, /* the rows of an utterance, then a prompt, then the text */
+    MODEL_CAPTIONS_ALIGNED,  /* a piece or none with every row, delay_rows after its sound */
 };
 
 struct model {
@@ -33,10 +42,13 @@ struct model {
     struct encoder *encoder; /* NULL: a text-only model */
     struct adapter *adapter; /* NULL with encoder */
     struct phones *phones;   /* NULL where the file has no such head */
+    struct letters *letters; /* that its classes are; NULL: the file does not say */
     struct backbone *backbone;
     struct tokenizer *tokenizer;
     struct prompt audio_begin, caption, reply, text_begin;
     struct prompt ask; /* after a text that is asked; where the file has none, as reply */
+    enum model_captions captions;
+    size_t delay_rows; /* of aligned captions */
     struct decoding decoding;
     bool space;           /* a text that is asked gets a leading space */
     bool carry;           /* the state goes on from utterance to utterance */
@@ -57,5 +69,12 @@ int model_load(struct model **out, const char *path, struct backend *be,
                const struct encoder_options *encoder, const struct model_watch *watch,
                struct error *error);
 void model_destroy(struct model *m);
+
+/* Of a model with an encoder. From one row of the backbone to the next, in ms. */
+size_t model_row_ms(const struct model *m);
+/* The longest utterance in ms; 0: any; MODEL_ENDLESS: any, and none needs to be cut. */
+size_t model_longest_ms(const struct model *m);
+/* So much silence in ms after a word brings the text of it; 0: the end of the utterance does. */
+size_t model_tail_ms(const struct model *m);
 
 #endif

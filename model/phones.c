@@ -83,7 +83,30 @@ void phones_destroy(struct phones *p)
     free(p);
 }
 
-void phones_hear(struct phones *p, const float *rows, size_t count, float *out)
+size_t phones_classes(const struct phones *p)
+{
+    return p->classes;
+}
+
+/* logs[classes] = log softmax(logits). What is not finite is as unlikely as can be. */
+static void log_softmax(float *logs, const float *logits, size_t classes)
+{
+    static const float never = -1e9f;
+    float most = -INFINITY;
+    float sum = 0.0f;
+    for (size_t i = 0; i < classes; i++) {
+        most = logits[i] > most ? logits[i] : most;
+    }
+    for (size_t i = 0; i < classes; i++) {
+        sum += expf(logits[i] - most);
+    }
+    for (size_t i = 0; i < classes; i++) {
+        float value = logits[i] - most - logf(sum);
+        logs[i] = isfinite(value) ? value : never;
+    }
+}
+
+void phones_hear(struct phones *p, const float *rows, size_t count, float *out, float *logs)
 {
     assert(count <= p->max_rows);
     if (count == 0) {
@@ -98,5 +121,8 @@ void phones_hear(struct phones *p, const float *rows, size_t count, float *out)
             others += i == PHONES_BLANK ? 0.0f : expf(logits[i] - logits[PHONES_BLANK]);
         }
         out[t] = isfinite(others) ? others / (1.0f + others) : 1.0f;
+        if (logs) {
+            log_softmax(logs + t * p->classes, logits, p->classes);
+        }
     }
 }

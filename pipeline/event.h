@@ -10,6 +10,7 @@
 
 enum {
     EVENT_TEXT_MAX = 4096, /* bytes with the NUL */
+    EVENT_WORDS_MAX = 512,
 };
 
 enum event_type {
@@ -19,6 +20,13 @@ enum event_type {
     EVENT_UTTERANCE_CANCELLED,
     EVENT_REPLY_UPDATED,   /* the reply so far, only grows */
     EVENT_REPLY_COMPLETED, /* final; cut where it was cancelled */
+};
+
+/* A word of the text, with its punctuation. */
+struct event_word {
+    uint16_t at, size;         /* bytes of the text */
+    uint32_t start_ms, end_ms; /* since start_us; it begins where the one before ends, or later */
+    float confidence;          /* 0..1 */
 };
 
 struct event {
@@ -31,8 +39,12 @@ struct event {
     bool addressed;      /* COMPLETED: it has words, and for the assistant; else it is forgotten */
     uint32_t phrase_bytes; /* COMPLETED: leading bytes of text that call the assistant, 0: none */
     float confidence;      /* COMPLETED: mean probability of the tokens (geometric), 0..1 */
+    bool continues;        /* it goes on from the utterance before, which had become long */
     uint32_t size;         /* bytes of text without the NUL */
     char text[EVENT_TEXT_MAX];
+    uint32_t
+        word_count; /* of UPDATED and COMPLETED: words that are whole; 0: times are not known */
+    struct event_word words[EVENT_WORDS_MAX];
 };
 
 /* Called with each event, on the thread that drives the pipeline; the event is valid until the

@@ -24,6 +24,7 @@ struct features {
     float *encoder_rows; /* backend memory, room for a push */
     float *adapter_rows; /* backend memory, room for a push */
     float *phones;       /* host, room for a push */
+    float *letters;      /* host, room for a push; NULL where the head has none */
     enum ending ending;
 };
 
@@ -50,6 +51,10 @@ static int create_rows(struct features *f, size_t input, struct error *error)
     f->phones = calloc(info->max_rows, sizeof(float));
     if (!f->encoder_rows || !f->adapter_rows || !f->phones)
         return error_set(error, -ENOMEM, "no memory for encoder rows");
+    if (m->letters)
+        f->letters = calloc(info->max_rows * phones_classes(m->phones), sizeof(float));
+    if (m->letters && !f->letters)
+        return error_set(error, -ENOMEM, "no memory for letters");
     return 0;
 }
 
@@ -121,6 +126,7 @@ void features_destroy(struct features *f)
     }
     free(f->frames);
     free(f->phones);
+    free(f->letters);
     free(f);
 }
 
@@ -143,8 +149,9 @@ static void adapt(struct features *f, struct features_rows *out)
     out->adapter_count =
         adapter_push(f->adapter, f->encoder_rows, out->encoder_count, f->adapter_rows);
     if (m->phones) {
-        phones_hear(m->phones, f->encoder_rows, out->encoder_count, f->phones);
+        phones_hear(m->phones, f->encoder_rows, out->encoder_count, f->phones, f->letters);
         out->phones = f->phones;
+        out->letters = f->letters;
     }
 }
 

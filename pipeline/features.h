@@ -22,6 +22,7 @@ struct features_rows {
     const float *encoder; /* backend memory [encoder_count, encoder dim] */
     size_t encoder_count;
     const float *phones;  /* host [encoder_count], 1 - P(blank); NULL: the model has no such head */
+    const float *letters; /* host [encoder_count, classes], log probabilities; NULL: no letters */
     const float *adapter; /* backend memory [adapter_count, backbone dim] */
     size_t adapter_count;
 };

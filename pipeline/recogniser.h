@@ -1,5 +1,6 @@
-/* One hearing: utterance samples -> encoder -> adapter -> backbone state -> text. The state is
- * forked for every partial result, for the caption and for the reply. Single-threaded, without an
+/* One hearing: utterance samples -> encoder -> adapter -> backbone state -> text. How captions come
+ * about is the model's choice: after a prompt, from forks of the state, or aligned, with the rows;
+ * a reply is a fork. Single-threaded, without an
  * operating system but a clock; allocates at create only. Any split of the samples gives the same
  * rows, state and final text. An utterance is told of when there is evidence enough that it is
  * speech (min_evidence), at its end with the words' help; of any other, nothing is.
@@ -24,7 +25,9 @@
 #define RECOGNISER_MIN_EVIDENCE 5.0f
 
 struct recogniser_config {
-    int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none */
+    int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none.
+                       Those of aligned captions come with the words */
+    int long_ms;    /* aligned captions: after so much speech a sentence's end completes; 0: none */
     bool beside;    /* another recogniser of the model uses its encoder: have a twin of it */
     bool reply;     /* assistant mode: a reply after each caption */
     struct sampler_config sampling; /* of replies and answers; captions are greedy */
@@ -39,6 +42,9 @@ struct recogniser_config {
     void *user; /* of these three */
 };
 
+/* What aligned captions make of a long utterance: several, told of one after the other. Each begins
+ * where the one before ends, `continues`, and its id is later by as much. */
+
 struct recogniser;
 
 /* The model must have an encoder for anything but recogniser_ask. 0 or -errno. */
@@ -46,7 +52,7 @@ int recogniser_create(struct recogniser **out, struct model *model,
                       const struct recogniser_config *config, struct error *error);
 void recogniser_destroy(struct recogniser *r);
 
-/* Both between two utterances. Of config the sampling, partial_ms, the
+/* Both between two utterances. Of config the sampling, partial_ms, long_ms, the
  * two limits and the open words are taken. */
 void recogniser_set_reply(struct recogniser *r, bool reply);
 void recogniser_configure(struct recogniser *r, const struct recogniser_config *config);

@@ -1,6 +1,7 @@
+/* Pure text. */
 #include "pipeline/words.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 static bool goes_on(char byte)
 {
@@ -14,6 +15,32 @@ static bool is_dense(const char *p)
     unsigned char lead = (unsigned char)p[0];
     unsigned char second = (unsigned char)p[1];
     return lead >= 0xe3 || (lead == 0xe0 && second >= 0xb8 && second <= 0xbb);
+}
+
+bool words_are_dense(const char *bytes, size_t size)
+{
+    char first[2] = {size > 0 ? bytes[0] : '\0', size > 1 ? bytes[1] : '\0'};
+    return is_dense(first);
+}
+
+/* Size without a mark at its end; size: it has another one. */
+static size_t without(const char *text, size_t size, const char *mark)
+{
+    size_t length = strlen(mark);
+    return size >= length && memcmp(text + size - length, mark, length) == 0 ? size - length : size;
+}
+
+bool words_end_sentence(const char *text)
+{
+    static const char *const quotes[] = {" ", "\"", "'", ")", "\u201d", "\u2019", "\u300d"};
+    static const char *const ends[] = {".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u2026"};
+    size_t size = strlen(text);
+    for (size_t i = 0; i < sizeof(quotes) / sizeof(quotes[0]); i++)
+        size = without(text, size, quotes[i]);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        if (without(text, size, ends[i]) != size)
+            return true;
+    return false;
 }
 
 size_t words_count(const char *text)

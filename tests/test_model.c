@@ -149,7 +149,7 @@ static void the_head_hears_the_reference_phones(void **context)
     for (size_t at = 0; at < expected.count; at += most) {
         size_t left = expected.count - at;
         phones_hear(f->model->phones, rows + at * input.shape[1], left < most ? left : most,
-                    out + at);
+                    out + at, NULL);
     }
     double error = relative_error(out, expected.floats, expected.count);
     printf("  phones: relative error %.1e\n", error);

@@ -40,12 +40,27 @@ static void agreement_ends_with_a_letter_without_spaces(void **state)
     assert_int_equal(words_agreed("打开 wifi", "打开 wi"), 6);
 }
 
+static void a_sentence_ends_with_its_mark(void **state)
+{
+    (void)state;
+    assert_true(words_end_sentence("It rains."));
+    assert_true(words_end_sentence("Does it?"));
+    assert_true(words_end_sentence("He said \"no!\""));
+    assert_true(words_end_sentence("he said “no.”"));
+    assert_true(words_end_sentence("今天下雨。"));
+    assert_false(words_end_sentence("It rains"));
+    assert_false(words_end_sentence("It rains,"));
+    assert_false(words_end_sentence("3.5"));
+    assert_false(words_end_sentence(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_counted),
         cmocka_unit_test(without_spaces_two_letters_are_a_word),
         cmocka_unit_test(agreement_ends_with_a_word),
+        cmocka_unit_test(a_sentence_ends_with_its_mark),
         cmocka_unit_test(agreement_ends_with_a_letter_without_spaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

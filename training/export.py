@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from convert.gguf_file import F32, TYPES, Tensor, stored_type, write_model
-from convert.prompts import Prompts
+from convert.prompts import Prompts, aligned
 from training import checkpoint
 
 LORA = re.compile(r"\.att\.[wavg][12]$")
@@ -59,7 +59,10 @@ def type_of(name, array, wanted):
 
 
 def add_metadata(writer, config, vocab, name):
-    """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes."""
+    """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes.
+
+    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head.
+    """
     encoder, adapter, backbone = config["encoder"], config["adapter"], config["backbone"]
     writer.add_name(name)
     writer.add_license("Apache-2.0")
@@ -71,7 +74,11 @@ def add_metadata(writer, config, vocab, name):
     writer.add_counts("earshot.adapter", {key: adapter[key] for key in ("kernel", "stride", "padding")})
     shape = ("dim", "layers", "head_size", "ffn", "vocab")
     writer.add_counts("earshot.backbone", {key: backbone[key] for key in shape})
-    Prompts(reply=[REPLY], text_begin=[TEXT], caption=[CAPTION], max_tokens=200).add_to(writer)
+    if "aligned" in config:
+        aligned(config["aligned"]["delay_rows"], [REPLY], [TEXT]).add_to(writer)
+        writer.add_letters(config["aligned"]["letters"])
+    else:
+        Prompts(reply=[REPLY], text_begin=[TEXT], caption=[CAPTION], max_tokens=200).add_to(writer)
     writer.add_vocabulary(vocab)
 
 

@@ -310,6 +310,39 @@ static void hearing(struct side *cpu, struct side *gpu, const char *name)
     free(got_out);
 }
 
+/* Logits of the last of some rows, each with the token before it. */
+static float *heard(struct side *s, const uint32_t *ids, size_t count)
+{
+    size_t dim = backbone_dim(s->model->backbone);
+    float *row = new_rows(dim), *logits = new_rows(s->vocab);
+    float *in = s->be->ops->alloc(s->be, dim);
+    unsigned random = 3;
+
+    state_reset(s->state);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < dim; j++) {
+            random = random * 1664525u + 1013904223u;
+            row[j] = (float)(random >> 8) / 8388608.0f - 1.0f;
+        }
+        s->be->ops->upload(s->be, in, row, dim);
+        backbone_push_heard(s->model->backbone, s->state, in, ids[i], s->logits);
+    }
+    s->be->ops->download(s->be, logits, s->logits, s->vocab);
+    s->be->ops->free(s->be, in);
+    free(row);
+    return logits;
+}
+
+static void heard_rows(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids,
+                       size_t count)
+{
+    float *want = heard(cpu, ids, count), *got = heard(gpu, ids, count);
+
+    check(name, "rows, each with a token", relative_error(got, want, cpu->vocab), limit);
+    free(want);
+    free(got);
+}
+
 static void compare_model(struct backend *cpu_backend, struct backend *gpu_backend,
                           const struct encoder_options *options, const char *name,
                           const uint32_t golden_ids[TOKENS], const float *golden)
@@ -327,6 +360,7 @@ static void compare_model(struct backend *cpu_backend, struct backend *gpu_backe
         tokens(&cpu, &gpu, name, ids, golden ? TOKENS : FEWER, golden);
         forks(&gpu, name, ids, FEWER);
         batches(&cpu, &gpu, name, ids, FEWER - 1);
+        heard_rows(&cpu, &gpu, name, ids, FEWER);
         if (cpu.model->encoder)
             hearing(&cpu, &gpu, name);
         close_side(&gpu);
@@ -336,8 +370,8 @@ static void compare_model(struct backend *cpu_backend, struct backend *gpu_backe
 
 int compare_models(struct backend *be, const char *streaming)
 {
-    static const char *const names[] = {"tiny",    "generation_old", "generation_new",
-                                        "whisper", "wavlm_base",     "wavlm_large"};
+    static const char *const names[] = {"tiny",    "aligned",    "generation_old", "generation_new",
+                                        "whisper", "wavlm_base", "wavlm_large"};
     struct npy ids, logits;
     struct encoder_options options;
     struct backend *cpu;

@@ -97,6 +97,18 @@ void gguf_writer_array(struct gguf_writer *w, const char *key, enum gguf_type ty
     bytes_add(&w->keys, items, item_size * count);
 }
 
+void gguf_writer_strings(struct gguf_writer *w, const char *key, const char *const *strings,
+                         size_t count)
+{
+    struct bytes items = {0};
+    for (size_t i = 0; i < count; i++) {
+        add_string(&items, strings[i], strlen(strings[i]));
+    }
+    gguf_writer_array(w, key, GGUF_STRING, NULL, 0, count);
+    bytes_add(&w->keys, items.data, items.size);
+    bytes_free(&items);
+}
+
 void gguf_writer_tensor(struct gguf_writer *w, const char *name, uint32_t dims,
                         const uint64_t *size, uint32_t type, const void *data, size_t data_size)
 {
@@ -181,6 +193,23 @@ static void copy_array(struct gguf_writer *w, const struct gguf *g, const char *
     }
 }
 
+static void copy_strings(struct gguf_writer *w, const struct gguf *g, const char *key)
+{
+    const void *items = NULL;
+    size_t count = 0;
+    if (gguf_get_array(g, key, GGUF_STRING, &items, &count, NULL) < 0) {
+        return;
+    }
+    const char *end = items;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t size;
+        memcpy(&size, end, sizeof(size));
+        end += sizeof(size) + size;
+    }
+    gguf_writer_array(w, key, GGUF_STRING, NULL, 0, count);
+    bytes_add(&w->keys, items, (size_t)(end - (const char *)items));
+}
+
 /* Keys of the types that model files use. */
 static void copy_key(struct gguf_writer *w, const struct gguf *g, const char *key,
                      const struct gguf_edit *edit)
@@ -205,6 +234,7 @@ static void copy_key(struct gguf_writer *w, const struct gguf *g, const char *ke
         add_string(&w->keys, text.data, text.size);
     } else {
         copy_array(w, g, key);
+        copy_strings(w, g, key);
     }
 }
 

@@ -32,6 +32,8 @@ void gguf_writer_string(struct gguf_writer *w, const char *key, const char *valu
 /* count items of fixed size */
 void gguf_writer_array(struct gguf_writer *w, const char *key, enum gguf_type type,
                        const void *items, size_t item_size, uint64_t count);
+void gguf_writer_strings(struct gguf_writer *w, const char *key, const char *const *strings,
+                         size_t count);
 /* size: innermost first; data [data_size] */
 void gguf_writer_tensor(struct gguf_writer *w, const char *name, uint32_t dims,
                         const uint64_t *size, uint32_t type, const void *data, size_t data_size);

@@ -1,0 +1,356 @@
+/* Captions aligned with what is heard: every row gives a piece or none.
+ *
+ *     adapter row t ─┐
+ *                    + ─► backbone ─► logits ─► argmax: id of row t; 0: none
+ *     id of row t-1 ─┘
+ *
+ * A piece is never taken back, so an update is the text so far. Its last word may still grow: until
+ * the next one begins, or some rows gave none. Then it has its times: the best path of its letters
+ * through the rows of the encoder, or, where that cannot be found, the rows that gave its pieces,
+ * less the delay by which they come.
+ *
+ * A text that becomes long is completed where a word begins, the next utterance begins with that
+ * word, and the hearing goes on: nothing is heard twice, or not at all.
+ */
+#include "pipeline/recogniser_private.h"
+#include "pipeline/words.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    SETTLED_ROWS = 5, /* that gave none: the word is whole, as far as can be told */
+    PAUSE_ROWS = 4,   /* that gave none: a pause between two words */
+    LETTER_MS = 60,   /* a spoken letter, where nothing better is known */
+    LETTERS_MAX = 8,  /* of a piece that count so */
+    JUDGED_MS = 200,  /* of sound without rows yet: in a pause that is silence */
+
+    /* A text is long from here on: it ends with a sentence, */
+    LONG_BYTES = 1024,
+    LONG_WORDS = 128,
+    /* here in any pause, */
+    LONGER_BYTES = 2048,
+    LONGER_WORDS = 256,
+    /* and here with any word. */
+    LONGEST_BYTES = EVENT_TEXT_MAX - 512,
+    LONGEST_WORDS = EVENT_WORDS_MAX - 1,
+};
+
+/* What the last rows may have heard of letters that have no piece yet. */
+static const float quiet_letters = 0.5f;
+
+static struct event_word *last_word(struct recogniser *r)
+{
+    return &r->event.words[r->aligned.words - 1];
+}
+
+/* Where the word before number n ends. */
+static int64_t end_before(const struct recogniser *r, size_t n)
+{
+    return r->aligned.part_ms + (n ? r->event.words[n - 1].end_ms : 0);
+}
+
+static float word_confidence(const struct aligned *a)
+{
+    return (float)a->likely;
+}
+
+static int64_t at_least(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* By its letters. False: they are not to be found. */
+static bool find_letters(struct recogniser *r, int64_t before_ms, int64_t *start_ms,
+                         int64_t *end_ms)
+{
+    const struct event_word *w = last_word(r);
+    int64_t row_ms = 1000 / (int64_t)r->model->encoder->info.rows_per_second;
+    uint64_t from;
+    uint64_t to;
+    if (!r->aligned.alignment ||
+        !alignment_find(r->aligned.alignment, r->text.data + w->at, w->size,
+                        (uint64_t)(before_ms / row_ms),
+                        adapter_reach(r->model->adapter, r->aligned.last_row), &from, &to))
+        return false;
+    *start_ms = (int64_t)from * row_ms;
+    *end_ms = (int64_t)to * row_ms;
+    return true;
+}
+
+/* By the rows that gave its pieces. */
+static void guess(const struct recogniser *r, int64_t *start_ms, int64_t *end_ms)
+{
+    const struct aligned *a = &r->aligned;
+    int64_t row_ms = (int64_t)model_row_ms(r->model);
+    int64_t behind = 1 - (int64_t)r->model->delay_rows;
+    *start_ms = ((int64_t)a->first_row + behind) * row_ms - (int64_t)a->first_letters * LETTER_MS;
+    *end_ms = ((int64_t)a->last_row + behind) * row_ms;
+}
+
+/* The last word has grown to its end: its times, behind the word before and within what was heard.
+ */
+static void end_word(struct recogniser *r)
+{
+    struct aligned *a = &r->aligned;
+    if (!a->grows)
+        return;
+    struct event_word *w = last_word(r);
+    int64_t before_ms = end_before(r, a->words - 1);
+    int64_t heard_ms = r->heard * 1000 / FEATURES_RATE_HZ;
+    int64_t start_ms;
+    int64_t end_ms;
+    if (!find_letters(r, before_ms, &start_ms, &end_ms))
+        guess(r, &start_ms, &end_ms);
+    start_ms = at_least(start_ms, before_ms);
+    start_ms = start_ms < heard_ms ? start_ms : heard_ms;
+    end_ms = at_least(end_ms < heard_ms ? end_ms : heard_ms, start_ms);
+    w->start_ms = (uint32_t)(start_ms - a->part_ms);
+    w->end_ms = (uint32_t)(end_ms - a->part_ms);
+    w->confidence = word_confidence(a);
+    a->grows = false;
+    a->untold = true;
+    r->event.word_count = (uint32_t)a->words;
+}
+
+static float text_confidence(const struct aligned *a)
+{
+    return a->pieces ? (float)exp(-a->surprise / (double)a->pieces) : 0.0f;
+}
+
+static bool is_long(const struct recogniser *r, size_t bytes, size_t words)
+{
+    return r->text.size >= bytes || r->aligned.words >= words;
+}
+
+/* Whether the utterance is completed before the word that begins now. */
+static bool ends_here(const struct recogniser *r)
+{
+    int64_t lasted_ms = (int64_t)(r->aligned.row * model_row_ms(r->model)) - r->aligned.part_ms;
+    bool lasts = r->config.long_ms > 0 && lasted_ms >= r->config.long_ms;
+    if (r->aligned.words == 0 || r->model->encoder->info.max_ms > 0)
+        return false;
+    return ((lasts || is_long(r, LONG_BYTES, LONG_WORDS)) && words_end_sentence(r->text.data)) ||
+           (is_long(r, LONGER_BYTES, LONGER_WORDS) && r->aligned.nothing >= PAUSE_ROWS) ||
+           is_long(r, LONGEST_BYTES, LONGEST_WORDS);
+}
+
+static void begin_part(struct recogniser *r)
+{
+    struct aligned *a = &r->aligned;
+    a->words = 0;
+    a->grows = false;
+    a->surprise = 0.0;
+    a->pieces = 0;
+    text_clear(&r->text);
+}
+
+/* The id of the next utterance is later by as much as its beginning. */
+static void go_on_as_another(struct recogniser *r)
+{
+    struct event *e = &r->event;
+    int64_t length_ms = last_word(r)->end_ms;
+    int64_t end_us = e->start_us + length_ms * 1000;
+    recogniser_announce(r);
+    text_trim(&r->text);
+    recogniser_complete(r, end_us, true, decode_now_us());
+    r->aligned.part_ms += length_ms;
+    *e = (struct event){.id = e->id + (uint64_t)at_least(length_ms * 1000, 1),
+                        .start_us = end_us,
+                        .continues = true};
+    begin_part(r);
+    r->told = false;
+    recogniser_announce(r);
+}
+
+static void begin_word(struct recogniser *r)
+{
+    struct aligned *a = &r->aligned;
+    if (a->words == EVENT_WORDS_MAX)
+        return;
+    a->words++;
+    *last_word(r) = (struct event_word){.at = (uint16_t)r->text.size};
+    a->likely = 1.0;
+    a->first_row = a->row;
+    a->first_letters = 0;
+}
+
+/* Bytes of one word, without white space before them. */
+static void grow_word(struct recogniser *r, const char *bytes, size_t size, double probability)
+{
+    struct aligned *a = &r->aligned;
+    struct event_word *w = last_word(r);
+    bool first = a->first_letters == 0;
+    text_append(&r->text, bytes, size);
+    for (size_t i = 0; first && i < size; i++)
+        a->first_letters += ((unsigned char)bytes[i] & 0xc0) != 0x80;
+    if (first && a->first_letters > LETTERS_MAX)
+        a->first_letters = LETTERS_MAX;
+    w->size = (uint16_t)(r->text.size - w->at);
+    a->likely *= probability;
+    a->last_row = a->row;
+    a->grows = true;
+    r->event.word_count = (uint32_t)a->words - 1;
+}
+
+/* White space, then the bytes of a word, either of which may be missing. */
+static void take_piece(struct recogniser *r, uint32_t id, double probability)
+{
+    struct aligned *a = &r->aligned;
+    size_t size;
+    size_t spaces = 0;
+    const char *bytes = tokenizer_bytes(r->model->tokenizer, id, &size);
+    while (spaces < size && text_is_space(bytes[spaces]))
+        spaces++;
+    bool behind_space = r->text.size > 0 && text_is_space(r->text.data[r->text.size - 1]);
+    bool begins = a->words == 0 || spaces > 0 || behind_space ||
+                  (r->text.tail_size == 0 && words_are_dense(bytes, size));
+    begins = begins && size > spaces;
+    if (begins)
+        end_word(r);
+    if (begins && ends_here(r))
+        go_on_as_another(r);
+    if (r->text.size > 0)
+        text_append(&r->text, bytes, spaces);
+    if (begins)
+        begin_word(r);
+    if (size > spaces)
+        grow_word(r, bytes + spaces, size - spaces, probability);
+    a->surprise -= log(probability);
+    a->pieces++;
+    a->nothing = 0;
+    a->untold = true;
+}
+
+static void take_nothing(struct recogniser *r)
+{
+    if (++r->aligned.nothing == SETTLED_ROWS)
+        end_word(r);
+}
+
+static void update(struct recogniser *r)
+{
+    struct aligned *a = &r->aligned;
+    struct event *e = &r->event;
+    if (!a->untold || !r->told || r->config.partial_ms == 0 || r->text.size == 0 ||
+        recogniser_is_noise(r) || recogniser_has_failed(r))
+        return;
+    const struct event_word *whole = &e->words[e->word_count - (e->word_count > 0)];
+    e->stable_bytes = e->word_count ? (uint32_t)whole->at + whole->size : 0;
+    e->seq++;
+    a->untold = false;
+    recogniser_emit_so_far(r, EVENT_UTTERANCE_UPDATED);
+}
+
+/* One row of the adapter. */
+static void step(struct recogniser *r, const float *row)
+{
+    const struct model *m = r->model;
+    const struct backend_ops *op = m->backend->ops;
+    struct aligned *a = &r->aligned;
+    size_t vocab = backbone_vocab(m->backbone);
+    float *logits = r->decode.logits;
+    uint32_t id = 0;
+    backbone_push_heard(m->backbone, r->hearing, row, a->id, logits);
+    op->argmax(m->backend, &id, logits, 1, vocab);
+    if (id == 0)
+        take_nothing(r);
+    else
+        take_piece(r, id, (double)op->probability(m->backend, logits, vocab, id));
+    a->id = id;
+    a->row++;
+    r->stats.tokens += id != 0;
+    r->event.confidence = text_confidence(a);
+    update(r);
+}
+
+/* Encoder rows before number end, of those from *at on that have not been taken. */
+static void take_encoder_rows(struct recogniser *r, const struct features_rows *rows, size_t *at,
+                              uint64_t end)
+{
+    struct aligned *a = &r->aligned;
+    for (; *at < rows->encoder_count && a->encoder_rows < end; ++*at, a->encoder_rows++) {
+        if (rows->phones)
+            recogniser_count_evidence(r, rows->phones[*at]);
+        if (a->alignment && rows->letters)
+            alignment_row(a->alignment, rows->letters + *at * phones_classes(r->model->phones));
+    }
+}
+
+/* A row of the adapter comes after all that it has seen, however the sound was split. */
+static void take(struct recogniser *r, const struct features_rows *rows)
+{
+    const struct model *m = r->model;
+    size_t dim = backbone_dim(m->backbone);
+    size_t at = 0;
+    for (size_t i = 0; i < rows->adapter_count; i++) {
+        take_encoder_rows(r, rows, &at, adapter_reach(m->adapter, r->aligned.row));
+        step(r, rows->adapter + i * dim);
+    }
+    take_encoder_rows(r, rows, &at, UINT64_MAX);
+}
+
+static void begin(struct recogniser *r)
+{
+    struct aligned *a = &r->aligned;
+    a->id = 0;
+    a->row = 0;
+    a->encoder_rows = 0;
+    a->nothing = 0;
+    a->part_ms = 0;
+    a->untold = false;
+    begin_part(r);
+    if (a->alignment)
+        alignment_begin(a->alignment);
+}
+
+static int64_t due(const struct recogniser *r)
+{
+    (void)r;
+    return INT64_MAX;
+}
+
+/* To the end of the row that hears the last sample, and the delay. */
+static size_t silence(const struct recogniser *r)
+{
+    int64_t row = (int64_t)model_row_ms(r->model) * FEATURES_RATE_HZ / 1000;
+    int64_t rows = (r->heard + row - 1) / row + (int64_t)r->model->delay_rows;
+    return r->heard ? (size_t)(rows * row - r->heard) : 0;
+}
+
+static bool end(struct recogniser *r)
+{
+    struct decode *d = &r->decode;
+    end_word(r);
+    text_trim(&r->text);
+    state_copy(d->fork, r->hearing);
+    d->stopped = true;
+    return !recogniser_is_cancelled(r);
+}
+
+/* Every sound has its piece: none of the last delay_rows rows hears a letter, and what has no row
+ * yet is the pause. */
+static bool is_written(const struct recogniser *r)
+{
+    const struct model *m = r->model;
+    size_t rows_per_second = m->encoder->info.rows_per_second;
+    uint64_t row_samples = FEATURES_RATE_HZ / rows_per_second;
+    int64_t waiting = r->heard - (int64_t)(r->aligned.encoder_rows * row_samples);
+    return m->phones && waiting <= JUDGED_MS * FEATURES_RATE_HZ / 1000 &&
+           evidence_last(&r->evidence, m->delay_rows * adapter_stride(m->adapter)) < quiet_letters;
+}
+
+static bool is_over(struct recogniser *r)
+{
+    return is_written(r) && recogniser_sounds_finished(r) && words_end_sentence(r->text.data);
+}
+
+const struct captions_way captions_aligned = {
+    .begin = begin,
+    .take = take,
+    .due = due,
+    .update = update,
+    .silence = silence,
+    .end = end,
+    .is_over = is_over,
+};

@@ -1,0 +1,106 @@
+/* Decodes a text token by token. */
+#include "pipeline/decode.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+uint64_t decode_now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+int decode_init(struct decode *d, struct model *model, struct text *text,
+                bool (*cancelled)(void *user), void *user)
+{
+    struct backend *be = model->backend;
+    size_t vocab = backbone_vocab(model->backbone);
+    *d = (struct decode){.model = model, .text = text, .cancelled = cancelled, .user = user};
+    d->logits = be->ops->alloc(be, vocab);
+    d->ids = calloc(DECODE_IDS_MAX, sizeof(*d->ids));
+    if (!d->logits || !d->ids ||
+        state_create(&d->fork, be, backbone_state_shape(model->backbone)) ||
+        sampler_create(&d->sampler, be, &model->decoding, model->tokenizer, vocab))
+        return -ENOMEM;
+    return 0;
+}
+
+void decode_finish(struct decode *d)
+{
+    if (!d->model)
+        return;
+    state_destroy(d->fork);
+    sampler_destroy(d->sampler);
+    d->model->backend->ops->free(d->model->backend, d->logits);
+    free(d->ids);
+}
+
+void decode_begin(struct decode *d, const struct prompt *prompt,
+                  const struct sampler_config *sampling)
+{
+    d->begin_us = decode_now_us();
+    d->tokens = 0;
+    d->surprise = 0.0;
+    d->whole = true;
+    d->stopped = false;
+    text_clear(d->text);
+    sampler_begin(d->sampler, sampling);
+    backbone_push_tokens(d->model->backbone, d->fork, prompt->ids, prompt->count, d->logits);
+    d->all_us += decode_now_us() - d->begin_us;
+}
+
+/* A text does not begin with white space. */
+static void append_token(struct decode *d, uint32_t id)
+{
+    size_t size;
+    const char *bytes = tokenizer_bytes(d->model->tokenizer, id, &size);
+    bool first = d->text->size == 0 && d->text->tail_size == 0;
+    for (; first && size > 0 && text_is_space(*bytes); size--)
+        bytes++;
+    text_append(d->text, bytes, size);
+}
+
+bool decode_next(struct decode *d)
+{
+    const struct model *m = d->model;
+    struct backend *be = m->backend;
+    if (d->tokens == sampler_max_tokens(d->sampler))
+        return false;
+    d->whole = !d->cancelled(d->user);
+    if (!d->whole)
+        return false;
+    uint64_t begin = decode_now_us();
+    uint32_t id = sampler_next(d->sampler, d->logits);
+    d->tokens++;
+    d->surprise -=
+        log((double)be->ops->probability(be, d->logits, backbone_vocab(m->backbone), id));
+    backbone_push_tokens(m->backbone, d->fork, &id, 1, d->logits);
+    d->whole = be->ops->status(be, NULL) == 0;
+    d->stopped = decoding_stops(&m->decoding, id);
+    if (!d->stopped && d->whole)
+        append_token(d, id);
+    if (!d->stopped && d->tokens <= DECODE_IDS_MAX)
+        d->ids[d->tokens - 1] = id;
+    d->all_tokens++;
+    d->all_us += decode_now_us() - begin;
+    return !d->stopped && d->whole && !d->text->full;
+}
+
+bool decode_end(struct decode *d)
+{
+    text_trim(d->text);
+    return d->whole;
+}
+
+float decode_confidence(const struct decode *d)
+{
+    return d->tokens ? (float)exp(-d->surprise / (double)d->tokens) : 0.0f;
+}
+
+size_t decode_text_tokens(const struct decode *d)
+{
+    return d->tokens - d->stopped;
+}

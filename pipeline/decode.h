@@ -1,0 +1,54 @@
+/* A text after a prompt, a token a call, from a fork of what was heard or asked. Whoever decodes
+ * puts the fork where it begins, then: decode_begin, decode_next until it is false, decode_end.
+ * Thread of the backend; allocates at init only.
+ */
+#ifndef EARSHOT_PIPELINE_DECODE_H
+#define EARSHOT_PIPELINE_DECODE_H
+
+#include "model/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    DECODE_IDS_MAX = 1024, /* ids of a text that are kept */
+};
+
+struct decode {
+    struct model *model;
+    struct state *fork;
+    struct sampler *sampler;
+    float *logits;     /* backend memory [vocab] */
+    uint32_t *ids;     /* [DECODE_IDS_MAX], of the text, owned */
+    struct text *text; /* not owned */
+    bool (*cancelled)(void *user);
+    void *user;
+
+    uint64_t begin_us; /* clock */
+    size_t tokens;
+    double surprise; /* summed over them */
+    bool whole;      /* it has not been cancelled */
+    bool stopped;    /* it ended with a stop token, not at its length */
+
+    uint64_t all_tokens, all_us; /* of all texts */
+};
+
+/* cancelled is looked at between tokens. 0 or -ENOMEM; decode_finish takes what is half made. */
+int decode_init(struct decode *d, struct model *model, struct text *text,
+                bool (*cancelled)(void *user), void *user);
+void decode_finish(struct decode *d);
+
+void decode_begin(struct decode *d, const struct prompt *prompt,
+                  const struct sampler_config *sampling);
+/* False: the text has ended, is as long as it can be, or was cancelled. */
+bool decode_next(struct decode *d);
+/* Drops a character that is unfinished, so that no text holds half of one. False: cancelled. */
+bool decode_end(struct decode *d);
+
+float decode_confidence(const struct decode *d);   /* mean probability of the tokens (geometric) */
+size_t decode_text_tokens(const struct decode *d); /* without the stop token */
+
+uint64_t decode_now_us(void); /* the clock of begin_us */
+
+#endif

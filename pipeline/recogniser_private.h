@@ -1,0 +1,108 @@
+/* Shared by recogniser.c (an utterance's way, replies, answers) and the two ways to a caption,
+ * captions_prompted.c and captions_aligned.c, which the model's file chooses between. */
+#ifndef EARSHOT_PIPELINE_RECOGNISER_PRIVATE_H
+#define EARSHOT_PIPELINE_RECOGNISER_PRIVATE_H
+
+#include "pipeline/alignment.h"
+#include "pipeline/decode.h"
+#include "pipeline/evidence.h"
+#include "pipeline/features.h"
+#include "pipeline/recogniser.h"
+
+/* A way to a caption. The recogniser hears; the way takes the rows, sends updates, and has the text
+ * at the end. */
+struct captions_way {
+    void (*begin)(struct recogniser *r); /* the hearing is as the conversation left it */
+    /* Rows of the features into the hearing; each encoder row goes through
+     * recogniser_count_evidence. */
+    void (*take)(struct recogniser *r, const struct features_rows *rows);
+    int64_t (*due)(const struct recogniser *r); /* samples until update; INT64_MAX: never */
+    void (*update)(struct recogniser *r);
+    size_t (*silence)(const struct recogniser *r); /* samples to be heard after the last one */
+    /* All rows are taken: text, words and confidence into the event; the fork becomes the hearing
+     * with its caption. False: cancelled. */
+    bool (*end)(struct recogniser *r);
+    bool (*is_over)(struct recogniser *r);
+};
+
+extern const struct captions_way captions_prompted;
+extern const struct captions_way captions_aligned;
+
+/* Of captions that are prompted. */
+struct prompted {
+    int64_t next_partial;          /* sample count at which the next partial result is due */
+    char previous[EVENT_TEXT_MAX]; /* the last partial text */
+};
+
+/* Of captions that are aligned. Times are in ms since the hearing began, but those of the event's
+ * words. */
+struct aligned {
+    struct alignment *alignment; /* NULL: the file has no letters */
+    uint32_t id;                 /* what the last row gave */
+    uint64_t row;                /* the number of the next row of the backbone */
+    uint64_t encoder_rows;       /* taken */
+    uint64_t nothing;            /* rows in turn that gave none */
+    double surprise;             /* of the pieces of the text */
+    size_t pieces;
+    int64_t part_ms;              /* where this utterance begins: others came before it */
+    size_t words;                 /* of the event, with the one that may grow */
+    bool grows;                   /* the last of them has no times yet */
+    double likely;                /* probability of its pieces */
+    uint64_t first_row, last_row; /* that gave its pieces, */
+    size_t first_letters;         /* the first of which had so many characters */
+    bool untold;                  /* the text has something that no update had */
+};
+
+enum made {
+    MADE_NOTHING,
+    MADE_REPLY,
+    MADE_ANSWER,
+};
+
+struct recogniser {
+    struct model *model;
+    struct recogniser_config config;
+    const struct captions_way *captions;
+    struct features *features; /* NULL: a text-only model */
+    struct state *conversation;
+    uint64_t turn; /* changes of it */
+    struct state *hearing;
+    struct decode decode;
+    uint64_t rows; /* adapter rows of this utterance */
+    int64_t heard; /* samples of this utterance */
+    bool open;
+    bool told; /* the utterance has been announced */
+    struct evidence evidence;
+    struct text text;   /* over event.text */
+    enum made made;     /* token by token */
+    struct event event; /* the one being made */
+    struct prompted prompted;
+    struct aligned aligned;
+    struct recogniser_stats stats;
+};
+
+/* What a backend gives after an error is nothing to be told. */
+bool recogniser_has_failed(const struct recogniser *r);
+bool recogniser_is_cancelled(void *recogniser);
+
+void recogniser_emit(struct recogniser *r, enum event_type type);
+/* An update: the text so far, without the white space at its end, which may be what the whole ends
+ * with. */
+void recogniser_emit_so_far(struct recogniser *r, enum event_type type);
+
+/* The utterance is speech. The text that is being made stays as it is. */
+void recogniser_announce(struct recogniser *r);
+/* One encoder row; announces when there is evidence enough. */
+void recogniser_count_evidence(struct recogniser *r, float phone);
+
+/* What noise is taken for is short, and the model is not sure of it. */
+bool recogniser_is_noise(const struct recogniser *r);
+/* What lets a text end in a pause, however it came about: the model is sure of it, and its last
+ * word does not call for more. */
+bool recogniser_sounds_finished(const struct recogniser *r);
+
+/* The text is as it stays: COMPLETED, or CANCELLED where it is not whole. begin_us: clock when the
+ * end of its audio was known. */
+void recogniser_complete(struct recogniser *r, int64_t end_us, bool whole, uint64_t begin_us);
+
+#endif
