@@ -509,23 +509,48 @@ static void the_next_turn_goes_on_from_what_was_heard(void **state)
 /* Log probabilities in which every row is sure of one class. */
 enum { CLASSES = 5 };
 
+static int create_letters(struct letters **l, const char *const *letters, size_t count,
+                          struct error *error)
+{
+    struct gguf_writer w;
+    struct gguf *g;
+    gguf_writer_init(&w);
+    gguf_writer_strings(&w, "earshot.encoder.letters", letters, count);
+    struct bytes file = gguf_writer_bytes(&w);
+    gguf_writer_finish(&w);
+    assert_int_equal(gguf_open_memory(&g, file.data, file.size, error), 0);
+    int rc = letters_create(l, g, CLASSES, error);
+    gguf_close(g);
+    bytes_free(&file);
+    return rc;
+}
+
 static struct letters *abc(void)
 {
     static const char *const letters[CLASSES] = {"", " ", "'", "a", "b"};
-    struct gguf_writer w;
-    struct gguf *g;
     struct letters *l;
     struct error error;
-    gguf_writer_init(&w);
-    gguf_writer_strings(&w, "earshot.encoder.letters", letters, CLASSES);
-    struct bytes file = gguf_writer_bytes(&w);
-    gguf_writer_finish(&w);
-    assert_int_equal(gguf_open_memory(&g, file.data, file.size, &error), 0);
-    if (letters_create(&l, g, CLASSES, &error))
+    if (create_letters(&l, letters, CLASSES, &error))
         fail_msg("%s", error.message);
-    gguf_close(g);
-    bytes_free(&file);
     return l;
+}
+
+static void wrong_letters_are_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[][CLASSES] = {
+        {"-", " ", "'", "a", "b"},
+        {"", " ", "'", "", "b"},
+        {"", " ", "'", "a", "12345678"},
+    };
+    struct letters *l;
+    struct error error;
+    assert_int_equal(create_letters(&l, wrong[0], CLASSES - 1, &error), -22);
+    assert_non_null(strstr(error.message, "4 letters"));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(create_letters(&l, wrong[i], CLASSES, &error), -22);
+        assert_non_null(strstr(error.message, "earshot.encoder.letters: number"));
+    }
 }
 
 /* One row a character: '-' is the blank. */
@@ -609,6 +634,7 @@ int main(void)
         cmocka_unit_test(a_hearing_without_end_is_several_utterances),
         cmocka_unit_test(after_some_seconds_a_sentence_is_an_utterance),
         cmocka_unit_test(the_next_turn_goes_on_from_what_was_heard),
+        cmocka_unit_test(wrong_letters_are_refused),
         cmocka_unit_test(letters_say_where_a_word_is),
         cmocka_unit_test(old_rows_are_forgotten),
     };

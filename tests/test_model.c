@@ -238,12 +238,12 @@ static void prompts_and_decoding_come_from_the_file(void **context)
     assert_int_equal(tokenizer_size(m->tokenizer), backbone_vocab(m->backbone));
 }
 
-/* A copy of the tiny model with an edit; NULL with the error and its code. */
-static struct model *load_copy(struct backend *be, const struct gguf_edit *edit, int *code,
-                               struct error *error)
+/* A copy of a model file with an edit; NULL with the error and its code. */
+static struct model *load_copy_of(const char *of, struct backend *be, const struct gguf_edit *edit,
+                                  int *code, struct error *error)
 {
     struct gguf *g = NULL;
-    assert_int_equal(gguf_open(&g, TINY, NULL), 0);
+    assert_int_equal(gguf_open(&g, of, NULL), 0);
     struct bytes file = gguf_edited(g, edit);
     gguf_close(g);
     char path[] = "/tmp/earshot-test-XXXXXX";
@@ -257,6 +257,37 @@ static struct model *load_copy(struct backend *be, const struct gguf_edit *edit,
     unlink(path);
     bytes_free(&file);
     return m;
+}
+
+static struct model *load_copy(struct backend *be, const struct gguf_edit *edit, int *code,
+                               struct error *error)
+{
+    return load_copy_of(TINY, be, edit, code, error);
+}
+
+static void an_aligned_file_that_is_wrong_is_refused(void **context)
+{
+    struct fixture *f = *context;
+    static const struct wrong {
+        struct gguf_edit edit;
+        int code;
+        const char *says;
+    } all[] = {
+        {{.string_key = "earshot.captions", .string_value = "sung"}, -ENOTSUP, "captions \"sung\""},
+        {{.drop_key = "earshot.aligned.delay_rows"}, -EINVAL, "earshot.aligned.delay_rows"},
+        {{.u32_key = "earshot.aligned.delay_rows", .u32_value = 101}, -EINVAL, "is 101 (0 to 100)"},
+        {{.drop_tensor = "encoder.phones.bias"}, -EINVAL, "encoder.phones.bias"},
+        {{0}, 0, ""},
+        {{.drop_key = "earshot.encoder.letters"}, 0, ""},
+        {{.string_key = "earshot.captions", .string_value = "prompted"}, 0, ""},
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        struct error error = {""};
+        int code;
+        model_destroy(load_copy_of(GOLDEN "aligned.gguf", f->be, &all[i].edit, &code, &error));
+        assert_int_equal(code, all[i].code);
+        assert_true(code == 0 || strstr(error.message, all[i].says));
+    }
 }
 
 static int load_edited(struct backend *be, const struct gguf_edit *edit, uint64_t *fingerprint,
@@ -401,6 +432,7 @@ int main(void)
         CASE(what_is_heard_is_written_down),
         CASE(prompts_and_decoding_come_from_the_file),
         CASE(a_file_may_say_how_a_text_is_asked),
+        CASE(an_aligned_file_that_is_wrong_is_refused),
         CASE(a_wrong_model_is_refused_with_the_culprit),
         CASE(a_model_without_an_encoder_is_for_text),
         CASE(the_fingerprint_tells_models_apart),
