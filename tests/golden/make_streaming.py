@@ -88,7 +88,9 @@ def run(w, rows, layers, heads, block, left):
 
 def blocks(w, settings, pcm, block, left):
     """An utterance in blocks -> {stage: rows}."""
-    layers, heads, bins, positions = (settings[f"earshot.encoder.{k}"] for k in ("layers", "heads", "mel_bins", "positions"))
+    layers, heads, bins, positions = (
+        settings[f"earshot.encoder.{k}"] for k in ("layers", "heads", "mel_bins", "positions")
+    )
     mel = log_mel(pcm, bins)
     mel = torch.maximum(mel, mel.amax(1).cummax(0).values[:, None] - 2)
     rows = stem(w, mel)
@@ -105,7 +107,9 @@ def blocks(w, settings, pcm, block, left):
 
 def public(w, settings, positions):
     """transformers' encoder with a model file's weights and so many positions."""
-    dim, layers, heads, ffn, bins = (settings[f"earshot.encoder.{k}"] for k in ("dim", "layers", "heads", "ffn", "mel_bins"))
+    dim, layers, heads, ffn, bins = (
+        settings[f"earshot.encoder.{k}"] for k in ("dim", "layers", "heads", "ffn", "mel_bins")
+    )
     config = transformers.WhisperConfig(d_model=dim, encoder_layers=layers, encoder_attention_heads=heads,
                                         encoder_ffn_dim=ffn, num_mel_bins=bins, max_source_positions=positions)  # fmt: skip
     names = {"attn.q": "self_attn.q_proj", "attn.k": "self_attn.k_proj", "attn.v": "self_attn.v_proj",
