@@ -1,6 +1,8 @@
+/* A file of rules, and the search for the one that a sentence fits. */
 #include "cli/rules.h"
 
 #include "cli/spoken_number.h"
+#include "cli/spoken_time.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -21,6 +23,7 @@ enum kind {
     KIND_WORD,
     KIND_SLOT,   /* one word or more */
     KIND_NUMBER, /* a number */
+    KIND_TIME,   /* a time of the day */
 };
 
 /* A word of a pattern, or an argument of a command. */
@@ -32,6 +35,7 @@ struct part {
 struct rule {
     struct part pattern[WORDS_MAX], command[WORDS_MAX];
     size_t pattern_count, command_count;
+    struct rules_rule about;
 };
 
 struct rules {
@@ -39,34 +43,72 @@ struct rules {
     size_t count;
 };
 
-/* A sentence in lower case, split at whatever is not a letter, a digit or an apostrophe. */
+/* A sentence in lower case, split at whatever is not a letter, a digit or an apostrophe, nor a
+ * point or a colon between digits. A comma between three digits and another, as in 1,200, is left
+ * out. */
 struct sentence {
     char bytes[LINE_MAX_BYTES];
     char *words[WORDS_MAX];
     size_t count;
 };
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 static bool is_of_word(char c)
 {
     return isalnum((unsigned char)c) || c == '\'' || (unsigned char)c >= 0x80;
 }
 
+/* The bytes of a character beyond ASCII that is no letter; 0: it may be one. U+0080 to U+00BF but
+ * for the two ordinals and the micro sign, U+2000 to U+2BFF but for the joiners within words, and
+ * the punctuation of wide scripts. */
+static size_t other_than_letter(const char *p)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    if (u[0] == 0xc2 && u[1] && u[1] != 0xaa && u[1] != 0xb5 && u[1] != 0xba)
+        return 2;
+    bool symbol = u[0] == 0xe2 && u[1] >= 0x80 && u[1] <= 0xaf;
+    bool joiner = symbol && u[1] == 0x80 && (u[2] == 0x8c || u[2] == 0x8d);
+    bool wide = (u[0] == 0xe3 && u[1] == 0x80 && u[2] <= 0x83) ||
+                (u[0] == 0xef && u[1] == 0xbc && (u[2] <= 0x8f || u[2] >= 0x9a) && u[2] <= 0xa0);
+    return (symbol || wide) && !joiner && u[2] ? 3 : 0;
+}
+
+/* Writes the words into out, no longer than text, in lower case and separated by blanks. */
+static void simplify(const char *text, char *out)
+{
+    const char *begin = text;
+    for (size_t skipped; *text; text += skipped ? skipped : 1) {
+        bool within = text > begin && is_digit(text[-1]) && is_digit(text[1]);
+        bool thousands = within && *text == ',' && is_digit(text[2]) && is_digit(text[3]);
+        skipped = other_than_letter(text);
+        if (skipped == 3 && memcmp(text, "\xe2\x80\x99", 3) == 0)
+            *out++ = '\'';
+        else if (is_of_word(*text) && !skipped)
+            *out++ = (char)tolower((unsigned char)*text);
+        else if (within && (*text == '.' || *text == ':'))
+            *out++ = *text;
+        else if (!thousands)
+            *out++ = ' ';
+    }
+    *out = '\0';
+}
+
 /* False: too long. */
 static bool split(struct sentence *s, const char *text)
 {
-    size_t size = strlen(text) + 1;
+    char *rest;
     s->count = 0;
-    if (size > sizeof s->bytes)
+    if (strlen(text) >= sizeof s->bytes)
         return false;
-    bool within = false;
-    for (size_t i = 0; i < size; i++) {
-        bool of_word = is_of_word(text[i]);
-        s->bytes[i] = of_word ? (char)tolower((unsigned char)text[i]) : '\0';
-        if (of_word && !within && s->count == WORDS_MAX)
+    simplify(text, s->bytes);
+    for (char *w = strtok_r(s->bytes, " ", &rest); w; w = strtok_r(NULL, " ", &rest)) {
+        if (s->count == WORDS_MAX)
             return false;
-        if (of_word && !within)
-            s->words[s->count++] = &s->bytes[i];
-        within = of_word;
+        s->words[s->count++] = w;
     }
     return true;
 }
@@ -75,8 +117,7 @@ static bool split(struct sentence *s, const char *text)
 struct binding {
     const char *name;
     size_t from, to;
-    bool number;
-    long value;
+    char value[32]; /* of a number or a time; empty: the words themselves */
 };
 
 struct match {
@@ -84,6 +125,19 @@ struct match {
     const struct sentence *sentence;
     struct binding bindings[SLOTS_MAX];
 };
+
+/* Whether the words are what the slot stands for; its value is empty for the words themselves. */
+static bool take_value(enum kind kind, char *const *words, size_t count, char value[static 32])
+{
+    double number;
+    int minutes;
+    value[0] = '\0';
+    if (kind == KIND_NUMBER && spoken_number(words, count, &number))
+        snprintf(value, 32, "%.10g", number);
+    else if (kind == KIND_TIME && spoken_time(words, count, &minutes))
+        snprintf(value, 32, "%02d:%02d", minutes / 60, minutes % 60);
+    return kind == KIND_SLOT || value[0];
+}
 
 /* Fits the pattern from its part p on to the words from w on; slots counts those bound before. */
 static bool fits(struct match *m, size_t p, size_t w, size_t slots)
@@ -97,10 +151,8 @@ static bool fits(struct match *m, size_t p, size_t w, size_t slots)
         return w < s->count && strcmp(part->text, s->words[w]) == 0 && fits(m, p + 1, w + 1, slots);
     for (size_t to = w + 1; to <= s->count; to++) {
         struct binding *b = &m->bindings[slots];
-        *b = (struct binding){part->text, w, to, part->kind == KIND_NUMBER, 0};
-        if (b->number && !spoken_number(&s->words[w], to - w, &b->value))
-            continue;
-        if (fits(m, p + 1, to, slots + 1))
+        *b = (struct binding){part->text, w, to, ""};
+        if (take_value(part->kind, &s->words[w], to - w, b->value) && fits(m, p + 1, to, slots + 1))
             return true;
     }
     return false;
@@ -113,9 +165,9 @@ static char *slot_text(const struct match *m, const char *name)
     while (strcmp(b->name, name) != 0)
         b++;
     char text[LINE_MAX_BYTES] = "";
-    if (b->number)
-        snprintf(text, sizeof text, "%ld", b->value);
-    for (size_t i = b->from, at = 0; !b->number && i < b->to; i++)
+    if (*b->value)
+        return strdup(b->value);
+    for (size_t i = b->from, at = 0; i < b->to; i++)
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i > b->from ? " " : "",
                                m->sentence->words[i]);
     return strdup(text);
@@ -136,15 +188,18 @@ static char **arguments_of(const struct match *m)
     return arguments;
 }
 
-char **rules_match(const struct rules *r, const char *text)
+char **rules_match(const struct rules *r, const char *text, struct rules_rule *which)
 {
     struct sentence sentence;
     if (!split(&sentence, text) || sentence.count == 0)
         return NULL;
     for (size_t i = 0; i < r->count; i++) {
         struct match m = {.rule = &r->rules[i], .sentence = &sentence};
-        if (fits(&m, 0, 0, 0))
-            return arguments_of(&m);
+        if (!fits(&m, 0, 0, 0))
+            continue;
+        if (which)
+            *which = r->rules[i].about;
+        return arguments_of(&m);
     }
     return NULL;
 }
@@ -156,21 +211,28 @@ void rules_free(char **arguments)
     free(arguments);
 }
 
-/* "{name}" or "{name:number}", up to its end; false: not a slot. */
+/* "{name}", "{name:number}" or "{name:time}", up to its end; false: not a slot. */
 static bool parse_slot(const char *text, size_t length, struct part *part)
 {
-    static const char number[] = ":number";
-    size_t tail = sizeof number - 1;
+    static const struct {
+        const char *tail;
+        enum kind kind;
+    } kinds[] = {{":number", KIND_NUMBER}, {":time", KIND_TIME}};
+    enum kind kind = KIND_SLOT;
     if (length < 3 || text[0] != '{' || text[length - 1] != '}')
         return false;
     size_t name = length - 2;
-    bool is_number = name > tail && strncmp(text + 1 + name - tail, number, tail) == 0;
-    if (is_number)
+    for (size_t i = 0; kind == KIND_SLOT && i < sizeof kinds / sizeof *kinds; i++) {
+        size_t tail = strlen(kinds[i].tail);
+        if (name <= tail || strncmp(text + 1 + name - tail, kinds[i].tail, tail) != 0)
+            continue;
+        kind = kinds[i].kind;
         name -= tail;
+    }
     for (size_t i = 0; i < name; i++)
         if (!isalnum((unsigned char)text[1 + i]) && text[1 + i] != '_')
             return false;
-    *part = (struct part){is_number ? KIND_NUMBER : KIND_SLOT, strndup(text + 1, name)};
+    *part = (struct part){kind, strndup(text + 1, name)};
     return true;
 }
 
@@ -214,13 +276,40 @@ static int add_slot(struct rule *rule, struct part slot, size_t *slots, struct e
     return add_to_pattern(rule, slot, error);
 }
 
+bool rules_read_confidence(const char *text, double *value)
+{
+    char *end;
+    if (!is_digit(*text) || strspn(text, "0123456789.") != strlen(text))
+        return false;
+    *value = strtod(text, &end);
+    return !*end && *value <= 1;
+}
+
+#define CONFIDENCE "{confidence:"
+
+/* "{confidence:0.95}", which is no part of the sentence; 1: it is not that. */
+static int parse_confidence(struct rule *rule, const char *item, struct error *error)
+{
+    char number[16];
+    size_t head = strlen(CONFIDENCE), length = strlen(item);
+    if (strncmp(item, CONFIDENCE, head) != 0 || item[length - 1] != '}' || !is_digit(item[head]))
+        return 1;
+    if (rule->about.min_confidence >= 0)
+        return error_set(error, -EINVAL, CONFIDENCE "...} is there twice");
+    snprintf(number, sizeof number, "%.*s", (int)(length - head - 1), item + head);
+    if (length - head > sizeof number ||
+        !rules_read_confidence(number, &rule->about.min_confidence))
+        return error_set(error, -EINVAL, "\"%s\": not a number from 0 to 1", item);
+    return 0;
+}
+
 /* The words of an item, which may have punctuation within. */
 static int add_words(struct rule *rule, const char *item, struct error *error)
 {
     struct sentence words;
     if (strpbrk(item, "{}"))
-        return error_set(error, -EINVAL, "\"%s\" is neither a word, {name} nor {name:number}",
-                         item);
+        return error_set(error, -EINVAL,
+                         "\"%s\" is neither a word, {name}, {name:number} nor {name:time}", item);
     if (!split(&words, item))
         return error_set(error, -EINVAL, "more than %d words", (int)WORDS_MAX);
     int rc = 0;
@@ -236,7 +325,9 @@ static int parse_pattern(struct rule *rule, char *text, struct error *error)
     char *rest;
     for (char *item = strtok_r(text, " \t", &rest); item; item = strtok_r(NULL, " \t", &rest)) {
         struct part slot;
-        int rc = parse_slot(item, strlen(item), &slot) ? add_slot(rule, slot, &slots, error)
+        int rc = parse_confidence(rule, item, error);
+        if (rc > 0)
+            rc = parse_slot(item, strlen(item), &slot) ? add_slot(rule, slot, &slots, error)
                                                        : add_words(rule, item, error);
         if (rc)
             return rc;
@@ -262,7 +353,8 @@ static int parse_argument(struct rule *rule, char **at, struct error *error)
     rule->command[rule->command_count++] = part;
     if (!part.text)
         return error_set(error, -ENOMEM, "out of memory");
-    if (part.kind == KIND_NUMBER || (part.kind == KIND_SLOT && !find_slot(rule, part.text)))
+    if (part.kind == KIND_NUMBER || part.kind == KIND_TIME ||
+        (part.kind == KIND_SLOT && !find_slot(rule, part.text)))
         return error_set(error, -EINVAL, "{%s} is not in the sentence", part.text);
     if (part.kind == KIND_SLOT && rule->command_count == 1)
         return error_set(error, -EINVAL, "{%s} cannot be the program", part.text);
@@ -283,7 +375,7 @@ static int parse_command(struct rule *rule, char *text, struct error *error)
     return 0;
 }
 
-static int parse_line(struct rules *r, char *line, struct error *error)
+static int parse_line(struct rules *r, char *line, int number, struct error *error)
 {
     line[strcspn(line, "\r\n")] = '\0';
     line += strspn(line, " \t");
@@ -298,30 +390,55 @@ static int parse_line(struct rules *r, char *line, struct error *error)
     r->rules = grown;
     struct rule *rule = &grown[r->count++];
     memset(rule, 0, sizeof *rule);
+    rule->about = (struct rules_rule){number, -1};
     *arrow = '\0';
     int rc = parse_pattern(rule, line, error);
     return rc ? rc : parse_command(rule, arrow + strlen(ARROW), error);
 }
 
+/* The next line of the file, without its end. 0 or -EINVAL. */
+static int next_line(FILE *file, char line[static LINE_MAX_BYTES], bool *over, struct error *error)
+{
+    size_t length = 0;
+    int c;
+    while ((c = getc(file)) != EOF && c != '\n') {
+        if (c == '\0')
+            return error_set(error, -EINVAL, "not a line of text");
+        if (length == LINE_MAX_BYTES - 1)
+            return error_set(error, -EINVAL, "the line is too long");
+        line[length++] = (char)c;
+    }
+    line[length] = '\0';
+    *over = c == EOF && length == 0;
+    return 0;
+}
+
+static int read_lines(struct rules *r, FILE *file, const char *path, struct error *error)
+{
+    static const char mark[] = "\xef\xbb\xbf"; /* what some editors begin a file with */
+    char line[LINE_MAX_BYTES];
+    bool over = false;
+    for (int number = 1; !over; number++) {
+        struct error what;
+        int rc = next_line(file, line, &over, &what);
+        if (ferror(file))
+            return error_set(error, -errno, "%s: %s", path, strerror(errno));
+        bool marked = number == 1 && strncmp(line, mark, strlen(mark)) == 0;
+        if (!rc)
+            rc = parse_line(r, line + (marked ? strlen(mark) : 0), number, &what);
+        if (rc)
+            return error_set(error, rc, "%s:%d: %s", path, number, what.message);
+    }
+    return 0;
+}
+
 int rules_read(struct rules **out, const char *path, struct error *error)
 {
-    char line[LINE_MAX_BYTES];
     FILE *file = fopen(path, "re");
     if (!file)
         return error_set(error, -errno, "%s: %s", path, strerror(errno));
     struct rules *r = calloc(1, sizeof *r);
-    int rc = r ? 0 : error_set(error, -ENOMEM, "out of memory");
-    for (int number = 1; !rc && fgets(line, sizeof line, file); number++) {
-        struct error what;
-        if (!strchr(line, '\n') && !feof(file))
-            rc = error_set(&what, -EINVAL, "the line is too long");
-        else
-            rc = parse_line(r, line, &what);
-        if (rc)
-            error_set(error, rc, "%s:%d: %s", path, number, what.message);
-    }
-    if (!rc && ferror(file))
-        rc = error_set(error, -EIO, "%s: cannot be read", path);
+    int rc = r ? read_lines(r, file, path, error) : error_set(error, -ENOMEM, "out of memory");
     fclose(file);
     if (rc)
         rules_destroy(r);

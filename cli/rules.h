@@ -1,17 +1,24 @@
 /* Spoken sentences and the programs that they start, as a user writes them:
  *
- *   # the first that fits is started
+ *   # the first that fits is started, if the model is sure enough
  *   turn on the {light} light        -> lamp on {light}
  *   set a timer for {n:number} minutes -> timer "time is up" {n}
  *
+ *   {confidence:0.95} open the door -> door open
+ *   wake me at {t:time} -> at {t}
+ *
  * A slot {name} stands for one word or more, {name:number} for a number in words or digits, which
- * the program gets in digits. A slot is an argument of its own: there is no shell, and what was
- * said is letters, digits and spaces by the time it is one. Case and punctuation do not count.
+ * the program gets in digits, {name:time} for a time of the day, which it gets as HH:MM. A slot is
+ * an argument of its own: there is no shell, and what was said is letters, digits, apostrophes and
+ * spaces by the time it is one, and a point or a colon between digits. Case and punctuation do not
+ * count. {confidence:X} is no slot but how sure the model must be for this rule.
  */
 #ifndef EARSHOT_CLI_RULES_H
 #define EARSHOT_CLI_RULES_H
 
 #include "base/error.h"
+
+#include <stdbool.h>
 
 struct rules;
 
@@ -19,9 +26,18 @@ struct rules;
 int rules_read(struct rules **out, const char *path, struct error *error);
 void rules_destroy(struct rules *r);
 
+/* Of the rule that fits. */
+struct rules_rule {
+    int line;              /* in its file */
+    double min_confidence; /* 0 to 1; below 0: it says none */
+};
+
 /* The arguments of the first rule that the whole text fits, the program first, ending with NULL;
- * free them with rules_free. NULL: none fits, or no memory. */
-char **rules_match(const struct rules *r, const char *text);
+ * free them with rules_free. NULL: none fits, or no memory. which may be NULL. */
+char **rules_match(const struct rules *r, const char *text, struct rules_rule *which);
 void rules_free(char **arguments);
+
+/* A probability as a user writes it: 0 to 1. */
+bool rules_read_confidence(const char *text, double *value);
 
 #endif

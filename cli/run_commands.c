@@ -100,7 +100,7 @@ static int take(void *user, DBusMessage *m)
     dbus_message_iter_get_basic(&args, &text);
     dbus_message_iter_next(&args);
     text = request_of(text, &args);
-    char **arguments = text ? rules_match(runner->rules, text) : NULL;
+    char **arguments = text ? rules_match(runner->rules, text, NULL) : NULL;
     if (!arguments)
         return 0;
     print_arguments(arguments);

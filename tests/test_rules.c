@@ -1,6 +1,7 @@
 /* Rules: what fits, what a program is given, which files are refused. */
 #include "cli/rules.h"
 #include "cli/spoken_number.h"
+#include "cli/spoken_time.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ static int read_text(struct rules **out, const char *text, struct error *error)
 static const char *matched(const struct rules *r, const char *text)
 {
     static char joined[1024];
-    char **arguments = rules_match(r, text);
+    char **arguments = rules_match(r, text, NULL);
     joined[0] = '\0';
     for (char **a = arguments; a && *a; a++) {
         strcat(joined, a == arguments ? "" : "|");
@@ -138,13 +139,13 @@ static void spoken_numbers(void **state)
 {
     (void)state;
     char *words[16];
-    long value;
+    double value;
     for (long n = 0; n < 10000; n++) {
         size_t count = say(n, words);
         assert_true(spoken_number(words, count, &value));
-        assert_int_equal(value, n);
+        assert_int_equal((long)value, n);
         if (n)
-            assert_false(spoken_number(words, count - 1, &value) && value == n);
+            assert_false(spoken_number(words, count - 1, &value) && (long)value == n);
     }
     static char *const wrong[][4] = {{"five", "six"},
                                      {"hundred"},
@@ -166,6 +167,251 @@ static void spoken_numbers(void **state)
     }
 }
 
+/* The words of a text, which lives as long as they do. */
+static size_t words_of(char *text, char *words[static 16])
+{
+    size_t count = 0;
+    for (char *w = strtok(text, " "); w && count < 16; w = strtok(NULL, " "))
+        words[count++] = w;
+    return count;
+}
+
+static void numbers_as_people_say_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *said;
+        double value; /* below 0: no number */
+    } cases[] = {
+        {"a hundred", 100},
+        {"a hundred and twenty", 120},
+        {"one hundred twenty", 120},
+        {"twelve hundred", 1200},
+        {"twenty five hundred", 2500},
+        {"twelve hundred and fifty", 1250},
+        {"a thousand", 1000},
+        {"a thousand and one", 1001},
+        {"two thousand five hundred", 2500},
+        {"a hundred thousand", 100000},
+        {"nine hundred ninety nine thousand nine hundred and ninety nine", 999999},
+        {"two and a half", 2.5},
+        {"twenty one and a half", 21.5},
+        {"one and three quarters", 1.75},
+        {"a hundred and a quarter", 100.25},
+        {"half", 0.5},
+        {"half a", 0.5},
+        {"half an", 0.5},
+        {"a half", 0.5},
+        {"a quarter of an", 0.25},
+        {"three quarters of an", 0.75},
+        {"a", 1},
+        {"an", 1},
+        {"two point five", 2.5},
+        {"zero point oh five", 0.05},
+        {"point five", 0.5},
+        {"three point one four", 3.14},
+        {"2.5", 2.5},
+        {"1200", 1200},
+        {"999999", 999999},
+        {"twelve hundred thousand", -1},
+        {"a five", -1},
+        {"hundred and five", -1},
+        {"a hundred and", -1},
+        {"two and a", -1},
+        {"two and half past", -1},
+        {"and a half", -1},
+        {"two point", -1},
+        {"point", -1},
+        {"two point fifteen", -1},
+        {"half of", -1},
+        {"half past", -1},
+        {"2.", -1},
+        {".5", -1},
+        {"1.2.3", -1},
+        {"0x10", -1},
+        {"1e3", -1},
+        {"inf", -1},
+        {"nan", -1},
+        {"a a", -1},
+        {"a thousand thousand", -1},
+        {"two hundred hundred", -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[128], *words[16];
+        double value;
+        strcpy(text, cases[i].said);
+        bool is = spoken_number(words, words_of(text, words), &value);
+        if (is != (cases[i].value >= 0) || (is && value != cases[i].value))
+            fail_msg("%s: %d %g", cases[i].said, is, value);
+    }
+    assert_false(spoken_number(NULL, 0, &(double){0}));
+}
+
+static void times_as_people_say_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *said;
+        int hour, minute; /* hour below 0: no time */
+    } cases[] = {
+        {"half past six", 6, 30},
+        {"half six", 6, 30},
+        {"quarter past six", 6, 15},
+        {"a quarter to seven", 6, 45},
+        {"quarter to one", 0, 45},
+        {"five to twelve", 11, 55},
+        {"ten to midnight", 23, 50},
+        {"twenty five minutes past nine", 9, 25},
+        {"a quarter past noon", 12, 15},
+        {"twenty past 6", 6, 20},
+        {"six", 6, 0},
+        {"six thirty", 6, 30},
+        {"six thirty five", 6, 35},
+        {"six oh five", 6, 5},
+        {"seven o'clock", 7, 0},
+        {"seven o clock", 7, 0},
+        {"seven oclock in the evening", 19, 0},
+        {"5 o'clock", 5, 0},
+        {"five pm", 17, 0},
+        {"five p m", 17, 0},
+        {"5pm", 17, 0},
+        {"5:30pm", 17, 30},
+        {"5:30 p m", 17, 30},
+        {"5 30", 5, 30},
+        {"5 05", 5, 5},
+        {"quarter to seven pm", 18, 45},
+        {"quarter to one pm", 12, 45},
+        {"half past twelve in the afternoon", 12, 30},
+        {"half past twelve at night", 0, 30},
+        {"twelve am", 0, 0},
+        {"twelve pm", 12, 0},
+        {"ten past nine at night", 21, 10},
+        {"two at night", 2, 0},
+        {"eight in the morning", 8, 0},
+        {"eighteen forty five", 18, 45},
+        {"eighteen hundred", 18, 0},
+        {"oh six hundred hours", 6, 0},
+        {"twenty three fifty nine", 23, 59},
+        {"18:05", 18, 5},
+        {"06:30", 6, 30},
+        {"6.30", 6, 30},
+        {"noon", 12, 0},
+        {"midnight", 0, 0},
+        {"", -1, 0},
+        {"half past", -1, 0},
+        {"past six", -1, 0},
+        {"half to six", -1, 0},
+        {"half past six thirty", -1, 0},
+        {"sixty past six", -1, 0},
+        {"six sixty", -1, 0},
+        {"six five", -1, 0},
+        {"twenty five", -1, 0},
+        {"24:00", -1, 0},
+        {"6:60", -1, 0},
+        {"6:3", -1, 0},
+        {"6:30:10", -1, 0},
+        {"123", -1, 0},
+        {"eighteen pm", -1, 0},
+        {"zero am", -1, 0},
+        {"6pm pm", -1, 0},
+        {"pm", -1, 0},
+        {"six o'clock seven", -1, 0},
+        {"noon thirty", -1, 0},
+        {"a six", -1, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[128], *words[16];
+        int minutes;
+        strcpy(text, cases[i].said);
+        bool is = spoken_time(words, words_of(text, words), &minutes);
+        if (is != (cases[i].hour >= 0) || (is && minutes != cases[i].hour * 60 + cases[i].minute))
+            fail_msg("%s: %d %02d:%02d", cases[i].said, is, minutes / 60, minutes % 60);
+    }
+}
+
+static void every_time_of_the_day_is_read(void **state)
+{
+    (void)state;
+    for (int hour = 0; hour < 24; hour++)
+        for (int minute = 0; minute < 60; minute++) {
+            char *words[16];
+            int minutes;
+            size_t count = say(hour, words);
+            if (minute && minute < 10)
+                words[count++] = "oh";
+            if (minute)
+                count += say(minute, words + count);
+            assert_true(spoken_time(words, count, &minutes));
+            assert_int_equal(minutes, hour * 60 + minute);
+        }
+}
+
+static void slots_take_numbers_and_times(void **state)
+{
+    (void)state;
+    struct rules *r;
+    struct error error = {""};
+    assert_int_equal(read_text(&r,
+                               "\xEF\xBB\xBFset a timer for {n:number} minutes -> timer {n}\r\n"
+                               "set a timer for {n:number} hour -> timer {n} h\n"
+                               "wake me at {t:time} -> at {t}\n"
+                               "note {x} -> note {x}",
+                               &error),
+                     0);
+    static const char *const cases[][2] = {
+        {"Set a timer for two and a half minutes.", "timer|2.5"},
+        {"Set a timer for 2.5 minutes.", "timer|2.5"},
+        {"Set a timer for 1,200 minutes.", "timer|1200"},
+        {"set a timer for half an hour", "timer|0.5|h"},
+        {"set a timer for an hour", "timer|1|h"},
+        {"Wake me at half past six.", "at|06:30"},
+        {"Wake me at 6:30 p.m.", "at|18:30"},
+        {"wake me at some time", ""},
+        {"note don\xE2\x80\x99t", "note|don't"},
+        {"note \xE2\x80\x9Cyes\xE2\x80\x9D \xE2\x80\x94 \xC2\xABno\xC2\xBB", "note|yes no"},
+        {"note a\xC2\x9B"
+         "b \xE2\x80\xAE c",
+         "note|a b c"},
+        {"note 1, 2. 3: 4", "note|1 2 3 4"},
+        {"note ../1.2:3/..", "note|1.2:3"},
+        {"note \xE3\x81\x93\xE3\x82\x93\xE3\x80\x82", "note|\xE3\x81\x93\xE3\x82\x93"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(matched(r, cases[i][0]), cases[i][1]);
+    rules_destroy(r);
+}
+
+static void a_rule_may_say_how_sure_the_model_must_be(void **state)
+{
+    (void)state;
+    struct rules *r;
+    struct error error = {""};
+    struct rules_rule which;
+    double value;
+    assert_int_equal(
+        read_text(&r,
+                  "# doors\n"
+                  "{confidence:0.97} open the {what} -> door open\n"
+                  "close the {confidence:number} {confidence:0} doors -> doors {confidence}\n"
+                  "lights -> lamp\n",
+                  &error),
+        0);
+    rules_free(rules_match(r, "open the door", &which));
+    assert_int_equal(which.line, 2);
+    assert_true(which.min_confidence == 0.97);
+    assert_string_equal(matched(r, "close the two doors"), "doors|2");
+    rules_free(rules_match(r, "close the two doors", &which));
+    assert_true(which.line == 3 && which.min_confidence == 0);
+    rules_free(rules_match(r, "lights", &which));
+    assert_true(which.line == 4 && which.min_confidence < 0);
+    rules_destroy(r);
+    static const char *const wrong[] = {"",     "-0.5", "1.1",  "nan",   "inf", "0x1",
+                                        "1e-3", "0.5x", " 0.5", "0.5.5", "."};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(rules_read_confidence(wrong[i], &value));
+    assert_true(rules_read_confidence("1", &value) && value == 1);
+}
+
 static void a_wrong_file_is_refused_with_its_line(void **state)
 {
     (void)state;
@@ -184,6 +430,12 @@ static void a_wrong_file_is_refused_with_its_line(void **state)
         {"lights {x} {y} -> lamp\n", "no word between {x} and {y}"},
         {"lights {} -> lamp\n", "neither a word"},
         {"lights {x:colour} -> lamp\n", "neither a word"},
+        {"{confidence:1.5} lights -> lamp\n", "not a number from 0 to 1"},
+        {"{confidence:0.5x} lights -> lamp\n", "not a number from 0 to 1"},
+        {"{confidence:0.5} lights {confidence:0.6} -> lamp\n", "is there twice"},
+        {"{confidence:0.5} -> lamp\n", "no sentence"},
+        {"{confidence:} lights -> lamp\n", "neither a word"},
+        {"lights {t:time} -> lamp {t:time}\n", "{t} is not in the sentence"},
         {"a {a} b {b} c {c} d {d} e {e} -> lamp\n", "more than 4 slots"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -200,6 +452,9 @@ static void a_wrong_file_is_refused_with_its_line(void **state)
     struct error error;
     assert_int_equal(rules_read(&r, "/nonexistent/rules", &error), -ENOENT);
     assert_non_null(strstr(error.message, "/nonexistent/rules"));
+    assert_int_equal(rules_read(&r, "/", &error), -EISDIR);
+    assert_int_equal(rules_read(&r, "/dev/zero", &error), -EINVAL);
+    assert_non_null(strstr(error.message, "/dev/zero:1: not a line of text"));
 }
 
 static void what_is_too_long_is_refused(void **state)
@@ -238,6 +493,11 @@ int main(void)
         cmocka_unit_test(nothing_that_is_said_is_more_than_words_and_digits),
         cmocka_unit_test(a_number_comes_in_digits),
         cmocka_unit_test(spoken_numbers),
+        cmocka_unit_test(numbers_as_people_say_them),
+        cmocka_unit_test(times_as_people_say_them),
+        cmocka_unit_test(every_time_of_the_day_is_read),
+        cmocka_unit_test(slots_take_numbers_and_times),
+        cmocka_unit_test(a_rule_may_say_how_sure_the_model_must_be),
         cmocka_unit_test(a_wrong_file_is_refused_with_its_line),
         cmocka_unit_test(what_is_too_long_is_refused),
     };
