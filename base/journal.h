@@ -5,6 +5,7 @@
 #ifndef EARSHOT_BASE_JOURNAL_H
 #define EARSHOT_BASE_JOURNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/un.h>
 
@@ -21,6 +22,10 @@ struct journal {
     int socket;
     struct sockaddr_un address;
 };
+
+/* Whether what is written to fd goes into the journal: $JOURNAL_STREAM is its device and inode,
+ * which children inherit also where their output goes elsewhere. */
+bool journal_has(int fd);
 
 int journal_open(struct journal *j, const char *path); /* 0 or -errno */
 void journal_close(struct journal *j);

@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static atomic_int threshold = LOG_LEVEL_INFO; /* written by the main thread */
@@ -22,18 +21,10 @@ void log_set_level(enum log_level level)
     atomic_store_explicit(&threshold, (int)level, memory_order_relaxed);
 }
 
-/* $JOURNAL_STREAM is "device:inode" of the journal's socket; children inherit the variable even
- * where their stderr goes elsewhere. */
 static void find_journal(void)
 {
-    const char *stream = getenv("JOURNAL_STREAM");
     const char *path = getenv("EARSHOT_JOURNAL"); /* a test's */
-    unsigned long long device = 0;
-    unsigned long long inode = 0;
-    struct stat st;
-    if (stream == NULL || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
-        return;
-    to_journal = fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+    to_journal = journal_has(STDERR_FILENO);
     has_socket = to_journal && journal_open(&journal, path ? path : JOURNAL_SOCKET) == 0;
 }
 

@@ -1,4 +1,5 @@
 /* earshot run: starts programs by what was said. */
+#include "base/journal.h"
 #include "cli/client_commands.h"
 #include "cli/cues.h"
 #include "cli/offline.h"
@@ -16,32 +17,58 @@ extern char **environ;
 
 const struct bus_client_option client_run_options[] = {
     {"commands", "FILE", "the sentences and their commands; see earshot(1)"},
+    {"min-confidence", "X", "how sure the model must be, 0 to 1 (0.9); a rule may say its own"},
     {"dry-run", NULL, "print the commands, and start none"},
+    {"quiet", NULL, "print no words that were said, as in the journal"},
     {NULL},
 };
 
 enum {
     OPTION_COMMANDS,
+    OPTION_MIN_CONFIDENCE,
     OPTION_DRY_RUN,
+    OPTION_QUIET,
 };
+
+/* Orders that are meant are heard with 0.95 and more, other sentences that sound like one with 0.5
+ * to 0.84. */
+#define MIN_CONFIDENCE 0.9
 
 struct runner {
     const struct rules *rules;
+    const char *path; /* of the rules */
+    double min_confidence;
     bool dry;
+    bool quiet; /* prints nothing that was said */
 };
 
-static void print_arguments(char *const *arguments)
+/* Words stay out of the journal: a rule is named by its line, and a program by its name. */
+static void print_started(const struct runner *r, const struct rules_rule *rule,
+                          char *const *arguments)
 {
-    for (char *const *a = arguments; *a; a++) {
-        fputs(a == arguments ? "" : " ", stdout);
-        cue_print_text(*a, stdout);
+    if (r->quiet) {
+        printf("%s:%d: ", r->path, rule->line);
+        cue_print_text(arguments[0], stdout);
+    } else {
+        for (char *const *a = arguments; *a; a++) {
+            fputs(a == arguments ? "" : " ", stdout);
+            cue_print_text(*a, stdout);
+        }
     }
     putchar('\n');
     fflush(stdout);
 }
 
+/* Where our output is in the journal, so would be a child's, together with its command line. */
+static void hide_output(posix_spawn_file_actions_t *files, const struct runner *r)
+{
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (r->quiet || journal_has(fd))
+            posix_spawn_file_actions_addopen(files, fd, "/dev/null", O_WRONLY, 0);
+}
+
 /* The child has no input; nobody waits for it. */
-static void start(char *const *arguments)
+static void start(const struct runner *r, char *const *arguments)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -52,6 +79,7 @@ static void start(char *const *arguments)
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    hide_output(&files, r);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigdefault(&attributes, &normal);
     int rc = posix_spawnp(&child, arguments[0], &files, &attributes, arguments, environ);
@@ -61,10 +89,11 @@ static void start(char *const *arguments)
         fprintf(stderr, "earshot run: %s: %s\n", arguments[0], strerror(rc));
 }
 
-/* Of what was said: to whom, and the bytes of the wake phrase before it. */
+/* Of what was said: to whom, the bytes of the wake phrase before it, and how sure the model is. */
 struct said {
     dbus_bool_t addressed;
     dbus_uint32_t phrase_bytes;
+    double confidence;
 };
 
 static void take_detail(void *user, const char *name, DBusMessageIter *variant)
@@ -75,23 +104,50 @@ static void take_detail(void *user, const char *name, DBusMessageIter *variant)
         dbus_message_iter_get_basic(variant, &said->addressed);
     else if (strcmp(name, "phrase_bytes") == 0 && type == DBUS_TYPE_UINT32)
         dbus_message_iter_get_basic(variant, &said->phrase_bytes);
+    else if (strcmp(name, "confidence") == 0)
+        bus_client_number(variant, &said->confidence);
 }
 
 /* What is asked for, behind the wake phrase. NULL: it was not said to the assistant. */
-static const char *request_of(const char *text, DBusMessageIter *details)
+static const char *request_of(const char *text, DBusMessageIter *details, double *confidence)
 {
     struct said said = {.addressed = TRUE};
     bus_client_each(details, take_detail, &said);
+    *confidence = said.confidence;
     if (!said.addressed)
         return NULL;
     return said.phrase_bytes <= strlen(text) ? text + said.phrase_bytes : text;
 }
 
+/* Whether the model is as sure as the rule wants it; else says so, without a word of what was said.
+ * What is no probability is no confidence. */
+static bool is_sure(const struct runner *r, const struct rules_rule *rule, double confidence)
+{
+    double least = rule->min_confidence >= 0 ? rule->min_confidence : r->min_confidence;
+    if (confidence >= least)
+        return true;
+    fprintf(stderr, "earshot run: %s:%d: not started: a confidence of %.2f, below %.2f\n", r->path,
+            rule->line, confidence, least);
+    return false;
+}
+
+static void take_request(const struct runner *r, const char *text, double confidence)
+{
+    struct rules_rule rule;
+    char **arguments = rules_match(r->rules, text, &rule);
+    if (arguments && is_sure(r, &rule, confidence)) {
+        print_started(r, &rule, arguments);
+        if (!r->dry)
+            start(r, arguments);
+    }
+    rules_free(arguments);
+}
+
 static int take(void *user, DBusMessage *m)
 {
-    const struct runner *runner = user;
     DBusMessageIter args;
     const char *text;
+    double confidence;
     if (!m || !bus_client_is_signal(m, "UtteranceCompleted") ||
         !dbus_message_has_signature(m, "tsa{sv}"))
         return 0;
@@ -99,14 +155,9 @@ static int take(void *user, DBusMessage *m)
     dbus_message_iter_next(&args);
     dbus_message_iter_get_basic(&args, &text);
     dbus_message_iter_next(&args);
-    text = request_of(text, &args);
-    char **arguments = text ? rules_match(runner->rules, text, NULL) : NULL;
-    if (!arguments)
-        return 0;
-    print_arguments(arguments);
-    if (!runner->dry)
-        start(arguments);
-    rules_free(arguments);
+    text = request_of(text, &args, &confidence);
+    if (text)
+        take_request(user, text, confidence);
     return 0;
 }
 
@@ -118,10 +169,19 @@ int client_run(struct bus_client *c)
         fprintf(stderr, "earshot run: --commands FILE is missing\n");
         return EXIT_USAGE;
     }
+    struct runner runner = {.path = c->given[OPTION_COMMANDS],
+                            .min_confidence = MIN_CONFIDENCE,
+                            .dry = c->given[OPTION_DRY_RUN] != NULL,
+                            .quiet = c->given[OPTION_QUIET] || journal_has(STDOUT_FILENO)};
+    const char *least = c->given[OPTION_MIN_CONFIDENCE];
+    if (least && !rules_read_confidence(least, &runner.min_confidence)) {
+        fprintf(stderr, "earshot run: --min-confidence %s: not a number from 0 to 1\n", least);
+        return EXIT_USAGE;
+    }
     if (rules_read(&rules, c->given[OPTION_COMMANDS], &error))
         return offline_fail("run", &error);
     signal(SIGCHLD, SIG_IGN); /* children leave nothing behind */
-    struct runner runner = {rules, c->given[OPTION_DRY_RUN] != NULL};
+    runner.rules = rules;
     int code = bus_client_follow(c, -1, take, &runner);
     rules_destroy(rules);
     return code;

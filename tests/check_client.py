@@ -299,6 +299,7 @@ def reloaded():
 def started():
     """earshot run: what the orders start, and how a mistake in the file is told of."""
     rules, told = WORK / "rules", WORK / "told"
+    told.unlink(missing_ok=True)
     program = WORK / "note"
     program.write_text('#!/bin/sh\nfor word; do printf "[%s]" "$word"; done >> "$(dirname "$0")/told"\n')
     program.chmod(0o755)
@@ -330,6 +331,58 @@ def started():
         got = earshot("run", *args)
         check(f"{culprit} is named", got.returncode == 1 and culprit in got.stderr, got)
     check("run without a file is a usage error", earshot("run").returncode == 2)
+
+
+def unsure():
+    """earshot run starts nothing by what the model is not sure of, and says no word of it."""
+    rules, program = WORK / "doors", WORK / "note"
+    program.write_text('#!/bin/sh\nfor word; do printf "[%s]" "$word"; done >> "$(dirname "$0")/told"\necho "said $*"\n')
+    program.chmod(0o755)
+    (WORK / "told").unlink(missing_ok=True)
+    rules.write_text(f"open the {{what}} -> {program} open {{what}}\n{{confidence:0.99}} close the {{what}} -> {program} close {{what}}\n"
+                     f"{{confidence:0.5}} show the {{what}} -> {program} show {{what}}\nwake me at {{t:time}} -> {program} wake {{t}}\n")
+    before = subscribers()
+    told = Rememberer()
+    with open(WORK / "journal", "w") as journal:
+        inode = f"{os.fstat(journal.fileno()).st_dev}:{os.fstat(journal.fileno()).st_ino}"
+        runs = [follow("run", "--commands", rules), follow("run", "--commands", rules, "--min-confidence", "0.4", "--dry-run"),
+                follow("run", "--commands", rules, "--quiet"),
+                subprocess.Popen([EARSHOT, "run", "--commands", rules], stdout=journal, stderr=journal,
+                                 env=environment() | {"JOURNAL_STREAM": inode})]
+        check("they are there", wait_until(lambda: subscribers() == before + 5))
+        pause(0.3)
+        for number, (text, details) in enumerate((
+                ("open the kitchen", {"confidence": 0.89}), ("open the cellar", {"confidence": 0.91}), ("open the attic", {}),
+                ("open the garage", {"confidence": float("nan")}), ("close the kitchen", {"confidence": 0.98}),
+                ("close the cellar", {"confidence": 0.995}), ("show the garden", {"confidence": 0.6}),
+                ("wake me at half past six", {"confidence": 1.0}), ("open the window", {"confidence": 1.0, "addressed": False}))):
+            told.UtteranceCompleted(1764000000000000 + number, text, dbus.Dictionary(details, signature="sv"))
+        pause(1)
+        for client in runs:
+            client.terminate()
+        (out, error), (dry, _), (quiet, quiet_error) = [waits.communicate(timeout=10) for waits in runs[:3]]
+        runs[3].wait()
+    told.stop()
+    expected = ["open cellar", "close cellar", "show garden", "wake 06:30"]
+    check("what is sure enough is started", [line.removeprefix(f"{program} ") for line in out.splitlines() if line.startswith("/")]
+          == expected, out)
+    check("once by each", all((WORK / "told").read_text().count(f"[{line.replace(' ', '][')}]") == 3 for line in expected)
+          and "attic" not in (WORK / "told").read_text(), (WORK / "told").read_text())
+    check("what is not is told by its rule, without a word of it", error.count("not started") == 4
+          and f"{rules}:1: not started: a confidence of 0.89, below 0.90\n" in error
+          and f"{rules}:2: not started: a confidence of 0.98, below 0.99\n" in error
+          and not re.search("kitchen|attic|garage", error), error)
+    check("another floor is for rules without one", f"{program} open kitchen\n" in dry and "close kitchen" not in dry
+          and f"{program} show garden\n" in dry, dry)
+    words = "kitchen|cellar|attic|garage|garden|06:30|said"
+    places = [f"{rules}:{line}: {program}" for line in (1, 2, 3, 4)]
+    check("quiet says which rule it was", quiet.splitlines() == places and not re.search(words, quiet_error), quiet + quiet_error)
+    text = (WORK / "journal").read_text()
+    check("the journal gets no word, nor what programs print", [line for line in text.splitlines() if "not started" not in line] == places
+          and not re.search(words, text), text)
+    for wrong in ("1.5", "x", "-1", "nan"):
+        got = earshot("run", "--commands", rules, "--min-confidence", wrong)
+        check(f"--min-confidence {wrong} is a usage error", got.returncode == 2 and wrong in got.stderr, got)
 
 
 class Desktop(dbus.service.Object):
@@ -541,4 +594,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, digits, lost, files, watched, benched, toggled, reloaded, started, notified, fitted, waiting, restarted, confident, interrupted)
+run(usage, digits, lost, files, watched, benched, toggled, reloaded, started, unsure, notified, fitted, waiting, restarted, confident, interrupted)
