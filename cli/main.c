@@ -1,4 +1,5 @@
 /* earshot: the client of the daemon, and the offline tools. */
+#include "base/core_dump.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/offline.h"
@@ -51,6 +52,7 @@ static int run(int argc, char **argv)
 /* Whatever a command printed, it is done only if that has arrived. */
 int main(int argc, char **argv)
 {
+    core_dump_forbid();
     int code = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;

@@ -1,4 +1,5 @@
 /* earshotd: the daemon. Everything is in the library; this file puts it together. */
+#include "base/core_dump.h"
 #include "base/log.h"
 #include "daemon/bus.h"
 #include "daemon/capture.h"
@@ -132,6 +133,8 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], CAPTURE_OPTION) == 0)
         return capture_process(argv[2], argv[3]);
+    core_dump_forbid();
+    core_dump_forbid_children();
     struct settings settings = {0};
     int status = read_options(&settings, argc, argv);
     if (status >= 0)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import shutil
 import signal
 import stat
@@ -184,7 +185,7 @@ def lost():
             ["captions"], ["captions", "--srt"], ["run", "--dry-run", "--commands", rules])}
         check("those that follow are there", wait_until(lambda: subscribers() == before + 4))
         pause(0.3)
-        told.UtteranceCompleted(1764000000000000, "lights", OPTIONS)
+        told.UtteranceCompleted(1764000000000000, "lights", dbus.Dictionary({"confidence": 1.0}, signature="sv"))
         for words, client in clients.items():
             ended = wait_until(lambda: client.poll() is not None, 10)
             client.kill()
@@ -576,6 +577,28 @@ def confident():
     told.stop()
 
 
+def dumps_core(*command):
+    """Whether a program that is killed as by an error leaves its memory on the disk."""
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=WORK,
+                               stdin=subprocess.PIPE, env=environment(), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, unlimited))
+    pause(1 + SLOW)
+    os.kill(process.pid, signal.SIGSEGV)
+    return os.WCOREDUMP(os.waitpid(process.pid, 0)[1])
+
+
+def private():
+    """Neither program leaves a core dump with speech in it; what earshot run starts may."""
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0 or not dumps_core("sleep", "100"):
+        print("skipped: nothing dumps core here")
+        return
+    check("the daemon leaves no core dump", not dumps_core(EARSHOTD, "--model", MODEL, "--source", f"file:{silence(60)}"))
+    check("nor does a command without the daemon", not dumps_core(EARSHOT, "transcribe", "-m", MODEL, "-"))
+    told = Rememberer()
+    check("nor one with it", not dumps_core(EARSHOT, "captions"))
+    told.stop()
+
+
 def interrupted():
     """A file is whole whenever the command is."""
     d = muted_daemon()
@@ -594,4 +617,4 @@ def interrupted():
     d.stop()
 
 
-run(usage, digits, lost, files, watched, benched, toggled, reloaded, started, unsure, notified, fitted, waiting, restarted, confident, interrupted)
+run(usage, digits, lost, files, watched, benched, toggled, reloaded, started, unsure, notified, fitted, waiting, restarted, confident, private, interrupted)

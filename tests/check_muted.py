@@ -18,7 +18,7 @@ def occupies(d):
     """Resident KiB, descriptors, threads."""
     process = pathlib.Path(f"/proc/{d.process.pid}")
     return (int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024,
-            len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())))
+            d.descriptors(), len(list((process / "task").iterdir())))
 
 
 def computed_seconds(d):

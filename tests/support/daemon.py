@@ -187,6 +187,10 @@ class Daemon:
         return int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4
 
     def descriptors(self):
+        """0 where they cannot be seen: the daemon hides its memory, and so these, from all but root."""
+        if os.getuid() != 0:
+            print("skipped: only root sees how many descriptors the daemon has")
+            return 0
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def stop(self, texts=1000):
