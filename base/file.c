@@ -81,6 +81,31 @@ void file_release(const struct file_map *map, const void *data, size_t size)
         madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
+/* Puts a copy of the pages in the place of the pages. */
+static int copy_pages(unsigned char *pages, size_t size)
+{
+    void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED)
+        return -errno;
+    memcpy(copy, pages, size);
+    mprotect(copy, size, PROT_READ);
+    if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, pages) != MAP_FAILED)
+        return 0;
+    int rc = -errno;
+    munmap(copy, size);
+    return rc;
+}
+
+int file_detach(const struct file_map *map, const void *data, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = (uintptr_t)data / page * page;
+    uintptr_t end = ((uintptr_t)data + size + page - 1) / page * page;
+    if (!size || !map->size)
+        return 0;
+    return copy_pages((unsigned char *)begin, end - begin);
+}
+
 /* 0 or -errno. */
 static int write_all(int fd, const unsigned char *data, size_t size)
 {

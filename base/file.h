@@ -24,6 +24,9 @@ void file_release(const struct file_map *map, const void *data, size_t size);
 int file_open_regular(const char *path, int flags);
 /* strerror of what file_open_regular and file_map return. */
 const char *file_why(int rc);
+/* [size] bytes at data no longer depend on the file, which may be cut or written over: a copy takes
+ * their place. 0 or -errno: then they are as they were. */
+int file_detach(const struct file_map *map, const void *data, size_t size);
 
 /* Readers see the old content or the new, never a part; on failure the old file stays. */
 int file_replace(const char *path, const void *data, size_t size, struct error *error);

@@ -243,6 +243,12 @@ static int bind_vector(struct bind *b, const char *full, const struct tensor *t,
     return r;
 }
 
+/* A GPU has copies of everything. */
+static bool is_used_in_place(const struct bind *b, enum weight_use use)
+{
+    return use == WEIGHT_ROWS && strncmp(b->backend->ops->name, "cpu", 3) == 0;
+}
+
 /* All dimensions but the outermost make one row: they are contiguous, whole blocks each. */
 static int bind_matrix(struct bind *b, const char *full, const struct tensor *t, size_t rows,
                        enum weight_use use, struct weight **out, struct error *error)
@@ -265,7 +271,11 @@ static int bind_matrix(struct bind *b, const char *full, const struct tensor *t,
         return error_set(error, r, "%s: tensor %s cannot be used by backend %s", gguf_path(b->gguf),
                          full, b->backend->ops->name);
     }
-    gguf_release(b->gguf, t);
+    if (is_used_in_place(b, use)) {
+        gguf_keep(b->gguf, t);
+    } else {
+        gguf_release(b->gguf, t);
+    }
     item->data = t->data;
     item->use = use;
     *out = item->weight;
@@ -310,6 +320,7 @@ int bind_host(const struct bind *b, const char *prefix, const char *name, float 
     for (size_t row = 0; row < t->tensor.rows; row++) {
         tensor_row_to_float(&t->tensor, row, out + row * t->tensor.cols);
     }
+    gguf_keep(b->gguf, &t->tensor); /* a twin reads it too */
     return 0;
 }
 

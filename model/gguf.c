@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "model/hash.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ enum {
     GGUF_KEY_BYTES_MIN = 8 + 4 + 1,
     GGUF_TENSOR_BYTES_MIN = 8 + 4 + 8 + 4 + 8,
     GGUF_FINGERPRINT_SAMPLE = 64, /* bytes at the start of each tensor */
+    GGUF_KEPT_MAX = 16,
 };
 
 struct gguf_key {
@@ -39,6 +41,11 @@ struct gguf_key {
     enum gguf_type item;        /* type of an array's items */
     uint64_t count;             /* of an array */
     const unsigned char *value; /* in the map; of a string: its bytes, count of them */
+};
+
+struct gguf_kept {
+    struct tensor tensors[GGUF_KEPT_MAX]; /* [count] */
+    size_t count;
 };
 
 struct gguf {
@@ -52,6 +59,7 @@ struct gguf {
     struct gguf_tensor *tensors;    /* [tensor_count], owned, in the file's order */
     size_t tensor_count;
     struct gguf_tensor **tensors_by_name; /* [tensor_count], owned */
+    struct gguf_kept *kept;               /* owned */
     void (*released)(void *user, size_t bytes);
     void *user; /* of released */
 };
@@ -518,9 +526,13 @@ static int read_all(struct gguf *g, struct error *error)
 static struct gguf *gguf_new(const char *path)
 {
     struct gguf *g = calloc(1, sizeof(*g));
-    if (!g) {
+    struct gguf_kept *kept = calloc(1, sizeof(*kept));
+    if (!g || !kept) {
+        free(g);
+        free(kept);
         return NULL;
     }
+    g->kept = kept;
     size_t size = strlen(path);
     bool fits = size < sizeof(g->path);
     snprintf(g->path, sizeof(g->path), "%s%s", fits ? "" : "...",
@@ -577,6 +589,7 @@ void gguf_close(struct gguf *g)
     free(g->keys_by_name);
     free(g->tensors);
     free(g->tensors_by_name);
+    free(g->kept);
     free(g);
 }
 
@@ -594,6 +607,30 @@ void gguf_release(const struct gguf *g, const struct tensor *t)
     if (g->released) {
         g->released(g->user, bytes);
     }
+}
+
+void gguf_keep(const struct gguf *g, const struct tensor *t)
+{
+    for (size_t i = 0; i < g->kept->count; i++) {
+        if (g->kept->tensors[i].data == t->data) {
+            return;
+        }
+    }
+    assert(g->kept->count < GGUF_KEPT_MAX);
+    g->kept->tensors[g->kept->count++] = *t;
+    if (g->released) {
+        g->released(g->user, t->rows * tensor_row_bytes(t->type, t->cols));
+    }
+}
+
+int gguf_detach(const struct gguf *g, struct error *error)
+{
+    int rc = g->mapped ? file_detach(&g->map, g->map.data, g->header_size) : 0;
+    for (size_t i = 0; g->mapped && rc == 0 && i < g->kept->count; i++) {
+        const struct tensor *t = &g->kept->tensors[i];
+        rc = file_detach(&g->map, t->data, t->rows * tensor_row_bytes(t->type, t->cols));
+    }
+    return rc == 0 ? 0 : error_set(error, rc, "%s: %s", g->path, strerror(-rc));
 }
 
 void gguf_watch(struct gguf *g, void (*released)(void *user, size_t bytes), void *user)

@@ -59,8 +59,13 @@ const char *gguf_type_name(enum gguf_type type); /* "u32" ... */
 
 /* t, or a part of one, has been read: its pages may leave memory until it is read again. */
 void gguf_release(const struct gguf *g, const struct tensor *t);
-/* Calls released from gguf_release, with the bytes of t; NULL: no longer. */
+/* The opposite: t is read again and again. */
+void gguf_keep(const struct gguf *g, const struct tensor *t);
+/* Calls released from both, with the bytes of t; NULL: no longer. */
 void gguf_watch(struct gguf *g, void (*released)(void *user, size_t bytes), void *user);
+/* Copies the metadata and what is kept out of the file. It may be cut or written over from now on,
+ * and no other tensor may be read. 0 or -errno. */
+int gguf_detach(const struct gguf *g, struct error *error);
 
 size_t gguf_tensor_count(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t index);

@@ -271,7 +271,8 @@ static int load(struct model *m, const char *path, const struct encoder_options 
     }
     read_name(m);
     gguf_watch(m->gguf, NULL, NULL);
-    return m->backend->ops->status(m->backend, error);
+    r = gguf_detach(m->gguf, error);
+    return r < 0 ? r : m->backend->ops->status(m->backend, error);
 }
 
 int model_load(struct model **out, const char *path, struct backend *be,

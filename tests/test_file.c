@@ -60,6 +60,26 @@ static void a_map_outlives_the_replacement(void **state)
     file_unmap(&map);
 }
 
+/* Without file_detach the file's end would end the test by SIGBUS. */
+static void what_is_detached_outlives_a_cut(void **state)
+{
+    (void)state;
+    static char data[5 * 4096 + 100];
+    struct file_map map;
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (char)(i * 7 + i / 4096);
+    assert_int_equal(file_replace(path, data, sizeof(data), NULL), 0);
+    assert_int_equal(file_map(&map, path, NULL), 0);
+    assert_int_equal(file_detach(&map, map.data, 10), 0);
+    assert_int_equal(file_detach(&map, map.data + 4090, 10), 0);
+    assert_int_equal(file_detach(&map, map.data + 4 * 4096 + 5, sizeof(data) - 4 * 4096 - 5), 0);
+    assert_int_equal(file_detach(&map, map.data, 0), 0);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_memory_equal(map.data, data, 4100);
+    assert_memory_equal(map.data + 4 * 4096, data + 4 * 4096, sizeof(data) - 4 * 4096);
+    file_unmap(&map);
+}
+
 static void an_empty_file_maps_to_nothing(void **state)
 {
     (void)state;
@@ -141,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_replaced_can_be_mapped),
         cmocka_unit_test(a_map_outlives_the_replacement),
+        cmocka_unit_test(what_is_detached_outlives_a_cut),
         cmocka_unit_test(an_empty_file_maps_to_nothing),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(folders_and_pipes_are_refused),
