@@ -1,9 +1,14 @@
+/* Whole files, mapped or replaced. */
 #include "base/file.h"
 
+#include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define ANY "[A-Za-z0-9]" /* of mkostemp */
 #define LARGE_PAGE ((uintptr_t)2 << 20)
 
 static int map_open_file(struct file_map *map, int fd, const char *path, struct error *error)
@@ -145,25 +151,90 @@ static int sync_folder_of(const char *path)
     return result;
 }
 
+/* Whether a name may be one that somebody gives: letters (a first one, or all, large), then digits.
+ */
+static bool is_a_word(const char *name)
+{
+    static const char large[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const char *p = name + strspn(name, large);
+    if (p - name <= 1)
+        p += strspn(p, "abcdefghijklmnopqrstuvwxyz");
+    p += strspn(p, "0123456789");
+    return *p == '\0';
+}
+
+/* Earlier versions had the six characters alone. */
+static bool is_temporary(const char *name, const char *pattern)
+{
+    char now[NAME_MAX + 1], before[NAME_MAX + 1];
+    snprintf(now, sizeof(now), "%s.tmp-??????", pattern);
+    snprintf(before, sizeof(before), "%s." ANY ANY ANY ANY ANY ANY, pattern);
+    return fnmatch(now, name, FNM_PERIOD) == 0 ||
+           (fnmatch(before, name, FNM_PERIOD) == 0 && !is_a_word(name + strlen(name) - 6));
+}
+
+size_t file_sweep(const char *folder, const char *pattern)
+{
+    struct dirent *entry;
+    struct stat st;
+    size_t count = 0;
+    DIR *d = opendir(folder);
+    while (d && (entry = readdir(d)))
+        if (is_temporary(entry->d_name, pattern) &&
+            fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            count += unlinkat(dirfd(d), entry->d_name, 0) == 0;
+    if (d)
+        closedir(d);
+    return count;
+}
+
+/* Makes temporary, a name in the folder of path, of the data. */
+static int stage(const struct file_text *file, char temporary[PATH_MAX], struct error *error)
+{
+    int length = snprintf(temporary, PATH_MAX, "%s.tmp-XXXXXX", file->path);
+    if (length < 0 || length >= PATH_MAX) {
+        temporary[0] = '\0';
+        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", file->path);
+    }
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0) {
+        int result = error_set(error, -errno, "%s: cannot create %s: %s", file->path, temporary,
+                               strerror(errno));
+        temporary[0] = '\0';
+        return result;
+    }
+    int result = fill_and_close(fd, file->data, file->size);
+    return result ? error_set(error, result, "%s: cannot write: %s", file->path, strerror(-result))
+                  : 0;
+}
+
+int file_replace_all(const struct file_text *files, size_t count, struct error *error)
+{
+    char temporary[FILE_REPLACE_MAX][PATH_MAX] = {""};
+    int result = 0;
+    assert(count <= FILE_REPLACE_MAX);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        result = stage(&files[i], temporary[i], error);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        if (rename(temporary[i], files[i].path) != 0)
+            result =
+                error_set(error, -errno, "%s: cannot write: %s", files[i].path, strerror(errno));
+        else
+            temporary[i][0] = '\0';
+    }
+    for (size_t i = 0; i < count; i++)
+        if (temporary[i][0])
+            unlink(temporary[i]);
+    if (result != 0 || count == 0)
+        return result;
+    result = sync_folder_of(files[0].path);
+    if (result != 0)
+        return error_set(error, result, "%s: cannot sync its folder: %s", files[0].path,
+                         strerror(-result));
+    return 0;
+}
+
 int file_replace(const char *path, const void *data, size_t size, struct error *error)
 {
-    char temporary[PATH_MAX];
-    int length = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
-    if (length < 0 || (size_t)length >= sizeof(temporary))
-        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", path);
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return error_set(error, -errno, "%s: cannot create %s: %s", path, temporary,
-                         strerror(errno));
-    int result = fill_and_close(fd, data, size);
-    if (result == 0 && rename(temporary, path) != 0)
-        result = -errno;
-    if (result != 0) {
-        unlink(temporary);
-        return error_set(error, result, "%s: cannot write: %s", path, strerror(-result));
-    }
-    result = sync_folder_of(path);
-    if (result != 0)
-        return error_set(error, result, "%s: cannot sync its folder: %s", path, strerror(-result));
-    return 0;
+    return file_replace_all(&(struct file_text){path, data, size}, 1, error);
 }

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "daemon/assistant_private.h"
 #include "daemon/journal_ids.h"
-#include "daemon/places.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -46,23 +45,12 @@ void assistant_update_state(struct assistant *a)
     interface_changed(&a->object, ASSISTANT_INTERFACE, "State");
 }
 
-static void write_history(struct assistant *a, uint64_t id)
-{
-    if (!a->history_file)
-        return;
-    int rc = history_file_write(a->history_file, history_after(a->history, id - 1));
-    if (rc && !a->told_unwritten)
-        log_error("the history is not on disk: %s; it will be as soon as it can be written",
-                  strerror(-rc));
-    a->told_unwritten = rc != 0;
-}
-
 static void keep_utterance(struct assistant *a, const struct event *e)
 {
     if (history_add(a->history, e->id, e->start_us, e->end_us, e->text))
         log_error("out of memory: an utterance is not in the history");
     else
-        write_history(a, e->id);
+        assistant_write_history(a, e->id);
 }
 
 /* When somebody spoke is nobody's business either, unless the log is to tell everything. */
@@ -113,7 +101,7 @@ static void take_event(struct assistant *a, const struct engine_message *m)
         a->latency.reply = e->compute_us / 1000.0;
         a->reply_update.waits = false;
         if (history_set_reply(a->history, e->id, e->text) == 0)
-            write_history(a, e->id);
+            assistant_write_history(a, e->id);
         assistant_signal_completed(a, m, "ReplyCompleted");
         return;
     }
@@ -268,35 +256,6 @@ DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
     return NULL;
 }
 
-/* Who cannot keep a history hears nevertheless. */
-static void open_history_file(struct assistant *a)
-{
-    char path[4096];
-    size_t damaged = 0;
-    struct error why;
-    int rc = places_history(path, sizeof path, &why);
-    if (!rc)
-        rc = history_file_open(&a->history_file, path, a->history, &damaged, &why);
-    if (damaged)
-        log_warning("%s: %zu lines are damaged and left out", path, damaged);
-    if (!rc)
-        return;
-    a->told_unwritten = true;
-    log_error("the history is not on disk: %s; %s", why.message,
-              a->history_file ? "it will be as soon as it can be written"
-                              : "mend it and start earshotd again");
-}
-
-static int open_history(struct assistant *a, const struct config *config, struct error *error)
-{
-    int rc = history_create(&a->history, (size_t)config->history);
-    if (rc)
-        return error_set(error, rc, "the history: %s", strerror(-rc));
-    if (config->keep_history)
-        open_history_file(a);
-    return 0;
-}
-
 static void describe(struct assistant *a, const struct assistant_options *options)
 {
     size_t count = 0;
@@ -326,7 +285,7 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     describe(a, options);
     a->bus_watch = (struct bus_watch){.lost = bus_lost, .user = a};
     bus_watch(bus, &a->bus_watch);
-    int rc = open_history(a, &a->config, error);
+    int rc = assistant_open_folder(a, error);
     if (!rc && (assistant_init_update(&a->utterance_update, a) ||
                 assistant_init_update(&a->reply_update, a) || interface_export(&a->object)))
         rc = error_set(error, -ENOMEM, "the D-Bus object: out of memory");
@@ -354,6 +313,7 @@ void assistant_destroy(struct assistant *a)
     loop_remove_timer(a->reply_update.timer);
     history_file_close(a->history_file);
     history_destroy(a->history);
+    folder_lock_finish(&a->folder);
     free(a);
 }
 
@@ -361,6 +321,11 @@ uint64_t assistant_last_id(const struct assistant *a)
 {
     size_t count = history_count(a->history);
     return count ? history_at(a->history, count - 1)->id : 0;
+}
+
+bool assistant_owns_conversation(const struct assistant *a)
+{
+    return a->owns_conversation;
 }
 
 const struct config *assistant_config(const struct assistant *a)

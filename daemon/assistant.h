@@ -43,6 +43,8 @@ void assistant_destroy(struct assistant *a); /* answers the calls that wait */
 void assistant_attach(struct assistant *a, struct ear *ear);
 /* Of the newest utterance in the history; 0: none. */
 uint64_t assistant_last_id(const struct assistant *a);
+/* [text] resume counts: no other daemon does the same in the same folder. */
+bool assistant_owns_conversation(const struct assistant *a);
 const struct config *assistant_config(const struct assistant *a); /* as last read */
 const struct interface_object *assistant_object(const struct assistant *a);
 

@@ -1,9 +1,10 @@
 /* Shared by assistant.c (its life, messages of the engine), assistant_calls.c (calls of clients),
- * assistant_properties.c and assistant_signals.c. */
+ * assistant_folder.c (what is on the disk), assistant_properties.c and assistant_signals.c. */
 #ifndef EARSHOT_DAEMON_ASSISTANT_PRIVATE_H
 #define EARSHOT_DAEMON_ASSISTANT_PRIVATE_H
 
 #include "daemon/assistant.h"
+#include "daemon/folder_lock.h"
 #include "daemon/history.h"
 #include "daemon/history_file.h"
 #include "model/sampler.h"
@@ -52,6 +53,8 @@ struct assistant {
     struct interface_part parts[ASSISTANT_PARTS];
     struct interface_object object;
     struct bus_watch bus_watch;
+    struct folder_lock folder; /* the state folder; of a stream: none */
+    bool owns_conversation;
     struct history *history;
     struct history_file *history_file; /* NULL: in memory only */
     bool told_unwritten;               /* the log has it */
@@ -88,6 +91,11 @@ void assistant_settle(struct assistant *a, const struct pending *p,
 /* and the reply to its call. */
 DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
                              const struct engine_message *result);
+
+/* The state folder, the history, and what the folder has of it. 0 or -errno. */
+int assistant_open_folder(struct assistant *a, struct error *error);
+/* The entry of the history is new, or has changed. */
+void assistant_write_history(struct assistant *a, uint64_t id);
 
 void assistant_update_state(struct assistant *a);
 

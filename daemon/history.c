@@ -56,6 +56,25 @@ int history_add(struct history *h, uint64_t id, int64_t start_us, int64_t end_us
     return 0;
 }
 
+int history_insert(struct history *h, uint64_t id, int64_t start_us, int64_t end_us,
+                   const char *text)
+{
+    size_t at = history_after(h, id);
+    if (at && history_at(h, at - 1)->id == id)
+        return 0;
+    if (at == 0 && h->count == h->capacity)
+        return 0;
+    at -= h->count == h->capacity; /* the oldest goes */
+    int rc = history_add(h, id, start_us, end_us, text);
+    if (rc)
+        return rc;
+    struct history_entry new = *entry(h, h->count - 1);
+    for (size_t i = h->count - 1; i > at; i--)
+        *entry(h, i) = *entry(h, i - 1);
+    *entry(h, at) = new;
+    return 0;
+}
+
 int history_set_reply(struct history *h, uint64_t id, const char *reply)
 {
     for (size_t i = h->count; i-- > 0;) {

@@ -20,6 +20,10 @@ void history_destroy(struct history *h);
 /* id: above all others. Copies the text; the oldest entry is forgotten when the ring is full. 0 or
  * -ENOMEM. */
 int history_add(struct history *h, uint64_t id, int64_t start_us, int64_t end_us, const char *text);
+/* The same for any id: an entry takes its place among the others, and where there is one with the
+ * id already nothing happens. An older one than all of a full ring is forgotten. */
+int history_insert(struct history *h, uint64_t id, int64_t start_us, int64_t end_us,
+                   const char *text);
 /* 0, -ENOENT when the utterance is not (or no longer) there, or -ENOMEM. */
 int history_set_reply(struct history *h, uint64_t id, const char *reply);
 

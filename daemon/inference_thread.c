@@ -412,7 +412,9 @@ static bool reply_on(struct inference *i)
 static void set_text(struct inference *i, const struct config *c)
 {
     struct ear *ear = i->ear;
-    ear->config = *c; /* the recogniser keeps what points into it */
+    bool resume = ear->config.resume; /* waits for the next start */
+    ear->config = *c;                 /* the recogniser keeps what points into it */
+    ear->config.resume = resume;
     struct recogniser_config text = recogniser_config(&ear->config);
     recogniser_configure(ear->recogniser, &text);
     recorder_configure(ear->recorder, &ear->config.recordings);

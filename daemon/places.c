@@ -52,7 +52,7 @@ int places_config(char *path, size_t capacity)
     return -ENOENT;
 }
 
-static bool is_plain_name(const char *name)
+bool places_is_name(const char *name)
 {
     static const char allowed[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
@@ -60,7 +60,7 @@ static bool is_plain_name(const char *name)
     return length >= 1 && length <= 64 && strspn(name, allowed) == length;
 }
 
-static int make_directories(char *path)
+int places_make_folders(char *path)
 {
     for (char *p = path + 1; *p; p++) {
         if (*p != '/')
@@ -74,7 +74,7 @@ static int make_directories(char *path)
     return mkdir(path, 0700) != 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int state_directory(char *path, size_t capacity)
+int places_state(char *path, size_t capacity)
 {
     const char *base = variable("STATE_DIRECTORY");
     if (base)
@@ -90,9 +90,9 @@ static int state_directory(char *path, size_t capacity)
 static int state_file(const char *name, const char *suffix, char *path, size_t capacity,
                       struct error *error)
 {
-    int rc = state_directory(path, capacity);
+    int rc = places_state(path, capacity);
     if (rc == 0)
-        rc = make_directories(path);
+        rc = places_make_folders(path);
     if (rc)
         return error_set(error, rc, "no directory to save in: %s", strerror(-rc));
     size_t used = strlen(path);
@@ -103,14 +103,9 @@ static int state_file(const char *name, const char *suffix, char *path, size_t c
 
 int places_saved_state(const char *name, char *path, size_t capacity, struct error *error)
 {
-    if (!is_plain_name(name))
+    if (!places_is_name(name))
         return error_set(error, -EINVAL, "a name has 1 to 64 of A-Z a-z 0-9 _ -");
     return state_file(name, ".state", path, capacity, error);
-}
-
-int places_history(char *path, size_t capacity, struct error *error)
-{
-    return state_file("history", "", path, capacity, error);
 }
 
 int places_recordings(const char *configured, char *path, size_t capacity, struct error *error)
@@ -119,6 +114,6 @@ int places_recordings(const char *configured, char *path, size_t capacity, struc
                          : state_file("recordings", "", path, capacity, error);
     if (rc)
         return *configured ? error_set(error, rc, "%s: the path is too long", configured) : rc;
-    rc = make_directories(path);
+    rc = places_make_folders(path);
     return rc ? error_set(error, rc, "%s: %s", path, strerror(-rc)) : 0;
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The model file: `argument` (a command line's, may be NULL or empty), else $EARSHOT_MODEL, else
@@ -18,8 +19,12 @@ int places_config(char *path, size_t capacity);
  * if missing. Names are 1..64 of A-Z a-z 0-9 _ -. 0, -EINVAL for another name, or -errno. */
 int places_saved_state(const char *name, char *path, size_t capacity, struct error *error);
 
-/* The file of the history, in the same place. 0 or -errno. */
-int places_history(char *path, size_t capacity, struct error *error);
+bool places_is_name(const char *name); /* of such a conversation */
+
+/* That place, which need not be there. 0, -ENAMETOOLONG, or -ENOENT: there is no $HOME either. */
+int places_state(char *path, size_t capacity);
+/* It, and what is above it; 0 or -errno. */
+int places_make_folders(char *path);
 
 /* The directory of recordings, which is made if missing: `configured`, else one in the same place.
  * 0 or -errno. */

@@ -209,15 +209,16 @@ static void listen_to_logind(struct service *s)
 
 int service_attach(struct service *s, struct engine *engine, struct error *error)
 {
-    const struct config *config = assistant_config(s->assistant);
-    struct ear_options options = {.config = config,
+    struct config config = *assistant_config(s->assistant);
+    config.resume = config.resume && assistant_owns_conversation(s->assistant);
+    struct ear_options options = {.config = &config,
                                   .last_id = assistant_last_id(s->assistant),
                                   .pieces = MICROPHONE_PIECES,
                                   .recorder = s->recorder,
                                   .user = s->assistant};
     struct source *source;
     struct ear *ear;
-    int rc = source_create(&source, config->source, config->buffer_ms, error);
+    int rc = source_create(&source, config.source, config.buffer_ms, error);
     if (!rc)
         rc = ear_create(&ear, engine, source, &options, error);
     if (rc)

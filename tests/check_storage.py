@@ -33,4 +33,121 @@ def cut_model():
         d.stop()
 
 
-run(cut_model)
+STATE = WORK / "state" / "earshot"
+
+
+def entries(path=STATE / "history"):
+    """The history on disk: {id: text}."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    check("the history on disk is whole", all(line.count("\t") == 4 for line in lines), lines)
+    return {int(line.split("\t")[0]): line.split("\t")[3] for line in lines}
+
+
+def speak(d, count=3):
+    """The file is played once more: a Reload with another source."""
+    before = len(d.of("UtteranceCompleted"))
+    for source in (silence(1), SPEECH):
+        d.settings.write_text(d.text + f"[audio]\nsource = file:{source}:fast\n")
+        check("another source is taken", d.call("Reload") == [], d.said())
+    check("it is heard", d.completes(before + count), d.said())
+
+
+def start(text, name="earshot.conf", source=None, **more):
+    path = WORK / name
+    path.write_text(text + (f"[audio]\nsource = file:{source or silence(1)}:fast\n"))
+    d = Daemon("--config", path, source=None, **more)
+    d.text, d.settings = text, path
+    check("the daemon hears", wait_until(lambda: d.get("State") in (IDLE, HEARING, THINKING)), d.said())
+    return d
+
+
+def told(*daemons):
+    return {int(a[0]): str(a[1]) for d in daemons for a in d.of("UtteranceCompleted") if a[1]}
+
+
+def two_daemons():
+    """Two of one user, each on a bus of its own, of which neither knows what the other has told."""
+    text = "[text]\nkeep_history = yes\nresume = yes\nhistory = 2\n[recordings]\nkeep = yes\nmax_mb = 1\n"
+    a = start(text)
+    other = Bus("other")
+    b = start(text, "b.conf", SPEECH, bus=other)
+    check("the second says that it is not the first", f"{STATE}: another earshotd has it too" in b.said(), b.said())
+    b.completes(3)
+    speak(a)
+    speak(a)
+    check("what either has told is on disk", entries() == told(a, b), f"{entries()} {told(a, b)}")
+    recordings = STATE / "recordings"
+    check("and recorded", wait_until(lambda: len(list(recordings.glob("*.json"))) == len(told(a, b)), 10),
+          list(recordings.iterdir()))
+    a.stop(texts=2)
+    last = (STATE / "last.state").read_bytes()
+    modified = (STATE / "last.state").stat().st_mtime_ns
+    b.stop(texts=2)
+    check("the second leaves the conversation of the first alone", (STATE / "last.state").read_bytes() == last
+          and (STATE / "last.state").stat().st_mtime_ns == modified)
+    everything = told(a, b)
+    d = start("[text]\nkeep_history = yes\nhistory = 100\n")
+    check("the next one knows all, in their order", transcript(d) == sorted(everything.items()), transcript(d))
+    d.stop()
+    other.stop()
+    shutil.rmtree(STATE)
+
+
+def history_under_way():
+    """Deleted, replaced and emptied under the daemon, with its folder too."""
+    d = start("[text]\nkeep_history = yes\n")
+    history = STATE / "history"
+    speak(d)
+    check("it is on disk", entries() == told(d))
+    history.unlink()
+    speak(d)
+    check("deleted, it is written anew", entries() == told(d), entries())
+    check("the log has it once", d.said().count("was deleted or replaced") == 1, d.said())
+    restored = WORK / "restored"
+    restored.write_text("7\t0\t1\tfrom a backup\t\n")
+    os.replace(restored, history)
+    speak(d)
+    check("replaced, it has what either had", entries() == told(d) | {7: "from a backup"}, entries())
+    os.truncate(history, 10)
+    speak(d)
+    check("cut, it is made whole", entries() == told(d), entries())
+    shutil.rmtree(STATE)
+    speak(d)
+    check("so is its folder", entries() == told(d), entries())
+    check("each was told of", (d.said().count("was deleted or replaced"), d.said().count("history was changed")) == (3, 1),
+          d.said())
+    d.stop()
+    shutil.rmtree(STATE)
+
+
+def killed_writers():
+    """What they left is gone at the next start, and nothing else; not while another daemon writes."""
+    left = ["history.tmp-aBc123", "x.state.tmp-ABCdef", "history.x1Yz9Q", "last.state.q0W9eR"]
+    kept = ["history.backup", "history.old", "history.202611", "x.state.Backup", "x.state", "notes.tmp-aBc123"]
+    recordings = STATE / "recordings"
+    recordings.mkdir(parents=True)
+    for name in left + kept:
+        (STATE / name).write_text("")
+    sound = "20261121-035012-1795233012345678.opus"
+    for name in (sound, sound + ".tmp-aBc123", "song.opus.tmp-aBc123"):
+        (recordings / name).write_text("")
+    (STATE / "history.tmp-folder").mkdir()
+    text = "[text]\nkeep_history = yes\n[recordings]\nkeep = yes\nmax_days = 0\n"
+    d = start(text)
+    wait_until(lambda: not (recordings / (sound + ".tmp-aBc123")).exists(), 10)
+    check("what was being written is gone", sorted(p.name for p in STATE.iterdir())
+          == sorted(["history", "history.tmp-folder", "recordings", *kept]), list(STATE.iterdir()))
+    check("of recordings too", sorted(p.name for p in recordings.iterdir()) == [sound, "song.opus.tmp-aBc123"],
+          list(recordings.iterdir()))
+    check("the log has it", "deleted 4 files" in d.said(), d.said())
+    (STATE / "x.state.tmp-aBc123").write_text("")
+    other = Bus("other")
+    b = start(text, "b.conf", bus=other)
+    check("beside another nothing is", (STATE / "x.state.tmp-aBc123").exists())
+    b.stop()
+    d.stop()
+    other.stop()
+    shutil.rmtree(STATE)
+
+
+run(cut_model, two_daemons, history_under_way, killed_writers)

@@ -1,0 +1,82 @@
+/* What the assistant has in the state folder: the history. Main thread. */
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/assistant_private.h"
+#include "daemon/places.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void warn_of_another(const struct assistant *a)
+{
+    if (a->config.keep_history || a->config.resume)
+        log_warning("%s: another earshotd has it too: the conversation is not gone on with and not "
+                    "saved, the history is appended to by both",
+                    a->folder.path);
+}
+
+/* Whoever comes first makes the folder, so that the next one sees that there is one. */
+static void join_folder(struct assistant *a)
+{
+    char path[PATH_MAX] = "";
+    places_state(path, sizeof path);
+    if (*path && (a->config.keep_history || a->config.resume))
+        places_make_folders(path);
+    folder_lock_init(&a->folder, path);
+    a->owns_conversation = folder_lock_is_first(&a->folder);
+    if (!a->owns_conversation) {
+        warn_of_another(a);
+        return;
+    }
+    size_t count = file_sweep(path, "history") + file_sweep(path, "*.state");
+    if (count)
+        log_info("%s: deleted %zu files that a daemon was writing when it was killed", path, count);
+}
+
+static int open_history_file(struct assistant *a, struct error *error)
+{
+    char path[PATH_MAX + 16];
+    size_t damaged;
+    snprintf(path, sizeof path, "%s/history", a->folder.path);
+    int rc = history_file_open(&a->history_file, path, &a->folder, a->history, &damaged, error);
+    if (rc == -ENOMEM)
+        return rc;
+    a->told_unwritten = rc != 0;
+    if (rc)
+        log_error("the history is not on disk: %s; it will be as soon as it can be written",
+                  error->message);
+    if (damaged)
+        log_warning("%s: %zu lines are damaged and left out", path, damaged);
+    return 0;
+}
+
+int assistant_open_folder(struct assistant *a, struct error *error)
+{
+    folder_lock_init(&a->folder, "");
+    int rc = history_create(&a->history, (size_t)a->config.history);
+    if (rc)
+        return error_set(error, rc, "the history: %s", strerror(-rc));
+    if (!a->settings)
+        return 0;
+    join_folder(a);
+    return a->config.keep_history ? open_history_file(a, error) : 0;
+}
+
+void assistant_write_history(struct assistant *a, uint64_t id)
+{
+    enum history_file_fate fate;
+    if (!a->history_file)
+        return;
+    int rc = history_file_write(a->history_file, history_after(a->history, id - 1), &fate);
+    if (rc && !a->told_unwritten)
+        log_error("the history is not on disk: %s; it will be as soon as it can be written",
+                  strerror(-rc));
+    if (!rc && fate != HISTORY_FILE_WHOLE)
+        log_warning("the history was %s while it was in use: it is written anew",
+                    fate == HISTORY_FILE_GONE ? "deleted or replaced" : "changed");
+    if (!rc && a->told_unwritten)
+        log_info("the history is on disk again");
+    a->told_unwritten = rc != 0;
+}
