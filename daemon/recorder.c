@@ -3,11 +3,13 @@
  */
 #include "daemon/recorder.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/opus_writer.h"
 #include "base/queue.h"
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
+#include "daemon/folder_lock.h"
 #include "daemon/places.h"
 #include "daemon/recordings.h"
 
@@ -71,6 +73,8 @@ struct recorder {
 
     /* the consumer's */
     struct recorder_config config;
+    struct folder_lock lock; /* of the recordings' folder */
+    struct clock_date date;
     struct buffer samples; /* floats */
     struct buffer sound;   /* what they become */
     uint64_t id;
@@ -119,23 +123,40 @@ static int encode(struct recorder *r)
     return rc;
 }
 
-static struct recordings_limits limits_of(const struct recorder_config *c)
+static struct recordings_limits limits_of(struct recorder *r)
 {
-    int64_t age_us = (int64_t)c->max_days * DAY_S * 1000000, now_us = clock_real_us();
     return (struct recordings_limits){
-        .oldest_id = age_us && age_us < now_us ? (uint64_t)(now_us - age_us) : 0,
-        .max_bytes = (uint64_t)c->max_mb * MB,
+        .now = (uint64_t)clock_believed_us(&r->date),
+        .max_age_us = (uint64_t)r->config.max_days * DAY_S * 1000000,
+        .max_bytes = (uint64_t)r->config.max_mb * MB,
+        .shared = !folder_lock_is_first(&r->lock),
     };
+}
+
+/* What writers left that were killed is nobody's. */
+static void enter(struct recorder *r, const char *directory)
+{
+    if (strcmp(r->lock.path, directory) == 0)
+        return;
+    folder_lock_finish(&r->lock);
+    folder_lock_init(&r->lock, directory);
+    if (folder_lock_is_first(&r->lock)) {
+        file_sweep(directory, "[0-9]*.opus");
+        file_sweep(directory, "[0-9]*.json");
+    } else {
+        log_warning("%s: another earshotd has it too: this one deletes no recording", directory);
+    }
 }
 
 /* NULL: only what is there is looked at. */
 static int keep(struct recorder *r, const struct recording *recording, struct error *error)
 {
-    struct recordings_limits limits = limits_of(&r->config);
     char directory[ENGINE_PATH_MAX];
     int rc = places_recordings(r->config.directory, directory, sizeof directory, error);
     if (rc)
         return rc;
+    enter(r, directory);
+    struct recordings_limits limits = limits_of(r);
     return recording ? recordings_write(directory, &limits, recording, error)
                      : recordings_limit(directory, &limits, error);
 }
@@ -236,6 +257,8 @@ int recorder_create(struct recorder **out, struct error *error)
     if (!r)
         return error_set(error, -ENOMEM, "out of memory");
     r->skips = true; /* until an utterance begins */
+    folder_lock_init(&r->lock, "");
+    clock_believed_us(&r->date);
     r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int rc = r->wake < 0 ? -errno : queue_create(&r->queue, sizeof r->in, MESSAGES);
     if (!rc)
@@ -260,6 +283,7 @@ void recorder_destroy(struct recorder *r)
     }
     if (r->wake >= 0)
         close(r->wake);
+    folder_lock_finish(&r->lock);
     queue_destroy(r->queue);
     free(r->samples.data);
     free(r->sound.data);

@@ -1,3 +1,4 @@
+/* Recordings as files: their names, their texts, and which of them go. */
 #include "daemon/recordings.h"
 
 #include "base/file.h"
@@ -19,6 +20,9 @@
 enum {
     NAME_MAX_SIZE = 64,
 };
+
+#define DATED_US 1577836800000000u         /* 2020: no clock that is set says less */
+#define YEAR_US (366ull * 86400 * 1000000) /* nobody waits so long between two utterances */
 
 static void local_time(uint64_t id, struct tm *local)
 {
@@ -146,18 +150,57 @@ static int compare(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+/* The first that has an age: a clock that was wrong, or is, stands behind a gap. When it has run on
+ * for max_age_us from there, those before it are as old in any case. */
+static size_t first_with_age(const struct list *l, const struct recordings_limits *limits)
+{
+    uint64_t next = limits->now, oldest = limits->now - limits->max_age_us;
+    if (!limits->max_age_us || limits->max_age_us > limits->now)
+        return l->count;
+    for (size_t i = l->count; i-- > 0;) {
+        uint64_t id = l->items[i].id;
+        if (id < DATED_US || (id < next && next - id > YEAR_US && next >= oldest))
+            return i + 1;
+        if (id < next)
+            next = id;
+    }
+    return 0;
+}
+
 static void delete_oldest(int directory, struct list *l, const struct recordings_limits *limits)
 {
     uint64_t deleting = 0; /* a recording goes as a whole */
-    qsort(l->items, l->count, sizeof *l->items, compare);
+    size_t aged = first_with_age(l, limits);
     for (size_t i = 0; i < l->count; i++) {
         const struct found *f = &l->items[i];
-        if (f->id >= limits->oldest_id && f->id != deleting && l->total <= limits->max_bytes)
-            return;
+        bool too_old = i >= aged && f->id < limits->now - limits->max_age_us;
+        if (!too_old && f->id != deleting && l->total <= limits->max_bytes) {
+            if (i >= aged)
+                return;
+            continue;
+        }
         deleting = f->id;
         if (unlinkat(directory, f->name, 0) == 0)
             l->total -= f->size;
     }
+}
+
+static int keep_within(DIR *d, const char *directory, struct list *l,
+                       const struct recordings_limits *limits, struct error *error)
+{
+    int rc = look_through(d, l);
+    if (rc)
+        return error_set(error, rc, "%s: %s", directory, strerror(-rc));
+    if (limits->shared && l->total > limits->max_bytes)
+        return error_set(error, -EDQUOT,
+                         "%s: another earshotd has its recordings there, and they are as many as "
+                         "[recordings] max_mb allows",
+                         directory);
+    if (limits->shared || !l->count)
+        return 0;
+    qsort(l->items, l->count, sizeof *l->items, compare);
+    delete_oldest(dirfd(d), l, limits);
+    return 0;
 }
 
 int recordings_limit(const char *directory, const struct recordings_limits *limits,
@@ -167,11 +210,7 @@ int recordings_limit(const char *directory, const struct recordings_limits *limi
     DIR *d = opendir(directory);
     if (!d)
         return error_set(error, -errno, "%s: %s", directory, strerror(errno));
-    int rc = look_through(d, &l);
-    if (rc)
-        error_set(error, rc, "%s: %s", directory, strerror(-rc));
-    else if (l.count)
-        delete_oldest(dirfd(d), &l, limits);
+    int rc = keep_within(d, directory, &l, limits, error);
     free(l.items);
     closedir(d);
     return rc;
@@ -195,10 +234,10 @@ int recordings_write(const char *directory, const struct recordings_limits *limi
     if (!described)
         return error_set(error, -ENOMEM, "%s: out of memory", text);
     int rc = make_room(directory, *limits, r->sound_size + strlen(described), error);
+    const struct file_text files[] = {{sound, r->sound, r->sound_size},
+                                      {text, described, strlen(described)}};
     if (!rc)
-        rc = file_replace(sound, r->sound, r->sound_size, error);
-    if (!rc)
-        rc = file_replace(text, described, strlen(described), error);
+        rc = file_replace_all(files, 2, error);
     free(described);
     if (rc) {
         unlink(sound);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,11 +23,15 @@ struct recording {
 };
 
 struct recordings_limits {
-    uint64_t oldest_id;
-    uint64_t max_bytes; /* of all files */
+    uint64_t now;        /* µs since 1970, as ids are */
+    uint64_t max_age_us; /* 0: any age */
+    uint64_t max_bytes;  /* of all files */
+    bool shared;         /* another may delete, we don't */
 };
 
-/* Deletes what is older, then the oldest until the rest is within the limits. 0 or -errno. */
+/* Deletes what is older, then the oldest until the rest is within the limits. A date may be wrong:
+ * what has none (before 2020) has no age, and where a year lies between two recordings, or the
+ * newest and now, that year does not count. 0 or -errno; -EDQUOT: it is shared and too much. */
 int recordings_limit(const char *directory, const struct recordings_limits *limits,
                      struct error *error);
 

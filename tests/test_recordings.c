@@ -20,9 +20,11 @@
 #define ODD_TEXT "a \"quote\",\n a line, \\ and \xc3\xa4"
 #define ID 1795233012345678u /* 2026-11-21 03:50:12.345678 UTC */
 
+#define DAY ((uint64_t)86400 * 1000000)
+
 static char directory[] = "/tmp/earshot-recordings-XXXXXX";
 
-static const struct recordings_limits no_limits = {0, UINT64_MAX};
+static const struct recordings_limits no_limits = {.max_bytes = UINT64_MAX};
 
 static int write_one(uint64_t id, size_t size)
 {
@@ -42,7 +44,9 @@ static int write_one(uint64_t id, size_t size)
 
 static void limit(uint64_t oldest_id, uint64_t max_bytes)
 {
-    const struct recordings_limits limits = {oldest_id, max_bytes};
+    uint64_t now = ID + 100000000;
+    const struct recordings_limits limits = {
+        .now = now, .max_age_us = oldest_id ? now - oldest_id : 0, .max_bytes = max_bytes};
     assert_int_equal(recordings_limit(directory, &limits, NULL), 0);
 }
 
@@ -173,13 +177,58 @@ static void a_new_one_stays_within_the_limits(void **state)
 {
     (void)state;
     static const char sound[10000];
-    const struct recordings_limits limits = {ID + 1, 35000};
+    const struct recordings_limits limits = {
+        .now = ID + 100000000, .max_age_us = 100000000 - 1, .max_bytes = 35000};
     struct recording r = {.id = ID, .sound = sound, .sound_size = sizeof sound, .text = ODD_TEXT};
     for (uint64_t i = 0; i < 10; i++, r.id += 1000000) {
         assert_int_equal(recordings_write(directory, &limits, &r, NULL), 0);
         assert_true(total_bytes() <= limits.max_bytes);
         assert_int_equal(count_files(), i == 0 ? 2 : i < 3 ? 2 * i : 6);
     }
+}
+
+static void expect_count(uint64_t now, uint64_t max_age_days, size_t count)
+{
+    const struct recordings_limits limits = {
+        .now = now, .max_age_us = max_age_days * DAY, .max_bytes = 1000000};
+    assert_int_equal(recordings_limit(directory, &limits, NULL), 0);
+    assert_int_equal(count_files(), 2 * count);
+}
+
+/* A clock that is wrong by years deletes nothing, not even with what it dates; but what has become
+ * too old since goes. */
+static void a_date_that_cannot_be_deletes_nothing(void **state)
+{
+    (void)state;
+    const uint64_t then = ID + 30000 * DAY; /* 2109 */
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(write_one(ID + i * DAY, 100), 0);
+    expect_count(then, 30, 3);
+    expect_count(ID - 20000 * DAY, 30, 3);
+    assert_int_equal(write_one(then, 100), 0);
+    expect_count(then + 10 * DAY, 30, 4);
+    expect_count(ID + 31 * DAY, 30, 3);
+    expect_count(then + 31 * DAY, 30, 0);
+    assert_int_equal(write_one(DAY, 100), 0); /* 1970 */
+    assert_int_equal(write_one(ID, 100), 0);
+    expect_count(ID + 31 * DAY, 30, 1);
+}
+
+static void what_is_shared_is_not_deleted(void **state)
+{
+    (void)state;
+    struct error error;
+    static const char sound[10000];
+    const struct recordings_limits limits = {
+        .now = ID + DAY, .max_age_us = 1, .max_bytes = 25000, .shared = true};
+    struct recording r = {.id = ID, .sound = sound, .sound_size = sizeof sound, .text = ODD_TEXT};
+    assert_int_equal(recordings_write(directory, &limits, &r, &error), 0);
+    r.id++;
+    assert_int_equal(recordings_write(directory, &limits, &r, &error), 0);
+    r.id++;
+    assert_int_equal(recordings_write(directory, &limits, &r, &error), -EDQUOT);
+    assert_non_null(strstr(error.message, directory));
+    assert_int_equal(count_files(), 4);
 }
 
 /* A file that a crash left half written counts, and goes with the others. */
@@ -195,7 +244,7 @@ static void only_recordings_are_touched(void **state)
     char path[512];
     path_of("20261121-035012-1795233012345679.opus", path);
     assert_int_equal(mkdir(path, 0700), 0);
-    limit(UINT64_MAX, 0);
+    limit(0, 0);
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
         assert_true(is_there(foreign[i]));
     assert_true(is_there("20261121-035012-1795233012345679.opus"));
@@ -240,6 +289,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_text_is_json, begin, end),
         cmocka_unit_test_setup_teardown(the_oldest_go_first_and_whole, begin, end),
         cmocka_unit_test_setup_teardown(a_new_one_stays_within_the_limits, begin, end),
+        cmocka_unit_test_setup_teardown(a_date_that_cannot_be_deletes_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_shared_is_not_deleted, begin, end),
         cmocka_unit_test_setup_teardown(only_recordings_are_touched, begin, end),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_nothing_behind, begin, end),
         cmocka_unit_test(a_place_that_is_none_is_named),
