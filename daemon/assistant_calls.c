@@ -286,6 +286,8 @@ const struct interface_method assistant_methods[] = {
      call_ask},
     {"SaveState", {{"name", "s"}}, .call = call_save},
     {"RestoreState", {{"name", "s"}}, .call = call_restore},
+    {"ListStates", .out = {{"states", "a(stx)"}}, .call = assistant_list_states},
+    {"DeleteState", {{"name", "s"}}, .call = assistant_delete_state},
     {"GetTranscript",
      {{"since_id", "t"}, {"limit", "u"}},
      {{"utterances", "a(txxss)"}},

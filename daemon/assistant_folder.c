@@ -1,8 +1,9 @@
-/* What the assistant has in the state folder: the history. Main thread. */
+/* What the assistant has in the state folder: the history and saved conversations. Main thread. */
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/assistant_private.h"
 #include "daemon/places.h"
+#include "daemon/saved_states.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -79,4 +80,54 @@ void assistant_write_history(struct assistant *a, uint64_t id)
     if (!rc && a->told_unwritten)
         log_info("the history is on disk again");
     a->told_unwritten = rc != 0;
+}
+
+static void append_state(DBusMessageIter *array, const struct saved_state *s)
+{
+    DBusMessageIter row;
+    dbus_message_iter_open_container(array, DBUS_TYPE_STRUCT, NULL, &row);
+    bus_append_text(&row, s->name);
+    dbus_message_iter_append_basic(&row, DBUS_TYPE_UINT64, &s->bytes);
+    dbus_message_iter_append_basic(&row, DBUS_TYPE_INT64, &s->saved_us);
+    dbus_message_iter_close_container(array, &row);
+}
+
+DBusMessage *assistant_list_states(void *assistant, DBusMessage *call)
+{
+    char folder[PATH_MAX] = "";
+    struct saved_state *list;
+    struct error error;
+    DBusMessageIter out, array;
+    size_t count;
+    (void)assistant; /* a stream has the same */
+    places_state(folder, sizeof folder);
+    if (saved_states_list(folder, &list, &count, &error))
+        return assistant_error(call, "Failed", error.message);
+    DBusMessage *reply = dbus_message_new_method_return(call);
+    if (reply) {
+        dbus_message_iter_init_append(reply, &out);
+        dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "(stx)", &array);
+        for (size_t i = 0; i < count; i++)
+            append_state(&array, &list[i]);
+        dbus_message_iter_close_container(&out, &array);
+    }
+    free(list);
+    return reply;
+}
+
+DBusMessage *assistant_delete_state(void *assistant, DBusMessage *call)
+{
+    char path[PATH_MAX];
+    struct error error;
+    const char *name = "";
+    (void)assistant;
+    dbus_message_get_args(call, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_INVALID);
+    int rc = places_saved_state(name, path, sizeof path, &error);
+    if (rc)
+        return assistant_error(call, rc == -EINVAL ? "InvalidArgument" : "Failed", error.message);
+    if (unlink(path) == 0)
+        return dbus_message_new_method_return(call);
+    rc = -errno;
+    error_set(&error, rc, "%s: %s", name, rc == -ENOENT ? "no such conversation" : strerror(-rc));
+    return assistant_error(call, rc == -ENOENT ? "NotFound" : "Failed", error.message);
 }

@@ -127,6 +127,10 @@ static const struct config_key keys[] = {
              "($STATE_DIRECTORY, else ~/.local/state/earshot). no: in memory only."},
     {"text", "resume", CONFIG_BOOL, FIELD(resume), .restart = "text.resume",
      .help = "Save the conversation at the end, as \"last\", and go on with it at the start."},
+    {"text", "saved_mb", CONFIG_INT, FIELD(saved_mb), 1, 100000,
+     .help =
+         "The most that the conversations take that SaveState writes, in 10^6 bytes: one more is\n"
+         "refused until one is deleted (`earshot states --delete NAME`)."},
     {"wake", "phrase", CONFIG_TEXT, FIELD(wake), .check = wake_check,
      .help =
          "In assistant mode only what begins with this phrase gets a reply, and is remembered;\n"
@@ -195,6 +199,7 @@ void config_init(struct config *c)
         .min_confidence = RECOGNISER_MIN_CONFIDENCE,
         .min_evidence = RECOGNISER_MIN_EVIDENCE,
         .history = 1000,
+        .saved_mb = 500,
         .follow_up_ms = 8000,
         .open_words = ENDING_OPEN_WORDS,
         .endpoint = endpoint_config_default(),

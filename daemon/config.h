@@ -45,6 +45,7 @@ struct config {
     int history;                      /* completed utterances that are kept, */
     bool keep_history;                /* on disk too */
     bool resume;                      /* the conversation goes on where the daemon ended */
+    int saved_mb;                     /* 10^6 bytes of conversations that SaveState may write */
     struct endpoint_config endpoint;
 
     struct sampler_config reply; /* of replies and answers */

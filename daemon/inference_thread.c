@@ -8,6 +8,7 @@
 #include "daemon/journal_ids.h"
 #include "daemon/places.h"
 #include "daemon/recorder.h"
+#include "daemon/saved_states.h"
 #include "model/open.h"
 #include "pipeline/recogniser.h"
 
@@ -15,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define RESUMED_NAME "last"
 
 enum {
     PROGRESS_STEP = 5,         /* per cent */
@@ -433,12 +432,20 @@ static void forget(struct ear *ear)
     wake_close(&ear->wake);
 }
 
+static int save(const struct ear *ear, const char *path, struct error *error)
+{
+    uint64_t most = (uint64_t)ear->config.saved_mb * 1000000;
+    int rc =
+        saved_states_check_room(path, recogniser_conversation_bytes(ear->recogniser), most, error);
+    return rc ? rc : recogniser_save(ear->recogniser, path, error);
+}
+
 static int do_request(struct inference *i, const struct engine_request *r, struct error *error)
 {
     if (r->type == ENGINE_ASK)
         return ask(i, r, error);
     if (r->type == ENGINE_SAVE)
-        return recogniser_save(i->ear->recogniser, r->text, error);
+        return save(i->ear, r->text, error);
     if (r->type == ENGINE_RESTORE)
         return recogniser_load(i->ear->recogniser, r->text, error);
     if (r->type == ENGINE_SET_TEXT)
@@ -466,7 +473,7 @@ static void resume(const struct ear *ear)
 {
     char path[ENGINE_PATH_MAX];
     struct error error;
-    int rc = places_saved_state(RESUMED_NAME, path, sizeof path, &error);
+    int rc = places_saved_state(SAVED_STATES_LAST, path, sizeof path, &error);
     if (!rc && access(path, F_OK) != 0)
         return;
     if (!rc)
@@ -479,7 +486,7 @@ static void save_for_later(const struct ear *ear)
 {
     char path[ENGINE_PATH_MAX];
     struct error error;
-    int rc = places_saved_state(RESUMED_NAME, path, sizeof path, &error);
+    int rc = places_saved_state(SAVED_STATES_LAST, path, sizeof path, &error);
     if (!rc)
         rc = recogniser_save(ear->recogniser, path, &error);
     if (rc)

@@ -150,4 +150,32 @@ def killed_writers():
     shutil.rmtree(STATE)
 
 
-run(cut_model, two_daemons, history_under_way, killed_writers)
+def saved_states():
+    """Conversations have names, sizes and a limit."""
+    d = start("[text]\nsaved_mb = 3\n")
+    check("at first there is none", d.call("ListStates") == [] and earshot("states").stdout == "")
+    check("one is saved", d.call("SaveState", "b", signature="s") == () and earshot("save", "a").returncode == 0)
+    size = (STATE / "a.state").stat().st_size
+    rows = d.call("ListStates")
+    check("they are listed", [(str(n), int(s)) for n, s, _ in rows] == [("a", size), ("b", size)]
+          and all(abs(t / 1e6 - time.time()) < 60 for _, _, t in rows), rows)
+    said = earshot("states").stdout.splitlines()
+    check("earshot states shows them", [line.split()[-1] for line in said] == ["a", "b"], said)
+    fit = 3000000 // size
+    got = [d.call("SaveState", f"n{i}", signature="s") for i in range(fit - 1)]
+    check("up to the limit", got == [()] * (fit - 2) + [ERROR + "Failed"], got)
+    refused = earshot("save", "more")
+    check("one more is refused, and what to do is said", refused.returncode == 1 and "[text] saved_mb" in refused.stderr
+          and "earshot states --delete" in refused.stderr and not (STATE / "more.state").exists(), refused.stderr)
+    check("in the place of another it is saved", d.call("SaveState", "a", signature="s") == ())
+    check("one is deleted", earshot("states", "--delete", "n0").returncode == 0 and not (STATE / "n0.state").exists())
+    check("and leaves room", earshot("save", "more").returncode == 0)
+    check("it can be gone on with", earshot("restore", "more").returncode == 0 and earshot("restore", "n0").returncode == 1)
+    check("what is not there is not deleted", d.call("DeleteState", "n0", signature="s") == ERROR + "NotFound")
+    for name in ("", "../history", "a.state", "a/b"):
+        check(f"nor is {name!r}", d.call("DeleteState", name, signature="s") == ERROR + "InvalidArgument")
+    d.stop()
+    shutil.rmtree(STATE)
+
+
+run(cut_model, two_daemons, history_under_way, killed_writers, saved_states)
