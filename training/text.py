@@ -1,7 +1,8 @@
 """The grammar of the default model's domain: random sentences, and the reply each sentence gets.
 
-generate() makes spoken words (lower case, a-z and apostrophes); reply_for() reads words back and is the only source of
-replies, so a reply depends on nothing but the sentence. A reply names the request and never invents a fact.
+generate() makes spoken words (lower case, a-z and apostrophes); reply_for() reads words back, by the orders of
+training/intents.py, and is the only source of replies, so a reply depends on nothing but the sentence. A reply names the request:
+it claims nothing that was not done and invents no fact.
 Sections: 1 wake phrases and distractors, 2 control words, 3 numbers and letters, 4 desktop and home, 5 coffee orders,
 6 small talk, 7 ordinary talk.
 """
@@ -10,10 +11,10 @@ import random
 import re
 from typing import NamedTuple
 
+from training.intents import either, find
 from training.words import (
     AMOUNTS, APPS, CITIES, CONTROL, DAYS, DIGITS, DRINKS, GROCERIES, LETTERS, MILKS, MONTHS, NAMES, NEAR_WAKE, ONES, ORDERS,
     ORDINALS, ROASTS, ROOMS, SHOTS, SIZES, STREETS, STREET_KINDS, SUGARS, SWITCHED, TASKS, TENS, TOPICS, WAKE, cardinal, ordinal,
-    parse_cardinal,
 )
 
 SECTION_WEIGHTS = {1: 0.10, 2: 0.14, 3: 0.26, 4: 0.28, 5: 0.11, 6: 0.05, 7: 0.06}
@@ -236,15 +237,6 @@ def _desktop(rng):
     ])
 
 
-def known_sum(rng):
-    """A sum whose result the reply gives."""
-    op = rng.choice(["plus", "plus", "minus", "minus", "times", "times", "divided by"])
-    a, b = (rng.randrange(21) for _ in range(2)) if op in ("plus", "minus") else (rng.randrange(13), rng.randrange(1, 13))
-    if op == "divided by":
-        a *= b
-    return rng.choice(["what is", "what is", "what's", "how much is"]) + f" {cardinal(a)} {op} {cardinal(b)}"
-
-
 def _sum(rng):
     op = rng.choice(["plus", "minus", "times", "divided by"])
     a, b = rng.randrange(101), rng.randrange(101)
@@ -306,8 +298,8 @@ _SMALL_TALK = {
     "tell me about yourself": "I am Earshot, your voice assistant.",
     "what is your name": "My name is Earshot.",
     "what's your name": "My name is Earshot.",
-    "what can you do": "I can set timers, control your home and desktop, and take coffee orders.",
-    "what can i say": "I can set timers, control your home and desktop, and take coffee orders.",
+    "what can you do": "You can ask for a timer, the lights, music, the weather or a coffee.",
+    "what can i say": "You can ask for a timer, the lights, music, the weather or a coffee.",
     "can you hear me": "Yes, I can hear you.",
     "do you hear me": "Yes, I can hear you.",
     "are you there": "Yes, I am here.",
@@ -396,16 +388,6 @@ def generate(rng, section=None):
 
 # ---- replies ----------------------------------------------------------------------------------------------------------
 
-_CONTROL_REPLIES = {
-    "yes": "Okay.", "no": "Okay.", "stop": "Stopped.", "go": "Okay.", "up": "Up.", "down": "Down.", "left": "Left.",
-    "right": "Right.", "on": "On.", "off": "Off.", "help": "You can set timers, control your home or order coffee.",
-    "repeat": "Repeating.", "cancel": "Cancelled.", "enter": "Entered.", "erase": "Erased.", "rubout": "Erased.",
-    "start": "Started.", "pause": "Paused.", "resume": "Resumed.", "next": "Next.", "previous": "Previous.", "back": "Going back.",
-    "okay": "Okay.", "mute": "Muted.", "unmute": "Unmuted.", "louder": "Volume up.", "quieter": "Volume down.",
-    "yes please": "Okay.", "no thanks": "Okay.", "go back": "Going back.", "go on": "Okay.", "stop it": "Stopped.",
-    "go up": "Up.", "go down": "Down.", "play": "Playing.",
-}
-
 _VERBS = set(
     "set start cancel stop delete remind wake turn switch dim volume play pause next previous skip open close take lock show "
     "search look read call send add put tell mute resume scroll maximize minimize".split()
@@ -433,120 +415,22 @@ def _yours(words):
     return re.sub(r"\bme\b", "you", re.sub(r"\bmy\b", "your", words))
 
 
-def _result(a, op, b):
-    """What a small model can have learnt by heart: sums up to 20, products and quotients up to 12; None: all else."""
-    if op == "times":
-        return a * b if max(a, b) <= 12 else None
-    if op == "divided by":
-        return a // b if b <= 12 and a % b == 0 and a <= 12 * b else None
-    return (a + b if op == "plus" else a - b) if max(a, b) <= 20 else None
-
-
-def _sum_reply(match):
-    """The result where it is known; elsewhere the sum is named, for the desktop to work out."""
-    a, op, b = parse_cardinal(match["a"].split()), match["op"], parse_cardinal(match["b"].split())
-    if a is None or b is None:
-        return ""
-    if op == "divided by" and b == 0:
-        return "I can't divide by zero."
-    asked, value = f"{cardinal(a, '-')} {op} {cardinal(b, '-')}", _result(a, op, b)
-    if value is None:
-        return sentence(f"here is {asked}")
-    return sentence(f"{asked} is {'minus ' if value < 0 else ''}{cardinal(abs(value), '-')}")
-
-
-def _either(items):
-    return "(?:" + "|".join(sorted(map(re.escape, items), key=len, reverse=True)) + ")"
-
-
-_AMOUNT = rf"(?:{_either(AMOUNTS)} )?"
-_EXTRA = rf"{_AMOUNT}{_either(MILKS + SUGARS)}"
-_KINDS = _either(SIZES + ROASTS + SHOTS)
-_ROOM = _either(ROOMS)
-_THING = rf"(?:all the lights|the (?:{_ROOM} )?{_either(SWITCHED)}(?: in the {_ROOM})?)"
-_LISTS = r"(?P<list>shopping|to do) list"
-
-
-def _say(template):
-    """A reply from a match's named groups, in ordinary spelling."""
-    def reply(match):
-        groups = {k: written(_yours(v)) for k, v in match.groupdict().items() if v}
-        return sentence(template.format(**groups))
-    return reply
-
-
-_PATTERNS = [(re.compile(pattern), reply) for pattern, reply in [
-    (r"(?:set|start) a timer for (?P<t>.+)", _say("timer set for {t}")),
-    (r"set an alarm for (?P<t>.+)", _say("alarm set for {t}")),
-    (r"wake me up at (?P<t>.+)", _say("alarm set for {t}")),
-    (r"(?:cancel|stop|delete) (?:the|my) (?P<what>timer|alarm)", _say("{what} cancelled")),
-    (r"how (?:long|much time) is left(?: on the timer)?", _say("here is the time left")),
-    (r"remind me (?P<when>(?:at|in) .+?) to (?P<task>.+)", _say("I will remind you {when} to {task}")),
-    (r"remind me to (?P<task>.+)", _say("I will remind you to {task}")),
-    (r"what time is it|what's the time|what is the time|tell me the time", _say("here is the time")),
-    (r"what(?: is|'s) the date(?: today)?", _say("here is the date")),
-    (r"what day is it(?: today)?", _say("here is the day")),
-    (rf"(?:turn|switch) (?P<s>on|off) (?P<thing>{_THING})", _say("turning {s} {thing}")),
-    (rf"turn (?P<thing>{_THING}) (?P<s>on|off)", _say("turning {s} {thing}")),
-    (r"lights (?P<s>on|off)", _say("turning {s} the lights")),
-    (rf"dim (?P<thing>the (?:{_ROOM} )?lights)(?P<n> to .+ percent)?", lambda m: sentence(
-        "dimming " + written(m["thing"] + (m["n"] or "")))),
-    (rf"set the (?P<room>{_ROOM} )?temperature to (?P<n>.+) degrees", lambda m: sentence(
-        f"{m['room'] or ''}temperature set to {written(m['n'])} degrees")),
-    (r"(?:set the )?volume to (?P<n>.+) percent", _say("volume set to {n} percent")),
-    (r"volume (?P<d>up|down)|turn the volume (?P<e>up|down)|turn (?P<f>up|down) the volume|turn it (?P<g>up|down)",
-     lambda m: f"Volume {m['d'] or m['e'] or m['f'] or m['g']}."),
-    (r"(?:play the )?next (?:track|song)|skip this song", _say("next track")),
-    (r"previous (?:track|song)", _say("previous track")),
-    (r"play(?: some)? music", _say("playing music")),
-    (r"(?P<v>pause|stop|resume) the music", lambda m: {"pause": "Music paused.", "stop": "Music stopped.",
-                                                        "resume": "Music resumed."}[m["v"]]),
-    (r"mute the sound", _say("muted")),
-    (r"open a new (?P<x>tab|window)", _say("opening a new {x}")),
-    (rf"(?:open|start) (?:the |my )?(?P<app>{_either(APPS)})", _say("opening {app}")),
-    (rf"close (?:the )?(?P<app>{_either(['window', 'tab'] + APPS)})", _say("closing {app}")),
-    (rf"switch to (?:the )?(?P<app>{_either(APPS)})", _say("switching to {app}")),
-    (r"maximize the window", _say("window maximized")),
-    (r"minimize the window", _say("window minimized")),
-    (r"scroll (?P<d>up|down)", _say("scrolling {d}")),
-    (r"take a screenshot", _say("screenshot taken")),
-    (r"lock the screen|lock my computer", _say("screen locked")),
-    (r"show the desktop", _say("showing the desktop")),
-    (r"show (?:me the |my )?notifications", _say("showing notifications")),
-    (r"(?:search for|search the web for|look up) (?P<q>.+)", _say("searching for {q}")),
-    (r"(?:what is|what's|how much is) (?P<a>.+) (?P<op>plus|minus|times|divided by) (?P<b>.+)", _sum_reply),
-    (r"(?:what is|what's|how is) the weather(?: like)? in (?P<city>.+)", _say("here is the weather for {city}")),
-    (r"(?:what is|what's|how is) the weather(?: like)?(?P<day> today| tomorrow)?", lambda m: sentence(
-        "here is the weather" + (f" for{m['day']}" if m["day"] else ""))),
-    (r"read (?:me )?my shopping list", _say("here is your shopping list")),
-    (r"what is on my to do list", _say("here is your to-do list")),
-    (r"read (?:me )?my (?P<x>messages|mail|calendar)", lambda m: f"Here {'are' if m['x'] == 'messages' else 'is'} your {m['x']}."),
-    (r"call (?P<who>.+)", _say("calling {who}")),
-    (r"send a message to (?P<who>.+)", _say("sending a message to {who}")),
-    (r"send (?P<who>.+) a message", _say("sending a message to {who}")),
-    (rf"(?:add|put) (?P<item>.+) (?:to|on) (?:my|the) {_LISTS}", lambda m: sentence(
-        f"{written(_yours(m['item']))} added to your {m['list'].replace(' ', '-')} list")),
-    (rf"{_either(ORDERS)} (?P<order>an? (?:{_KINDS} )*{_either(DRINKS)}(?: with {_EXTRA}(?: and {_EXTRA})?)?)",
-     lambda m: sentence(f"{m['order']}, coming up")),
-]]
-_LEADING = re.compile(rf"(?:{_either(WAKE)} )?(?:please |(?:can|could|would) you (?!hear me|do$))?")
+_CALLED = re.compile(rf"(?:{either(WAKE)} )?(?:please )?(?:(?:can|could|would) you (?!hear me|do$))?")
 
 
 def reply_for(words):
     """The reply to a sentence of the grammar; "" for anything else."""
     if words in WAKE:
         return "Yes?"
-    core = _LEADING.sub("", words, count=1).removesuffix(" please")
-    for known in (words, core):
-        if known in _SMALL_TALK:
-            return _SMALL_TALK[known]
-        if known in _CONTROL_REPLIES:
-            return _CONTROL_REPLIES[known]
-    for pattern, reply in _PATTERNS:
-        match = pattern.fullmatch(core)
-        if match:
-            return reply(match)
-    return ""
+    talk = _CALLED.sub("", words, count=1).removesuffix(" please")
+    if talk in _SMALL_TALK:
+        return _SMALL_TALK[talk]
+    found = find(words)
+    if not found:
+        return ""
+    filled = {name: written(_yours(said)) for name, said in found.groups.items()}
+    template = next(reply for reply in found.order.reply if set(re.findall(r"{(\w+)}", reply)) <= set(filled))
+    return sentence(template.removesuffix(".").format(**filled))
 
 
 def main():
