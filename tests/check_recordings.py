@@ -37,7 +37,7 @@ def clear():
 
 
 def kept():
-    d = Daemon("--config", config("[recordings]\nkeep = yes\n[text]\nmode = assistant\n"))
+    d = Daemon("--config", config("[recordings]\nkeep = yes\n[text]\nmode = assistant\n"), source=f"file:{SPEECH}:fast")
     check("three orders are three utterances", d.completes(3), str(d.signals)[:500])
     said = {a[0]: str(a[1]) for a in d.of("UtteranceCompleted") if a[1]}
     check("each is recorded", said and recorded(len(said)), PLACE)
@@ -103,7 +103,8 @@ def what_is_dropped():
 
 
 def not_addressed():
-    d = Daemon("--config", config("[recordings]\nkeep = yes\n[text]\nmode = assistant\n[wake]\nphrase = xyzzy\n"))
+    d = Daemon("--config", config("[recordings]\nkeep = yes\n[text]\nmode = assistant\n[wake]\nphrase = xyzzy\n"),
+               source=f"file:{SPEECH}:fast")
     check("without the phrase it is told", d.completes(3) and any(a[1] for a in d.of("UtteranceCompleted")), d.signals)
     d.stop()
     check("and not kept", not list(PLACE.iterdir()), list(PLACE.iterdir()))
@@ -156,7 +157,7 @@ def full_disk():
 
 
 def no_directory():
-    d = Daemon("--config", config("[recordings]\nkeep = yes\ndirectory = /proc/none\n"))
+    d = Daemon("--config", config("[recordings]\nkeep = yes\ndirectory = /proc/none\n"), source=f"file:{SPEECH}:fast")
     check("a place that cannot be is told of", wait_until(lambda: "/proc/none" in d.said(), 10), d.said())
     check("and costs not a word", d.completes(3))
     d.stop()

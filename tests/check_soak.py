@@ -2,7 +2,7 @@
 """A daemon that has heard silence, noise and speech for long is as big as it was soon after it began, and listening to
 silence takes next to nothing of a core.
 
-    tests/check_soak.py build/release 3600          an hour of each; without a number five minutes
+    tests/check_soak.py build/release 3600          an hour of each; without a number two and a half minutes
     tests/check_soak.py build/release 3600 noise    of one of them
 
 Sound is fed as fast as it can be heard, but for the silence whose cost is measured: that comes as from a microphone.
@@ -18,7 +18,7 @@ import wave
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.daemon import *  # noqa: E402,F403
 
-SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 150
 KINDS = sys.argv[3:] or ["silence", "noise", "speech"]
 WARM = 60  # seconds of sound until everything has its size
 MOST_CORE = 0.005
@@ -100,7 +100,9 @@ def idle():
     d.reaches(IDLE)
     wait_until(lambda: d.get("Device"))
     time.sleep(2)
-    share = min(share_of_core(d) for _ in range(TRIES))  # what else the machine does only makes it more
+    share = share_of_core(d)
+    for _ in range(TRIES - 1):  # what else the machine does only makes it more
+        share = share if share < MOST_CORE else min(share, share_of_core(d))
     print(f"listening to silence: {100 * share:.3f} % of a core")
     check("silence costs next to nothing", 0 < share < MOST_CORE, share)
     d.stop()

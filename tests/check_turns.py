@@ -14,9 +14,9 @@ if MODEL != DEFAULT:
     sys.exit(77)
 
 
-def hear(settings, mode="assistant", before=lambda d: None):
+def hear(settings, mode="assistant", before=lambda d: None, source=f"file:{SPEECH}:fast"):
     """The orders heard: (text, addressed, phrase_bytes) of each, the replied ones' places, the transcript's."""
-    d = Daemon("--config", config(f"[text]\nmode = {mode}\n{settings}"))
+    d = Daemon("--config", config(f"[text]\nmode = {mode}\n{settings}"), source=source)
     before(d)
     check("three orders are completed", d.completes(3), str(d.signals)[:500])
     d.reaches(IDLE)
@@ -45,7 +45,7 @@ def phrase():
     check("soon after a turn no phrase is needed", [h[1] for h in heard] == [False, True, True], heard)
     check("and there is a reply", replied == kept == [1, 2], (replied, kept))
 
-    heard, replied, kept = hear("[wake]\nphrase = what is|set a\nfollow_up_ms = 500\n")
+    heard, replied, kept = hear("[wake]\nphrase = what is|set a\nfollow_up_ms = 500\n", source=f"file:{SPEECH}")
     check("there may be several phrases, and later is too late",
           [h[1] for h in heard] == [True, False, True], heard)
 
@@ -63,7 +63,7 @@ def push_to_talk():
         pause(2.7)
         d.call("Finish")
 
-    heard, replied, kept = hear("[wake]\nphrase = xyzzy\nfollow_up_ms = 0\n", before=press)
+    heard, replied, kept = hear("[wake]\nphrase = xyzzy\nfollow_up_ms = 0\n", before=press, source=f"file:{SPEECH}")
     check("who presses needs no phrase", [h[1] for h in heard] == [True, False, False]
           and replied == kept == [0], (heard, replied, kept))
 
