@@ -353,6 +353,7 @@ def streams():
     check("no stream is left", not managed(d), managed(d))
     open_at_the_end = Stream(d)
     send_pcm(open_at_the_end, samples()[:64000])
+    wait_until(lambda: open_at_the_end.of("UtteranceStarted"))
     d.stop()
     check("the end of the daemon completes what is open", keeps_the_contract(open_at_the_end),
           open_at_the_end.signals)

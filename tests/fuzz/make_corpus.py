@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Writes the seeds of some of the fuzz targets: tests/fuzz/make_corpus.py
+
+    stream    packets of every codec, of tests/data/orders.opus, as fuzz_stream.c reads them
+    sound     a tenth of a second of it in every format that libsndfile reads
+    config    the configuration with every default, and one with every kind of value
+    rules, history   what their documents have as examples
+"""
+import pathlib
+import struct
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CORPUS = ROOT / "tests" / "fuzz" / "corpus"
+SPEECH = ROOT / "tests" / "data" / "orders.opus"
+FORMATS = {"u8.wav": ["-c:a", "pcm_u8"], "s16.wav": ["-ac", "2"], "s24.aiff": ["-c:a", "pcm_s24be"], "f32.wav": ["-c:a", "pcm_f32le"],
+           "speech.flac": [], "opus.ogg": ["-c:a", "libopus"], "vorbis.ogg": ["-c:a", "libvorbis"], "speech.mp3": [],
+           "ulaw.au": ["-c:a", "pcm_mulaw"], "adpcm.wav": ["-c:a", "adpcm_ms"], "speech.caf": []}
+
+
+def ffmpeg(*args, seconds=0.1):
+    return subprocess.run(["ffmpeg", "-loglevel", "error", "-bitexact", "-y", "-ss", "1", "-t", str(seconds), "-i", SPEECH, *args],
+                          capture_output=True, check=True).stdout
+
+
+def put(target, name, data):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def opus_packets():
+    ogg, packets, packet, at = ffmpeg("-c:a", "libopus", "-b:a", "16k", "-f", "ogg", "-", seconds=0.4), [], b"", 0
+    while at < len(ogg):
+        lacing = ogg[at + 27:at + 27 + ogg[at + 26]]
+        at += 27 + len(lacing)
+        for size in lacing:
+            packet += ogg[at:at + size]
+            at += size
+            if size < 255:
+                packets.append(packet)
+                packet = b""
+    return packets[2:]
+
+
+def stream(codec, rate, channels, payloads, step):
+    """As clients send it, with one packet that is missing and one that is late."""
+    positions = [0, 1, 3, 2, 4] + list(range(5, len(payloads)))
+    packets = [struct.pack("<Q", at * step) + payload for at, payload in zip(positions, payloads)]
+    return bytes((codec, rate, channels)) + b"".join(struct.pack("<H", len(p)) + p for p in packets)
+
+
+def streams():
+    s16, f32 = ffmpeg("-ar", "16000", "-ac", "1", "-f", "s16le", "-"), ffmpeg("-ar", "44100", "-ac", "1", "-f", "f32le", "-")
+    put("stream", "s16", stream(0, 0, 1, [s16[i:i + 320] for i in range(0, 1600, 320)], 160))
+    put("stream", "f32", stream(1, 3, 1, [f32[i:i + 400] for i in range(0, 2000, 400)], 100))
+    put("stream", "opus", stream(2, 0, 1, opus_packets(), 960))
+
+
+def sounds():
+    for name, options in FORMATS.items():
+        path = CORPUS / "sound" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ffmpeg("-ar", "8000" if "opus" not in name else "48000", *options, path)
+
+
+def texts():
+    conf = (ROOT / "config" / "earshot.conf").read_text()
+    values = [line[1:] if line.startswith("#") and " = " in line and not line.startswith("# ") else line for line in conf.splitlines()]
+    put("config", "defaults", "\n".join(line for line in values if not line.startswith("# ")).encode() + b"\n")
+    put("config", "own", b"; mine\n[text]\nmode = assistant\npartials=no\n[wake]\nphrase = computer|hey computer\n"
+        b"[reply]\nseed = 18446744073709551615\ntemperature = 1e-1\n[model]\nbackend = cuda:7\n")
+    put("rules", "rules", b"# lamps\nturn on the {which} lights -> lamp on {which}\n"
+        b"set a timer for {n:number} minutes -> timer \"time is up\" {n} \"\"\nsay {what} to {whom} -> say {whom} {what}\n"
+        b"a {b} a {c} a {d} a -> x {b} {c} {d}\n")
+    rows = [f"{i}\t{i * 1000}\t{i * 1000 + 500}\tsaid \\t {i}\t{'reply' if i % 2 else ''}\n" for i in range(1, 12)]
+    put("history", "history", ("".join(rows) + "11\t5\t6\tsaid\ta \\\\ late \\n reply\n").encode())
+
+
+streams()
+sounds()
+texts()
