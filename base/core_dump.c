@@ -4,9 +4,15 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#ifdef __SANITIZE_ADDRESS__
+enum { DUMPABLE = 1 }; /* its search for leaks attaches to the process */
+#else
+enum { DUMPABLE = 0 };
+#endif
+
 void core_dump_forbid(void)
 {
-    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_DUMPABLE, DUMPABLE);
 }
 
 void core_dump_forbid_children(void)
