@@ -4,8 +4,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#ifdef __SANITIZE_ADDRESS__
-enum { DUMPABLE = 1 }; /* its search for leaks attaches to the process */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { DUMPABLE = 1 }; /* a search for leaks attaches to the process */
 #else
 enum { DUMPABLE = 0 };
 #endif

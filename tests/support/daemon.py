@@ -110,6 +110,13 @@ def keeps_its_texts(ear, limit=1000):
     return rows is not None and [row for row in rows if row in told] == told
 
 
+def to_be_seen(extra):
+    """The daemon hides its memory and its descriptors from all but root: not from a test of who is not (tests/dumpable.c)."""
+    if os.getuid() == 0 or SANITIZER:
+        return extra
+    return extra | {"LD_PRELOAD": f"{BUILD}/tests/libdumpable.so:{extra.get('LD_PRELOAD', '')}"}
+
+
 class Daemon:
     """A running earshotd, and everything that it said on the bus."""
 
@@ -120,7 +127,7 @@ class Daemon:
         self.log = open(WORK / "log", "w+")
         self.process = subprocess.Popen(
             [EARSHOTD, "--model", model, *(("--source", source) if source else ()), *options], stderr=self.log,
-            env=environment() | {"DBUS_SESSION_BUS_ADDRESS": self.bus.address} | (extra or {}))
+            env=environment() | {"DBUS_SESSION_BUS_ADDRESS": self.bus.address} | to_be_seen(extra or {}))
         started.append(self.process)
         self.attach()
 
@@ -187,10 +194,6 @@ class Daemon:
         return int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4
 
     def descriptors(self):
-        """0 where they cannot be seen: the daemon hides its memory, and so these, from all but root."""
-        if os.getuid() != 0:
-            print("skipped: only root sees how many descriptors the daemon has")
-            return 0
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def stop(self, texts=1000):
