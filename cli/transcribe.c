@@ -21,9 +21,9 @@ struct utterance {
 };
 
 struct transcript {
+    const struct model *model;
     struct recogniser *recogniser;
     struct frontend *frontend;
-    size_t longest_ms; /* of an utterance; 0: no limit */
     uint64_t next_id;
     struct utterance *utterances; /* [count], owned; empty ones are left out */
     size_t count, capacity;
@@ -94,7 +94,7 @@ static int transcribe_file(struct transcript *t, const char *path, struct error 
     if (code)
         return error_set(error, code, "%s: %s", path, strerror(-code));
     frontend_set_judge(t->frontend, is_over);
-    frontend_limit(t->frontend, t->longest_ms);
+    frontend_limit(t->frontend, model_longest_ms(t->model), model_tail_ms(t->model));
     code = offline_read(path, on_samples, t, error);
     frontend_flush(t->frontend);
     frontend_destroy(t->frontend);
@@ -200,8 +200,9 @@ static int transcribe(const struct offline_options *o, enum cue_format format, c
     if (offline_open(&session, o, &error))
         return offline_fail("transcribe", &error);
     const struct encoder *encoder = session.model->encoder;
-    struct transcript t = {.next_id = 1, .longest_ms = encoder ? encoder->info.max_ms : 0};
-    struct recogniser_config config = {.reply = format == CUE_FORMAT_JSON,
+    struct transcript t = {.next_id = 1, .model = session.model};
+    struct recogniser_config config = {.long_ms = endpoint_config_default().max_ms,
+                                       .reply = format == CUE_FORMAT_JSON,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
                                        .min_evidence = RECOGNISER_MIN_EVIDENCE,
                                        .open_words = ENDING_OPEN_WORDS,

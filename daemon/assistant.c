@@ -91,6 +91,7 @@ static void take_event(struct assistant *a, const struct engine_message *m)
         a->utterance_update.waits = false;
         if (e->type == EVENT_UTTERANCE_COMPLETED && *e->text && e->addressed)
             keep_utterance(a, e);
+        assistant_signal_words(a, e);
         assistant_signal_completed(a, m, "UtteranceCompleted");
         return;
     case EVENT_REPLY_UPDATED:

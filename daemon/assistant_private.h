@@ -61,6 +61,8 @@ struct assistant {
     struct pending pending[ASSISTANT_PENDING];
     uint64_t last_number;
     struct update utterance_update, reply_update;
+    uint64_t words_id;   /* the utterance of which */
+    uint32_t words_told; /* so many words have been told */
 
     enum assistant_state state; /* as last announced */
     uint32_t progress;          /* of loading, in per cent */
@@ -104,6 +106,8 @@ void assistant_update_state(struct assistant *a);
 /* NotSupported, where the call is of a stream and means the microphone; else NULL. */
 DBusMessage *assistant_not_of_stream(const struct assistant *a, DBusMessage *call);
 
+/* The whole words that have not been told yet. */
+void assistant_signal_words(struct assistant *a, const struct event *e);
 void assistant_signal_started(struct assistant *a, const struct event *e);
 void assistant_signal_completed(struct assistant *a, const struct engine_message *from,
                                 const char *member); /* UtteranceCompleted, ReplyCompleted */

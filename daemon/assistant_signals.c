@@ -17,6 +17,41 @@ static void append_ms(DBusMessageIter *dictionary, const char *key, int64_t us)
     interface_append_entry(dictionary, key, DBUS_TYPE_DOUBLE, "d", &ms);
 }
 
+/* Words of an event from number first on, as a(uuxxd). */
+static void append_words(DBusMessageIter *out, const struct event *e, uint32_t first)
+{
+    DBusMessageIter array, fields;
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "(uuxxd)", &array);
+    for (uint32_t i = first; i < e->word_count; i++) {
+        const struct event_word *w = &e->words[i];
+        dbus_uint32_t at = w->at, size = w->size;
+        dbus_int64_t start_us = e->start_us + w->start_ms * (int64_t)1000;
+        dbus_int64_t end_us = e->start_us + w->end_ms * (int64_t)1000;
+        double confidence = (double)w->confidence;
+        dbus_message_iter_open_container(&array, DBUS_TYPE_STRUCT, NULL, &fields);
+        dbus_message_iter_append_basic(&fields, DBUS_TYPE_UINT32, &at);
+        dbus_message_iter_append_basic(&fields, DBUS_TYPE_UINT32, &size);
+        dbus_message_iter_append_basic(&fields, DBUS_TYPE_INT64, &start_us);
+        dbus_message_iter_append_basic(&fields, DBUS_TYPE_INT64, &end_us);
+        dbus_message_iter_append_basic(&fields, DBUS_TYPE_DOUBLE, &confidence);
+        dbus_message_iter_close_container(&array, &fields);
+    }
+    dbus_message_iter_close_container(out, &array);
+}
+
+/* {"words": a(uuxxd)} */
+static void append_words_entry(DBusMessageIter *dictionary, const struct event *e)
+{
+    static const char *const key = "words";
+    DBusMessageIter entry, variant;
+    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
+    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, "a(uuxxd)", &variant);
+    append_words(&variant, e, 0);
+    dbus_message_iter_close_container(&entry, &variant);
+    dbus_message_iter_close_container(dictionary, &entry);
+}
+
 static void append_details(DBusMessageIter *out, const struct event *e, int64_t latency_us)
 {
     DBusMessageIter dictionary;
@@ -38,6 +73,8 @@ static void append_details(DBusMessageIter *out, const struct event *e, int64_t 
         interface_append_entry(&dictionary, "phrase_bytes", DBUS_TYPE_UINT32, "u",
                                &e->phrase_bytes);
     }
+    if (e->type == EVENT_UTTERANCE_COMPLETED && e->word_count)
+        append_words_entry(&dictionary, e);
     if (e->type == EVENT_UTTERANCE_CANCELLED)
         interface_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
     dbus_message_iter_close_container(out, &dictionary);
@@ -52,6 +89,23 @@ void assistant_signal_started(struct assistant *a, const struct event *e)
         append_details(&out, e, 0);
     }
     bus_send(a->bus, m);
+}
+
+void assistant_signal_words(struct assistant *a, const struct event *e)
+{
+    DBusMessageIter out;
+    uint32_t first = a->words_id == e->id ? a->words_told : 0;
+    if (e->type == EVENT_UTTERANCE_CANCELLED || first >= e->word_count)
+        return;
+    DBusMessage *m = new_signal(a, "WordsHeard", &out);
+    if (m) {
+        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
+        dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT32, &first);
+        append_words(&out, e, first);
+    }
+    bus_send(a->bus, m);
+    a->words_id = e->id;
+    a->words_told = e->word_count;
 }
 
 static void signal_update(struct assistant *a, const struct event *e)
@@ -98,8 +152,11 @@ static void update_due(void *user)
     if (!u->waits)
         return;
     u->waits = false;
-    if (!bus_is_behind(u->assistant->bus))
+    if (!bus_is_behind(u->assistant->bus)) {
         signal_update(u->assistant, &u->event);
+        if (u->event.type == EVENT_UTTERANCE_UPDATED)
+            assistant_signal_words(u->assistant, &u->event);
+    }
     loop_arm(u->timer, ASSISTANT_UPDATE_MS);
 }
 
@@ -121,6 +178,7 @@ int assistant_init_update(struct update *u, struct assistant *a)
 const struct interface_signal assistant_signals[] = {
     {"UtteranceStarted", {{"id", "t"}, {"details", "a{sv}"}}},
     {"UtteranceUpdated", {{"id", "t"}, {"seq", "u"}, {"stable_bytes", "u"}, {"text", "s"}}},
+    {"WordsHeard", {{"id", "t"}, {"first", "u"}, {"words", "a(uuxxd)"}}},
     {"UtteranceCompleted", {{"id", "t"}, {"text", "s"}, {"details", "a{sv}"}}},
     {"ReplyUpdated", {{"id", "t"}, {"seq", "u"}, {"text", "s"}}},
     {"ReplyCompleted", {{"id", "t"}, {"text", "s"}, {"details", "a{sv}"}}},

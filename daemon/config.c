@@ -101,11 +101,13 @@ static const struct config_key keys[] = {
     {"speech", "preroll_ms", CONFIG_INT, FIELD(endpoint.preroll_ms), 0, 2000,
      .help = "Audio from before the opening that belongs to it."},
     {"speech", "tail_ms", CONFIG_INT, FIELD(endpoint.tail_ms), 0, 10000,
-     .help = "Audio kept after the last speech; not above end_ms."},
+     .help = "Audio kept after the last speech; not above end_ms. More where the captions of the\n"
+             "model come so much later."},
     {"speech", "max_ms", CONFIG_INT, FIELD(endpoint.max_ms), 1000, 120000,
      .help =
          "The longest utterance, less where the model takes less. What is longer is cut at a\n"
-         "pause in its last quarter, or where speech is least likely, and goes on as the next."},
+         "pause in its last quarter, or where speech is least likely, and goes on as the next.\n"
+         "With aligned captions: after so much it is completed at the end of a sentence."},
     {"text", "mode", CONFIG_CHOICE, FIELD(mode), .choices = "captions assistant",
      .help = "captions: what was said. assistant: a reply after it, if the model has replies."},
     {"text", "barge_in", CONFIG_BOOL, FIELD(barge_in),

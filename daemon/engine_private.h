@@ -114,7 +114,8 @@ struct engine {
     atomic_bool stopping;     /* writer: main */
     atomic_bool aborted;      /* writer: main */
     atomic_bool loaded;       /* writer: inference; false again while it loads anew */
-    atomic_size_t longest_ms; /* writer: inference, before loaded; of an utterance, 0: any */
+    atomic_size_t longest_ms; /* writer: inference, before loaded; as frontend_limit takes it */
+    atomic_size_t tail_ms;    /* the same */
     atomic_bool gone;         /* writer: inference; it will take no more pieces */
     atomic_uint_fast64_t inference_beats; /* writer: inference */
 

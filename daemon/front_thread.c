@@ -54,6 +54,8 @@ struct front {
     int64_t retry_us; /* when to try again */
 
     uint64_t id;           /* of the last utterance */
+    int64_t begin_us;      /* place in the audio where it began */
+    uint64_t last_id;      /* of those that are over, and of what they became */
     uint32_t pauses;       /* that were asked about */
     uint64_t samples_lost; /* to be told */
     int64_t told_lost_us;  /* clock then */
@@ -83,6 +85,15 @@ static uint64_t next_id(uint64_t last)
     return now > last ? now : last + 1;
 }
 
+/* The recogniser may have made several utterances of one without end, with ids that are later by as
+ * much audio. */
+static void note_end(struct front *f, int64_t end_us)
+{
+    f->last_id = f->id;
+    if (atomic_load(&f->engine->longest_ms) == ENDPOINT_ENDLESS && end_us > f->begin_us)
+        f->last_id += (uint64_t)(end_us - f->begin_us);
+}
+
 static void take_piece(void *user, const struct frontend_piece *p)
 {
     struct front *f = user;
@@ -91,7 +102,8 @@ static void take_piece(void *user, const struct frontend_piece *p)
     case FRONTEND_BEGIN:
         piece->type = PIECE_BEGIN;
         piece->stamp = (uint32_t)atomic_load(&f->ear->stamp) - f->cancelling;
-        f->id = next_id(f->id);
+        f->id = next_id(f->last_id);
+        f->begin_us = p->time_us;
         atomic_store(&f->ear->begun, f->id);
         break;
     case FRONTEND_HOLD:
@@ -103,9 +115,11 @@ static void take_piece(void *user, const struct frontend_piece *p)
         break;
     case FRONTEND_END:
         piece->type = PIECE_END;
+        note_end(f, p->time_us);
         break;
     case FRONTEND_DROP:
         piece->type = PIECE_DROP;
+        note_end(f, p->time_us);
         break;
     }
     piece->id = f->id;
@@ -154,7 +168,7 @@ int front_create(struct front **out, struct ear *ear, struct source *source,
     f->engine = ear->engine;
     f->ear = ear;
     f->source = source;
-    f->id = options->last_id;
+    f->last_id = options->last_id;
     f->config = *options->config;
     f->muted = options->config->muted;
     f->starting = true;
@@ -281,6 +295,13 @@ static enum log_level log_level(const struct front *f)
     return f->source->once ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 }
 
+/* What the model takes. */
+static void limit_frontend(struct front *f)
+{
+    frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms),
+                   atomic_load(&f->engine->tail_ms));
+}
+
 static void open_source(struct front *f)
 {
     struct error error;
@@ -298,7 +319,7 @@ static void open_source(struct front *f)
         retry_later(f, &error);
         return;
     }
-    frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms));
+    limit_frontend(f);
     f->open = true;
     f->starting = f->quiet = f->told_missing = false;
     log_event(log_level(f), JOURNAL_LISTENING,
@@ -504,7 +525,7 @@ static void configure(struct front *f)
     int rc = frontend_configure(f->frontend, &f->config.endpoint);
     if (rc)
         log_error("[speech] stays as it was: %s", strerror(-rc));
-    frontend_limit(f->frontend, atomic_load(&f->engine->longest_ms));
+    limit_frontend(f);
     f->reconfigured = false;
 }
 

@@ -122,7 +122,7 @@ static int64_t latency_us(struct ear *ear, enum event_type type)
     case EVENT_UTTERANCE_COMPLETED:
         ear->completed_us = now_us;
         ear->first_us = 0;
-        return ear->wait_us;
+        return ear->open ? 0 : ear->wait_us;
     case EVENT_REPLY_UPDATED:
     case EVENT_REPLY_COMPLETED:
         if (!ear->first_us)
@@ -132,8 +132,13 @@ static int64_t latency_us(struct ear *ear, enum event_type type)
     return 0;
 }
 
+/* Each utterance of a long hearing is a recording. */
 static void record_event(const struct ear *ear, const struct event *event)
 {
+    if (event->type == EVENT_UTTERANCE_STARTED && event->continues) {
+        recorder_end(ear->recorder);
+        recorder_begin(ear->recorder, event->id);
+    }
     if (event->type == EVENT_UTTERANCE_COMPLETED && event->addressed && *event->text)
         recorder_text(ear->recorder, event->text);
     else if (event->type == EVENT_REPLY_COMPLETED)
@@ -155,11 +160,16 @@ static void take_event(void *user, const struct event *event)
     send(i);
 }
 
-/* Whether a caption is for the assistant. What is held is, whatever it says. */
+/* Whether a caption is for the assistant. What is held is, whatever it says; what goes on is what
+ * it was. */
 static void address(void *user, struct event *caption)
 {
     struct inference *i = user;
     struct ear *ear = i->ear;
+    if (caption->continues && is_gated(ear)) {
+        caption->addressed = ear->turn != WAKE_NONE;
+        return;
+    }
     caption->phrase_bytes = (uint32_t)wake_phrase_bytes(ear->wake.phrases, caption->text);
     if (!is_gated(ear))
         return;
@@ -172,6 +182,7 @@ static struct recogniser_config recogniser_config(const struct config *c)
 {
     return (struct recogniser_config){
         .partial_ms = c->partials ? c->partial_ms : 0,
+        .long_ms = c->endpoint.max_ms,
         .sampling = c->reply,
         .min_confidence = c->min_confidence,
         .min_evidence = c->min_evidence,
@@ -209,7 +220,8 @@ static int load(struct inference *i, const char *backend, struct error *error)
     if (!i->model->encoder)
         return error_set(error, -EINVAL, "%s: a model without an encoder cannot hear",
                          i->engine->model_path);
-    atomic_store(&i->engine->longest_ms, i->model->encoder->info.max_ms);
+    atomic_store(&i->engine->longest_ms, model_longest_ms(i->model));
+    atomic_store(&i->engine->tail_ms, model_tail_ms(i->model));
     int64_t load_ms = (clock_monotonic_us() - begin_us) / 1000;
     log_event(LOG_LEVEL_INFO, JOURNAL_LOADED,
               (struct log_field[]){{"MODEL", .text = i->model->name},
@@ -267,8 +279,6 @@ static void complete(struct inference *i, int64_t time_us)
         return;
     }
     tell_busy(i, recogniser_is_hearing(ear->recogniser));
-    ear->turn = WAKE_NONE;
-    ear->replied = false;
     recogniser_end(ear->recogniser, time_us);
     tell_busy(i, recogniser_is_making(ear->recogniser));
     if (!recogniser_is_making(ear->recogniser))
@@ -292,6 +302,8 @@ static bool take_piece(struct inference *i)
     case PIECE_BEGIN:
         ear->open = true;
         ear->is_held = false;
+        ear->turn = WAKE_NONE;
+        ear->replied = false;
         ear->heard_stamp = p->stamp;
         ear->replying_to = p->id;
         recogniser_begin(ear->recogniser, p->id, p->time_us);

@@ -26,6 +26,7 @@ enum {
     LIMIT_MS = 3600000,   /* between two looks at the age of what is there */
     MB = 1000000,         /* bytes */
     CHUNK = 16000,        /* samples that are encoded at a time */
+    LONGEST = 9600000,    /* samples of an utterance: ten minutes */
     DAY_S = 24 * 60 * 60, /* seconds */
 };
 
@@ -68,6 +69,7 @@ struct recorder {
     struct recorder_config wanted;
     bool config_waits;  /* the consumer does not know of it yet */
     bool skips;         /* the rest of this utterance */
+    size_t pushed;      /* samples of it */
     bool told_skipping; /* the log has it */
     struct record out;  /* scratch */
 
@@ -334,6 +336,7 @@ void recorder_begin(struct recorder *r, uint64_t id)
     r->skips = !r->wanted.keep || r->config_waits;
     if (r->skips)
         return;
+    r->pushed = 0;
     r->out.id = id;
     push_or_skip(r, RECORD_BEGIN);
 }
@@ -341,6 +344,10 @@ void recorder_begin(struct recorder *r, uint64_t id)
 void recorder_push(struct recorder *r, const float *samples, size_t count)
 {
     if (!r || r->skips)
+        return;
+    r->pushed += count;
+    r->skips = r->pushed > LONGEST; /* without an end it is nobody's words */
+    if (r->skips)
         return;
     r->out.count = count;
     memcpy(r->out.samples, samples, count * sizeof *samples);

@@ -27,6 +27,7 @@
 
 #include "dsp/vad.h"
 
+#include <limits.h>
 #include <math.h>
 
 enum {
@@ -62,11 +63,22 @@ static int least(int a, int b)
 
 struct endpoint_config endpoint_limit(struct endpoint_config config, size_t max_ms)
 {
+    if (max_ms == ENDPOINT_ENDLESS) {
+        config.max_ms = INT_MAX;
+        return config;
+    }
     if (max_ms == 0 || max_ms >= (size_t)config.max_ms + LIMIT_MARGIN_MS)
         return config;
     config.max_ms = max_ms > 2 * LIMIT_MARGIN_MS ? (int)max_ms - LIMIT_MARGIN_MS : LIMIT_MARGIN_MS;
     config.end_ms = least(config.end_ms, config.max_ms / 2);
     config.tail_ms = least(config.tail_ms, config.end_ms);
+    return config;
+}
+
+struct endpoint_config endpoint_extend(struct endpoint_config config, size_t tail_ms)
+{
+    if (tail_ms > (size_t)config.tail_ms)
+        config.tail_ms = tail_ms < (size_t)config.end_ms ? (int)tail_ms : config.end_ms;
     return config;
 }
 

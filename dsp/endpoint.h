@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ENDPOINT_ENDLESS SIZE_MAX
+
 struct endpoint_config {
     float begin_threshold; /* probability that opens an utterance */
     float end_threshold;   /* probability under which a frame counts as silence */
@@ -50,8 +52,11 @@ struct endpoint {
 };
 
 struct endpoint_config endpoint_config_default(void);
-/* The same for an encoder that takes at most max_ms of audio; 0: no limit. */
+/* The same for a model that takes at most max_ms of audio; 0: no limit of its own;
+ * ENDPOINT_ENDLESS: nothing is too long. */
 struct endpoint_config endpoint_limit(struct endpoint_config config, size_t max_ms);
+/* The same with so much audio after the last speech frame, if it had less and end_ms allows it. */
+struct endpoint_config endpoint_extend(struct endpoint_config config, size_t tail_ms);
 void endpoint_init(struct endpoint *e, const struct endpoint_config *config);
 
 /* One frame's probability. Returns at most one event. */

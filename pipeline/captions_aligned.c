@@ -145,22 +145,25 @@ static void begin_part(struct recogniser *r)
     text_clear(&r->text);
 }
 
-/* The id of the next utterance is later by as much as its beginning. */
+/* The id of the next utterance is later by as much as its beginning. What is not speech so far is
+ * forgotten. */
 static void go_on_as_another(struct recogniser *r)
 {
     struct event *e = &r->event;
+    bool told = r->told;
     int64_t length_ms = last_word(r)->end_ms;
     int64_t end_us = e->start_us + length_ms * 1000;
-    recogniser_announce(r);
     text_trim(&r->text);
-    recogniser_complete(r, end_us, true, decode_now_us());
+    if (told)
+        recogniser_complete(r, end_us, true, decode_now_us());
     r->aligned.part_ms += length_ms;
     *e = (struct event){.id = e->id + (uint64_t)at_least(length_ms * 1000, 1),
                         .start_us = end_us,
-                        .continues = true};
+                        .continues = told};
     begin_part(r);
     r->told = false;
-    recogniser_announce(r);
+    if (told)
+        recogniser_announce(r);
 }
 
 static void begin_word(struct recogniser *r)

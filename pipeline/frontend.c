@@ -332,9 +332,9 @@ int frontend_configure(struct frontend *f, const struct endpoint_config *config)
     return rc;
 }
 
-void frontend_limit(struct frontend *f, size_t max_ms)
+void frontend_limit(struct frontend *f, size_t max_ms, size_t tail_ms)
 {
-    f->endpoint.config = endpoint_limit(f->endpoint.config, max_ms);
+    f->endpoint.config = endpoint_extend(endpoint_limit(f->endpoint.config, max_ms), tail_ms);
 }
 
 bool frontend_is_open(const struct frontend *f)

@@ -63,8 +63,9 @@ void frontend_gap(struct frontend *f, uint64_t lost_samples);
  * -EINVAL or -ENOMEM: then all stays as it was. */
 int frontend_configure(struct frontend *f, const struct endpoint_config *config);
 
-/* From the next utterance on none is longer than an encoder takes (0: any length). */
-void frontend_limit(struct frontend *f, size_t max_ms);
+/* From the next utterance on none is longer than a model takes (0: the configuration's length;
+ * ENDPOINT_ENDLESS: any), and tail_ms of audio follow the last speech, if end_ms allows it. */
+void frontend_limit(struct frontend *f, size_t max_ms, size_t tail_ms);
 
 bool frontend_is_open(const struct frontend *f);
 /* No utterance is open, and the newest frame is nothing that one could begin with: whoever pushes

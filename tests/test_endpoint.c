@@ -386,6 +386,34 @@ static void an_encoder_may_take_less(void **state)
     }
 }
 
+static void a_model_may_take_anything(void **state)
+{
+    (void)state;
+    struct endpoint_config config = make_config();
+    struct endpoint_config c = endpoint_limit(config, ENDPOINT_ENDLESS);
+    struct endpoint e;
+    endpoint_init(&e, &c);
+    size_t events = 0;
+    for (int i = 0; i < 360000; i++) /* an hour of speech */
+        events += endpoint_push(&e, 1.0f) != ENDPOINT_NONE;
+    assert_int_equal(events, 1);
+    assert_int_equal(endpoint_certain(&e), 360000);
+    c.max_ms = config.max_ms;
+    assert_memory_equal(&c, &config, sizeof(c));
+}
+
+static void a_model_may_want_more_of_the_silence(void **state)
+{
+    (void)state;
+    struct endpoint_config config = make_config();
+    struct endpoint_config c = endpoint_extend(config, 0);
+    assert_memory_equal(&c, &config, sizeof(c));
+    c = endpoint_extend(config, (size_t)config.tail_ms + 70);
+    assert_int_equal(c.tail_ms, config.tail_ms + 70);
+    c = endpoint_extend(config, 100000);
+    assert_int_equal(c.tail_ms, config.end_ms);
+}
+
 static void the_defaults_make_sense(void **state)
 {
     (void)state;
@@ -420,6 +448,8 @@ int main(void)
         cmocka_unit_test(hold_keeps_an_open_utterance),
         cmocka_unit_test(what_is_held_is_cut_and_goes_on_being_held),
         cmocka_unit_test(an_encoder_may_take_less),
+        cmocka_unit_test(a_model_may_take_anything),
+        cmocka_unit_test(a_model_may_want_more_of_the_silence),
         cmocka_unit_test(the_defaults_make_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

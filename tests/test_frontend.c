@@ -236,6 +236,25 @@ static void a_monologue_is_cut_and_no_sample_is_lost(void **state)
     free(x);
 }
 
+static void a_monologue_may_be_one_utterance(void **state)
+{
+    (void)state;
+    size_t count;
+    float *x = make_monologue(&count);
+    struct endpoint_config c = endpoint_config_default();
+    struct heard h = {.source = x, .source_count = count};
+    struct frontend *f;
+    c.max_ms = 1500;
+    assert_int_equal(frontend_create(&f, &c, on_piece, &h), 0);
+    frontend_limit(f, ENDPOINT_ENDLESS, 0);
+    frontend_push(f, x, count);
+    frontend_flush(f);
+    assert_int_equal(h.begun, 1);
+    assert_int_equal(h.end[0], count);
+    frontend_destroy(f);
+    free(x);
+}
+
 static void push_to_talk_goes_on_in_the_next_utterance(void **state)
 {
     (void)state;
@@ -244,7 +263,7 @@ static void push_to_talk_goes_on_in_the_next_utterance(void **state)
     struct heard h = {.source = x, .source_count = count};
     struct frontend *f;
     assert_int_equal(frontend_create(&f, NULL, on_piece, &h), 0);
-    frontend_limit(f, 2000);
+    frontend_limit(f, 2000, 0);
     frontend_push(f, x, 1600);
     frontend_hold(f);
     frontend_push(f, x + 1600, 16000 * 7);
@@ -373,6 +392,7 @@ int main(void)
         cmocka_unit_test(silence_has_no_utterance),
         cmocka_unit_test(a_long_utterance_is_cut),
         cmocka_unit_test(a_monologue_is_cut_and_no_sample_is_lost),
+        cmocka_unit_test(a_monologue_may_be_one_utterance),
         cmocka_unit_test(push_to_talk_goes_on_in_the_next_utterance),
         cmocka_unit_test(push_to_talk_hears_silence_until_finish),
         cmocka_unit_test(cancel_drops_what_is_open),

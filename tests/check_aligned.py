@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+"""Aligned captions through the real programs, with a tiny random model (tests/golden/make_aligned.py): words on the bus,
+utterances without end, files of captions. What it says means nothing, but it is said once, in order, and with its times."""
+import json
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.daemon import *  # noqa: E402,F403
+from support.streams import *  # noqa: E402,F403
+
+ALIGNED = ROOT / "tests" / "golden" / "aligned.gguf"
+SETTINGS = "[speech]\nmax_ms = 3000\n[text]\nmin_evidence = 0\nmin_confidence = 0\n"
+
+
+def monologue():
+    """Somebody who does not pause for 30 s, f32: the sound of which the model says sentences."""
+    return (ROOT / "tests" / "golden" / "pcm.npy").read_bytes()[-4 * 40123:] * 12
+
+
+def heard(ear):
+    """The words of WordsHeard of each utterance, by its id; None: a number is missing or was told twice."""
+    words = {}
+    for utterance, first, more in ear.of("WordsHeard"):
+        if first != len(words.setdefault(utterance, [])) or not more:
+            return None
+        words[utterance] += more
+    return words
+
+
+def are_ordered(words, start, end):
+    """They do not overlap, and none is outside."""
+    times = [time for word in words for time in (word[2], word[3])]
+    return times == sorted(times) and times[0] >= start and times[-1] <= end
+
+
+def slices(text, words):
+    return [text.encode()[at:at + size].decode() for at, size, *_ in words]
+
+
+def check_words(ear, name):
+    told = heard(ear)
+    check(f"{name}: words are told once each, in order", told is not None)
+    for utterance, text, details in ear.told:
+        words = details.get("words", [])
+        check(f"{name}: a text is its words", slices(text, words) == text.split(), f"{text!r} {words}")
+        if not text:
+            continue
+        check(f"{name}: words have times, in order", are_ordered(words, details["start_us"], details["end_us"]),
+              f"{details['start_us']} {words} {details['end_us']}")
+        check(f"{name}: and a confidence", all(0 < word[4] <= 1 for word in words))
+        check(f"{name}: the completed text has the words that were told",
+              [word[0] for word in told.get(utterance, [])] == [word[0] for word in words],
+              f"{told.get(utterance)} {words}")
+    before = {}
+    for utterance, _, stable, text in ear.of("UtteranceUpdated"):
+        check(f"{name}: a text only grows", text.startswith(before.get(utterance, "")), text)
+        check(f"{name}: what is stable ends with a word", not stable or re.match(r"\s|$", text.encode()[stable:].decode()), text)
+        before[utterance] = text
+
+
+def hold(d):
+    """Push-to-talk over all of it."""
+    s = Stream(d, codec="f32")
+    s.call("Listen", OPTIONS, signature="a{sv}")
+    send_pcm(s, monologue(), 4)
+    s.call("Finish")
+    check("the stream ends", s.finish())
+    return s
+
+
+def stream(d):
+    s = hold(d)
+    check("its events keep their contract", keeps_the_contract(s), str(s.signals))
+    check("speech without a pause becomes several utterances", len(s.told) >= 3, s.told)
+    check_words(s, "a stream")
+    for (one, text, first), (other, _, second) in zip(s.told, s.told[1:]):
+        check("an utterance begins where the one before ended", first["end_us"] == second["start_us"])
+        check("its id is later by as much", other - one == second["start_us"] - first["start_us"])
+        check("and that one was the end of a sentence", text.endswith("."), text)
+    said = " ".join(s.said())
+    again = hold(d)
+    check("ids are not used twice", {a[0] for a in s.told}.isdisjoint(a[0] for a in again.told))
+    check("the same sound is the same text", " ".join(again.said()) == said)
+
+
+def microphone():
+    """The file as the daemon's own ear: orders with pauses."""
+    d = Daemon("--config", str(config(SETTINGS)), model=ALIGNED)
+    check("it hears utterances", d.completes(3))
+    check("its events keep their contract", wait_until(lambda: keeps_the_contract(d)), str(d.signals))
+    check_words(d, "the file")
+    stream(d)
+    d.stop()
+
+
+run(microphone)
