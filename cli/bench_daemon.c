@@ -22,7 +22,9 @@ enum {
     LOOK_MS = 2,           /* at what is to be sent */
     VALUES_MAX = 4096,
     MICROPHONE_TEXTS = 10,
-    OVER = -1, /* what bus_client_follow returns when all is measured */
+    SILENCE_LEAST = RATE_HZ,     /* samples, behind each round of the file, */
+    SILENCE_MOST = 10 * RATE_HZ, /* and while an utterance is open */
+    OVER = -1,                   /* what bus_client_follow returns when all is measured */
 };
 
 /* What is measured, in ms. */
@@ -62,7 +64,10 @@ struct bench {
     int socket;     /* -1: none, or no more to send */
     float *samples; /* [count], owned; 16 kHz */
     size_t count, capacity;
-    size_t sent;     /* samples, over all rounds of the file */
+    size_t sent;     /* samples, over all rounds of the file and the silence behind each */
+    size_t at;       /* of the next in this round, which goes on behind the file */
+    size_t rounds;   /* that are over */
+    bool open;       /* an utterance */
     double begin_ms; /* clock at the first of them */
 };
 
@@ -192,7 +197,10 @@ static void take_signal(struct bench *b, DBusMessage *m)
     DBusError e = DBUS_ERROR_INIT;
     if (!path || strcmp(path, b->path) != 0)
         return;
-    if (bus_client_is_signal(m, "UtteranceCompleted")) {
+    if (bus_client_is_signal(m, "UtteranceStarted")) {
+        b->open = true;
+    } else if (bus_client_is_signal(m, "UtteranceCompleted")) {
+        b->open = false;
         take_completed(b, m, at_ms);
     } else if (bus_client_is_signal(m, "UtteranceUpdated")) {
         if (read_properties(b, &e))
@@ -204,7 +212,8 @@ static void take_signal(struct bench *b, DBusMessage *m)
     }
 }
 
-/* False: the daemon closed the stream. */
+/* Silence ends what is said at a round's end, or one round would go on into the next. False: the
+ * daemon closed the stream. */
 static bool send_packet(struct bench *b)
 {
     struct {
@@ -212,8 +221,14 @@ static bool send_packet(struct bench *b)
         float samples[PACKET];
     } packet = {.position = b->sent};
     for (size_t i = 0; i < PACKET; i++)
-        packet.samples[i] = b->samples[(b->sent + i) % b->count];
+        packet.samples[i] = b->at + i < b->count ? b->samples[b->at + i] : 0;
     b->sent += PACKET;
+    b->at += PACKET;
+    size_t silence = b->at > b->count ? b->at - b->count : 0;
+    if (silence >= (b->open ? SILENCE_MOST : SILENCE_LEAST)) {
+        b->rounds++;
+        b->at = 0;
+    }
     return send(b->socket, &packet, sizeof packet, MSG_NOSIGNAL) == (ssize_t)sizeof packet;
 }
 
@@ -227,11 +242,11 @@ static void end_sending(struct bench *b)
  * has had none. */
 static bool is_enough(const struct bench *b)
 {
-    if (b->options->path && b->sent >= b->count && !b->texts)
+    if (b->options->path && b->rounds && !b->texts)
         return true;
     if (b->options->texts)
         return b->texts >= b->options->texts;
-    return b->options->path ? b->sent >= b->count : b->texts >= MICROPHONE_TEXTS;
+    return b->options->path ? b->rounds > 0 : b->texts >= MICROPHONE_TEXTS;
 }
 
 static int take(void *user, DBusMessage *m)
