@@ -32,6 +32,11 @@ run earshotd 2> "$work/said" && fail "a configuration with an unknown key is tak
 grep -q "^earshotd: $conf:.*modus" "$work/said" || fail "not the installed configuration: $(cat "$work/said")"
 echo "ok: the installed configuration is read"
 
+run /usr/bin/python3 "$prefix/share/earshot/tools/convert" > "$work/said" 2>&1 && fail "the converter needs a checkpoint"
+grep -Eq "usage|pip install -r $prefix/share/earshot/tools/convert-requirements.txt" "$work/said" ||
+    fail "the installed converter: $(cat "$work/said")"
+echo "ok: the installed converter tells what it needs"
+
 head -c 1000 "$model" > "$work/part" && cp "$work/part" "$model"
 run earshot transcribe tests/data/orders.opus 2> "$work/said" && fail "a damaged model is taken"
 grep -q "$model" "$work/said" || fail "not the installed model: $(cat "$work/said")"
