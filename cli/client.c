@@ -2,6 +2,7 @@
 #include "cli/client.h"
 
 #include "cli/client_commands.h"
+#include "cli/command.h"
 #include "cli/offline.h"
 
 #include <getopt.h>
@@ -36,11 +37,12 @@ static const struct command {
      client_record_options, .local = true},
 };
 
-void client_usage(FILE *out)
+void client_usage(FILE *out, bool local)
 {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(out, "  earshot %-11s %-14s %s\n", commands[i].name, commands[i].words,
-                commands[i].help);
+        if (commands[i].local == local)
+            fprintf(out, "  earshot %-11s %-14s %s\n", commands[i].name, commands[i].words,
+                    commands[i].help);
 }
 
 static const struct command *find_command(const char *name)
@@ -111,6 +113,7 @@ int client_command(int argc, char **argv)
     }
     struct bus_client c = {.command = command->name, .bus = "session"};
     list_options(command, longs);
+    argv[0] = command_title(command->name);
     for (int option; (option = getopt_long(argc, argv, "+h", longs, NULL)) != -1;) {
         if (option == 'h')
             return help(command);

@@ -4,6 +4,9 @@
 #ifndef EARSHOT_CLI_COMMAND_H
 #define EARSHOT_CLI_COMMAND_H
 
+/* "earshot NAME", to stand in argv[0] while options are read; until the next call. */
+char *command_title(const char *name);
+
 int command_transcribe(int argc, char **argv);
 int command_dump(int argc, char **argv);
 int command_model(int argc, char **argv);

@@ -24,8 +24,17 @@ static void usage(FILE *to)
                 "Offline, in this process (-h after a command tells its options):\n");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(to, "  earshot %-11s %s\n", commands[i].name, commands[i].help);
+    client_usage(to, true);
     fprintf(to, "\nWith the daemon, earshotd, over D-Bus:\n");
-    client_usage(to);
+    client_usage(to, false);
+}
+
+/* What getopt begins its errors with. */
+char *command_title(const char *name)
+{
+    static char title[64];
+    snprintf(title, sizeof title, "earshot %s", name);
+    return title;
 }
 
 static int run(int argc, char **argv)
@@ -43,9 +52,12 @@ static int run(int argc, char **argv)
         puts("earshot " EARSHOT_VERSION);
         return EXIT_DONE;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (!strcmp(name, commands[i].name))
-            return commands[i].run(argc - 1, argv + 1);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        argv[1] = command_title(name);
+        return commands[i].run(argc - 1, argv + 1);
+    }
     return client_command(argc - 1, argv + 1);
 }
 

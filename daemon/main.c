@@ -49,6 +49,7 @@ static int read_options(struct settings *o, int argc, char **argv)
         {"version", no_argument, NULL, 'v'},
         {NULL},
     };
+    argv[0] = "earshotd"; /* what errors begin with */
     for (int option; (option = getopt_long(argc, argv, "hm:", longs, NULL)) != -1;) {
         switch (option) {
         case 'c':

@@ -202,6 +202,14 @@ def usage():
         got = earshot(*args)
         check(f"earshot {' '.join(args)} is a usage error that says why", got.returncode == 2 and got.stderr,
               got)
+    for command in ("captions", "transcribe", "dump", "model", "bench", "record"):
+        got = earshot(command, "--no-such-option")
+        check(f"earshot {command}: an error begins with the program and the command", got.returncode == 2
+              and got.stderr.startswith(f"earshot {command}: ") and "no-such-option" in got.stderr.splitlines()[0], got.stderr)
+    offline, _, online = earshot("--help").stdout.partition("With the daemon")
+    for command, works_alone in (("transcribe", True), ("devices", True), ("record", True), ("captions", False), ("ask", False)):
+        check(f"--help says what {command} needs", (f"earshot {command} " in offline) == works_alone
+              and (f"earshot {command} " in online) != works_alone, offline)
     for command in ("captions", "history", "status", "listen", "mute"):
         got = earshot(command, "--help")
         check(f"earshot {command} --help", got.returncode == 0 and "--bus" in got.stdout, got)
@@ -259,6 +267,11 @@ def benched():
     check("seen from outside they are no shorter than the daemon says",
           text["slowest"] >= wait["slowest"] > 0 and compute["slowest"] > 0, got.stdout)
     check("nothing was lost", report.get("lost_s") == 0 and report.get("real_time_factor", 0) > 0, got.stdout)
+    if shutil.which("ffmpeg"):
+        subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, "-t", "2.2", WORK / "one.wav"], check=True)
+        got = earshot("bench", "--daemon", WORK / "one.wav", "--texts", "2", "--json")
+        check("a file that ends with its speech is two texts when it is sent twice", json.loads(got.stdout or "{}").get("texts") == 2,
+              got.stdout + got.stderr)
     got = earshot("bench", "--daemon", silence(1), "--texts", "5", "--json")
     check("a file without words comes to an end", got.returncode == 0 and json.loads(got.stdout)["texts"] == 0, got.stderr)
     if d.set("Mode", "assistant") == ():
@@ -572,6 +585,8 @@ def confident():
     check("nothing in a text moves the cursor", screen.shows("a [31mb c\r\n"), repr(screen.text))
     screen.stop()
     piped.terminate()
+    silent = follow("ask", " ")
+    check("an empty answer is an error", waited(silent) == "" and silent.returncode == 1)
     objects = [json.loads(line) for line in waited(piped).splitlines()]
     check("JSON has it in three digits", [o.get("confidence") for o in objects] == [0.987, 0.5, None, None], objects)
     told.stop()
