@@ -65,9 +65,10 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     core_dump_forbid();
+    const char *command = argc > 1 ? argv[1] : "";
     int code = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
-    fprintf(stderr, "earshot %s: the output cannot be written\n", argv[1]);
+    fprintf(stderr, "earshot %s: the output cannot be written\n", command);
     return code ? code : EXIT_FAILED;
 }

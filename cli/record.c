@@ -66,7 +66,7 @@ static int write_page(void *user, const void *data, size_t size)
     return fwrite(data, 1, size, user) == size ? 0 : -errno;
 }
 
-static PaDeviceIndex find_device(const char *name)
+static PaDeviceIndex find_listed(const char *name)
 {
     for (PaDeviceIndex i = 0; i < Pa_GetDeviceCount(); i++)
         if (Pa_GetDeviceInfo(i)->maxInputChannels > 0 &&
@@ -75,13 +75,23 @@ static PaDeviceIndex find_device(const char *name)
     return paNoDevice;
 }
 
+/* A source of the sound server is what PortAudio's one device for all of them opens. */
+static PaDeviceIndex find_device(const char *name)
+{
+    PaDeviceIndex i = find_listed(name);
+    if (i != paNoDevice)
+        return i;
+    setenv("PULSE_SOURCE", name, 1);
+    return find_listed("pulse");
+}
+
 /* What the daemon prefers. */
 static PaDeviceIndex find_any(void)
 {
     static const char *const preferred[] = {"pipewire", "pulse", "default"};
     for (size_t i = 0; i < sizeof preferred / sizeof *preferred; i++)
-        if (find_device(preferred[i]) != paNoDevice)
-            return find_device(preferred[i]);
+        if (find_listed(preferred[i]) != paNoDevice)
+            return find_listed(preferred[i]);
     return Pa_GetDefaultInputDevice();
 }
 

@@ -79,7 +79,7 @@ static int open_device(struct microphone *m, PaDeviceIndex i, struct error *erro
     return rc;
 }
 
-static int open_named(struct microphone *m, const char *name, struct error *error)
+static int open_listed(struct microphone *m, const char *name, struct error *error)
 {
     for (PaDeviceIndex i = 0; i < Pa_GetDeviceCount(); i++)
         if (can_capture(i) && strcmp(Pa_GetDeviceInfo(i)->name, name) == 0)
@@ -87,11 +87,29 @@ static int open_named(struct microphone *m, const char *name, struct error *erro
     return error_set(error, -ENODEV, "%s: no such capture device", name);
 }
 
+/* PortAudio has all sources of the sound server as one device, which opens the one that the
+ * environment names. */
+static int open_source(struct microphone *m, const char *name, struct error *error)
+{
+    setenv("PULSE_SOURCE", name, 1);
+    int rc = open_listed(m, "pulse", error);
+    if (rc)
+        return error_set(error, -ENODEV, "%s: no such capture device", name);
+    snprintf(m->name, sizeof m->name, "%s", name);
+    return 0;
+}
+
+static int open_named(struct microphone *m, const char *name, struct error *error)
+{
+    int rc = open_listed(m, name, error);
+    return rc == -ENODEV ? open_source(m, name, error) : rc;
+}
+
 static int open_any(struct microphone *m, struct error *error)
 {
     static const char *const preferred[] = {"pipewire", "pulse", "default"};
     for (size_t i = 0; i < sizeof preferred / sizeof *preferred; i++)
-        if (open_named(m, preferred[i], error) == 0)
+        if (open_listed(m, preferred[i], error) == 0)
             return 0;
     PaDeviceIndex fallback = Pa_GetDefaultInputDevice();
     if (fallback != paNoDevice && open_device(m, fallback, error) == 0)

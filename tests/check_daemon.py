@@ -365,6 +365,15 @@ def microphone():
     check("another device is tried", d.set("Device", "no such device") == () and d.reaches(FAILED, 10))
     check("and DeviceError says why none is open", "no such device" in d.get("DeviceError"), d.get("DeviceError"))
     check("and the first again", d.set("Device", "pulse") == () and d.reaches(IDLE, 10) and d.get("DeviceError") == "")
+    pulse.control("load-module", "module-null-sink", "sink_name=headset")
+    listed = earshot("devices", extra=pulse.environment).stdout.splitlines()
+    check("the sound server's sources are listed", {"pulse", "speaker.monitor", "headset.monitor"} <= set(listed), listed)
+    for name in ("headset.monitor", "speaker.monitor"):
+        check(f"{name} is a device", d.set("Device", name) == () and wait_until(lambda: d.get("Device") == name, 10)
+              and pulse.captured() == name, f"{d.said()} {pulse.captured()}")
+    check("and the server's own again", d.set("Device", "pulse") == () and wait_until(lambda: d.get("Device") == "pulse", 10))
+    got = earshot("devices", extra={"PULSE_SERVER": "unix:/nonexistent"})
+    check("where there is none, devices says why", got.returncode == 0 and (got.stdout or "no microphone: " in got.stderr), got)
 
     # PortAudio itself may hang here: in a thread that ends with a lock, or one that never ends.
     for after in (2.0, 0.1):

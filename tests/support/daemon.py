@@ -315,6 +315,11 @@ class Pulse:
                              capture_output=True, text=True).stdout
         return len(out.splitlines())
 
+    def captured(self):
+        """The source that somebody listens to."""
+        names = dict(line.split()[:2] for line in self.ask("list", "short", "sources").splitlines())
+        return " ".join(names[line.split()[1]] for line in self.ask("list", "short", "source-outputs").splitlines())
+
     def play(self, path, *options):
         return subprocess.Popen(["paplay", *options, path], env=self.environment)
 
