@@ -26,10 +26,11 @@ enum {
 
 struct captions {
     struct bus_client *client;
-    struct cue_file file;  /* its stream is NULL when nobody wants cues */
-    bool live;             /* texts go to stdout, */
-    bool terminal;         /* which is a terminal */
-    int64_t origin_us;     /* of the cues' times, since 1970: the start of the command */
+    struct cue_file file; /* its stream is NULL when nobody wants cues */
+    bool live;            /* texts go to stdout, */
+    bool terminal;        /* which is a terminal */
+    /* Of the cues' times: the start of the command, since 1970 and of CLOCK_BOOTTIME. */
+    int64_t origin_us, boot_origin_us;
     struct ear_state ear;  /* as last told */
     bool there, stale;     /* the daemon; and ear is to be read */
     char waits[SAID_MAX];  /* what was told that it waits for; empty: nothing */
@@ -43,6 +44,7 @@ struct said {
     dbus_uint64_t id;
     const char *text;
     double start_us, end_us; /* 0: not told */
+    double boottime_us;      /* when it began, of CLOCK_BOOTTIME; 0: not told */
     double confidence;       /* below 0: not told */
 };
 
@@ -53,6 +55,8 @@ static void take_detail(void *user, const char *name, DBusMessageIter *variant)
         bus_client_number(variant, &said->start_us);
     else if (strcmp(name, "end_us") == 0)
         bus_client_number(variant, &said->end_us);
+    else if (strcmp(name, "boottime_us") == 0)
+        bus_client_number(variant, &said->boottime_us);
     else if (strcmp(name, "confidence") == 0)
         bus_client_number(variant, &said->confidence);
 }
@@ -108,6 +112,13 @@ static void show_final(struct captions *captions, const struct said *said, bool 
     fflush(stdout);
 }
 
+/* The date may be set meanwhile; the machine's own clock may not. */
+static int64_t start_of(const struct captions *captions, const struct said *said)
+{
+    return said->boottime_us > 0 ? (int64_t)said->boottime_us - captions->boot_origin_us
+                                 : (int64_t)said->id - captions->origin_us;
+}
+
 static int take_text(struct captions *captions, DBusMessage *m)
 {
     bool reply =
@@ -125,9 +136,10 @@ static int take_text(struct captions *captions, DBusMessage *m)
         show_partial(captions, &said, reply);
     if (!captions->file.stream || !final || !*said.text)
         return 0;
-    int rc = completed ? cue_file_utterance(&captions->file, said.id, captions->origin_us,
-                                            (int64_t)(said.end_us - said.start_us), said.text, NULL,
-                                            said.confidence)
+    struct cue cue = {.text = said.text, .confidence = said.confidence};
+    cue.start_us = start_of(captions, &said);
+    cue.end_us = cue.start_us + (int64_t)(said.end_us - said.start_us);
+    int rc = completed ? cue_file_utterance(&captions->file, said.id, &cue)
                        : cue_file_reply(&captions->file, said.id, said.text);
     return rc ? cue_file_fail("captions", &captions->file, rc) : 0;
 }
@@ -196,12 +208,18 @@ static int take(void *user, DBusMessage *m)
     return 0;
 }
 
+static int64_t read_us(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 int client_captions(struct bus_client *c)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     struct captions captions = {.client = c,
-                                .origin_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000,
+                                .origin_us = read_us(CLOCK_REALTIME),
+                                .boot_origin_us = read_us(CLOCK_BOOTTIME),
                                 .there = true,
                                 .stale = true};
     int code = cue_options_read(c, &captions.file);

@@ -13,6 +13,7 @@ enum {
     OPTION_SRT,
     OPTION_VTT,
     OPTION_OUTPUT,
+    LEAST_US = 1000, /* of a cue; what they are written in */
 };
 
 /* A file is whole at any time: the command ends by a signal. */
@@ -82,17 +83,28 @@ static int print_json(struct cue_file *file, uint64_t id, cJSON *object)
     return cue_print_object(object, file->stream);
 }
 
-int cue_file_utterance(struct cue_file *file, uint64_t id, int64_t origin_us, int64_t length_us,
-                       const char *text, const char *reply, double confidence)
+/* What began before the file does is in it from there on; none begins before the last one ends, and
+ * each lasts. */
+static struct cue placed(struct cue_file *file, const struct cue *cue)
 {
-    int64_t start_us = (int64_t)id > origin_us ? (int64_t)id - origin_us : 0;
-    struct cue cue = {start_us, start_us + length_us, text, reply, confidence};
+    struct cue placed = *cue;
+    if (placed.start_us < file->end_us)
+        placed.start_us = file->end_us;
+    if (placed.end_us < placed.start_us + LEAST_US)
+        placed.end_us = placed.start_us + LEAST_US;
+    file->end_us = placed.end_us;
+    return placed;
+}
+
+int cue_file_utterance(struct cue_file *file, uint64_t id, const struct cue *utterance)
+{
+    struct cue cue = placed(file, utterance);
     int rc = 0;
     file->number++;
     if (file->format == CUE_FORMAT_JSON) {
         rc = print_json(file, id, cue_object(&cue));
     } else if (file->format == CUE_FORMAT_TEXT) {
-        cue_print_text(text, file->stream);
+        cue_print_text(cue.text, file->stream);
         fputc('\n', file->stream);
     } else {
         cue_print(&cue, file->format, file->number, file->stream);

@@ -1,8 +1,5 @@
 /* The options of the commands that write what was said into a file: --json, --srt, --vtt, --output.
- *
- * An utterance's id is the time when it began to be heard, in microseconds since 1970
- * (docs/dbus.md); its place in a file is that time less an origin.
- */
+ * The times of a file count from an origin of the command's. */
 #ifndef EARSHOT_CLI_CUE_OPTIONS_H
 #define EARSHOT_CLI_CUE_OPTIONS_H
 
@@ -26,6 +23,7 @@ struct cue_file {
     FILE *stream;     /* NULL: nobody wants cues; stdout, or a file of its own */
     const char *path; /* NULL: stdout */
     unsigned number;  /* cues written */
+    int64_t end_us;   /* of the last one */
 };
 
 /* The format that a command's options choose. 0, or EXIT_USAGE, said: more than one. */
@@ -37,10 +35,9 @@ int cue_options_read(const struct bus_client *c, struct cue_file *file);
 int cue_file_open(const char *command, struct cue_file *file);
 void cue_file_close(struct cue_file *file);
 
-/* One utterance, on its way at once. reply may be NULL; confidence as in struct cue. 0 or -errno.
- */
-int cue_file_utterance(struct cue_file *file, uint64_t id, int64_t origin_us, int64_t length_us,
-                       const char *text, const char *reply, double confidence);
+/* One utterance, on its way at once. Its times, which may be before the file's, are moved so that
+ * none of the file overlap or run backwards. 0 or -errno. */
+int cue_file_utterance(struct cue_file *file, uint64_t id, const struct cue *utterance);
 /* A reply that comes after its utterance; cues have none. 0 or -errno. */
 int cue_file_reply(struct cue_file *file, uint64_t id, const char *reply);
 

@@ -64,9 +64,11 @@ static int print_answer(DBusMessage *reply, long limit, struct cue_file *file)
         read_entry(&array, &entry);
         if (origin_us < 0)
             origin_us = (int64_t)entry.id;
+        int64_t start_us = (int64_t)entry.id - origin_us;
+        struct cue cue = {start_us, start_us + entry.end_us - entry.start_us, entry.text,
+                          entry.reply, -1};
         if (file->stream)
-            rc = cue_file_utterance(file, entry.id, origin_us, entry.end_us - entry.start_us,
-                                    entry.text, entry.reply, -1);
+            rc = cue_file_utterance(file, entry.id, &cue);
         else
             print_entry(&entry);
     }

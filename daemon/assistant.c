@@ -10,6 +10,8 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#define HOUR_US 3600000000ll
+
 static const char *state_name(enum assistant_state state)
 {
     static const char *const names[] = {"unknown",  "loading", "idle",  "hearing",
@@ -318,10 +320,13 @@ void assistant_destroy(struct assistant *a)
     free(a);
 }
 
+/* A file may say anything. */
 uint64_t assistant_last_id(const struct assistant *a)
 {
     size_t count = history_count(a->history);
-    return count ? history_at(a->history, count - 1)->id : 0;
+    const struct history_entry *e = count ? history_at(a->history, count - 1) : NULL;
+    int64_t length_us = e && e->end_us > e->start_us ? e->end_us - e->start_us : 0;
+    return e ? e->id + (uint64_t)(length_us < HOUR_US ? length_us : 0) : 0;
 }
 
 bool assistant_owns_conversation(const struct assistant *a)

@@ -41,7 +41,7 @@ void assistant_destroy(struct assistant *a); /* answers the calls that wait */
 
 /* Its ear, which is not owned and has the assistant for its user. */
 void assistant_attach(struct assistant *a, struct ear *ear);
-/* Of the newest utterance in the history; 0: none. */
+/* No id in the history is above it, nor the end of its newest utterance; 0: there is none. */
 uint64_t assistant_last_id(const struct assistant *a);
 /* [text] resume counts: no other daemon does the same in the same folder. */
 bool assistant_owns_conversation(const struct assistant *a);

@@ -52,13 +52,17 @@ static void append_words_entry(DBusMessageIter *dictionary, const struct event *
     dbus_message_iter_close_container(dictionary, &entry);
 }
 
-static void append_details(DBusMessageIter *out, const struct event *e, int64_t latency_us)
+static void append_details(const struct assistant *a, DBusMessageIter *out, const struct event *e,
+                           int64_t latency_us)
 {
     DBusMessageIter dictionary;
+    int64_t boottime_us = (int64_t)e->id - ear_date_us(a->ear);
     double confidence = (double)e->confidence;
     dbus_bool_t yes = TRUE, addressed = e->addressed;
     bool reply = e->type == EVENT_REPLY_COMPLETED;
     dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
+    if (!reply)
+        interface_append_entry(&dictionary, "boottime_us", DBUS_TYPE_INT64, "x", &boottime_us);
     if (!reply)
         interface_append_entry(&dictionary, "start_us", DBUS_TYPE_INT64, "x", &e->start_us);
     if (!reply && e->type != EVENT_UTTERANCE_STARTED)
@@ -86,7 +90,7 @@ void assistant_signal_started(struct assistant *a, const struct event *e)
     DBusMessage *m = new_signal(a, "UtteranceStarted", &out);
     if (m) {
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
-        append_details(&out, e, 0);
+        append_details(a, &out, e, 0);
     }
     bus_send(a->bus, m);
 }
@@ -132,7 +136,7 @@ void assistant_signal_completed(struct assistant *a, const struct engine_message
     if (m) {
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
         bus_append_text(&out, e->type == EVENT_UTTERANCE_CANCELLED ? "" : e->text);
-        append_details(&out, e, from->latency_us);
+        append_details(a, &out, e, from->latency_us);
     }
     bus_send(a->bus, m);
 }

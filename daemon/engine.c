@@ -293,6 +293,11 @@ double ear_level_db(const struct ear *ear)
     return (double)atomic_load_explicit(&ear->level_cdb, memory_order_relaxed) / 100.0;
 }
 
+int64_t ear_date_us(const struct ear *ear)
+{
+    return atomic_load_explicit(&ear->date_us, memory_order_relaxed);
+}
+
 struct ear_work ear_work(const struct ear *ear)
 {
     uint64_t heard = atomic_load_explicit(&ear->heard, memory_order_relaxed);

@@ -135,6 +135,9 @@ void ear_cancel(struct ear *ear);
 /* Of what it hears now, in dB full scale, as dsp/level.h has it. */
 double ear_level_db(const struct ear *ear);
 
+/* How far the ids of its newest utterances are above CLOCK_BOOTTIME, in µs. */
+int64_t ear_date_us(const struct ear *ear);
+
 /* Since it was opened: the audio of utterances, and how long the model computed for it. */
 struct ear_work {
     double heard_s, computed_s;

@@ -64,6 +64,7 @@ struct ear {
     atomic_bool front_ended;          /* writer: front end */
     atomic_uint_fast64_t begun;       /* writer: front end; the id of the newest utterance */
     atomic_uint_fast64_t held;        /* writer: front end; the id of the newest that is held */
+    atomic_int_fast64_t date_us;      /* writer: front end; of ids above CLOCK_BOOTTIME */
     atomic_uint_fast64_t verdict;     /* writer: inference; on a pause: its number * 2 + over */
     atomic_int level_cdb;             /* writer: front end; hundredths of a dB */
     atomic_uint_fast64_t heard;       /* writer: inference; samples of utterances, 16 kHz, */

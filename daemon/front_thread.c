@@ -9,6 +9,7 @@
  * has failed.
  */
 #include "base/log.h"
+#include "daemon/audio_clock.h"
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
 #include "daemon/journal_ids.h"
@@ -53,9 +54,8 @@ struct front {
     int retry_ms;
     int64_t retry_us; /* when to try again */
 
-    uint64_t id;           /* of the last utterance */
-    int64_t begin_us;      /* place in the audio where it began */
-    uint64_t last_id;      /* of those that are over, and of what they became */
+    uint64_t id; /* of the last utterance */
+    struct audio_clock clock;
     uint32_t pauses;       /* that were asked about */
     uint64_t samples_lost; /* to be told */
     int64_t told_lost_us;  /* clock then */
@@ -78,20 +78,13 @@ static void push_piece(struct front *f)
     engine_wake(f->engine->inference_wake);
 }
 
-/* Unique over restarts, increasing: the clock, or one more than the last. */
-static uint64_t next_id(uint64_t last)
+/* Unique over restarts, increasing: the time when it began. */
+static uint64_t next_id(struct front *f, int64_t begin_us)
 {
-    uint64_t now = (uint64_t)clock_real_us();
-    return now > last ? now : last + 1;
-}
-
-/* The recogniser may have made several utterances of one without end, with ids that are later by as
- * much audio. */
-static void note_end(struct front *f, int64_t end_us)
-{
-    f->last_id = f->id;
-    if (atomic_load(&f->engine->longest_ms) == ENDPOINT_ENDLESS && end_us > f->begin_us)
-        f->last_id += (uint64_t)(end_us - f->begin_us);
+    uint64_t id = audio_clock_begin(&f->clock, begin_us, frontend_time_us(f->frontend),
+                                    clock_boot_us(), clock_real_us());
+    atomic_store_explicit(&f->ear->date_us, f->clock.date_us, memory_order_relaxed);
+    return id;
 }
 
 static void take_piece(void *user, const struct frontend_piece *p)
@@ -102,8 +95,7 @@ static void take_piece(void *user, const struct frontend_piece *p)
     case FRONTEND_BEGIN:
         piece->type = PIECE_BEGIN;
         piece->stamp = (uint32_t)atomic_load(&f->ear->stamp) - f->cancelling;
-        f->id = next_id(f->last_id);
-        f->begin_us = p->time_us;
+        f->id = next_id(f, p->time_us);
         atomic_store(&f->ear->begun, f->id);
         break;
     case FRONTEND_HOLD:
@@ -115,11 +107,11 @@ static void take_piece(void *user, const struct frontend_piece *p)
         break;
     case FRONTEND_END:
         piece->type = PIECE_END;
-        note_end(f, p->time_us);
+        audio_clock_end(&f->clock, p->time_us);
         break;
     case FRONTEND_DROP:
         piece->type = PIECE_DROP;
-        note_end(f, p->time_us);
+        audio_clock_end(&f->clock, p->time_us);
         break;
     }
     piece->id = f->id;
@@ -168,7 +160,8 @@ int front_create(struct front **out, struct ear *ear, struct source *source,
     f->engine = ear->engine;
     f->ear = ear;
     f->source = source;
-    f->last_id = options->last_id;
+    f->id = options->last_id;
+    audio_clock_init(&f->clock, true, options->last_id);
     f->config = *options->config;
     f->muted = options->config->muted;
     f->starting = true;
@@ -320,6 +313,8 @@ static void open_source(struct front *f)
         return;
     }
     limit_frontend(f);
+    f->clock.steady = !f->source->once && !f->source->patient;
+    f->clock.caught_up = false;
     f->open = true;
     f->starting = f->quiet = f->told_missing = false;
     log_event(log_level(f), JOURNAL_LISTENING,
@@ -376,6 +371,7 @@ static void tell_quiet(struct front *f)
 static void wait_for_audio(struct front *f)
 {
     const struct source *s = f->source;
+    audio_clock_caught_up(&f->clock, frontend_time_us(f->frontend), clock_boot_us());
     tell_quiet(f);
     if (s->quiet_ms && frontend_is_open(f->frontend) &&
         clock_monotonic_us() > f->heard_us + (int64_t)s->quiet_ms * 1000)

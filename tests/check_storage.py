@@ -3,6 +3,7 @@
 that is deleted, replaced or shared, writers that are killed, a clock that is set. docs/robustness.md lists these."""
 import os
 import pathlib
+import re
 import shutil
 import sys
 
@@ -178,4 +179,62 @@ def saved_states():
     shutil.rmtree(STATE)
 
 
-run(cut_model, two_daemons, history_under_way, killed_writers, saved_states)
+def cues(path):
+    """[(start ms, end ms)] of SubRip."""
+    ms = [((int(h) * 60 + int(m)) * 60 + int(s)) * 1000 + int(f)
+          for h, m, s, f in re.findall(r"(\d+):(\d\d):(\d\d),(\d{3})", path.read_text())]
+    return list(zip(ms[::2], ms[1::2]))
+
+
+def clock_set():
+    """The date goes an hour forth and back between the utterances, for the daemon and for who writes them down: their
+    cues are as far apart as in the file. Recordings outlive the year 2100."""
+    moved, captions, heard = WORK / "clock", WORK / "captions.srt", WORK / "history.srt"
+    moved.write_text("0")
+    extra = {"LD_PRELOAD": str(BUILD / "tests" / "libfast_clock.so"), "SET_CLOCK": str(moved)}
+    text = "[text]\nkeep_history = yes\n[audio]\nmuted = yes\n[recordings]\nkeep = yes\nmax_days = 2\n"
+    path = config(text)
+    old = STATE / "recordings" / f"20260101-000000-{int(time.time() - 3 * 86400 / 2)}000000.opus"
+    old.parent.mkdir(parents=True)
+    old.write_text("")
+    d = Daemon("--config", path, extra=extra)
+    d.reaches(MUTED)
+    moved.write_text("-3600")
+    writer = subprocess.Popen([EARSHOT, "captions", "--srt", "--output", captions], env=environment() | extra,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    check("captions are written", wait_until(captions.exists, 10))
+    pause(0.5)
+    d.set("Muted", False)
+    for i, seconds in enumerate((3600, -3600, 0)):
+        d.completes(i)
+        moved.write_text(str(seconds))
+        d.completes(i + 1)
+    moved.write_text(str(80 * 366 * 86400))
+    for keep in ("no", "yes"):  # looks at what is there
+        path.write_text(text.replace("keep = yes\nmax", f"keep = {keep}\nmax"))
+        check("the recordings are looked at", d.call("Reload") == [])
+    pause(0.5)
+    check("no date deletes recordings", old.exists() and len(list(old.parent.glob("*.json"))) == 3,
+          list(old.parent.iterdir()))
+    offline = WORK / "offline.srt"
+    offline.write_text(earshot("transcribe", "-m", MODEL, "--srt", SPEECH).stdout)
+    earshot("history", "--srt", "--output", heard)
+    d.stop()
+    writer.terminate()
+    writer.wait()
+
+    def as_far_apart(path):
+        """To the millisecond, to which they are rounded."""
+        ours, theirs = cues(path), cues(offline)
+        return len(ours) == len(theirs) and all(
+            abs((a - ours[0][0]) - (b - theirs[0][0])) <= 1 for x, y in zip(ours, theirs) for a, b in zip(x, y))
+
+    check("captions are as far apart as in the file", as_far_apart(captions), f"{cues(captions)} {cues(offline)}")
+    check("and begin when they were said", 0 < cues(captions)[0][0] < 10000, cues(captions))
+    check("so is the history", as_far_apart(heard), f"{cues(heard)} {cues(offline)}")
+    ids = [a[0] for a in d.of("UtteranceCompleted")]
+    check("ids rise", ids == sorted(set(ids)), ids)
+    shutil.rmtree(STATE)
+
+
+run(cut_model, two_daemons, history_under_way, killed_writers, saved_states, clock_set)
