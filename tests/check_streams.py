@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Clients that send their own audio (docs/streams.md): PCM and Opus, gaps, many at once, and all that a
-door to the outside must bear."""
+door to the outside must bear. Where words do not matter the model is a tiny one, to which nothing is alike but the same bits."""
 import os
 import pathlib
 import random
@@ -52,16 +52,18 @@ def pcm(d):
     check("and introspected", f'<node name="{s.path.rpartition("/")[2]}"/>' in xml)
     send_pcm(s, samples())
     check("it ends when its client ends it", s.finish())
-    check("s16 at 16 kHz is what earshot transcribe hears", letters(" ".join(s.said())) == letters(offline()),
-          f"{s.said()} {offline()}")
+    check("s16 at 16 kHz is what earshot transcribe hears", letters(" ".join(s.said())) == offline_samples(TINY), s.said())
     check("its events keep their contract", keeps_the_contract(s), str(s.signals))
+    check("the microphone heard none of it", not d.of("UtteranceCompleted"))
+
+
+def f32(d):
     s = Stream(d, codec="f32", rate=dbus.UInt32(44100), channels=dbus.UInt32(1))
     send_pcm(s, samples(44100, "f32le"), 4, 4410)
     s.finish()
     right, of = words_right(s.said())
     check("f32 at 44.1 kHz is heard", right >= 0.8 * of, s.said())
     check("without a gap nothing is lost", not s.of("AudioLost"), s.of("AudioLost"))
-    check("the microphone heard none of it", not d.of("UtteranceCompleted"))
 
 
 def opus(d):
@@ -161,7 +163,7 @@ def object_of_a_stream(d):
         check(f"{args[2]} is not a stream's", got == ERROR + "NotSupported", got)
     check("nor is Reload", s.call("Reload") == ERROR + "NotSupported")
     asked = s.call("Ask", "hello", OPTIONS, signature="sa{sv}")
-    check("Ask is answered", isinstance(asked, tuple) if has_replies() else asked == ERROR + "NotSupported", asked)
+    check("Ask is answered", isinstance(asked, tuple) if has_replies(TINY) else asked == ERROR + "NotSupported", asked)
     check("a conversation is saved and restored", s.call("SaveState", "stream", signature="s") == ()
           and s.call("RestoreState", "stream", signature="s") == () and s.call("Reset") == ())
     check("GetTranscript is its own", s.call("GetTranscript", 0, 0, signature="tu") == [])
@@ -184,7 +186,7 @@ def many(d):
     for s in streams:
         s.finish()
     check("eight streams at once hear what one hears",
-          all(letters(" ".join(s.said())) == letters(offline()) for s in streams), [s.said() for s in streams])
+          all(letters(" ".join(s.said())) == offline_samples(TINY) for s in streams), [s.said() for s in streams])
 
 
 def beside_an_answer(d):
@@ -218,13 +220,13 @@ def beside_an_answer(d):
     in_time = sum(len(s.said()) for s in speakers)
     for s in speakers:
         s.finish()
-    check("beside answers all is heard", all(letters(" ".join(s.said())) == letters(offline()) for s in speakers),
+    check("beside answers all is heard", all(letters(" ".join(s.said())) == offline_samples(TINY) for s in speakers),
           [s.said() for s in speakers])
     late = sorted(at - begin - offset / 32000 - args[2]["end_us"] / 1e6 for s, offset in zip(speakers, offsets)
                   for (member, args), at in zip(s.signals, s.times) if member == "UtteranceCompleted" and args[1])
     print(f"end of speech to text beside an answer: median {late[len(late) // 2]:.2f} s, most {late[-1]:.2f} s")
     check("and texts come while answers are being made", in_time >= 7, in_time)
-    check("which are as long as a text can be", answers and all(len(text) > 4000 for text in answers), answers[:1])
+    check("which are as long as a text can be", answers and all(len(text.encode()) > 4000 for text in answers), [len(text) for text in answers])
     enough.append(True)
     given = len(answers)
     asking.call("Cancel")
@@ -249,14 +251,14 @@ def reload_of_streams(d):
     check("what was open stays whole, and partial results end with it",
           {a[0] for a in s.of("UtteranceUpdated")} <= {first}, s.signals)
     replies = s.call("Get", ASSISTANT, "Mode", interface=dbus.PROPERTIES_IFACE) == "assistant"
-    check("a mode that was not asked for is as configured", replies == has_replies(), replies)
+    check("a mode that was not asked for is as configured", replies == has_replies(TINY), replies)
     for i in (fixed, told):
         check("one that was asked for stays", i.call("Get", ASSISTANT, "Mode", interface=dbus.PROPERTIES_IFACE) == "captions")
     told.finish()
     send_pcm(fixed, data)
     for i in (s, fixed):
         i.finish()
-    check("and no word is lost", all(letters(" ".join(i.said())) == letters(offline()) for i in (s, fixed)), [s.said(), fixed.said()])
+    check("and no word is lost", all(letters(" ".join(i.said())) == offline_samples(TINY) for i in (s, fixed)), [s.said(), fixed.said()])
     config("")
     d.call("Reload")
 
@@ -343,14 +345,24 @@ def churn(count, d):
     wait_until(lambda: not managed(d), 20)
 
 
-def streams():
-    d = Daemon("--config", config(""), source=f"file:{silence(1)}")
+def run_parts(d, *parts):
     d.reaches(IDLE)
-    for part in (pcm, opus, gaps, held, object_of_a_stream, many, beside_an_answer, reload_of_streams, killed_client, hostile):
+    for part in parts:
         begin = time.monotonic()
         part(d)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
     check("no stream is left", not managed(d), managed(d))
+
+
+def words():
+    d = Daemon("--config", config(""), source=f"file:{silence(1)}")
+    run_parts(d, f32, opus)
+    d.stop()
+
+
+def streams():
+    d = Daemon("--config", config(""), source=f"file:{silence(1)}", model=TINY)
+    run_parts(d, pcm, gaps, held, object_of_a_stream, many, beside_an_answer, reload_of_streams, killed_client, hostile)
     open_at_the_end = Stream(d)
     send_pcm(open_at_the_end, samples()[:64000])
     wait_until(lambda: open_at_the_end.of("UtteranceStarted"))
@@ -359,4 +371,4 @@ def streams():
           open_at_the_end.signals)
 
 
-run(streams)
+run(words, streams)

@@ -228,17 +228,17 @@ def earshot(*args, timeout=60, extra=None):
 
 
 @functools.cache
-def offline(path=SPEECH):
+def offline(path=SPEECH, model=MODEL):
     """What earshot transcribe hears in a sound file."""
-    got = earshot("transcribe", "-m", MODEL, path)
+    got = earshot("transcribe", "-m", model, path)
     check("earshot transcribe hears something", got.returncode == 0 and letters(got.stdout), f"{path} {got.stderr}")
     return got.stdout
 
 
 @functools.cache
-def has_replies():
+def has_replies(model=MODEL):
     """Whether the model's file has a prompt for replies."""
-    return re.search(r"^earshot\.prompt\.reply +\[\d", earshot("model", "info", MODEL).stdout, re.MULTILINE) is not None
+    return re.search(r"^earshot\.prompt\.reply +\[\d", earshot("model", "info", model).stdout, re.MULTILINE) is not None
 
 
 def silence(seconds):

@@ -3,6 +3,7 @@ import socket
 import struct
 import subprocess
 import time
+import wave
 
 from support.daemon import *  # noqa: F403
 
@@ -85,6 +86,16 @@ def samples(rate=16000, form="s16le"):
     """The speech as raw bytes."""
     return subprocess.run(["ffmpeg", "-loglevel", "error", "-i", SPEECH, "-ar", str(rate), "-ac", "1",
                            "-f", form, "-"], capture_output=True, check=True).stdout
+
+
+def offline_samples(model):
+    """What earshot transcribe hears in samples(), to the bit: whatever the model, a stream hears the same."""
+    path = WORK / "samples.wav"
+    if not path.exists():
+        with wave.open(str(path), "wb") as w:
+            w.setparams((1, 2, 16000, 0, "NONE", ""))
+            w.writeframes(samples())
+    return letters(offline(path, model))
 
 
 def send_pcm(stream, data, frame=2, frames=1600):
