@@ -8,13 +8,14 @@ STOP = 24  # b"\x17" in the World vocabulary
 
 @dataclass
 class Prompts:
-    """What the model file says of prompts; ask and space are left out of it where None."""
+    """What the model file says of prompts; ask, intent and space are left out of it where None."""
 
     reply: list[int]
     text_begin: list[int]
     caption: list[int] = field(default_factory=list)
     audio_begin: list[int] = field(default_factory=list)
     ask: list[int] | None = None
+    intent: list[int] | None = None
     space: bool | None = None
     stop: list[int] = field(default_factory=lambda: [STOP])
     ban: list[int] = field(default_factory=lambda: [0])
@@ -27,6 +28,8 @@ class Prompts:
             writer.add_ids(f"earshot.prompt.{key}", getattr(self, key))
         if self.ask is not None:
             writer.add_ids("earshot.prompt.ask", self.ask)
+        if self.intent is not None:
+            writer.add_ids("earshot.prompt.intent", self.intent)
         if self.space is not None:
             writer.add_bool("earshot.prompt.space", self.space)
         writer.add_ids("earshot.decode.stop", self.stop)
@@ -38,9 +41,9 @@ class Prompts:
             writer.add_uint32("earshot.aligned.delay_rows", self.delay_rows)
 
 
-def aligned(delay_rows, reply, text_begin, max_tokens=200):
-    """Captions come with the rows, id 0 for none; a reply is prompted, and id 0 ends it."""
-    return Prompts(reply, text_begin, stop=[0], ban=[], max_tokens=max_tokens, delay_rows=delay_rows)
+def aligned(delay_rows, reply, text_begin, intent=None, max_tokens=200):
+    """Captions come with the rows, id 0 for none; a reply and an intent are prompted, and id 0 ends them."""
+    return Prompts(reply, text_begin, intent=intent, stop=[0], ban=[], max_tokens=max_tokens, delay_rows=delay_rows)
 
 
 def audio_first(ids):

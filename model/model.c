@@ -120,6 +120,7 @@ static int read_prompts(struct model *m, struct error *error)
         {"earshot.prompt.reply", m->reply.ids, MODEL_PROMPT_MAX, &m->reply.count},
         {"earshot.prompt.text_begin", m->text_begin.ids, MODEL_PROMPT_MAX, &m->text_begin.count},
         {"earshot.prompt.ask", m->ask.ids, MODEL_PROMPT_MAX, &m->ask.count},
+        {"earshot.prompt.intent", m->intent.ids, MODEL_PROMPT_MAX, &m->intent.count},
         {"earshot.decode.stop", d->stop, DECODING_LIST_MAX, &d->stop_count},
         {"earshot.decode.ban", d->ban, DECODING_LIST_MAX, &d->ban_count},
     };

@@ -46,7 +46,8 @@ struct model {
     struct backbone *backbone;
     struct tokenizer *tokenizer;
     struct prompt audio_begin, caption, reply, text_begin;
-    struct prompt ask; /* after a text that is asked; where the file has none, as reply */
+    struct prompt ask;    /* after a text that is asked; where the file has none, as reply */
+    struct prompt intent; /* after a caption: what it asks for is written */
     enum model_captions captions;
     size_t delay_rows; /* of aligned captions */
     struct decoding decoding;

@@ -11,6 +11,9 @@
 enum {
     EVENT_TEXT_MAX = 4096, /* bytes with the NUL */
     EVENT_WORDS_MAX = 512,
+    EVENT_SLOTS_MAX = 8,
+    EVENT_INTENT_NAME_MAX = 32, /* bytes with the NUL */
+    EVENT_SLOT_NAME_MAX = 16,
 };
 
 enum event_type {
@@ -29,6 +32,20 @@ struct event_word {
     float confidence;          /* 0..1 */
 };
 
+/* Words of the text that fill a slot of an order. */
+struct event_slot {
+    char name[EVENT_SLOT_NAME_MAX];
+    uint16_t at, size; /* bytes of the text */
+};
+
+/* What a text asks for, "timer.set" with its "duration". */
+struct event_intent {
+    char name[EVENT_INTENT_NAME_MAX]; /* empty: nothing, or it is not known */
+    float confidence;                 /* 0..1 */
+    uint32_t slot_count;
+    struct event_slot slots[EVENT_SLOTS_MAX];
+};
+
 struct event {
     enum event_type type;
     uint64_t id;
@@ -45,6 +62,7 @@ struct event {
     uint32_t
         word_count; /* of UPDATED and COMPLETED: words that are whole; 0: times are not known */
     struct event_word words[EVENT_WORDS_MAX];
+    struct event_intent intent; /* COMPLETED and addressed */
 };
 
 /* Called with each event, on the thread that drives the pipeline; the event is valid until the

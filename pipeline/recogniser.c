@@ -1,7 +1,8 @@
 /* Utterance samples -> text.
  *
  *     samples ─► log-mel ─► encoder ─► adapter ─► hearing (state) ─► caption (captions_*.c)
- *                                                    └─ fork + reply prompt ─► reply
+ *                                                    ├─ fork + reply prompt ─► reply
+ *                                                    └─ its fork + intent prompt ─► intent
  *
  * `conversation` is the state between utterances: empty, or, for models that carry it on, what the
  * last turn left behind: the fork of its reply, or of its caption where there was none. `hearing`
@@ -36,6 +37,13 @@ static int create_captions(struct recogniser *r)
                : 0;
 }
 
+static int create_intents(struct recogniser *r)
+{
+    return r->model->intent.count
+               ? intents_create(&r->intents, r->model, recogniser_is_cancelled, r)
+               : 0;
+}
+
 int recogniser_create(struct recogniser **out, struct model *model,
                       const struct recogniser_config *config, struct error *error)
 {
@@ -52,7 +60,7 @@ int recogniser_create(struct recogniser **out, struct model *model,
     int code = -ENOMEM;
     if (state_create(&r->conversation, be, shape) || state_create(&r->hearing, be, shape) ||
         decode_init(&r->decode, model, &r->text, recogniser_is_cancelled, r) ||
-        create_captions(r)) {
+        create_captions(r) || create_intents(r)) {
         error_set(error, code, "no memory for the states");
         goto fail;
     }
@@ -79,6 +87,7 @@ void recogniser_destroy(struct recogniser *r)
     state_destroy(r->conversation);
     state_destroy(r->hearing);
     decode_finish(&r->decode);
+    intents_destroy(r->intents);
     alignment_destroy(r->aligned.alignment);
     free(r);
 }
@@ -330,10 +339,12 @@ void recogniser_complete(struct recogniser *r, int64_t end_us, bool whole, uint6
     e->size = (uint32_t)r->text.size;
     e->end_us = end_us;
     e->stable_bytes = (uint32_t)r->text.size;
-    e->compute_us = (uint32_t)(decode_now_us() - begin_us);
     e->addressed = whole && e->size > 0;
     if (e->addressed && r->config.address)
         r->config.address(r->config.user, e);
+    if (e->addressed && r->intents && !r->open)
+        intents_make(r->intents, r->decode.fork, e);
+    e->compute_us = (uint32_t)(decode_now_us() - begin_us);
     recogniser_emit(r, whole ? EVENT_UTTERANCE_COMPLETED : EVENT_UTTERANCE_CANCELLED);
 }
 
@@ -500,5 +511,10 @@ struct recogniser_stats recogniser_stats(const struct recogniser *r)
     struct recogniser_stats stats = r->stats;
     stats.tokens += r->decode.all_tokens;
     stats.decode_us = r->decode.all_us;
+    if (r->intents) {
+        struct intents_stats of_intents = intents_stats(r->intents);
+        stats.tokens += of_intents.tokens;
+        stats.decode_us += of_intents.us;
+    }
     return stats;
 }

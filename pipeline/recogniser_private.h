@@ -7,6 +7,7 @@
 #include "pipeline/decode.h"
 #include "pipeline/evidence.h"
 #include "pipeline/features.h"
+#include "pipeline/intent.h"
 #include "pipeline/recogniser.h"
 
 /* A way to a caption. The recogniser hears; the way takes the rows, sends updates, and has the text
@@ -68,8 +69,9 @@ struct recogniser {
     uint64_t turn; /* changes of it */
     struct state *hearing;
     struct decode decode;
-    uint64_t rows; /* adapter rows of this utterance */
-    int64_t heard; /* samples of this utterance */
+    struct intents *intents; /* NULL: the model writes none */
+    uint64_t rows;           /* adapter rows of this utterance */
+    int64_t heard;           /* samples of this utterance */
     bool open;
     bool told; /* the utterance has been announced */
     struct evidence evidence;
@@ -101,8 +103,9 @@ bool recogniser_is_noise(const struct recogniser *r);
  * word does not call for more. */
 bool recogniser_sounds_finished(const struct recogniser *r);
 
-/* The text is as it stays: COMPLETED, or CANCELLED where it is not whole. begin_us: clock when the
- * end of its audio was known. */
+/* The text is as it stays: COMPLETED, or CANCELLED where it is not whole. Its intent comes with it
+ * where nothing more is heard: what is long is no order. begin_us: clock when the end of its audio
+ * was known. */
 void recogniser_complete(struct recogniser *r, int64_t end_us, bool whole, uint64_t begin_us);
 
 #endif

@@ -61,7 +61,8 @@ def type_of(name, array, wanted):
 def add_metadata(writer, config, vocab, name):
     """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes.
 
-    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head.
+    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head. Where intents were learnt, "intent"
+    has the ids of their prompt.
     """
     encoder, adapter, backbone = config["encoder"], config["adapter"], config["backbone"]
     writer.add_name(name)
@@ -75,10 +76,11 @@ def add_metadata(writer, config, vocab, name):
     shape = ("dim", "layers", "head_size", "ffn", "vocab")
     writer.add_counts("earshot.backbone", {key: backbone[key] for key in shape})
     if "aligned" in config:
-        aligned(config["aligned"]["delay_rows"], [REPLY], [TEXT]).add_to(writer)
+        aligned(config["aligned"]["delay_rows"], [REPLY], [TEXT], config.get("intent")).add_to(writer)
         writer.add_letters(config["aligned"]["letters"])
     else:
-        Prompts(reply=[REPLY], text_begin=[TEXT], caption=[CAPTION], max_tokens=200).add_to(writer)
+        prompts = Prompts(reply=[REPLY], text_begin=[TEXT], caption=[CAPTION], intent=config.get("intent"), max_tokens=200)
+        prompts.add_to(writer)
     writer.add_vocabulary(vocab)
 
 

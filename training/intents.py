@@ -276,7 +276,7 @@ def spoken(text):
 
 def parse_intent(text, caption):
     """What the model wrote -> as intent_for gives it, or None: nothing, not written as an intent is, or words not in the caption."""
-    if not re.fullmatch(r"[a-z]+(?:\.[a-z]+)*(?: [a-z]+=[^= ]+(?: [^= ]+(?![^ ]*=))*)*", text):
+    if not re.fullmatch(r"[a-z]+(?:\.[a-z]+)*(?: [a-z]+=[^=\s]+(?: [^=\s]+(?![^ ]*=))*)*", text):
         return None
     name, *pairs = re.split(r" (?=[a-z]+=)", text)
     slots = dict(pair.split("=") for pair in pairs)

@@ -148,7 +148,7 @@ class Writing(unittest.TestCase):
         for text in ("Coffee", "coffee order", "coffee.", ".order", "coffee..order", "coffee.order size", "coffee.order size=",
                      "coffee.order size= large", "coffee.order  size=large", "coffee.order size=large ", " coffee.order",
                      "coffee.order Size=large", "coffee.order size=large size=latte", "coffee.order size=large=latte",
-                     "coffee.order =large", "coffee.order size=.", "coffee2 size=large"):  # fmt: skip
+                     "coffee.order =large", "coffee.order size=.", "coffee.order size=large\n", "coffee2 size=large"):  # fmt: skip
             self.assertIsNone(parse_intent(text, caption), text)
 
     def test_words_that_were_not_said_are_refused(self):
