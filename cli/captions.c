@@ -31,12 +31,13 @@ struct captions {
     bool terminal;        /* which is a terminal */
     /* Of the cues' times: the start of the command, since 1970 and of CLOCK_BOOTTIME. */
     int64_t origin_us, boot_origin_us;
-    struct ear_state ear;  /* as last told */
-    bool there, stale;     /* the daemon; and ear is to be read */
-    char waits[SAID_MAX];  /* what was told that it waits for; empty: nothing */
-    char device[SAID_MAX]; /* the microphone that was told of */
-    char line[LINE_BYTES]; /* of a terminal, that may change yet */
-    size_t columns;        /* of the terminal, when it was drawn */
+    struct ear_state ear;   /* as last told */
+    bool there, stale;      /* the daemon; and ear is to be read */
+    char waits[SAID_MAX];   /* what was told that it waits for; empty: nothing */
+    char device[SAID_MAX];  /* the microphone that was told of */
+    char line[LINE_BYTES];  /* of a terminal, that may change yet */
+    size_t columns;         /* of the terminal, when it was drawn */
+    struct cue_words words; /* of the signal that is taken */
 };
 
 /* What an UtteranceCompleted or another signal with a text says. */
@@ -46,6 +47,7 @@ struct said {
     double start_us, end_us; /* 0: not told */
     double boottime_us;      /* when it began, of CLOCK_BOOTTIME; 0: not told */
     double confidence;       /* below 0: not told */
+    struct cue_words *words;
 };
 
 static void take_detail(void *user, const char *name, DBusMessageIter *variant)
@@ -59,12 +61,15 @@ static void take_detail(void *user, const char *name, DBusMessageIter *variant)
         bus_client_number(variant, &said->boottime_us);
     else if (strcmp(name, "confidence") == 0)
         bus_client_number(variant, &said->confidence);
+    else if (strcmp(name, "words") == 0)
+        cue_words_read(said->words, variant);
 }
 
-static struct said read_signal(DBusMessage *m)
+static struct said read_signal(struct captions *captions, DBusMessage *m)
 {
-    struct said said = {.text = "", .confidence = -1};
+    struct said said = {.text = "", .confidence = -1, .words = &captions->words};
     DBusMessageIter args;
+    captions->words.count = 0;
     if (!dbus_message_iter_init(m, &args))
         return said;
     do {
@@ -129,7 +134,7 @@ static int take_text(struct captions *captions, DBusMessage *m)
         bus_client_is_signal(m, "UtteranceUpdated") || bus_client_is_signal(m, "ReplyUpdated");
     if (!final && !(partial && captions->terminal))
         return 0;
-    struct said said = read_signal(m);
+    struct said said = read_signal(captions, m);
     if (captions->live && final)
         show_final(captions, &said, reply);
     else if (captions->live)
@@ -139,6 +144,7 @@ static int take_text(struct captions *captions, DBusMessage *m)
     struct cue cue = {.text = said.text, .confidence = said.confidence};
     cue.start_us = start_of(captions, &said);
     cue.end_us = cue.start_us + (int64_t)(said.end_us - said.start_us);
+    cue_words_give(said.words, &cue, (int64_t)said.start_us);
     int rc = completed ? cue_file_utterance(&captions->file, said.id, &cue)
                        : cue_file_reply(&captions->file, said.id, said.text);
     return rc ? cue_file_fail("captions", &captions->file, rc) : 0;

@@ -83,6 +83,71 @@ static int print_json(struct cue_file *file, uint64_t id, cJSON *object)
     return cue_print_object(object, file->stream);
 }
 
+static void read_word(struct cue_word *w, DBusMessageIter *array)
+{
+    DBusMessageIter fields;
+    dbus_uint32_t at, size;
+    dbus_int64_t start_us, end_us;
+    void *const into[] = {&at, &size, &start_us, &end_us, &w->confidence};
+    dbus_message_iter_recurse(array, &fields);
+    for (size_t i = 0; i < sizeof into / sizeof *into; i++, dbus_message_iter_next(&fields))
+        dbus_message_iter_get_basic(&fields, into[i]);
+    w->at = at;
+    w->size = size;
+    w->start_us = start_us;
+    w->end_us = end_us;
+}
+
+void cue_words_read(struct cue_words *words, DBusMessageIter *value)
+{
+    DBusMessageIter inside = *value;
+    words->count = 0;
+    if (dbus_message_iter_get_arg_type(&inside) == DBUS_TYPE_VARIANT)
+        dbus_message_iter_recurse(value, &inside);
+    char *signature = dbus_message_iter_get_signature(&inside);
+    bool fits = signature && strcmp(signature, "a(uuxxd)") == 0;
+    dbus_free(signature);
+    if (!fits)
+        return;
+    DBusMessageIter array;
+    dbus_message_iter_recurse(&inside, &array);
+    while (dbus_message_iter_get_arg_type(&array) == DBUS_TYPE_STRUCT &&
+           words->count < CUE_WORDS_MAX) {
+        read_word(&words->words[words->count++], &array);
+        dbus_message_iter_next(&array);
+    }
+}
+
+void cue_words_give(struct cue_words *words, struct cue *cue, int64_t start_us)
+{
+    size_t end = strlen(cue->text), before = 0, kept = 0;
+    for (size_t i = 0; i < words->count; i++) {
+        struct cue_word w = words->words[i];
+        if (w.at < before || w.at > end || w.size > end - w.at)
+            continue;
+        w.start_us -= start_us;
+        w.end_us -= start_us;
+        words->words[kept++] = w;
+        before = w.at + w.size;
+    }
+    words->count = kept;
+    cue->words = words->words;
+    cue->word_count = kept;
+}
+
+/* The words of a cue that begins later than it did, by so much. */
+static const struct cue_word *moved_words(struct cue_file *file, const struct cue *cue,
+                                          int64_t by_us)
+{
+    for (size_t i = 0; i < cue->word_count; i++) {
+        struct cue_word *w = &file->words[i];
+        *w = cue->words[i];
+        w->start_us = w->start_us > by_us ? w->start_us - by_us : 0;
+        w->end_us = w->end_us > by_us ? w->end_us - by_us : 0;
+    }
+    return file->words;
+}
+
 /* What began before the file does is in it from there on; none begins before the last one ends, and
  * each lasts. */
 static struct cue placed(struct cue_file *file, const struct cue *cue)
@@ -93,6 +158,7 @@ static struct cue placed(struct cue_file *file, const struct cue *cue)
     if (placed.end_us < placed.start_us + LEAST_US)
         placed.end_us = placed.start_us + LEAST_US;
     file->end_us = placed.end_us;
+    placed.words = moved_words(file, cue, placed.start_us - cue->start_us);
     return placed;
 }
 
@@ -100,14 +166,13 @@ int cue_file_utterance(struct cue_file *file, uint64_t id, const struct cue *utt
 {
     struct cue cue = placed(file, utterance);
     int rc = 0;
-    file->number++;
     if (file->format == CUE_FORMAT_JSON) {
         rc = print_json(file, id, cue_object(&cue));
     } else if (file->format == CUE_FORMAT_TEXT) {
         cue_print_text(cue.text, file->stream);
         fputc('\n', file->stream);
     } else {
-        cue_print(&cue, file->format, file->number, file->stream);
+        file->number += cue_print(&cue, file->format, file->number + 1, file->stream);
     }
     return rc ? rc : pass_on(file);
 }

@@ -8,7 +8,7 @@
 
 /* The first options of a command, in this order. */
 #define CUE_OPTIONS                                                                                \
-    {"json", NULL, "an object a line: id, start_ms, end_ms, text, reply, confidence"},             \
+    {"json", NULL, "an object a line: id, start_ms, end_ms, text, words, reply, confidence"},      \
         {"srt", NULL, "SubRip"}, {"vtt", NULL, "WebVTT"},                                          \
     {                                                                                              \
         "output", "FILE", "that, or plain lines, into a file, which must not exist"                \
@@ -16,6 +16,7 @@
 
 enum {
     CUE_OPTIONS_COUNT = 4,
+    CUE_WORDS_MAX = 512,
 };
 
 struct cue_file {
@@ -24,6 +25,7 @@ struct cue_file {
     const char *path; /* NULL: stdout */
     unsigned number;  /* cues written */
     int64_t end_us;   /* of the last one */
+    struct cue_word words[CUE_WORDS_MAX]; /* of the one that is written */
 };
 
 /* The format that a command's options choose. 0, or EXIT_USAGE, said: more than one. */
@@ -34,6 +36,18 @@ int cue_options_read(const struct bus_client *c, struct cue_file *file);
 /* Opens it. 0, or an exit code, said. */
 int cue_file_open(const char *command, struct cue_file *file);
 void cue_file_close(struct cue_file *file);
+
+/* The words of a text as D-Bus has them. */
+struct cue_words {
+    struct cue_word words[CUE_WORDS_MAX];
+    size_t count;
+};
+
+/* Of an array a(uuxxd), or of a variant with one; none of anything else. */
+void cue_words_read(struct cue_words *words, DBusMessageIter *value);
+/* Into a cue that has its text; start_us: of the utterance, in the audio of the words. What does
+ * not fit the text is left out. */
+void cue_words_give(struct cue_words *words, struct cue *cue, int64_t start_us);
 
 /* One utterance, on its way at once. Its times, which may be before the file's, are moved so that
  * none of the file overlap or run backwards. 0 or -errno. */

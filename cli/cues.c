@@ -1,7 +1,11 @@
+/* Prints cues; what becomes one caption is cue_cut.c's. */
 #include "cli/cues.h"
+
+#include "cli/cue_cut.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <string.h>
 
 void cue_print_text(const char *text, FILE *out)
 {
@@ -22,21 +26,120 @@ static void print_time(int64_t us, char fraction, FILE *out)
             fraction, ms % 1000);
 }
 
-void cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out)
+static void print_times(enum cue_format format, unsigned number, int64_t start_us, int64_t end_us,
+                        FILE *out)
 {
     char fraction = format == CUE_FORMAT_SRT ? ',' : '.';
     fprintf(out, "%u\n", number);
-    print_time(cue->start_us, fraction, out);
+    print_time(start_us, fraction, out);
     fputs(" --> ", out);
-    print_time(cue->end_us, fraction, out);
+    print_time(end_us, fraction, out);
     fputc('\n', out);
-    cue_print_text(cue->text, out);
-    fputs("\n\n", out);
+}
+
+/* Bytes of a text in a cue. What WebVTT takes for its own is escaped there. */
+static void print_bytes(const char *text, size_t size, enum cue_format format, FILE *out)
+{
+    for (; size > 0; text++, size--) {
+        bool vtt = format == CUE_FORMAT_VTT;
+        if (vtt && *text == '&')
+            fputs("&amp;", out);
+        else if (vtt && *text == '<')
+            fputs("&lt;", out);
+        else if (vtt && *text == '>')
+            fputs("&gt;", out);
+        else
+            fputc(iscntrl((unsigned char)*text) ? ' ' : *text, out);
+    }
+}
+
+/* Two lines are as long as each other, as far as words allow: the word that begins the second;
+ * first: one line is enough. */
+static size_t second_line(const struct cue *cue, size_t first, size_t end)
+{
+    size_t best = first;
+    size_t least = SIZE_MAX;
+    if (cue_letters(cue, first, end) <= CUE_LINE)
+        return first;
+    for (size_t i = first + 1; i < end; i++) {
+        size_t above = cue_letters(cue, first, i);
+        size_t below = cue_letters(cue, i, end);
+        size_t longer = above > below ? above : below;
+        if (longer < least) {
+            least = longer;
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* Words first to end - 1. In WebVTT each but the first is behind the time when it is said. */
+static void print_words(const struct cue *cue, size_t first, size_t end, enum cue_format format,
+                        FILE *out)
+{
+    size_t second = second_line(cue, first, end);
+    for (size_t i = first; i < end; i++) {
+        const struct cue_word *w = &cue->words[i];
+        size_t before = i > first ? cue->words[i - 1].at + cue->words[i - 1].size : w->at;
+        if (i > first && i == second)
+            fputc('\n', out);
+        else
+            print_bytes(cue->text + before, w->at - before, format, out);
+        if (i > first && format == CUE_FORMAT_VTT) {
+            fputc('<', out);
+            print_time(cue->start_us + w->start_us, '.', out);
+            fputc('>', out);
+        }
+        print_bytes(cue->text + w->at, w->size, format, out);
+    }
+}
+
+unsigned cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out)
+{
+    unsigned written = 0;
+    if (cue->word_count == 0) {
+        print_times(format, number, cue->start_us, cue->end_us, out);
+        print_bytes(cue->text, strlen(cue->text), format, out);
+        fputs("\n\n", out);
+        return 1;
+    }
+    for (size_t first = 0, end; first < cue->word_count; first = end) {
+        end = cue_caption_end(cue, first);
+        print_times(format, number + written, cue->start_us + cue->words[first].start_us,
+                    cue->start_us + cue_shown_until(cue, first, end), out);
+        print_words(cue, first, end, format, out);
+        fputs("\n\n", out);
+        written++;
+    }
+    return written;
 }
 
 bool cue_is_unsure(double confidence)
 {
     return confidence >= 0 && confidence < 0.8;
+}
+
+/* Three digits. */
+static void add_confidence(cJSON *item, double confidence)
+{
+    if (confidence >= 0)
+        cJSON_AddNumberToObject(item, "confidence", (double)(int)(confidence * 1000) / 1000);
+}
+
+static void add_words(cJSON *item, const struct cue *cue)
+{
+    char text[CUE_TEXT_MAX];
+    cJSON *list = cJSON_AddArrayToObject(item, "words");
+    for (size_t i = 0; i < cue->word_count; i++) {
+        const struct cue_word *w = &cue->words[i];
+        cJSON *word = cJSON_CreateObject();
+        snprintf(text, sizeof text, "%.*s", (int)w->size, cue->text + w->at);
+        cJSON_AddStringToObject(word, "text", text);
+        cJSON_AddNumberToObject(word, "start_ms", (double)((cue->start_us + w->start_us) / 1000));
+        cJSON_AddNumberToObject(word, "end_ms", (double)((cue->start_us + w->end_us) / 1000));
+        add_confidence(word, w->confidence);
+        cJSON_AddItemToArray(list, word);
+    }
 }
 
 cJSON *cue_object(const struct cue *cue)
@@ -46,8 +149,9 @@ cJSON *cue_object(const struct cue *cue)
     cJSON_AddNumberToObject(item, "end_ms", (double)(cue->end_us / 1000));
     cJSON_AddStringToObject(item, "text", cue->text);
     cJSON_AddStringToObject(item, "reply", cue->reply ? cue->reply : "");
-    if (cue->confidence >= 0) /* three digits */
-        cJSON_AddNumberToObject(item, "confidence", (double)(int)(cue->confidence * 1000) / 1000);
+    add_confidence(item, cue->confidence);
+    if (cue->word_count)
+        add_words(item, cue);
     return item;
 }
 

@@ -14,11 +14,19 @@ enum cue_format {
     CUE_FORMAT_VTT,
 };
 
+struct cue_word {
+    size_t at, size;          /* bytes of the text */
+    int64_t start_us, end_us; /* since the cue's start */
+    double confidence;        /* 0 to 1 */
+};
+
 struct cue {
     int64_t start_us, end_us;
     const char *text;
     const char *reply; /* NULL: none */
     double confidence; /* the mean probability of its words, 0 to 1; below 0: not known */
+    const struct cue_word *words; /* [word_count], in order; not owned */
+    size_t word_count;            /* 0: times of words are not known */
 };
 
 /* Whether the words of such a confidence may well be others: what a terminal shows faint. */
@@ -30,11 +38,13 @@ void cue_print_text(const char *text, FILE *out);
 /* What a file of the format begins with. */
 void cue_print_head(enum cue_format format, FILE *out);
 
-/* The cue in SRT or VTT; number counts from 1. */
-void cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out);
+/* The cue in SRT or VTT; number counts from 1. Where the times of its words are known it is cut
+ * into captions that can be read: at the ends of sentences, and before they have more than two
+ * lines. How many were written. */
+unsigned cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out);
 
-/* {"start_ms", "end_ms", "text", "reply", "confidence" where it is known}, owned by the caller;
- * NULL: out of memory. */
+/* {"start_ms", "end_ms", "text", "reply", "confidence" and "words" where they are known}, owned by
+ * the caller; NULL: out of memory. */
 cJSON *cue_object(const struct cue *cue);
 
 /* The object on a line; deletes it. 0 or -ENOMEM. */

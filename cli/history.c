@@ -66,7 +66,7 @@ static int print_answer(DBusMessage *reply, long limit, struct cue_file *file)
             origin_us = (int64_t)entry.id;
         int64_t start_us = (int64_t)entry.id - origin_us;
         struct cue cue = {start_us, start_us + entry.end_us - entry.start_us, entry.text,
-                          entry.reply, -1};
+                          entry.reply, .confidence = -1};
         if (file->stream)
             rc = cue_file_utterance(file, entry.id, &cue);
         else

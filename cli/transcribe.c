@@ -18,6 +18,8 @@ struct utterance {
     char *text;  /* owned */
     char *reply; /* owned, NULL: none */
     double confidence;
+    struct cue_word *words; /* [word_count], owned */
+    size_t word_count;
 };
 
 struct transcript {
@@ -35,8 +37,20 @@ static void transcript_clear(struct transcript *t)
     for (size_t i = 0; i < t->count; i++) {
         free(t->utterances[i].text);
         free(t->utterances[i].reply);
+        free(t->utterances[i].words);
     }
     t->count = 0;
+}
+
+static struct cue_word *words_of(const struct event *e)
+{
+    struct cue_word *words = calloc(e->word_count + 1, sizeof(*words));
+    for (size_t i = 0; words && i < e->word_count; i++) {
+        const struct event_word *w = &e->words[i];
+        words[i] = (struct cue_word){w->at, w->size, w->start_ms * (int64_t)1000,
+                                     w->end_ms * (int64_t)1000, (double)w->confidence};
+    }
+    return words;
 }
 
 static void add_utterance(struct transcript *t, const struct event *e)
@@ -51,11 +65,15 @@ static void add_utterance(struct transcript *t, const struct event *e)
         t->utterances = grown;
         t->capacity = capacity;
     }
-    struct utterance u = {e->start_us, e->end_us, strdup(e->text), NULL, (double)e->confidence};
-    if (u.text)
+    struct utterance u = {e->start_us,           e->end_us,   strdup(e->text), NULL,
+                          (double)e->confidence, words_of(e), e->word_count};
+    if (u.text && u.words) {
         t->utterances[t->count++] = u;
-    else
-        t->out_of_memory = true;
+        return;
+    }
+    t->out_of_memory = true;
+    free(u.text);
+    free(u.words);
 }
 
 static void on_event(void *user, const struct event *e)
@@ -131,7 +149,8 @@ static char *joined_text(const struct transcript *t)
 
 static struct cue cue_of(const struct utterance *u)
 {
-    return (struct cue){u->start_us, u->end_us, u->text, u->reply, u->confidence};
+    return (struct cue){u->start_us,   u->end_us, u->text,      u->reply,
+                        u->confidence, u->words,  u->word_count};
 }
 
 static int print_json(const struct transcript *t, const char *path, const char *error)
@@ -166,9 +185,10 @@ static int print_transcript(const struct transcript *t, enum cue_format format, 
         if (print_json(t, path, error))
             return -ENOMEM;
     } else {
+        unsigned number = 1;
         for (size_t i = 0; i < t->count; i++) {
             struct cue cue = cue_of(&t->utterances[i]);
-            cue_print(&cue, format, (unsigned)i + 1, stdout);
+            number += cue_print(&cue, format, number, stdout);
         }
     }
     return fflush(stdout) || ferror(stdout) ? -EIO : 0;

@@ -30,6 +30,21 @@ static size_t without(const char *text, size_t size, const char *mark)
     return size >= length && memcmp(text + size - length, mark, length) == 0 ? size - length : size;
 }
 
+/* Whether the last word of a text only looks like the end of a sentence: a title, a letter for a
+ * name. */
+static bool ends_short(const char *text, size_t size)
+{
+    static const char *const titles[] = {"Mr.", "Mrs.", "Ms.", "Dr.", "St.", "Prof.", "vs."};
+    const char *word = text + size;
+    while (word > text && word[-1] != ' ')
+        word--;
+    size_t length = (size_t)(text + size - word);
+    for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
+        if (length == strlen(titles[i]) && memcmp(word, titles[i], length) == 0)
+            return true;
+    return length == 2 && word[1] == '.' && word[0] >= 'A' && word[0] <= 'Z' && word[0] != 'I';
+}
+
 bool words_end_sentence(const char *text)
 {
     static const char *const quotes[] = {" ", "\"", "'", ")", "\u201d", "\u2019", "\u300d"};
@@ -37,6 +52,8 @@ bool words_end_sentence(const char *text)
     size_t size = strlen(text);
     for (size_t i = 0; i < sizeof(quotes) / sizeof(quotes[0]); i++)
         size = without(text, size, quotes[i]);
+    if (ends_short(text, size))
+        return false;
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
         if (without(text, size, ends[i]) != size)
             return true;

@@ -85,14 +85,72 @@ def stream(d):
     check("the same sound is the same text", " ".join(again.said()) == said)
 
 
+def captions(form):
+    """A running `earshot captions` that writes a file."""
+    path = WORK / f"said.{form}"
+    return path, subprocess.Popen([EARSHOT, "captions", f"--{form}", "--output", path], env=environment(),
+                                  stdout=subprocess.DEVNULL)
+
+
+def check_times(name, cues):
+    """[(start, end, text)] of a file of captions: in order, and with the lengths of captions."""
+    check(f"{name}: captions are in order", all(start <= end for start, end, _ in cues)
+          and all(one[1] <= other[0] for one, other in zip(cues, cues[1:])), cues)
+    check(f"{name}: captions have two lines at most", all(
+        len(text.split("\n")) <= 2 and len(text) <= 85 or " " not in text for *_, text in cues), cues)
+    check(f"{name}: a sentence ends a caption", not any(". " in text and len(text) > 20 for *_, text in cues), cues)
+
+
+def read_cues(text):
+    """(start, end, text) of SubRip or WebVTT, without the times of words; texts are as they are, line breaks too."""
+    def seconds(time):
+        hours, minutes, rest = time.replace(",", ".").split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(rest)
+    found = re.findall(r"^\d+\n(\S+) --> (\S+)\n(.*?)\n\n", text, re.M | re.S)
+    return [(seconds(start), seconds(end), re.sub(r"<[\d:.]+>", "", said)) for start, end, said in found]
+
+
+def files():
+    """Captions of a sound file."""
+    for threads in ("1", "2"):
+        got = json.loads(earshot("transcribe", "--json", "-t", threads, "-m", ALIGNED, SPEECH).stdout)
+        for utterance in got["utterances"]:
+            words = utterance["words"]
+            check("transcribe has the words of a text", " ".join(w["text"] for w in words) == utterance["text"], words)
+            check("and their times", are_ordered([(0, 0, w["start_ms"], w["end_ms"]) for w in words],
+                                                 utterance["start_ms"], utterance["end_ms"]), words)
+    for form in ("--srt", "--vtt"):
+        cues = read_cues(earshot("transcribe", form, "-m", ALIGNED, SPEECH).stdout)
+        check_times(f"transcribe {form}", cues)
+        check(f"transcribe {form}: nothing is missing",
+              " ".join(text.replace("\n", " ") for *_, text in cues) == got["text"], cues)
+        check(f"transcribe {form}: an utterance may be several captions", len(cues) > len(got["utterances"]), cues)
+
+
 def microphone():
     """The file as the daemon's own ear: orders with pauses."""
     d = Daemon("--config", str(config(SETTINGS)), model=ALIGNED)
+    vtt, one = captions("vtt")
+    lines, other = captions("json")
     check("it hears utterances", d.completes(3))
     check("its events keep their contract", wait_until(lambda: keeps_the_contract(d)), str(d.signals))
+    wait_until(lambda: len(lines.read_text().splitlines()) >= 3)
+    for follower in (one, other):
+        follower.terminate()
+        follower.wait()
+    said = [json.loads(line) for line in lines.read_text().splitlines()]
+    check("captions --json has the words", [[w["text"] for w in row["words"]] for row in said] ==
+          [slices(text, details["words"]) for _, text, details in d.told], said)
+    check("at the place of their utterance", all(
+        are_ordered([(0, 0, w["start_ms"], w["end_ms"]) for w in row["words"]], row["start_ms"], row["end_ms"])
+        for row in said), said)
+    cues = read_cues(vtt.read_text())
+    check_times("captions --vtt", cues)
+    check("captions --vtt: nothing is missing", " ".join(text.replace("\n", " ") for *_, text in cues).split() ==
+          " ".join(row["text"] for row in said).split(), cues)
     check_words(d, "the file")
     stream(d)
     d.stop()
 
 
-run(microphone)
+run(files, microphone)

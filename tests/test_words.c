@@ -51,6 +51,10 @@ static void a_sentence_ends_with_its_mark(void **state)
     assert_false(words_end_sentence("It rains"));
     assert_false(words_end_sentence("It rains,"));
     assert_false(words_end_sentence("3.5"));
+    assert_false(words_end_sentence("good morning Mr."));
+    assert_false(words_end_sentence("John F."));
+    assert_true(words_end_sentence("So do I."));
+    assert_true(words_end_sentence("at the farm."));
     assert_false(words_end_sentence(""));
 }
 
