@@ -1,7 +1,7 @@
 """Features of all training and development audio, stored for training/data.py.
 
 Parts: "human-train", "human-dev", "noise", speed-perturbed copies "human-slow", "human-fast" (short-word sets) and
-"human-read" (read sentences), and one part a synthetic shard. A part that is there is skipped. Noise clips are split by
+"human-read" (read sentences), one part a corpus that gather.py made ("people-..."), and one a synthetic shard. A part that is there is skipped. Noise clips are split by
 their source recording: every fourth source is dev. Mean and deviation of the bins go to norm.npz, once.
 
 Usage: nice python -m training.prepare [--speech ../shared/speech] [--processes 2] [--parts NAME...]
@@ -120,6 +120,15 @@ def synthetic(shard):
                         row["speaker"], split, int(row["section"]), 1.0)
 
 
+def people(folder):
+    """Utterances of one corpus that gather.py made."""
+    audio = np.load(folder / "audio.npy", mmap_mode="r")
+    for row in read_table(folder / "index.tsv"):
+        offset, count = int(row["offset"]), int(row["samples"])
+        yield Utterance(audio[offset:offset + count] / np.float32(32768), row["text"], reply_for(row["text"]), row["set"],
+                        row["speaker"], row["split"], 7, 1.0)
+
+
 def store(folder, utterances):
     """Compute and write one part; returns its hours."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,6 +175,8 @@ def part_utterances(name, speech):
         return human(speech, is_read, slow_or_fast)
     if name == "noise":
         return noise(speech)
+    if name.startswith("people-"):
+        return people(data_root() / "people" / name.removeprefix("people-"))
     return synthetic(data_root() / "synth" / name.removeprefix("synth-"))
 
 
@@ -194,7 +205,8 @@ def main():
     parser.add_argument("--parts", nargs="*", help="only these parts")
     args = parser.parse_args()
     shards = sorted(path.parent.name for path in data_root().glob("synth/*/index.tsv"))
-    names = args.parts or ["human-train", "human-dev", "noise", "human-slow", "human-fast", "human-read",
+    corpora = sorted(path.parent.name for path in data_root().glob("people/*/index.tsv"))
+    names = args.parts or [*(f"people-{corpus}" for corpus in corpora), "human-train", "human-dev", "noise", "human-slow", "human-fast", "human-read",
                            *(f"synth-{shard}" for shard in shards)]
     with multiprocessing.Pool(args.processes) as pool:
         for name, hours, wall in pool.imap_unordered(make_part, [(name, args.speech) for name in names]):
