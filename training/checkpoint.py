@@ -166,10 +166,10 @@ class Muon(torch.optim.Optimizer):
 
 
 class MuonAndAdamW:
-    """Muon for the matrices of hidden layers, AdamW for everything else, as one optimiser."""
+    """Muon for the matrices of hidden layers, AdamW for everything else and for all of `others`, as one optimiser."""
 
-    def __init__(self, groups, peak, team, weight_decay=0.01):
-        hidden, rest = [], []
+    def __init__(self, groups, peak, team, weight_decay=0.01, others=()):
+        hidden, rest = [], [(list(module.parameters()), share) for module, share in others]
         for module, share in groups:
             named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
             inner = {name for name, p in named if self.is_hidden(name, p)}

@@ -21,6 +21,7 @@ from training import checkpoint
 LORA = re.compile(r"\.att\.[wavg][12]$")
 RENAMED = {"encoder.mean": "encoder.norm.mean", "encoder.scale": "encoder.norm.scale"}
 CAPTION, REPLY, TEXT = 257, 258, 259
+TAUGHT = ("head.", "guess.")  # heads beside the model that training has
 
 
 def file_tensors(state):
@@ -58,20 +59,27 @@ def type_of(name, array, wanted):
     return stored_type(array.shape, wanted) if is_matrix else F32
 
 
+def add_encoder(writer, encoder):
+    """Whisper's in blocks, or the causal `stream`; encoder: its dataclass's fields."""
+    blocks = "block" in encoder
+    shape = ("positions", "block", "left") if blocks else ("window", "conv_kernel")
+    writer.add_string("earshot.encoder.type", "whisper" if blocks else "stream")
+    writer.add_counts("earshot.encoder", {key: encoder[key] for key in ("dim", "layers", "heads", "ffn", "mel_bins", *shape)})
+    if not blocks:
+        writer.add_float32("earshot.encoder.rope_base", encoder["rope_base"])
+
+
 def add_metadata(writer, config, vocab, name):
     """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes.
 
     For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head. Where intents were learnt, "intent"
     has the ids of their prompt.
     """
-    encoder, adapter, backbone = config["encoder"], config["adapter"], config["backbone"]
+    adapter, backbone = config["adapter"], config["backbone"]
     writer.add_name(name)
     writer.add_license("Apache-2.0")
     writer.add_uint32("earshot.format_version", 1)
-    writer.add_string("earshot.encoder.type", "stream")
-    shape = ("dim", "layers", "heads", "ffn", "window", "conv_kernel", "mel_bins")
-    writer.add_counts("earshot.encoder", {key: encoder[key] for key in shape})
-    writer.add_float32("earshot.encoder.rope_base", encoder["rope_base"])
+    add_encoder(writer, config["encoder"])
     writer.add_counts("earshot.adapter", {key: adapter[key] for key in ("kernel", "stride", "padding")})
     shape = ("dim", "layers", "head_size", "ffn", "vocab")
     writer.add_counts("earshot.backbone", {key: backbone[key] for key in shape})
@@ -117,7 +125,8 @@ def main():
     parser.add_argument("--name", default="Earshot English tiny")
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
-    state = saved["model"] | phones_head(saved.get("whole", {}))
+    whole = saved.get("whole", saved["model"])
+    state = {key: value for key, value in saved["model"].items() if not key.startswith(TAUGHT)} | phones_head(whole)
     choose = partial(type_of, wanted=TYPES[args.type])
     write_gguf(args.out, state, saved["config"], saved["vocab"], choose, args.name)
 

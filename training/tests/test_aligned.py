@@ -1,0 +1,99 @@
+"""The aligned recipe: paths against training/align.py's, the schedule of pieces, greedy captions a row at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from training.align import best_path
+from training.aligned import AlignedConfig, Listener, Script, best_paths, letters_of, listen, schedule, shifted, text_of
+from training.ear import Ear, EarConfig
+from training.model import AdapterConfig, BackboneConfig
+
+TOKENS = [b""] + [bytes([i]) for i in range(256)] + [b"\x16Reply:", b" the", b" c", b"at", b" sat"]
+
+
+def encode(text):
+    from convert import vocabulary
+
+    return vocabulary.Encoder(TOKENS)(text)
+
+
+def small_listener(block=4, left=8):
+    torch.manual_seed(3)
+    ear = EarConfig(dim=32, layers=2, heads=2, ffn=64, positions=200, block=block, left=left)
+    backbone = BackboneConfig(vocab=len(TOKENS), dim=64, layers=2, ffn=64, rank_w=8, rank_a=8, rank_v=8, rank_g=8)
+    model = Listener(ear, AdapterConfig(5, 4, 2), backbone, AlignedConfig(2))
+    for block in model.backbone.blocks:  # they begin as zeros, which would leave the rows as they are
+        torch.nn.init.normal_(block.att.output.weight, std=0.3)
+        torch.nn.init.normal_(block.ffn.value.weight, std=0.3)
+    return model.eval()
+
+
+def test_letters_are_words_without_marks():
+    assert letters_of("Well, it's  Tuesday!") == "well it's tuesday"
+
+
+def test_a_script_knows_how_many_letters_are_said_when_a_piece_ends():
+    script = Script(encode, TOKENS, "the cat sat.")
+    assert [TOKENS[i] for i in script.ids] == [b" the", b" c", b"at", b" sat", b"."]
+    assert script.ends == [3, 5, 7, 11, 11]
+    assert len(script.letters) == 11
+    assert script.is_mark == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_batched_paths_are_the_ones_of_a_clip_alone(seed):
+    rng = np.random.default_rng(seed)
+    log_probs = torch.from_numpy(rng.standard_normal((3, 40, 6)).astype(np.float32)).log_softmax(-1)
+    rows, targets = [40, 31, 22], [[1, 2, 2, 5], [3], [4, 4, 4, 1, 2]]
+    found = best_paths(log_probs, rows, targets)
+    for b, (n, target) in enumerate(zip(rows, targets)):
+        path = best_path(log_probs[b, :n].numpy(), target)
+        assert found[b] == [int(np.flatnonzero(path == 2 * k + 1)[-1]) for k in range(len(target))]
+
+
+def test_a_clip_too_short_for_its_text_has_no_path():
+    log_probs = torch.zeros(1, 3, 6).log_softmax(-1)
+    assert best_paths(log_probs, [3], [[1, 1, 2]]) == [None]
+
+
+def test_pieces_come_late_by_the_delay_one_a_row_and_marks_later():
+    script = Script(encode, TOKENS, "the cat sat.")
+    ends = [1, 2, 3, 4, 9, 10, 11, 12, 20, 21, 22]
+    assert schedule(script, ends, 4, 3) == [3, 5, 6, 8, 10]
+
+
+def test_greedy_captions_are_those_of_a_row_at_a_time():
+    model = small_listener()
+    mel, frames = torch.randn(2, 80, 80) * 0.3, torch.tensor([80, 64])
+    found, _ = listen(model, mel, frames)
+    rows, _ = model.hear(mel, frames)
+    ids = torch.zeros(found.shape, dtype=torch.long)
+    for t in range(ids.shape[1]):
+        ids[:, t] = model.logits(rows[:, : t + 1], shifted(ids[:, : t + 1]))[:, t].argmax(-1)
+    assert torch.equal(found, ids)
+    assert len(found.unique()) > 2
+
+
+def test_rows_of_a_block_do_not_see_what_follows_it():
+    ear = Ear(EarConfig(dim=32, layers=2, heads=2, ffn=64, positions=200, block=4, left=8)).eval()
+    mel = torch.randn(1, 64, 80) * 0.3
+    other = torch.cat([mel[:, :41], torch.randn(1, 23, 80) * 0.3], 1)  # rows 0 .. 19 see frames up to 40
+    frames = torch.tensor([64])
+    with torch.no_grad():
+        one, two = ear(mel, frames), ear(other, frames)
+    assert torch.allclose(one[:, :20], two[:, :20], atol=1e-6)
+    assert not torch.allclose(one[:, 20:], two[:, 20:], atol=1e-3)
+
+
+def test_padding_behind_a_clip_does_not_matter():
+    ear = Ear(EarConfig(dim=32, layers=2, heads=2, ffn=64, positions=200, block=4, left=8)).eval()
+    mel = torch.randn(1, 46, 80) * 0.3
+    padded = torch.cat([mel, torch.randn(1, 30, 80)], 1)
+    frames = torch.tensor([46])
+    with torch.no_grad():
+        assert torch.allclose(ear(mel, frames), ear(padded, frames)[:, :23], atol=1e-5)
+
+
+def test_text_is_what_the_rows_gave():
+    assert text_of(TOKENS, [0, 258, 0, 259, 260, 0]) == "the cat"
