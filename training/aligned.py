@@ -103,7 +103,10 @@ def schedule(script, letter_ends, stride, delay):
 
 
 class Listener(nn.Module):
-    """Ear, letters, adapter and backbone under the names of the model file (head.* becomes encoder.phones.*)."""
+    """Ear, letters, adapter and backbone under the names of the model file (head.* becomes encoder.phones.*).
+
+    guess is a second head, of pieces on the adapter's rows, by CTC: it only teaches the adapter, and stays out of the file.
+    """
 
     def __init__(self, ear, adapter, backbone, aligned):
         super().__init__()
@@ -111,6 +114,7 @@ class Listener(nn.Module):
         self.encoder, self.head = speller.encoder, speller.head
         self.adapter = Adapter(adapter, ear.dim, backbone.dim)
         self.backbone = Backbone(backbone)
+        self.guess = nn.Linear(backbone.dim, backbone.vocab)
         self.aligned = aligned
 
     def hear(self, mel, frames):
@@ -119,6 +123,11 @@ class Listener(nn.Module):
             rows = self.encoder(mel, frames)
             log_probs = self.head(rows).float().log_softmax(-1)
             return self.adapter(rows), log_probs
+
+    def guesses(self, rows):
+        """Adapter rows [B, R, D] -> log probabilities of pieces [B, R, V], 0 the blank"""
+        with mixed_precision():
+            return self.guess(rows).float().log_softmax(-1)
 
     def logits(self, rows, given):
         """rows [B, R, D] (or None: text alone), given [B, R]: the ids of the rows before -> logits [B, R, V]"""

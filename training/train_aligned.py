@@ -2,8 +2,9 @@
 
     python -m training.train_aligned --ear RUN.pt [--minutes 100] [--out aligned]     resumes from <data root>/runs/OUT.pt
 
-A step hears people and synthetic voices (the pieces' loss, and CTC on letters) and reads sentences (what comes next, with
-rows of nothing in between). Muon for the matrices of adapter and backbone, AdamW for everything else.
+A step hears people and synthetic voices (the loss of the pieces at their rows; CTC on letters at the ear's rows, on pieces at
+the adapter's, which is what makes the adapter's rows mean something early) and reads sentences (what comes next, with rows of
+nothing in between). Muon for the matrices of adapter and backbone, AdamW for everything else.
 """
 
 import argparse
@@ -33,7 +34,8 @@ READ = {"novels": 0.3, "dialogues": 0.35, "orders": 0.05, "transcripts": 0.15, "
 FLOOR = -1.5  # the feature of digital silence
 SPARE = 3  # adapter rows behind the delay that the end of a clip gets
 WRONG = 0.04  # of the ids of the rows before are taken away or others, so that a mistake is not the end
-EAR_SHARE, CTC_SHARE, TEXT_SHARE = 0.05, 0.3, 0.3
+EAR_SHARE = 0.1  # of the learning rate
+LETTERS_SHARE, GUESS_SHARE, TEXT_SHARE = 0.3, 0.5, 0.2  # of the loss
 IGNORED = -100
 
 
@@ -116,12 +118,13 @@ def pieces_loss(logits, wanted):
 
 
 def losses(model, batch, captions, texts, reading):
-    """-> the loss of the pieces, of the letters, of reading, and the share of pieces that are right"""
+    """-> the losses of pieces, letters, guesses and reading, and the share of pieces that are right"""
     stride = model.adapter.config.stride
     scripts = [captions(text) for text in texts]
     mel, frames = with_end(batch, model.aligned, stride)
     rows, log_probs = model.hear(mel, frames)
     letters = ctc(log_probs, frames // 2, [script.letters for script in scripts])
+    guess = ctc(model.guesses(rows), frames // 2 // stride, [script.ids for script in scripts])
     wanted = wanted_ids(rows.shape[:2], scripts, log_probs, frames // 2, model.aligned, stride)
     given = shifted(wanted.clamp(min=0))
     logits = model.logits(rows, disturbed(given, len(captions.tokens)))
@@ -131,7 +134,7 @@ def losses(model, batch, captions, texts, reading):
         right = float((logits[spoken].argmax(-1) == wanted[spoken]).float().mean()) if spoken.any() else 1.0
     given, following = reading
     read = pieces_loss(model.logits(None, given), following)
-    return loss, letters, read, right
+    return loss, letters, guess, read, right
 
 
 @torch.no_grad()
@@ -192,7 +195,7 @@ def train(rank, args):
     if saved:
         model.load_state_dict(saved["model"])
     optimizer = checkpoint.MuonAndAdamW([(model.adapter, 1.0), (model.backbone, 1.0)], args.lr, team,
-                                        others=[(model.encoder, EAR_SHARE), (model.head, 0.5)])  # fmt: skip
+                                        others=[(model.encoder, EAR_SHARE), (model.head, 0.5), (model.guess, 1.0)])  # fmt: skip
     step, clock = 0, checkpoint.Clock()
     if path.exists():
         optimizer.load_state_dict(saved["optimizer"])
@@ -216,18 +219,18 @@ def train(rank, args):
         if spent >= args.minutes * 60:
             break
         texts = [sampler.data.texts[i] for i in batch.items]
-        loss, letters, read, right = losses(model, batch, captions, texts, next(reader))
-        (loss + CTC_SHARE * letters + TEXT_SHARE * read).backward()
+        loss, letters, guess, read, right = losses(model, batch, captions, texts, next(reader))
+        (loss + LETTERS_SHARE * letters + GUESS_SHARE * guess + TEXT_SHARE * read).backward()
         spent = team.average(learning, clock.tick())
         checkpoint.take_step(optimizer, checkpoint.rate(step, spent / (args.minutes * 60), args.lr, warmup=100))
         step += 1
-        recent.append([float(loss.detach()), float(letters.detach()), float(read.detach()), right])
+        recent.append([float(loss.detach()), float(letters.detach()), float(guess.detach()), float(read.detach()), right])
         if rank:
             continue
         if step % 25 == 0:
             mean = np.mean(recent[-25:], axis=0)
-            print(f"step {step} pieces {mean[0]:.3f} letters {mean[1]:.3f} read {mean[2]:.3f} right {mean[3]:.3f} "
-                  f"spent {spent:.0f} s", flush=True)  # fmt: skip
+            print(f"step {step} pieces {mean[0]:.3f} letters {mean[1]:.3f} guess {mean[2]:.3f} read {mean[3]:.3f} "
+                  f"right {mean[4]:.3f} spent {spent:.0f} s", flush=True)  # fmt: skip
         if time.time() - last_save > 150:
             store()
             last_save = time.time()
@@ -246,7 +249,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=100)
     parser.add_argument("--out", default="aligned")
     parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--delay", type=int, default=4, help="adapter rows between a sound's end and its piece")
     parser.add_argument("--frames", type=int, default=3200, help="padded frames a batch and process")
     parser.add_argument("--seed", type=int, default=1)
