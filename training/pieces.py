@@ -12,8 +12,7 @@ import random
 
 from training.data import data_root
 
-PROMPTS = [b"\x16Reply:", b"\x16Text:", b"\x16Intent:"]
-REPLY, TEXT, INTENT = 257, 258, 259
+PROMPTS = [b"\x16Caption:", b"\x16Reply:", b"\x16Text:", b"\x16Intent:"]  # export.py has their ids
 NONE = 0  # a row that gives no piece
 SHARES = {"novels": 150000, "dialogues": 150000, "orders": 30000, "transcripts": 30000, "domain": 30000}  # sentences read
 
