@@ -51,7 +51,7 @@ static void keep_utterance(struct assistant *a, const struct event *e)
 {
     if (history_add(a->history, e->id, e->start_us, e->end_us, e->text))
         log_error("out of memory: an utterance is not in the history");
-    else
+    else if (history_set_confidence(a->history, e->id, (double)e->confidence) == 0)
         assistant_write_history(a, e->id);
 }
 

@@ -51,8 +51,8 @@ int history_add(struct history *h, uint64_t id, int64_t start_us, int64_t end_us
         h->first = (h->first + 1) % h->capacity;
         h->count--;
     }
-    *entry(h, h->count++) =
-        (struct history_entry){.id = id, .start_us = start_us, .end_us = end_us, .text = copy};
+    *entry(h, h->count++) = (struct history_entry){
+        .id = id, .start_us = start_us, .end_us = end_us, .text = copy, .confidence = -1};
     return 0;
 }
 
@@ -75,20 +75,31 @@ int history_insert(struct history *h, uint64_t id, int64_t start_us, int64_t end
     return 0;
 }
 
+/* NULL: it is not there. */
+static struct history_entry *find(struct history *h, uint64_t id)
+{
+    size_t next = history_after(h, id);
+    struct history_entry *e = next ? entry(h, next - 1) : NULL;
+    return e && e->id == id ? e : NULL;
+}
+
 int history_set_reply(struct history *h, uint64_t id, const char *reply)
 {
-    for (size_t i = h->count; i-- > 0;) {
-        struct history_entry *e = entry(h, i);
-        if (e->id != id)
-            continue;
-        char *copy = strdup(reply);
-        if (!copy)
-            return -ENOMEM;
-        free(e->reply);
-        e->reply = copy;
-        return 0;
-    }
-    return -ENOENT;
+    struct history_entry *e = find(h, id);
+    char *copy = e ? strdup(reply) : NULL;
+    if (!copy)
+        return e ? -ENOMEM : -ENOENT;
+    free(e->reply);
+    e->reply = copy;
+    return 0;
+}
+
+int history_set_confidence(struct history *h, uint64_t id, double confidence)
+{
+    struct history_entry *e = find(h, id);
+    if (e)
+        e->confidence = confidence;
+    return e ? 0 : -ENOENT;
 }
 
 size_t history_capacity(const struct history *h)

@@ -8,8 +8,9 @@
 struct history_entry {
     uint64_t id;
     int64_t start_us, end_us;
-    char *text;  /* owned */
-    char *reply; /* owned, NULL: none */
+    char *text;        /* owned */
+    char *reply;       /* owned, NULL: none */
+    double confidence; /* 0 to 1; below 0: not known */
 };
 
 struct history;
@@ -26,6 +27,9 @@ int history_insert(struct history *h, uint64_t id, int64_t start_us, int64_t end
                    const char *text);
 /* 0, -ENOENT when the utterance is not (or no longer) there, or -ENOMEM. */
 int history_set_reply(struct history *h, uint64_t id, const char *reply);
+
+/* How sure the model was of the text, which nobody knows before; -ENOENT as above. */
+int history_set_confidence(struct history *h, uint64_t id, double confidence);
 
 size_t history_capacity(const struct history *h);
 size_t history_count(const struct history *h);

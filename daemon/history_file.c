@@ -51,6 +51,8 @@ static void put_entry(FILE *out, const struct history_entry *e)
     put_escaped(out, e->text);
     fputc('\t', out);
     put_escaped(out, e->reply ? e->reply : "");
+    if (e->confidence >= 0)
+        fprintf(out, "\t%.3f", e->confidence);
     fputc('\n', out);
 }
 
@@ -103,17 +105,32 @@ static bool read_number(char **rest, int64_t *out)
     return !*end && errno == 0;
 }
 
+/* The last field of a line, which may be missing: -1. */
+static bool read_confidence(char **rest, double *out)
+{
+    char *field = next_field(rest), *end;
+    *out = -1;
+    if (!field)
+        return true;
+    *out = strtod(field, &end);
+    return *field && !*end && *out >= 0 && *out <= 1;
+}
+
 /* False: the line is damaged. */
 static bool take_line(struct history *h, char *line)
 {
     int64_t id, start_us, end_us;
     if (!read_number(&line, &id) || !read_number(&line, &start_us) || !read_number(&line, &end_us))
         return false;
+    double confidence;
     char *text = next_field(&line), *reply = next_field(&line);
-    if (!text || !reply || line || !unescape(text) || !unescape(reply))
+    if (!read_confidence(&line, &confidence) || !text || !reply || line || !unescape(text) ||
+        !unescape(reply))
         return false;
     if (id < 1 || id > ID_MAX || history_insert(h, (uint64_t)id, start_us, end_us, text))
         return false;
+    if (confidence >= 0)
+        history_set_confidence(h, (uint64_t)id, confidence);
     return !*reply || history_set_reply(h, (uint64_t)id, reply) != -ENOMEM;
 }
 
@@ -200,6 +217,7 @@ static int merge(struct history *into, const struct history *from)
         if (history_insert(into, e->id, e->start_us, e->end_us, e->text) ||
             (e->reply && history_set_reply(into, e->id, e->reply) == -ENOMEM))
             return -ENOMEM;
+        history_set_confidence(into, e->id, e->confidence);
     }
     return 0;
 }

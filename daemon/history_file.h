@@ -2,8 +2,9 @@
  * only ever appended to, and replaced as a whole when it has twice the lines that the history
  * holds, and nobody else has its folder. Main thread.
  *
- *     id <tab> start µs <tab> end µs <tab> text <tab> reply        \t, \n and \\ stand for
- * themselves
+ *     id <tab> start µs <tab> end µs <tab> text <tab> reply <tab> confidence
+ *
+ * \t, \n and \\ stand for themselves; the confidence may be missing, as before there was one.
  *
  * A line with the id of an earlier one takes its place: so a reply comes in. Lines may come in any
  * order: several daemons of a user append to one file, and none knows the texts of the others.
