@@ -292,6 +292,10 @@ const struct interface_method assistant_methods[] = {
      {{"since_id", "t"}, {"limit", "u"}},
      {{"utterances", "a(txxss)"}},
      call_transcript},
+    {"GetUtterances",
+     {{"since_id", "t"}, {"limit", "u"}},
+     {{"utterances", "aa{sv}"}},
+     assistant_call_utterances},
     {"Reload", .out = {{"restarts", "as"}}, .call = call_reload},
     {NULL},
 };

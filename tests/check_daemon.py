@@ -45,6 +45,12 @@ def captions():
     if len(said) > 1:
         rows = d.call("GetTranscript", said[0][0], 1, signature="tu")
         check("GetTranscript goes on after an id, up to a limit", [r[0] for r in rows] == [said[1][0]])
+    dictionaries = d.call("GetUtterances", 0, 0, signature="tu")
+    confidence = {args[0]: args[2]["confidence"] for args in d.of("UtteranceCompleted")}
+    check("GetUtterances has the same, and how sure the model was", [(u["id"], u["start_us"], u["end_us"], u["text"], u["reply"])
+                                                                    for u in dictionaries] == [tuple(r) for r in d.call(
+                                                                        "GetTranscript", 0, 0, signature="tu")]
+          and all(abs(u["confidence"] - confidence[u["id"]]) < 1e-6 for u in dictionaries), dictionaries)
     check("GetTranscript of the future is empty", len(d.call(
         "GetTranscript", 2**63, 10, signature="tu")) == 0)
 

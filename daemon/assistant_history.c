@@ -1,0 +1,62 @@
+/* GetUtterances of org.earshot.Earshot1.Assistant: the history as dictionaries, to which keys can
+ * be added, where a row of GetTranscript is what it is. Main thread. */
+#include "daemon/assistant_private.h"
+
+#include <string.h>
+
+enum {
+    ANSWER_BYTES = 2 << 20, /* of texts; who wants more asks again */
+    ENTRY_BYTES = 160,      /* of one without its texts */
+};
+
+static void append_text(DBusMessageIter *dictionary, const char *key, const char *text)
+{
+    DBusMessageIter entry, variant;
+    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
+    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, "s", &variant);
+    bus_append_text(&variant, text);
+    dbus_message_iter_close_container(&entry, &variant);
+    dbus_message_iter_close_container(dictionary, &entry);
+}
+
+/* Its size, or more. */
+static size_t append_entry(DBusMessageIter *array, const struct history_entry *e)
+{
+    DBusMessageIter dictionary;
+    const char *reply = e->reply ? e->reply : "";
+    dbus_message_iter_open_container(array, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
+    interface_append_entry(&dictionary, "id", DBUS_TYPE_UINT64, "t", &e->id);
+    interface_append_entry(&dictionary, "start_us", DBUS_TYPE_INT64, "x", &e->start_us);
+    interface_append_entry(&dictionary, "end_us", DBUS_TYPE_INT64, "x", &e->end_us);
+    append_text(&dictionary, "text", e->text);
+    append_text(&dictionary, "reply", reply);
+    if (e->confidence >= 0)
+        interface_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &e->confidence);
+    dbus_message_iter_close_container(array, &dictionary);
+    return strlen(e->text) + strlen(reply) + ENTRY_BYTES;
+}
+
+DBusMessage *assistant_call_utterances(void *user, DBusMessage *call)
+{
+    struct assistant *a = user;
+    uint64_t since = 0;
+    uint32_t limit = 0;
+    dbus_message_get_args(call, NULL, DBUS_TYPE_UINT64, &since, DBUS_TYPE_UINT32, &limit,
+                          DBUS_TYPE_INVALID);
+    if (bus_is_full(a->bus))
+        return assistant_error(call, "Busy", "too many answers wait to be read");
+    DBusMessage *reply = dbus_message_new_method_return(call);
+    if (!reply)
+        return NULL;
+    DBusMessageIter out, array;
+    dbus_message_iter_init_append(reply, &out);
+    dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "a{sv}", &array);
+    size_t first = history_after(a->history, since), count = history_count(a->history) - first;
+    if (limit && limit < count)
+        count = limit;
+    for (size_t i = 0, bytes = 0; i < count && bytes < ANSWER_BYTES; i++)
+        bytes += append_entry(&array, history_at(a->history, first + i));
+    dbus_message_iter_close_container(&out, &array);
+    return reply;
+}
