@@ -2,8 +2,10 @@
 #include "cli/client_commands.h"
 #include "cli/cue_options.h"
 #include "cli/offline.h"
+#include "cli/terminal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum {
@@ -20,11 +22,39 @@ struct entry {
     dbus_uint64_t id;
     dbus_int64_t start_us, end_us;
     const char *text, *reply;
+    double confidence; /* below 0: not known */
 };
 
+static void take_field(void *user, const char *name, DBusMessageIter *value)
+{
+    struct entry *entry = user;
+    const struct {
+        const char *name;
+        int type;
+        void *into;
+    } fields[] = {
+        {"id", DBUS_TYPE_UINT64, &entry->id},
+        {"start_us", DBUS_TYPE_INT64, &entry->start_us},
+        {"end_us", DBUS_TYPE_INT64, &entry->end_us},
+        {"text", DBUS_TYPE_STRING, &entry->text},
+        {"reply", DBUS_TYPE_STRING, &entry->reply},
+        {"confidence", DBUS_TYPE_DOUBLE, &entry->confidence},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(name, fields[i].name) == 0 &&
+            dbus_message_iter_get_arg_type(value) == fields[i].type)
+            dbus_message_iter_get_basic(value, fields[i].into);
+}
+
+/* A dictionary of GetUtterances, or a row of GetTranscript. */
 static void read_entry(DBusMessageIter *array, struct entry *entry)
 {
     DBusMessageIter fields;
+    *entry = (struct entry){.text = "", .reply = "", .confidence = -1};
+    if (dbus_message_iter_get_arg_type(array) == DBUS_TYPE_ARRAY) {
+        bus_client_each(array, take_field, entry);
+        return;
+    }
     void *const into[] = {&entry->id, &entry->start_us, &entry->end_us, &entry->text,
                           &entry->reply};
     dbus_message_iter_recurse(array, &fields);
@@ -39,7 +69,9 @@ static void print_entry(const struct entry *entry)
     struct tm local;
     if (strftime(when, sizeof when, "%F %T", localtime_r(&second, &local)))
         printf("%s  ", when);
+    fputs(cue_is_unsure(entry->confidence) ? terminal_faint() : "", stdout);
     cue_print_text(entry->text, stdout);
+    fputs(cue_is_unsure(entry->confidence) ? terminal_normal() : "", stdout);
     putchar('\n');
     if (!*entry->reply)
         return;
@@ -48,29 +80,48 @@ static void print_entry(const struct entry *entry)
     putchar('\n');
 }
 
-/* Writes the last limit entries of an answer (0: all). 0 or -errno. */
-static int print_answer(DBusMessage *reply, long limit, struct cue_file *file)
+/* What the daemon remembers, in as many answers as it takes. */
+struct answers {
+    DBusMessage **answers; /* [count], owned */
+    size_t count;
+    long entries; /* in all of them */
+};
+
+struct printing {
+    struct cue_file *file;
+    long skip;         /* entries that are not wanted */
+    int64_t origin_us; /* of the first that is; -1: none was */
+};
+
+static int print_row(struct printing *p, DBusMessageIter *row)
 {
-    DBusMessageIter args, array;
-    dbus_message_iter_init(reply, &args);
-    int count = dbus_message_iter_get_element_count(&args);
-    int64_t origin_us = -1; /* the first that is shown */
+    struct entry entry;
+    if (p->skip-- > 0)
+        return 0;
+    read_entry(row, &entry);
+    if (p->origin_us < 0)
+        p->origin_us = (int64_t)entry.id;
+    int64_t start_us = (int64_t)entry.id - p->origin_us;
+    struct cue cue = {start_us, start_us + entry.end_us - entry.start_us, entry.text, entry.reply,
+                      .confidence = entry.confidence};
+    if (p->file->stream)
+        return cue_file_utterance(p->file, entry.id, &cue);
+    print_entry(&entry);
+    return 0;
+}
+
+/* Writes the last limit entries (0: all). 0 or -errno. */
+static int print_answers(const struct answers *a, long limit, struct cue_file *file)
+{
+    struct printing p = {file, limit ? a->entries - limit : 0, -1};
     int rc = 0;
-    dbus_message_iter_recurse(&args, &array);
-    for (int i = 0; i < count && !rc; i++, dbus_message_iter_next(&array)) {
-        struct entry entry;
-        if (limit && i < count - limit)
-            continue;
-        read_entry(&array, &entry);
-        if (origin_us < 0)
-            origin_us = (int64_t)entry.id;
-        int64_t start_us = (int64_t)entry.id - origin_us;
-        struct cue cue = {start_us, start_us + entry.end_us - entry.start_us, entry.text,
-                          entry.reply, .confidence = -1};
-        if (file->stream)
-            rc = cue_file_utterance(file, entry.id, &cue);
-        else
-            print_entry(&entry);
+    for (size_t i = 0; i < a->count && !rc; i++) {
+        DBusMessageIter args, array;
+        dbus_message_iter_init(a->answers[i], &args);
+        for (dbus_message_iter_recurse(&args, &array);
+             !rc && dbus_message_iter_get_arg_type(&array) != DBUS_TYPE_INVALID;
+             dbus_message_iter_next(&array))
+            rc = print_row(&p, &array);
     }
     return rc;
 }
@@ -82,21 +133,82 @@ static bool parse_limit(const char *text, long *limit)
     return end != text && !*end && *limit > 0;
 }
 
-/* What the daemon remembers, or NULL with the error. */
-static DBusMessage *get_transcript(struct bus_client *c, DBusError *e)
+static DBusMessage *ask(struct bus_client *c, const char *method, const char *signature,
+                        dbus_uint64_t since, DBusError *e)
 {
     DBusMessageIter args;
-    dbus_uint64_t since = 0;
     dbus_uint32_t all = 0;
-    DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "GetTranscript", &args);
+    DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, method, &args);
     dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT64, &since);
     dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT32, &all);
     DBusMessage *reply = bus_client_answer(c, call, e);
-    if (!reply || dbus_message_has_signature(reply, "a(txxss)"))
+    if (!reply || dbus_message_has_signature(reply, signature))
         return reply;
     dbus_message_unref(reply);
     dbus_set_error(e, DBUS_ERROR_FAILED, "a strange answer");
     return NULL;
+}
+
+/* What the daemon remembers above an id, as far as one answer has it; NULL with the error. A daemon
+ * that is older than this program has rows alone. */
+static DBusMessage *get_utterances(struct bus_client *c, dbus_uint64_t since, DBusError *e)
+{
+    DBusMessage *answer = ask(c, "GetUtterances", "aa{sv}", since, e);
+    if (answer || !dbus_error_has_name(e, DBUS_ERROR_UNKNOWN_METHOD))
+        return answer;
+    dbus_error_free(e);
+    return ask(c, "GetTranscript", "a(txxss)", since, e);
+}
+
+/* Of its newest entry; 0: it has none. */
+static dbus_uint64_t last_id(DBusMessage *answer)
+{
+    DBusMessageIter args, array;
+    struct entry entry = {0};
+    dbus_message_iter_init(answer, &args);
+    for (dbus_message_iter_recurse(&args, &array);
+         dbus_message_iter_get_arg_type(&array) != DBUS_TYPE_INVALID;
+         dbus_message_iter_next(&array))
+        read_entry(&array, &entry);
+    return entry.id;
+}
+
+static bool keep_answer(struct answers *a, DBusMessage *answer)
+{
+    DBusMessageIter args;
+    DBusMessage **grown = realloc(a->answers, (a->count + 1) * sizeof(DBusMessage *));
+    if (!grown)
+        return false;
+    a->answers = grown;
+    a->answers[a->count++] = answer;
+    dbus_message_iter_init(answer, &args);
+    a->entries += dbus_message_iter_get_element_count(&args);
+    return true;
+}
+
+/* Asks until there is nothing more. False: with the error. */
+static bool get_answers(struct bus_client *c, struct answers *a, DBusError *e)
+{
+    for (dbus_uint64_t since = 0;;) {
+        DBusMessage *answer = get_utterances(c, since, e);
+        if (!answer)
+            return false;
+        dbus_uint64_t last = last_id(answer);
+        if (last <= since || !keep_answer(a, answer)) {
+            dbus_message_unref(answer);
+            if (last > since)
+                dbus_set_error(e, DBUS_ERROR_NO_MEMORY, "out of memory");
+            return last <= since;
+        }
+        since = last;
+    }
+}
+
+static void free_answers(struct answers *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        dbus_message_unref(a->answers[i]);
+    free(a->answers);
 }
 
 int client_history(struct bus_client *c)
@@ -112,15 +224,17 @@ int client_history(struct bus_client *c)
     int code = cue_options_read(c, &file);
     if (code)
         return code;
-    DBusMessage *reply = get_transcript(c, &e);
-    if (!reply)
+    struct answers answers = {0};
+    if (!get_answers(c, &answers, &e)) {
+        free_answers(&answers);
         return bus_client_fail(c, &e);
+    }
     code = cue_file_open(c->command, &file);
     if (!code) {
-        int rc = print_answer(reply, limit, &file);
+        int rc = print_answers(&answers, limit, &file);
         code = rc ? cue_file_fail("history", &file, rc) : EXIT_DONE;
         cue_file_close(&file);
     }
-    dbus_message_unref(reply);
+    free_answers(&answers);
     return code;
 }

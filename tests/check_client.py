@@ -98,6 +98,8 @@ def files():
     check("a history begins with its first utterance", cues(history["srt"].stdout)[0][1] == 0)
     for name, text in (("captions", written["json"]), ("history", history["json"].stdout)):
         objects = [json.loads(line) for line in text.splitlines()]
+        check(f"{name} --json: and how sure the model was", all(
+            abs(o["confidence"] - s[2]["confidence"]) < 0.0011 for o, s in zip(objects, said)), text)
         check(f"{name} --json: an object each", [o["id"] for o in objects] == [s[0] for s in said]
               and [letters(o["text"]) for o in objects] == texts, text)
     check("history tells the time of each", [letters(line[21:]) for line in lines] == texts
