@@ -57,6 +57,7 @@ struct dump {
     struct features *features; /* the other stages */
     struct state *state;
     float *logits;          /* backend memory [vocab] */
+    uint32_t piece;         /* that the last row gave, of aligned captions */
     const char *inside;     /* STAGE_INSIDE */
     struct encoder_tap tap; /* STAGE_INSIDE */
     struct table table;
@@ -69,11 +70,23 @@ static void add_backend(struct dump *d, const float *rows, size_t count)
         d->model->backend->ops->download(d->model->backend, to, rows, count * d->table.cols);
 }
 
+/* With aligned captions, and the piece that the row before gave. */
+static void push_row(struct dump *d, const float *row)
+{
+    struct model *m = d->model;
+    if (m->captions == MODEL_CAPTIONS_PROMPTED) {
+        backbone_push_rows(m->backbone, d->state, row, 1, d->logits);
+        return;
+    }
+    backbone_push_heard(m->backbone, d->state, row, d->piece, d->logits);
+    m->backend->ops->argmax(m->backend, &d->piece, d->logits, 1, backbone_vocab(m->backbone));
+}
+
 static void add_logits(struct dump *d, const float *rows, size_t count)
 {
     size_t dim = backbone_dim(d->model->backbone);
     for (size_t i = 0; i < count; i++) {
-        backbone_push_rows(d->model->backbone, d->state, rows + i * dim, 1, d->logits);
+        push_row(d, rows + i * dim);
         add_backend(d, d->logits, 1);
     }
 }

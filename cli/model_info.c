@@ -8,11 +8,40 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The beginning of it, on one line. */
+static void print_string(struct gguf_string s)
+{
+    char text[201];
+    snprintf(text, sizeof(text), "%.*s", (int)(s.size < sizeof(text) ? s.size : sizeof(text)),
+             s.data);
+    cue_print_text(text, stdout);
+}
+
+/* In quotation marks. */
+static void print_strings(const char *data, size_t count)
+{
+    printf("[");
+    for (size_t i = 0; i < count && i < 64; i++) {
+        uint64_t size;
+        memcpy(&size, data, sizeof(size));
+        data += sizeof(size);
+        printf(i ? " \"" : "\"");
+        print_string((struct gguf_string){data, (size_t)size});
+        printf("\"");
+        data += size;
+    }
+    printf(count > 64 ? " ...] %zu in all" : "]", count);
+}
+
 static void print_array(const struct gguf *g, const char *key)
 {
     const void *data;
     size_t count;
     struct error ignored;
+    if (!gguf_get_array(g, key, GGUF_STRING, &data, &count, &ignored)) {
+        print_strings(data, count);
+        return;
+    }
     if (gguf_get_array(g, key, GGUF_U32, &data, &count, &ignored)) {
         printf("array");
         return;
@@ -24,15 +53,6 @@ static void print_array(const struct gguf *g, const char *key)
         printf("%s%u", i ? " " : "", id);
     }
     printf(count > 16 ? " ...] %zu in all" : "]", count);
-}
-
-/* The beginning of it, on one line. */
-static void print_string(struct gguf_string s)
-{
-    char text[201];
-    snprintf(text, sizeof(text), "%.*s", (int)(s.size < sizeof(text) ? s.size : sizeof(text)),
-             s.data);
-    cue_print_text(text, stdout);
 }
 
 static void print_value(const struct gguf *g, const char *key, enum gguf_type type)

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 static bool matches(const char *word, size_t length, const char *pattern, size_t pattern_length)
 {
@@ -13,7 +14,7 @@ static bool matches(const char *word, size_t length, const char *pattern, size_t
         word += length - pattern_length;
         length = pattern_length;
     }
-    return length == pattern_length && memcmp(word, pattern, length) == 0;
+    return length == pattern_length && strncasecmp(word, pattern, length) == 0;
 }
 
 static bool is_listed(const char *word, size_t length, const char *words)
@@ -28,13 +29,19 @@ static bool is_listed(const char *word, size_t length, const char *words)
     return false;
 }
 
+static bool is_number(const char *word, size_t length)
+{
+    return length > 0 && strspn(word, "0123456789") >= length;
+}
+
 bool ending_is_open(const char *text, const char *words)
 {
     size_t end = strlen(text);
-    while (end > 0 && text[end - 1] == ' ')
+    while (end > 0 && strchr(" .,;:!?", text[end - 1]))
         end--;
     size_t begin = end;
     while (begin > 0 && text[begin - 1] != ' ')
         begin--;
-    return end - begin == 1 || (end > begin && is_listed(text + begin, end - begin, words));
+    return end - begin == 1 || is_number(text + begin, end - begin) ||
+           (end > begin && is_listed(text + begin, end - begin, words));
 }

@@ -12,8 +12,9 @@
     "oh zero one two three four five six seven eight nine ten eleven twelve *teen *ty hundred "    \
     "thousand million enter erase rubout computer jarvis amelia athena android"
 
-/* Whether more may well follow: the last word is a single letter, or one of words, which have
- * spaces between them; "*ty" is every word that ends so. Letters count as they are written. */
+/* Whether more may well follow: the last word is a single letter, a number in digits, or one of
+ * words, which have spaces between them; "*ty" is every word that ends so. Punctuation behind it
+ * does not count, nor does the case of ASCII letters. */
 bool ending_is_open(const char *text, const char *words);
 
 #endif

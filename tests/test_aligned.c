@@ -1,6 +1,7 @@
 /* Captions aligned with what is heard: a tiny random model against PyTorch, the public rwkv package
  * and a Viterbi search written out in Python (tests/golden/make_aligned.py), however the sound is
  * split; words and their times; utterances that become long. */
+#include "base/file.h"
 #include "pipeline/alignment.h"
 #include "pipeline/features.h"
 #include "pipeline/recogniser.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GOLDEN "tests/golden/"
 
@@ -506,6 +508,84 @@ static void the_next_turn_goes_on_from_what_was_heard(void **state)
     stepping_free(&s);
 }
 
+/* The file in memory, with a tensor's floats or halves changed. */
+static void change(struct gguf *g, const char *name, float scale, float first)
+{
+    const struct gguf_tensor *t = gguf_find(g, name);
+    assert_non_null(t);
+    size_t count = t->tensor.rows * t->tensor.cols;
+    unsigned char *data = (unsigned char *)(uintptr_t)t->tensor.data; /* of the test's own memory */
+    for (size_t i = 0; i < count && t->tensor.type == TENSOR_F16; i++) {
+        _Float16 x;
+        memcpy(&x, data + 2 * i, 2);
+        x = (_Float16)((float)x * scale);
+        memcpy(data + 2 * i, &x, 2);
+    }
+    if (t->tensor.type == TENSOR_F32)
+        memcpy(data, &first, sizeof(first));
+}
+
+/* The model with a head that is sure, and a CTC head that hears no letters, or some always. */
+static struct model *load_sure(struct fixture *f, float blank)
+{
+    static const char *const path = "aligned-sure.gguf.tmp";
+    struct file_map map;
+    struct gguf *g;
+    struct model *m;
+    struct error error;
+    assert_int_equal(file_map(&map, GOLDEN "aligned.gguf", &error), 0);
+    unsigned char *copy = malloc(map.size);
+    memcpy(copy, map.data, map.size);
+    assert_int_equal(gguf_open_memory(&g, copy, map.size, &error), 0);
+    change(g, "backbone.head.weight", 64.0f, 0.0f);
+    change(g, "encoder.phones.bias", 1.0f, blank);
+    gguf_close(g);
+    assert_int_equal(file_replace(path, copy, map.size, &error), 0);
+    file_unmap(&map);
+    free(copy);
+    if (model_load(&m, path, f->backend, NULL, NULL, &error))
+        fail_msg("%s", error.message);
+    unlink(path);
+    return m;
+}
+
+/* At how many places, 80 ms apart, the utterance sounds finished; at each of them it is a sentence.
+ */
+static size_t finished_places(struct fixture *f, struct model *m)
+{
+    struct recogniser_config config = plain(f);
+    struct recogniser *r;
+    struct error error;
+    size_t places = 0;
+    f->log.count = 0;
+    assert_int_equal(recogniser_create(&r, m, &config, &error), 0);
+    recogniser_begin(r, 7, 0);
+    for (size_t i = 0; i + ROW_SAMPLES <= f->samples; i += ROW_SAMPLES) {
+        recogniser_push(r, f->sound + i, ROW_SAMPLES);
+        if (!recogniser_is_over(r))
+            continue;
+        const struct event *last = &f->log.events[f->log.count - 1];
+        assert_int_equal(last->text[last->size - 1], '.');
+        assert_true(last->confidence >= 0.8f);
+        places++;
+    }
+    recogniser_destroy(r);
+    return places;
+}
+
+static void a_sentence_that_is_written_sounds_finished(void **state)
+{
+    struct fixture *f = *state;
+    struct model *quiet = load_sure(f, 100.0f), *loud = load_sure(f, -100.0f);
+    size_t places = finished_places(f, quiet);
+    printf("finished at %zu places of %zu\n", places, f->samples / ROW_SAMPLES);
+    assert_true(places > 0 && places < f->samples / ROW_SAMPLES / 2);
+    assert_int_equal(finished_places(f, loud), 0);     /* letters are still to come */
+    assert_int_equal(finished_places(f, f->model), 0); /* it is not sure */
+    model_destroy(quiet);
+    model_destroy(loud);
+}
+
 /* Log probabilities in which every row is sure of one class. */
 enum { CLASSES = 5 };
 
@@ -634,6 +714,7 @@ int main(void)
         cmocka_unit_test(a_hearing_without_end_is_several_utterances),
         cmocka_unit_test(after_some_seconds_a_sentence_is_an_utterance),
         cmocka_unit_test(the_next_turn_goes_on_from_what_was_heard),
+        cmocka_unit_test(a_sentence_that_is_written_sounds_finished),
         cmocka_unit_test(wrong_letters_are_refused),
         cmocka_unit_test(letters_say_where_a_word_is),
         cmocka_unit_test(old_rows_are_forgotten),

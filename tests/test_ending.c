@@ -4,8 +4,10 @@
 static void numbers_and_letters_may_go_on(void **state)
 {
     (void)state;
-    static const char *const open[] = {"four",   "two six eight",    "a l e x", "seventeen",
-                                       "ninety", "call one hundred", "erase",   "q "};
+    static const char *const open[] = {"four",   "two six eight",    "a l e x",     "seventeen",
+                                       "ninety", "call one hundred", "erase",       "q ",
+                                       "Oh.",    "Four, five,",      "It is Seven", "Room 25",
+                                       "25."};
     for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
         assert_true(ending_is_open(open[i], ENDING_OPEN_WORDS));
 }
@@ -13,7 +15,8 @@ static void numbers_and_letters_may_go_on(void **state)
 static void other_words_do_not(void **state)
 {
     (void)state;
-    static const char *const closed[] = {"", " ", "stop", "five minutes", "ones", "often", "tv"};
+    static const char *const closed[] = {
+        "", " ", "stop", "five minutes", "ones", "often", "tv", "At five o'clock.", "a 4th", "..."};
     for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
         assert_false(ending_is_open(closed[i], ENDING_OPEN_WORDS));
 }

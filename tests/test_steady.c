@@ -97,9 +97,8 @@ static long resident_kb(void)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static void an_hour_allocates_nothing_and_stays_flat(void **state)
+static void feed(const char *path, int seconds)
 {
-    (void)state;
     struct backend *be;
     struct model *m;
     struct frontend *f;
@@ -108,7 +107,7 @@ static void an_hour_allocates_nothing_and_stays_flat(void **state)
     size_t count;
     float *x = speech_load(&count);
     assert_int_equal(backend_cpu_create(&be, 0), 0);
-    if (model_load(&m, "tests/golden/tiny.gguf", be, NULL, NULL, &error))
+    if (model_load(&m, path, be, NULL, NULL, &error))
         fail_msg("%s", error.message);
     m->decoding.max_tokens = 8;
     struct recogniser_config config = {
@@ -120,19 +119,20 @@ static void an_hour_allocates_nothing_and_stays_flat(void **state)
     assert_int_equal(recogniser_create(&c.recogniser, m, &config, &error), 0);
     assert_int_equal(frontend_create(&f, NULL, on_piece, &c), 0);
     frontend_set_judge(f, is_over);
+    frontend_limit(f, model_longest_ms(m), model_tail_ms(m));
 
     frontend_push(f, x, count);
     assert_true(c.completed > 0);
     long before = resident_kb();
     long calls = atomic_load(&allocations);
-    for (size_t fed = 0; fed < (size_t)AUDIO_S * 16000; fed += count)
+    for (size_t fed = 0; fed < (size_t)seconds * 16000; fed += count)
         frontend_push(f, x, count);
     for (size_t i = 0; i < 150; i++) /* three minutes without a pause: the middle of an order */
         frontend_push(f, x + 16000 * 13 / 10, 16000 * 12 / 10);
     long made = atomic_load(&allocations) - calls;
     long grown = resident_kb() - before;
     printf("%zu utterances in %d s: %ld allocations, resident memory %+ld kB\n", c.completed,
-           AUDIO_S, made, grown);
+           seconds, made, grown);
     assert_int_equal(made, 0);
     assert_true(grown < 1024);
 
@@ -143,10 +143,23 @@ static void an_hour_allocates_nothing_and_stays_flat(void **state)
     free(x);
 }
 
+static void an_hour_allocates_nothing_and_stays_flat(void **state)
+{
+    (void)state;
+    feed("tests/golden/tiny.gguf", AUDIO_S);
+}
+
+static void aligned_captions_allocate_nothing_either(void **state)
+{
+    (void)state;
+    feed("tests/golden/aligned.gguf", AUDIO_S / 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_hour_allocates_nothing_and_stays_flat),
+        cmocka_unit_test(aligned_captions_allocate_nothing_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
