@@ -18,8 +18,9 @@
 /* How long a thread looks for more before it sleeps: longer than it takes from one call of a
  * token's step to the next, and than a sleeping thread takes to wake. */
 #define SPIN_NS 60000
-#define LOOKS 64 /* between two looks at the clock */
-#define FIELD 20 /* bits of a task's number */
+#define BUSY_NS 300000 /* nor longer than this: others may have been put off the processor */
+#define LOOKS 64       /* between two looks at the clock */
+#define FIELD 20       /* bits of a task's number */
 
 struct worker {
     struct pool *pool;
@@ -110,19 +111,20 @@ static bool job_is_done(struct pool *p)
     return atomic_load(&p->done) >= task_count(atomic_load(&p->claims));
 }
 
-/* Looks for work until SPIN_NS after the last job's end: its other tasks may take long, and the
- * next job comes right after. */
+/* Looks for work until SPIN_NS after the last job's end: its other tasks may take longer than the
+ * own ones, and the next job comes right after. */
 static void spin_idle(struct pool *p)
 {
-    uint64_t end = now_ns() + SPIN_NS;
+    uint64_t begin = now_ns(), end = begin + SPIN_NS;
 
     for (unsigned i = 1; idle(p); i++) {
         relax();
         if (i % LOOKS != 0)
             continue;
+        uint64_t now = now_ns();
         if (!job_is_done(p))
-            end = now_ns() + SPIN_NS;
-        else if (now_ns() >= end)
+            end = now + SPIN_NS;
+        if (now >= end || now >= begin + BUSY_NS)
             return;
     }
 }
