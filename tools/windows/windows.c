@@ -1,11 +1,13 @@
-/* For an encoder that looks both ways: how far rows from a sliding window are from those of the
- * whole utterance, and what they cost, over a range of windows.
+/* For an encoder that looks both ways: how far the rows of other ways of streaming are from exact
+ * ones, and what they cost.
  *
- *     windows MODEL.gguf AUDIO [LEFT,HOP,AHEAD ...]        AUDIO: 16 kHz mono; milliseconds
+ *     windows MODEL.gguf AUDIO THREADS ROUNDS [STREAMING ...]
  *
- * A line a window: its delay (from a sound to its row, at most), the distance |windowed - exact| /
- * |exact| over all rows of the encoder, and of the adapter, and processor seconds for a second of
- * audio.
+ * AUDIO: 16 kHz mono, of which 30 s are heard; STREAMING as of `earshot transcribe`, a range of
+ * windows unless told. A line a way: its delay (from a sound to its row, at most), the distance
+ * |way - exact| / |exact| over all rows of the encoder, and of the adapter, and what it takes for a
+ * second of audio: of the processor, and on the clock. Times are medians of rounds, and a round is
+ * every way once.
  */
 #include "base/sound.h"
 #include "pipeline/features.h"
@@ -22,8 +24,17 @@ enum {
 };
 
 static const char *const standard[] = {
-    "1000,160,160", "2000,160,160", "4000,160,160", "4000,320,320",  "4000,480,480",
-    "8000,480,480", "4000,960,960", "8000,960,960", "8000,960,1920", "12000,1920,1920",
+    "exact",
+    "windowed:1000,160,160",
+    "windowed:2000,160,160",
+    "windowed:4000,160,160",
+    "windowed:4000,320,320",
+    "windowed:4000,480,480",
+    "windowed:8000,480,480",
+    "windowed:4000,960,960",
+    "windowed:8000,960,960",
+    "windowed:8000,960,1920",
+    "windowed:12000,1920,1920",
 };
 
 struct audio {
@@ -31,17 +42,21 @@ struct audio {
     size_t count;
 };
 
-/* What one streaming of the encoder made of the audio, on the host. */
-struct run {
+/* One way of streaming: its model, and what it made of the audio, on the host. */
+struct way {
+    const char *text;
+    struct backend *be;
+    struct model *model;
+    struct features *features;
     float *encoder, *adapter; /* [count], owned */
     size_t encoder_count, adapter_count;
-    double cpu_s;
+    double *cpu_s, *wall_s; /* [rounds], owned */
 };
 
-static double cpu_seconds(void)
+static double seconds(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -75,61 +90,64 @@ static int append(struct backend *be, float **to, size_t *count, const float *ro
     return 0;
 }
 
-static int take(struct run *r, struct model *m, const struct features_rows *rows)
+static int take(struct way *w, const struct features_rows *rows)
 {
+    struct model *m = w->model;
     size_t dim = m->encoder->info.dim, adapter = adapter_dim(m->adapter);
-    if (append(m->backend, &r->encoder, &r->encoder_count, rows->encoder,
-               rows->encoder_count * dim))
+    if (append(w->be, &w->encoder, &w->encoder_count, rows->encoder, rows->encoder_count * dim))
         return -1;
-    return append(m->backend, &r->adapter, &r->adapter_count, rows->adapter,
+    return append(w->be, &w->adapter, &w->adapter_count, rows->adapter,
                   rows->adapter_count * adapter);
 }
 
-static int hear(struct run *r, struct model *m, const struct audio *a, struct error *error)
+static int hear(struct way *w, const struct audio *a, size_t round)
 {
-    struct features *f = NULL;
     struct features_rows rows;
-    int code = features_create(&f, m, error);
-    if (code)
-        return code;
-    double begin = cpu_seconds();
-    for (size_t at = 0; !code && at < a->count; at += FEATURES_BLOCK) {
+    double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), wall = seconds(CLOCK_MONOTONIC);
+    int rc = 0;
+    w->encoder_count = w->adapter_count = 0;
+    features_begin(w->features);
+    for (size_t at = 0; !rc && at < a->count; at += FEATURES_BLOCK) {
         size_t n = a->count - at < FEATURES_BLOCK ? a->count - at : FEATURES_BLOCK;
-        features_push(f, a->samples + at, n, &rows);
-        code = take(r, m, &rows);
+        features_push(w->features, a->samples + at, n, &rows);
+        rc = take(w, &rows);
     }
-    while (!code && features_end(f, &rows))
-        code = take(r, m, &rows);
-    r->cpu_s = cpu_seconds() - begin;
-    features_destroy(f);
-    return code ? error_set(error, code, "out of memory") : 0;
+    while (!rc && features_end(w->features, &rows))
+        rc = take(w, &rows);
+    w->cpu_s[round] = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    w->wall_s[round] = seconds(CLOCK_MONOTONIC) - wall;
+    return rc;
 }
 
-/* The rows of a model file under one streaming; options gets what the text says. */
-static int stream(struct run *r, const char *path, const char *text, const struct audio *a,
-                  struct encoder_options *options, struct error *error)
+static int open_way(struct way *w, const char *path, const char *text, int threads, size_t rounds,
+                    struct error *error)
 {
-    struct backend *be = NULL;
-    struct model *m = NULL;
-    *r = (struct run){0};
-    if (encoder_options_parse(options, text))
-        return error_set(error, -1, "%s: not LEFT,HOP,AHEAD in ms", text);
-    if (backend_cpu_create(&be, 0))
+    struct encoder_options options;
+    w->text = text;
+    w->cpu_s = calloc(rounds, sizeof(double));
+    w->wall_s = calloc(rounds, sizeof(double));
+    if (!w->cpu_s || !w->wall_s)
+        return error_set(error, -1, "out of memory");
+    if (encoder_options_parse(&options, text))
+        return error_set(error, -1, "%s: no way of streaming", text);
+    if (backend_cpu_create(&w->be, threads))
         return error_set(error, -1, "the cpu backend does not start");
-    int code = model_load(&m, path, be, options, NULL, error);
-    if (!code && !m->encoder)
-        code = error_set(error, -1, "%s has no encoder", path);
-    if (!code)
-        code = hear(r, m, a, error);
-    model_destroy(m);
-    be->ops->destroy(be);
-    return code;
+    int rc = model_load(&w->model, path, w->be, &options, NULL, error);
+    if (!rc && !w->model->encoder)
+        rc = error_set(error, -1, "%s has no encoder", path);
+    return rc ? rc : features_create(&w->features, w->model, error);
 }
 
-static void run_finish(struct run *r)
+static void close_way(struct way *w)
 {
-    free(r->encoder);
-    free(r->adapter);
+    features_destroy(w->features);
+    model_destroy(w->model);
+    if (w->be)
+        w->be->ops->destroy(w->be);
+    free(w->encoder);
+    free(w->adapter);
+    free(w->cpu_s);
+    free(w->wall_s);
 }
 
 static double distance(const float *x, size_t count, const float *exact, size_t exact_count)
@@ -144,48 +162,69 @@ static double distance(const float *x, size_t count, const float *exact, size_t 
     return sqrt(off / size);
 }
 
-static int compare(const char *model, const char *window, const struct audio *a,
-                   const struct run *exact, struct error *error)
+static int by_size(const void *a, const void *b)
 {
-    struct encoder_options options;
-    struct run r;
-    char text[96];
-    snprintf(text, sizeof(text), "windowed:%.80s", window);
-    int code = stream(&r, model, text, a, &options, error);
-    if (!code)
-        printf("%8zu %6zu %6zu %9zu %9.4f %9.4f %9.3f\n", options.left_ms, options.hop_ms,
-               options.ahead_ms, options.hop_ms + options.ahead_ms,
-               distance(r.encoder, r.encoder_count, exact->encoder, exact->encoder_count),
-               distance(r.adapter, r.adapter_count, exact->adapter, exact->adapter_count),
-               r.cpu_s / ((double)a->count / RATE_HZ));
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, size_t count)
+{
+    qsort(x, count, sizeof(x[0]), by_size);
+    return (x[(count - 1) / 2] + x[count / 2]) / 2;
+}
+
+static void tell(struct way *w, const struct way *exact, double audio_s, size_t rounds)
+{
+    const struct encoder_info *info = &w->model->encoder->info;
+    char delay[32] = "the utterance";
+    if (!info->at_end)
+        snprintf(delay, sizeof(delay), "%zu ms", info->lookahead_ms);
+    printf("%-26s %13s %9.4f %9.4f %9.4f %9.4f\n", w->text, delay,
+           distance(w->encoder, w->encoder_count, exact->encoder, exact->encoder_count),
+           distance(w->adapter, w->adapter_count, exact->adapter, exact->adapter_count),
+           median(w->cpu_s, rounds) / audio_s, median(w->wall_s, rounds) / audio_s);
     fflush(stdout);
-    run_finish(&r);
-    return code;
+}
+
+/* ways[0] is exact, to compare with; those told follow. */
+static int compare(struct way *ways, size_t count, const struct audio *a, size_t rounds,
+                   struct error *error)
+{
+    int rc = 0;
+    for (size_t round = 0; !rc && round < rounds; round++)
+        for (size_t i = round == 0 ? 0 : 1; !rc && i < count; i++)
+            rc = hear(&ways[i], a, round);
+    if (rc)
+        return error_set(error, rc, "out of memory");
+    printf("%-26s %13s %9s %9s %9s %9s\n", "", "delay", "encoder", "adapter", "processor", "clock");
+    for (size_t i = 1; i < count; i++)
+        tell(&ways[i], &ways[0], (double)a->count / RATE_HZ, rounds);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct audio a = {0};
-    struct encoder_options options;
-    struct run exact = {0};
-    struct error error;
-    if (argc < 3) {
-        fprintf(stderr, "windows MODEL.gguf AUDIO [LEFT,HOP,AHEAD ...]\n");
+    struct error error = {"out of memory"};
+    if (argc < 5 || atoi(argv[3]) < 0 || atoi(argv[4]) < 1) {
+        fprintf(stderr, "windows MODEL.gguf AUDIO THREADS ROUNDS [STREAMING ...]\n");
         return 2;
     }
-    int code = read_audio(&a, argv[2], &error);
-    if (!code)
-        code = stream(&exact, argv[1], "exact", &a, &options, &error);
-    if (!code)
-        printf("%s: %.1f s; exact: %.3f processor seconds a second of audio\n"
-               "left, ms    hop  ahead delay, ms   encoder   adapter    cost\n",
-               argv[2], (double)a.count / RATE_HZ, exact.cpu_s / ((double)a.count / RATE_HZ));
-    size_t count = argc > 3 ? (size_t)argc - 3 : sizeof(standard) / sizeof(standard[0]);
-    for (size_t i = 0; !code && i < count; i++)
-        code = compare(argv[1], argc > 3 ? argv[3 + i] : standard[i], &a, &exact, &error);
-    run_finish(&exact);
+    const char *const *texts = argc > 5 ? (const char *const *)argv + 5 : standard;
+    size_t told = argc > 5 ? (size_t)argc - 5 : sizeof(standard) / sizeof(standard[0]);
+    size_t rounds = (size_t)atoi(argv[4]);
+    struct way *ways = calloc(told + 1, sizeof(ways[0]));
+    int rc = ways ? read_audio(&a, argv[2], &error) : -1;
+    for (size_t i = 0; !rc && i <= told; i++)
+        rc = open_way(&ways[i], argv[1], i ? texts[i - 1] : "exact", atoi(argv[3]), rounds, &error);
+    if (!rc)
+        rc = compare(ways, told + 1, &a, rounds, &error);
+    for (size_t i = 0; ways && i <= told; i++)
+        close_way(&ways[i]);
+    free(ways);
     free(a.samples);
-    if (code)
+    if (rc)
         fprintf(stderr, "windows: %s\n", error.message);
-    return code ? 1 : 0;
+    return rc ? 1 : 0;
 }
