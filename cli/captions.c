@@ -5,6 +5,7 @@
 #include "cli/cue_options.h"
 #include "cli/cues.h"
 #include "cli/ear_state.h"
+#include "cli/intent.h"
 #include "cli/offline.h"
 #include "cli/terminal.h"
 
@@ -48,6 +49,7 @@ struct said {
     double boottime_us;      /* when it began, of CLOCK_BOOTTIME; 0: not told */
     double confidence;       /* below 0: not told */
     struct cue_words *words;
+    cJSON *intent; /* owned, NULL: not told */
 };
 
 static void take_detail(void *user, const char *name, DBusMessageIter *variant)
@@ -63,6 +65,8 @@ static void take_detail(void *user, const char *name, DBusMessageIter *variant)
         bus_client_number(variant, &said->confidence);
     else if (strcmp(name, "words") == 0)
         cue_words_read(said->words, variant);
+    else if (strcmp(name, "intent") == 0 && !said->intent)
+        said->intent = intent_of_variant(variant);
 }
 
 static struct said read_signal(struct captions *captions, DBusMessage *m)
@@ -124,6 +128,20 @@ static int64_t start_of(const struct captions *captions, const struct said *said
                                  : (int64_t)said->id - captions->origin_us;
 }
 
+/* An utterance or a reply into the file. 0, or an exit code, said. */
+static int write_said(struct captions *captions, const struct said *said, bool utterance)
+{
+    if (!captions->file.stream || !*said->text)
+        return 0;
+    struct cue cue = {.text = said->text, .confidence = said->confidence, .intent = said->intent};
+    cue.start_us = start_of(captions, said);
+    cue.end_us = cue.start_us + (int64_t)(said->end_us - said->start_us);
+    cue_words_give(said->words, &cue, (int64_t)said->start_us);
+    int rc = utterance ? cue_file_utterance(&captions->file, said->id, &cue)
+                       : cue_file_reply(&captions->file, said->id, said->text);
+    return rc ? cue_file_fail("captions", &captions->file, rc) : 0;
+}
+
 static int take_text(struct captions *captions, DBusMessage *m)
 {
     bool reply =
@@ -139,15 +157,9 @@ static int take_text(struct captions *captions, DBusMessage *m)
         show_final(captions, &said, reply);
     else if (captions->live)
         show_partial(captions, &said, reply);
-    if (!captions->file.stream || !final || !*said.text)
-        return 0;
-    struct cue cue = {.text = said.text, .confidence = said.confidence};
-    cue.start_us = start_of(captions, &said);
-    cue.end_us = cue.start_us + (int64_t)(said.end_us - said.start_us);
-    cue_words_give(said.words, &cue, (int64_t)said.start_us);
-    int rc = completed ? cue_file_utterance(&captions->file, said.id, &cue)
-                       : cue_file_reply(&captions->file, said.id, said.text);
-    return rc ? cue_file_fail("captions", &captions->file, rc) : 0;
+    int rc = final ? write_said(captions, &said, completed) : 0;
+    cJSON_Delete(said.intent);
+    return rc;
 }
 
 /* A line about the captions, which is none of them. */

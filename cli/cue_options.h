@@ -8,7 +8,8 @@
 
 /* The first options of a command, in this order. */
 #define CUE_OPTIONS                                                                                \
-    {"json", NULL, "an object a line: id, start_ms, end_ms, text, words, reply, confidence"},      \
+    {"json", NULL,                                                                                 \
+     "an object a line: id, start_ms, end_ms, text, words, reply, confidence, intent"},            \
         {"srt", NULL, "SubRip"}, {"vtt", NULL, "WebVTT"},                                          \
     {                                                                                              \
         "output", "FILE", "that, or plain lines, into a file, which must not exist"                \

@@ -152,6 +152,8 @@ cJSON *cue_object(const struct cue *cue)
     add_confidence(item, cue->confidence);
     if (cue->word_count)
         add_words(item, cue);
+    if (cue->intent)
+        cJSON_AddItemToObject(item, "intent", cJSON_Duplicate(cue->intent, true));
     return item;
 }
 

@@ -27,6 +27,7 @@ struct cue {
     double confidence; /* the mean probability of its words, 0 to 1; below 0: not known */
     const struct cue_word *words; /* [word_count], in order; not owned */
     size_t word_count;            /* 0: times of words are not known */
+    const cJSON *intent;          /* what it asks for (cli/intent.h); NULL: nothing, or not known */
 };
 
 /* Whether the words of such a confidence may well be others: what a terminal shows faint. */
@@ -43,8 +44,8 @@ void cue_print_head(enum cue_format format, FILE *out);
  * lines. How many were written. */
 unsigned cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out);
 
-/* {"start_ms", "end_ms", "text", "reply", "confidence" and "words" where they are known}, owned by
- * the caller; NULL: out of memory. */
+/* {"start_ms", "end_ms", "text", "reply", "confidence", "words" and "intent" where they are known},
+ * owned by the caller; NULL: out of memory. */
 cJSON *cue_object(const struct cue *cue);
 
 /* The object on a line; deletes it. 0 or -ENOMEM. */

@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/cue_options.h"
 #include "cli/cues.h"
+#include "cli/intent.h"
 #include "cli/offline.h"
 #include "cli/terminal.h"
 #include "pipeline/ending.h"
@@ -20,6 +21,7 @@ struct utterance {
     double confidence;
     struct cue_word *words; /* [word_count], owned */
     size_t word_count;
+    cJSON *intent; /* owned, NULL: none */
 };
 
 struct transcript {
@@ -38,6 +40,7 @@ static void transcript_clear(struct transcript *t)
         free(t->utterances[i].text);
         free(t->utterances[i].reply);
         free(t->utterances[i].words);
+        cJSON_Delete(t->utterances[i].intent);
     }
     t->count = 0;
 }
@@ -66,7 +69,7 @@ static void add_utterance(struct transcript *t, const struct event *e)
         t->capacity = capacity;
     }
     struct utterance u = {e->start_us,           e->end_us,   strdup(e->text), NULL,
-                          (double)e->confidence, words_of(e), e->word_count};
+                          (double)e->confidence, words_of(e), e->word_count,   intent_of_event(e)};
     if (u.text && u.words) {
         t->utterances[t->count++] = u;
         return;
@@ -74,6 +77,7 @@ static void add_utterance(struct transcript *t, const struct event *e)
     t->out_of_memory = true;
     free(u.text);
     free(u.words);
+    cJSON_Delete(u.intent);
 }
 
 static void on_event(void *user, const struct event *e)
@@ -149,8 +153,8 @@ static char *joined_text(const struct transcript *t)
 
 static struct cue cue_of(const struct utterance *u)
 {
-    return (struct cue){u->start_us,   u->end_us, u->text,      u->reply,
-                        u->confidence, u->words,  u->word_count};
+    return (struct cue){u->start_us,   u->end_us, u->text,       u->reply,
+                        u->confidence, u->words,  u->word_count, u->intent};
 }
 
 static int print_json(const struct transcript *t, const char *path, const char *error)

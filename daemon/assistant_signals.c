@@ -2,6 +2,7 @@
 #include "daemon/assistant_private.h"
 
 #include <errno.h>
+#include <string.h>
 
 static DBusMessage *new_signal(struct assistant *a, const char *member, DBusMessageIter *out)
 {
@@ -42,14 +43,45 @@ static void append_words(DBusMessageIter *out, const struct event *e, uint32_t f
 /* {"words": a(uuxxd)} */
 static void append_words_entry(DBusMessageIter *dictionary, const struct event *e)
 {
-    static const char *const key = "words";
-    DBusMessageIter entry, variant;
-    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
-    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
-    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, "a(uuxxd)", &variant);
-    append_words(&variant, e, 0);
-    dbus_message_iter_close_container(&entry, &variant);
-    dbus_message_iter_close_container(dictionary, &entry);
+    struct interface_entry entry;
+    interface_open_entry(dictionary, "words", "a(uuxxd)", &entry);
+    append_words(&entry.value, e, 0);
+    interface_close_entry(dictionary, &entry);
+}
+
+static void append_slots(DBusMessageIter *out, const struct event *e)
+{
+    DBusMessageIter slots, entry;
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{ss}", &slots);
+    for (uint32_t i = 0; i < e->intent.slot_count; i++) {
+        const struct event_slot *slot = &e->intent.slots[i];
+        const char *name = slot->name;
+        char words[EVENT_TEXT_MAX] = "";
+        memcpy(words, e->text + slot->at, slot->size);
+        dbus_message_iter_open_container(&slots, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+        dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &name);
+        bus_append_text(&entry, words);
+        dbus_message_iter_close_container(&slots, &entry);
+    }
+    dbus_message_iter_close_container(out, &slots);
+}
+
+/* {"intent": a{sv}} */
+static void append_intent_entry(DBusMessageIter *dictionary, const struct event *e)
+{
+    DBusMessageIter intent;
+    struct interface_entry whole, slots;
+    const char *name = e->intent.name;
+    double confidence = (double)e->intent.confidence;
+    interface_open_entry(dictionary, "intent", "a{sv}", &whole);
+    dbus_message_iter_open_container(&whole.value, DBUS_TYPE_ARRAY, "{sv}", &intent);
+    interface_append_entry(&intent, "name", DBUS_TYPE_STRING, "s", &name);
+    interface_open_entry(&intent, "slots", "a{ss}", &slots);
+    append_slots(&slots.value, e);
+    interface_close_entry(&intent, &slots);
+    interface_append_entry(&intent, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
+    dbus_message_iter_close_container(&whole.value, &intent);
+    interface_close_entry(dictionary, &whole);
 }
 
 static void append_details(const struct assistant *a, DBusMessageIter *out, const struct event *e,
@@ -79,6 +111,8 @@ static void append_details(const struct assistant *a, DBusMessageIter *out, cons
     }
     if (e->type == EVENT_UTTERANCE_COMPLETED && e->word_count)
         append_words_entry(&dictionary, e);
+    if (e->type == EVENT_UTTERANCE_COMPLETED && *e->intent.name)
+        append_intent_entry(&dictionary, e);
     if (e->type == EVENT_UTTERANCE_CANCELLED)
         interface_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
     dbus_message_iter_close_container(out, &dictionary);

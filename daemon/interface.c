@@ -347,11 +347,22 @@ void interface_append_names(DBusMessageIter *out, const struct interface_object 
 void interface_append_entry(DBusMessageIter *dictionary, const char *key, int type,
                             const char *signature, const void *value)
 {
-    DBusMessageIter entry, variant;
-    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
-    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
-    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, signature, &variant);
-    dbus_message_iter_append_basic(&variant, type, value);
-    dbus_message_iter_close_container(&entry, &variant);
-    dbus_message_iter_close_container(dictionary, &entry);
+    struct interface_entry e;
+    interface_open_entry(dictionary, key, signature, &e);
+    dbus_message_iter_append_basic(&e.value, type, value);
+    interface_close_entry(dictionary, &e);
+}
+
+void interface_open_entry(DBusMessageIter *dictionary, const char *key, const char *signature,
+                          struct interface_entry *e)
+{
+    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &e->entry);
+    dbus_message_iter_append_basic(&e->entry, DBUS_TYPE_STRING, &key);
+    dbus_message_iter_open_container(&e->entry, DBUS_TYPE_VARIANT, signature, &e->value);
+}
+
+void interface_close_entry(DBusMessageIter *dictionary, struct interface_entry *e)
+{
+    dbus_message_iter_close_container(&e->entry, &e->value);
+    dbus_message_iter_close_container(dictionary, &e->entry);
 }

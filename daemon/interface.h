@@ -71,4 +71,13 @@ void interface_append_names(DBusMessageIter *out, const struct interface_object 
 void interface_append_entry(DBusMessageIter *dictionary, const char *key, int type,
                             const char *signature, const void *value);
 
+/* The same for a value that is a container: opened, its value appended, closed. */
+struct interface_entry {
+    DBusMessageIter entry, value;
+};
+
+void interface_open_entry(DBusMessageIter *dictionary, const char *key, const char *signature,
+                          struct interface_entry *e);
+void interface_close_entry(DBusMessageIter *dictionary, struct interface_entry *e);
+
 #endif

@@ -138,6 +138,19 @@ class Orders(unittest.TestCase):
         self.assertLessEqual(len(found), 2, found)  # "Call Estella."
 
 
+class Documentation(unittest.TestCase):
+    def test_the_page_has_every_order_with_its_slots(self):
+        page = (Path(__file__).resolve().parents[2] / "docs" / "intents.md").read_text()
+        rows = re.findall(r"^\| (`[a-z.]+`(?: `[a-z.]+`)*) \| (.*?) ?\| (.*?) ?\|$", page, re.MULTILINE)
+        found = {name.strip("`"): tuple(slots.replace("`", "").split()) for names, slots, _ in rows for name in names.split()}
+        self.assertEqual(found, {order.name: order.slots for order in ORDERS})
+
+    def test_its_examples_are_orders_of_their_row(self):
+        page = (Path(__file__).resolve().parents[2] / "docs" / "intents.md").read_text()
+        for name, example in re.findall(r"^\| `([a-z.]+)` \| .*?\| (.+) \|$", page, re.MULTILINE):
+            self.assertEqual(intent_for(example)[0], name, example)
+
+
 class Writing(unittest.TestCase):
     def test_nothing_is_written_for_no_order(self):
         self.assertEqual(written_intent(None), "")
