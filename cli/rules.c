@@ -13,7 +13,7 @@
 
 enum {
     WORDS_MAX = 64, /* of a sentence, a pattern or a command; what is longer fits nothing */
-    SLOTS_MAX = 4,
+    SLOTS_MAX = 4,  /* of a sentence */
     LINE_MAX_BYTES = 1024,
 };
 
@@ -30,9 +30,11 @@ enum kind {
 struct part {
     enum kind kind;
     char *text; /* the word, or the slot's name; owned */
+    bool optional;
 };
 
 struct rule {
+    char *intent; /* the order's name, owned; NULL: it is of a sentence */
     struct part pattern[WORDS_MAX], command[WORDS_MAX];
     size_t pattern_count, command_count;
     struct rules_rule about;
@@ -50,6 +52,7 @@ struct sentence {
     char bytes[LINE_MAX_BYTES];
     char *words[WORDS_MAX];
     size_t count;
+    size_t used; /* of bytes, where words are put together */
 };
 
 static bool is_digit(char c)
@@ -123,7 +126,7 @@ struct binding {
 struct match {
     const struct rule *rule;
     const struct sentence *sentence;
-    struct binding bindings[SLOTS_MAX];
+    struct binding bindings[RULES_SLOTS_MAX];
 };
 
 /* Whether the words are what the slot stands for; its value is empty for the words themselves. */
@@ -158,6 +161,51 @@ static bool fits(struct match *m, size_t p, size_t w, size_t slots)
     return false;
 }
 
+static const char *words_of(const struct rules_intent *intent, const char *slot)
+{
+    for (size_t i = 0; i < intent->count; i++)
+        if (strcmp(intent->slots[i].name, slot) == 0)
+            return intent->slots[i].words;
+    return NULL;
+}
+
+/* Puts the words behind those of the whole, which a slot is bound to. False: it does not stand for
+ * such words, or they are too long. */
+static bool take_words(struct binding *b, enum kind kind, const char *words, struct sentence *whole)
+{
+    struct sentence own;
+    if (!split(&own, words) || own.count == 0 || whole->count + own.count > WORDS_MAX)
+        return false;
+    b->to = b->from + own.count;
+    for (size_t i = 0, at = whole->used; i < own.count; i++) {
+        size_t size = strlen(own.words[i]) + 1;
+        if (at + size > sizeof whole->bytes)
+            return false;
+        whole->words[whole->count++] = memcpy(whole->bytes + at, own.words[i], size);
+        whole->used = at += size;
+    }
+    return take_value(kind, own.words, own.count, b->value);
+}
+
+/* Fits the slots to those of the intent; their words become the sentence. */
+static bool fits_intent(struct match *m, const struct rules_intent *intent, struct sentence *words)
+{
+    const struct rule *rule = m->rule;
+    size_t filled = 0;
+    *words = (struct sentence){.count = 0};
+    if (!intent || strcmp(intent->name, rule->intent) != 0)
+        return false;
+    for (size_t i = 0; i < rule->pattern_count && i < RULES_SLOTS_MAX; i++) {
+        const struct part *part = &rule->pattern[i];
+        const char *said = words_of(intent, part->text);
+        m->bindings[i] = (struct binding){part->text, words->count, words->count, ""};
+        if (said ? !take_words(&m->bindings[i], part->kind, said, words) : !part->optional)
+            return false;
+        filled += said != NULL;
+    }
+    return filled == intent->count;
+}
+
 /* The words that a slot stands for, or its number; owned by the caller. */
 static char *slot_text(const struct match *m, const char *name)
 {
@@ -188,17 +236,18 @@ static char **arguments_of(const struct match *m)
     return arguments;
 }
 
-char **rules_match(const struct rules *r, const char *text, struct rules_rule *which)
+char **rules_match(const struct rules *r, const char *text, const struct rules_intent *intent,
+                   struct rules_rule *which)
 {
-    struct sentence sentence;
-    if (!split(&sentence, text) || sentence.count == 0)
-        return NULL;
+    struct sentence sentence, slots;
+    bool said = split(&sentence, text) && sentence.count > 0;
     for (size_t i = 0; i < r->count; i++) {
-        struct match m = {.rule = &r->rules[i], .sentence = &sentence};
-        if (!fits(&m, 0, 0, 0))
+        const struct rule *rule = &r->rules[i];
+        struct match m = {.rule = rule, .sentence = rule->intent ? &slots : &sentence};
+        if (rule->intent ? !fits_intent(&m, intent, &slots) : !said || !fits(&m, 0, 0, 0))
             continue;
         if (which)
-            *which = r->rules[i].about;
+            *which = rule->about;
         return arguments_of(&m);
     }
     return NULL;
@@ -211,7 +260,7 @@ void rules_free(char **arguments)
     free(arguments);
 }
 
-/* "{name}", "{name:number}" or "{name:time}", up to its end; false: not a slot. */
+/* "{name}", "{name:number}" or "{name:time}", up to its end, a "?" before it; false: not a slot. */
 static bool parse_slot(const char *text, size_t length, struct part *part)
 {
     static const struct {
@@ -222,6 +271,8 @@ static bool parse_slot(const char *text, size_t length, struct part *part)
     if (length < 3 || text[0] != '{' || text[length - 1] != '}')
         return false;
     size_t name = length - 2;
+    bool optional = name > 1 && text[name] == '?';
+    name -= optional;
     for (size_t i = 0; kind == KIND_SLOT && i < sizeof kinds / sizeof *kinds; i++) {
         size_t tail = strlen(kinds[i].tail);
         if (name <= tail || strncmp(text + 1 + name - tail, kinds[i].tail, tail) != 0)
@@ -232,7 +283,7 @@ static bool parse_slot(const char *text, size_t length, struct part *part)
     for (size_t i = 0; i < name; i++)
         if (!isalnum((unsigned char)text[1 + i]) && text[1 + i] != '_')
             return false;
-    *part = (struct part){kind, strndup(text + 1, name)};
+    *part = (struct part){kind, strndup(text + 1, name), optional};
     return true;
 }
 
@@ -256,14 +307,20 @@ static int add_to_pattern(struct rule *rule, struct part part, struct error *err
     return 0;
 }
 
+#define INTENT "{intent:"
+
 /* The slot is taken or freed. */
 static int add_slot(struct rule *rule, struct part slot, size_t *slots, struct error *error)
 {
     size_t before = rule->pattern_count;
+    size_t most = rule->intent ? RULES_SLOTS_MAX : SLOTS_MAX;
     int rc = 0;
-    if (slot.text && *slots == SLOTS_MAX)
-        rc = error_set(error, -EINVAL, "more than %d slots", (int)SLOTS_MAX);
-    else if (slot.text && before && rule->pattern[before - 1].kind != KIND_WORD)
+    if (slot.text && *slots == most)
+        rc = error_set(error, -EINVAL, "more than %zu slots", most);
+    else if (slot.text && slot.optional && !rule->intent)
+        rc = error_set(error, -EINVAL, "{%s?} may be missing only behind " INTENT "NAME}",
+                       slot.text);
+    else if (slot.text && before && !rule->intent && rule->pattern[before - 1].kind != KIND_WORD)
         rc = error_set(error, -EINVAL, "no word between {%s} and {%s}",
                        rule->pattern[before - 1].text, slot.text);
     else if (slot.text && find_slot(rule, slot.text))
@@ -303,6 +360,35 @@ static int parse_confidence(struct rule *rule, const char *item, struct error *e
     return 0;
 }
 
+/* "timer.set" */
+static bool is_order(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    size_t length = strspn(name, letters);
+    while (length && name[length] == '.') {
+        size_t more = strspn(name + length + 1, letters);
+        length = more ? length + 1 + more : 0;
+    }
+    return length && !name[length];
+}
+
+/* "{intent:timer.set}", which is no sentence but has slots; 1: it is not that. */
+static int parse_intent(struct rule *rule, const char *item, struct error *error)
+{
+    size_t head = strlen(INTENT), length = strlen(item);
+    if (strncmp(item, INTENT, head) != 0 || item[length - 1] != '}')
+        return 1;
+    if (rule->intent || rule->pattern_count)
+        return error_set(error, -EINVAL, INTENT "...} is there once, before the slots");
+    rule->intent = strndup(item + head, length - head - 1);
+    rule->about.of_intent = true;
+    if (!rule->intent)
+        return error_set(error, -ENOMEM, "out of memory");
+    if (!is_order(rule->intent))
+        return error_set(error, -EINVAL, "\"%s\": not the name of an order, as timer.set", item);
+    return 0;
+}
+
 /* The words of an item, which may have punctuation within. */
 static int add_words(struct rule *rule, const char *item, struct error *error)
 {
@@ -310,29 +396,42 @@ static int add_words(struct rule *rule, const char *item, struct error *error)
     if (strpbrk(item, "{}"))
         return error_set(error, -EINVAL,
                          "\"%s\" is neither a word, {name}, {name:number} nor {name:time}", item);
+    if (rule->intent)
+        return error_set(error, -EINVAL, "\"%s\": a word beside " INTENT "...}", item);
     if (!split(&words, item))
         return error_set(error, -EINVAL, "more than %d words", (int)WORDS_MAX);
     int rc = 0;
     for (size_t i = 0; i < words.count && !rc; i++)
-        rc = add_to_pattern(rule, (struct part){KIND_WORD, strdup(words.words[i])}, error);
+        rc = add_to_pattern(rule, (struct part){KIND_WORD, strdup(words.words[i]), false}, error);
     return rc;
 }
 
-/* The sentence before the arrow: words as a sentence has them, and slots. */
+/* What is between two blanks before the arrow. */
+static int parse_item(struct rule *rule, const char *item, size_t *slots, struct error *error)
+{
+    struct part slot;
+    int rc = parse_confidence(rule, item, error);
+    if (rc <= 0)
+        return rc;
+    if (parse_slot(item, strlen(item), &slot))
+        return add_slot(rule, slot, slots, error);
+    rc = parse_intent(rule, item, error);
+    return rc > 0 ? add_words(rule, item, error) : rc;
+}
+
+/* The sentence before the arrow: words as a sentence has them, and slots; or an order. */
 static int parse_pattern(struct rule *rule, char *text, struct error *error)
 {
     size_t slots = 0;
     char *rest;
     for (char *item = strtok_r(text, " \t", &rest); item; item = strtok_r(NULL, " \t", &rest)) {
-        struct part slot;
-        int rc = parse_confidence(rule, item, error);
-        if (rc > 0)
-            rc = parse_slot(item, strlen(item), &slot) ? add_slot(rule, slot, &slots, error)
-                                                       : add_words(rule, item, error);
+        int rc = parse_item(rule, item, &slots, error);
         if (rc)
             return rc;
     }
-    return rule->pattern_count ? 0 : error_set(error, -EINVAL, "no sentence before " ARROW);
+    if (rule->pattern_count || rule->intent)
+        return 0;
+    return error_set(error, -EINVAL, "no sentence before " ARROW);
 }
 
 /* One argument, from *at on, which moves behind it: up to a blank, or within double quotes. */
@@ -349,11 +448,11 @@ static int parse_argument(struct rule *rule, char **at, struct error *error)
         return error_set(error, -EINVAL, "more than %d arguments", (int)WORDS_MAX);
     struct part part;
     if (quoted || !parse_slot(begin, length, &part))
-        part = (struct part){KIND_WORD, strndup(begin, length)};
+        part = (struct part){KIND_WORD, strndup(begin, length), false};
     rule->command[rule->command_count++] = part;
     if (!part.text)
         return error_set(error, -ENOMEM, "out of memory");
-    if (part.kind == KIND_NUMBER || part.kind == KIND_TIME ||
+    if (part.kind == KIND_NUMBER || part.kind == KIND_TIME || part.optional ||
         (part.kind == KIND_SLOT && !find_slot(rule, part.text)))
         return error_set(error, -EINVAL, "{%s} is not in the sentence", part.text);
     if (part.kind == KIND_SLOT && rule->command_count == 1)
@@ -390,7 +489,7 @@ static int parse_line(struct rules *r, char *line, int number, struct error *err
     r->rules = grown;
     struct rule *rule = &grown[r->count++];
     memset(rule, 0, sizeof *rule);
-    rule->about = (struct rules_rule){number, -1};
+    rule->about = (struct rules_rule){number, -1, false};
     *arrow = '\0';
     int rc = parse_pattern(rule, line, error);
     return rc ? rc : parse_command(rule, arrow + strlen(ARROW), error);
@@ -458,6 +557,7 @@ void rules_destroy(struct rules *r)
     if (!r)
         return;
     for (size_t i = 0; i < r->count; i++) {
+        free(r->rules[i].intent);
         free_parts(r->rules[i].pattern, r->rules[i].pattern_count);
         free_parts(r->rules[i].command, r->rules[i].command_count);
     }

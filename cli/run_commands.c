@@ -2,6 +2,7 @@
 #include "base/journal.h"
 #include "cli/client_commands.h"
 #include "cli/cues.h"
+#include "cli/intent.h"
 #include "cli/offline.h"
 #include "cli/rules.h"
 
@@ -89,11 +90,13 @@ static void start(const struct runner *r, char *const *arguments)
         fprintf(stderr, "earshot run: %s: %s\n", arguments[0], strerror(rc));
 }
 
-/* Of what was said: to whom, the bytes of the wake phrase before it, and how sure the model is. */
+/* What UtteranceCompleted tells of a text: to whom it was said, the bytes of the wake phrase before
+ * it, how sure the model is, and what it asks for. */
 struct said {
     dbus_bool_t addressed;
     dbus_uint32_t phrase_bytes;
     double confidence;
+    cJSON *intent; /* owned; NULL: nothing, or not told */
 };
 
 static void take_detail(void *user, const char *name, DBusMessageIter *variant)
@@ -106,17 +109,22 @@ static void take_detail(void *user, const char *name, DBusMessageIter *variant)
         dbus_message_iter_get_basic(variant, &said->phrase_bytes);
     else if (strcmp(name, "confidence") == 0)
         bus_client_number(variant, &said->confidence);
+    else if (strcmp(name, "intent") == 0 && !said->intent)
+        said->intent = intent_of_variant(variant);
 }
 
-/* What is asked for, behind the wake phrase. NULL: it was not said to the assistant. */
-static const char *request_of(const char *text, DBusMessageIter *details, double *confidence)
+/* The same as rules know it: its texts are those of the JSON. False: there is none. */
+static bool read_intent(const cJSON *from, struct rules_intent *intent)
 {
-    struct said said = {.addressed = TRUE};
-    bus_client_each(details, take_detail, &said);
-    *confidence = said.confidence;
-    if (!said.addressed)
-        return NULL;
-    return said.phrase_bytes <= strlen(text) ? text + said.phrase_bytes : text;
+    const cJSON *slots = cJSON_GetObjectItem(from, "slots");
+    if (!from || cJSON_GetArraySize(slots) > RULES_SLOTS_MAX)
+        return false;
+    *intent = (struct rules_intent){.name = cJSON_GetObjectItem(from, "name")->valuestring};
+    for (const cJSON *slot = slots->child; slot; slot = slot->next, intent->count++) {
+        intent->slots[intent->count].name = slot->string;
+        intent->slots[intent->count].words = slot->valuestring;
+    }
+    return true;
 }
 
 /* Whether the model is as sure as the rule wants it; else says so, without a word of what was said.
@@ -131,10 +139,15 @@ static bool is_sure(const struct runner *r, const struct rules_rule *rule, doubl
     return false;
 }
 
-static void take_request(const struct runner *r, const char *text, double confidence)
+static void take_request(const struct runner *r, const char *text, const struct said *said)
 {
     struct rules_rule rule;
-    char **arguments = rules_match(r->rules, text, &rule);
+    struct rules_intent intent;
+    bool asks = read_intent(said->intent, &intent);
+    char **arguments = rules_match(r->rules, text, asks ? &intent : NULL, &rule);
+    double confidence = said->confidence;
+    if (arguments && rule.of_intent)
+        confidence = cJSON_GetObjectItem(said->intent, "confidence")->valuedouble;
     if (arguments && is_sure(r, &rule, confidence)) {
         print_started(r, &rule, arguments);
         if (!r->dry)
@@ -147,17 +160,19 @@ static int take(void *user, DBusMessage *m)
 {
     DBusMessageIter args;
     const char *text;
-    double confidence;
+    struct said said = {.addressed = TRUE};
     if (!m || !bus_client_is_signal(m, "UtteranceCompleted") ||
         !dbus_message_has_signature(m, "tsa{sv}"))
         return 0;
     dbus_message_iter_init(m, &args);
     dbus_message_iter_next(&args);
     dbus_message_iter_get_basic(&args, &text);
-    dbus_message_iter_next(&args);
-    text = request_of(text, &args, &confidence);
-    if (text)
-        take_request(user, text, confidence);
+    bus_client_details(m, take_detail, &said);
+    if (said.phrase_bytes <= strlen(text))
+        text += said.phrase_bytes;
+    if (said.addressed)
+        take_request(user, text, &said);
+    cJSON_Delete(said.intent);
     return 0;
 }
 

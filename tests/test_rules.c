@@ -24,10 +24,11 @@ static int read_text(struct rules **out, const char *text, struct error *error)
 }
 
 /* The arguments joined by '|'; "" when none fits. */
-static const char *matched(const struct rules *r, const char *text)
+static const char *matched_intent(const struct rules *r, const char *text,
+                                  const struct rules_intent *intent)
 {
     static char joined[1024];
-    char **arguments = rules_match(r, text, NULL);
+    char **arguments = rules_match(r, text, intent, NULL);
     joined[0] = '\0';
     for (char **a = arguments; a && *a; a++) {
         strcat(joined, a == arguments ? "" : "|");
@@ -35,6 +36,11 @@ static const char *matched(const struct rules *r, const char *text)
     }
     rules_free(arguments);
     return joined;
+}
+
+static const char *matched(const struct rules *r, const char *text)
+{
+    return matched_intent(r, text, NULL);
 }
 
 static const char rules_text[] =
@@ -396,13 +402,13 @@ static void a_rule_may_say_how_sure_the_model_must_be(void **state)
                   "lights -> lamp\n",
                   &error),
         0);
-    rules_free(rules_match(r, "open the door", &which));
+    rules_free(rules_match(r, "open the door", NULL, &which));
     assert_int_equal(which.line, 2);
     assert_true(which.min_confidence == 0.97);
     assert_string_equal(matched(r, "close the two doors"), "doors|2");
-    rules_free(rules_match(r, "close the two doors", &which));
+    rules_free(rules_match(r, "close the two doors", NULL, &which));
     assert_true(which.line == 3 && which.min_confidence == 0);
-    rules_free(rules_match(r, "lights", &which));
+    rules_free(rules_match(r, "lights", NULL, &which));
     assert_true(which.line == 4 && which.min_confidence < 0);
     rules_destroy(r);
     static const char *const wrong[] = {"",     "-0.5", "1.1",  "nan",   "inf", "0x1",
@@ -410,6 +416,79 @@ static void a_rule_may_say_how_sure_the_model_must_be(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_false(rules_read_confidence(wrong[i], &value));
     assert_true(rules_read_confidence("1", &value) && value == 1);
+}
+
+static const char orders_text[] =
+    "turn it up -> volume by-words\n"
+    "{intent:timer.set} {duration} -> timer {duration}\n"
+    "{intent:timer.set} {time:time} {confidence:0.95} -> timer at {time}\n"
+    "{intent:light.dim} {percent:number} {room?} -> dim {room} {percent}\n"
+    "{intent:volume.up} -> volume by-intent\n"
+    "{intent:coffee.order} {drink} {size?} {milk?} -> coffee {drink} {size} {milk} \"{size}\"\n"
+    "what is {intent:number} -> number {intent}\n";
+
+static void an_order_is_run_with_its_slots(void **state)
+{
+    (void)state;
+    struct rules *r;
+    struct error error = {""};
+    if (read_text(&r, orders_text, &error))
+        fail_msg("%s", error.message);
+    static const struct {
+        struct rules_intent intent;
+        const char *arguments;
+    } cases[] = {
+        {{"timer.set", 1, {{"duration", "Five  minutes."}}}, "timer|five minutes"},
+        {{"timer.set", 1, {{"time", "half past six"}}}, "timer|at|06:30"},
+        {{"timer.set", 1, {{"time", "some time"}}}, ""},
+        {{"timer.set", 0, {{0}}}, ""},
+        {{"timer.set", 2, {{"duration", "an hour"}, {"task", "tea"}}}, ""},
+        {{"timer", 1, {{"duration", "an hour"}}}, ""},
+        {{"light.dim", 2, {{"room", "Living Room"}, {"percent", "twenty five"}}},
+         "dim|living room|25"},
+        {{"light.dim", 1, {{"percent", "40"}}}, "dim||40"},
+        {{"light.dim", 1, {{"percent", "a lot"}}}, ""},
+        {{"volume.up", 0, {{0}}}, "volume|by-intent"},
+        {{"coffee.order", 3, {{"size", "large"}, {"drink", "latte"}, {"milk", "soy milk"}}},
+         "coffee|latte|large|soy milk|{size}"},
+        {{"coffee.order", 1, {{"drink", "mocha"}}}, "coffee|mocha|||{size}"},
+        {{"coffee.order", 1, {{"size", "large"}}}, ""},
+        {{"coffee.order", 1, {{"drink", "$(reboot); ../x"}}}, "coffee|reboot x|||{size}"},
+        {{"coffee.order", 1, {{"drink", "..."}}}, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(matched_intent(r, "", &cases[i].intent), cases[i].arguments);
+    const struct rules_intent up = {.name = "volume.up"};
+    assert_string_equal(matched_intent(r, "Turn it up!", &up), "volume|by-words");
+    assert_string_equal(matched_intent(r, "Louder, please.", &up), "volume|by-intent");
+    assert_string_equal(matched(r, "what is two"), "number|2");
+    assert_string_equal(matched(r, "intent volume up"), "");
+
+    struct rules_rule which;
+    rules_free(rules_match(r, "", &cases[1].intent, &which));
+    assert_true(which.line == 3 && which.min_confidence == 0.95 && which.of_intent);
+    rules_free(rules_match(r, "turn it up", NULL, &which));
+    assert_false(which.of_intent);
+    rules_destroy(r);
+}
+
+static void slots_of_too_many_words_fit_nothing(void **state)
+{
+    (void)state;
+    struct rules *r;
+    struct error error = {""};
+    char words[1200] = "";
+    assert_int_equal(read_text(&r, "{intent:a} {x} {y} -> b {x} {y}\n", &error), 0);
+    struct rules_intent intent = {"a", 2, {{"x", words}, {"y", "end"}}};
+    for (int i = 0; i < 63; i++)
+        strcat(words, "w ");
+    assert_int_equal(strlen(matched_intent(r, "", &intent)), strlen("b||end") + 63 * 2 - 1);
+    strcat(words, "w");
+    assert_string_equal(matched_intent(r, "", &intent), "");
+    memset(words, 'w', 1022);
+    words[1022] = '\0';
+    assert_string_equal(matched_intent(r, "", &intent), "");
+    rules_destroy(r);
 }
 
 static void a_wrong_file_is_refused_with_its_line(void **state)
@@ -437,6 +516,19 @@ static void a_wrong_file_is_refused_with_its_line(void **state)
         {"{confidence:} lights -> lamp\n", "neither a word"},
         {"lights {t:time} -> lamp {t:time}\n", "{t} is not in the sentence"},
         {"a {a} b {b} c {c} d {d} e {e} -> lamp\n", "more than 4 slots"},
+        {"{intent:} -> lamp\n", "not the name of an order"},
+        {"{intent:Timer} -> lamp\n", "not the name of an order"},
+        {"{intent:timer.} -> lamp\n", "not the name of an order"},
+        {"{intent:timer..set} -> lamp\n", "not the name of an order"},
+        {"{intent:timer.set} for {x} -> lamp\n", "a word beside {intent:...}"},
+        {"set {intent:timer.set} -> lamp\n", "before the slots"},
+        {"{x} {intent:timer.set} -> lamp\n", "before the slots"},
+        {"{intent:timer.set} {intent:timer.set} -> lamp\n", "is there once"},
+        {"{intent:timer.set} {x} {x} -> lamp\n", "{x} is there twice"},
+        {"{intent:timer.set} {x} -> lamp {y}\n", "{y} is not in the sentence"},
+        {"{intent:a} {a} {b} {c} {d} {e} {f} {g} {h} {i} -> lamp\n", "more than 8 slots"},
+        {"lights {x?} -> lamp\n", "may be missing only behind"},
+        {"{intent:timer.set} {x?} -> lamp {x?}\n", "{x} is not in the sentence"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char text[256];
@@ -498,6 +590,8 @@ int main(void)
         cmocka_unit_test(every_time_of_the_day_is_read),
         cmocka_unit_test(slots_take_numbers_and_times),
         cmocka_unit_test(a_rule_may_say_how_sure_the_model_must_be),
+        cmocka_unit_test(an_order_is_run_with_its_slots),
+        cmocka_unit_test(slots_of_too_many_words_fit_nothing),
         cmocka_unit_test(a_wrong_file_is_refused_with_its_line),
         cmocka_unit_test(what_is_too_long_is_refused),
     };

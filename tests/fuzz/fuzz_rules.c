@@ -19,7 +19,9 @@ static const char *const sentences[] = {
 static void match(const struct rules *r, const char *text)
 {
     struct rules_rule which = {0};
-    char **arguments = rules_match(r, text, &which);
+    const struct rules_intent intent = {
+        "timer.set", 2, {{"duration", "five minutes"}, {"task", text}}};
+    char **arguments = rules_match(r, text, &intent, &which);
     if (arguments &&
         (!arguments[0] || !*arguments[0] || which.line < 1 || which.min_confidence > 1.0))
         abort(); /* no program, or no rule that has one */

@@ -73,6 +73,8 @@ def texts():
     put("rules", "rules", b"# lamps\nturn on the {which} lights -> lamp on {which}\n"
         b"set a timer for {n:number} minutes -> timer \"time is up\" {n} \"\"\nsay {what} to {whom} -> say {whom} {what}\n"
         b"a {b} a {c} a {d} a -> x {b} {c} {d}\n")
+    put("rules", "orders", b"{intent:timer.set} {duration} {task?} -> timer {duration} {task}\n"
+        b"{intent:timer.set} {duration:number?} {confidence:0.5} -> timer {duration}\n{intent:screen.lock} -> lock\n")
     rows = [f"{i}\t{i * 1000}\t{i * 1000 + 500}\tsaid \\t {i}\t{'reply' if i % 2 else ''}\n" for i in range(1, 12)]
     put("history", "history", ("".join(rows) + "11\t5\t6\tsaid\ta \\\\ late \\n reply\n").encode())
 
