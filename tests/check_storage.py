@@ -179,6 +179,44 @@ def saved_states():
     shutil.rmtree(STATE)
 
 
+def killed():
+    """SIGKILL at any moment: what was told before is in the history, whole, and no recording is half one."""
+    text = "[text]\nkeep_history = yes\n[recordings]\nkeep = yes\n"
+    everything = {}
+    for delay in (0.1, 0.4, 0.7, 1.0, 1.3):
+        d = start(text, source=SPEECH)
+        pause(delay)
+        d.process.kill()
+        d.process.wait()
+        pause(0.1)
+        d.match.remove()
+        everything |= told(d)
+    d = start(text)
+    check("nothing was damaged", "damaged" not in d.said(), d.said())
+    check("what was told is known", set(everything.items()) <= set(transcript(d)), f"{everything} {transcript(d)}")
+    for path in (STATE / "recordings").glob("*.opus"):
+        check("a recording is whole", path.with_suffix(".json").exists()
+              and earshot("transcribe", "-m", MODEL, path).returncode == 0, path)
+    d.stop()
+    shutil.rmtree(STATE)
+
+
+def closed_descriptors():
+    """Without stdin, stdout and stderr their numbers go to what is opened then: no line of the log is in it."""
+    script = WORK / "closed"
+    script.write_text('#!/bin/sh\nexec "$@" 0<&- 1>&- 2>&-\n')
+    script.chmod(0o755)
+    path = config(f"[text]\nkeep_history = yes\n[log]\nlevel = debug\n[audio]\nsource = file:{SPEECH}:fast\n")
+    process = subprocess.Popen([script, EARSHOTD, "--model", MODEL, "--config", path], env=environment())
+    started.append(process)
+    check("what is heard is on disk", wait_until(lambda: (STATE / "history").exists()
+                                                 and (STATE / "history").read_text().count("\n") >= 3, 30))
+    entries()
+    process.send_signal(signal.SIGTERM)
+    check("it ends well", wait_until(lambda: process.poll() is not None, 10) and process.returncode == 0, process.returncode)
+    shutil.rmtree(STATE)
+
+
 def cues(path):
     """[(start ms, end ms)] of SubRip."""
     ms = [((int(h) * 60 + int(m)) * 60 + int(s)) * 1000 + int(f)
@@ -237,4 +275,5 @@ def clock_set():
     shutil.rmtree(STATE)
 
 
-run(cut_model, two_daemons, history_under_way, killed_writers, saved_states, clock_set)
+run(cut_model, two_daemons, history_under_way, killed_writers, killed,
+    closed_descriptors, saved_states, clock_set)
