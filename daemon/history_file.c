@@ -51,8 +51,6 @@ static void put_entry(FILE *out, const struct history_entry *e)
     put_escaped(out, e->text);
     fputc('\t', out);
     put_escaped(out, e->reply ? e->reply : "");
-    if (e->confidence >= 0)
-        fprintf(out, "\t%.3f", e->confidence);
     fputc('\n', out);
 }
 

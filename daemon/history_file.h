@@ -2,9 +2,10 @@
  * only ever appended to, and replaced as a whole when it has twice the lines that the history
  * holds, and nobody else has its folder. Main thread.
  *
- *     id <tab> start µs <tab> end µs <tab> text <tab> reply <tab> confidence
+ *     id <tab> start µs <tab> end µs <tab> text <tab> reply
  *
- * \t, \n and \\ stand for themselves; the confidence may be missing, as before there was one.
+ * \t, \n and \\ stand for themselves. A line has five fields, as an earlier version takes one of
+ * six for damaged, and rewrites the file without it; of a sixth the confidence is read.
  *
  * A line with the id of an earlier one takes its place: so a reply comes in. Lines may come in any
  * order: several daemons of a user append to one file, and none knows the texts of the others.

@@ -115,27 +115,28 @@ static void what_is_written_is_read_back(void **state)
     close_file(o);
 }
 
-static void how_sure_the_model_was_is_read_back(void **state)
+/* An earlier version, beside this one or after it, takes a line of six for damaged. */
+static void a_line_has_five_fields(void **state)
 {
     (void)state;
+    char line[64] = "";
     struct opened *o = open_file(10);
     assert_int_equal(history_add(o->history, 1, 0, 1, "sure"), 0);
     assert_int_equal(history_set_confidence(o->history, 1, 0.9876), 0);
     assert_int_equal(history_set_confidence(o->history, 2, 1), -ENOENT);
     assert_int_equal(history_file_write(o->file, 0, &o->fate), 0);
-    assert_int_equal(say(o, 3, "nobody knows"), 0);
-    reply(o, 1, "yes");
     close_file(o);
+    FILE *f = fopen(path, "r");
+    assert_non_null(fgets(line, sizeof line, f));
+    fclose(f);
+    assert_string_equal(line, "1\t0\t1\tsure\t\n");
     append_raw("4\t0\t1\tas before\t\n5\t0\t1\ttwo\t\t2\n6\t0\t1\tnone\t\t\n"
                "7\t0\t1\tnan\t\tnan\n8\t0\t1\tmore\t\t0.5\t\n9\t0\t1\thalf\tyes\t0.5\n");
     o = open_file(10);
     assert_int_equal(o->damaged, 4);
-    assert_int_equal(history_count(o->history), 4);
-    assert_float_equal(history_at(o->history, 0)->confidence, 0.988, 1e-9);
-    assert_string_equal(history_at(o->history, 0)->reply, "yes");
-    assert_true(history_at(o->history, 1)->confidence < 0);
-    assert_true(history_at(o->history, 2)->confidence < 0);
-    assert_float_equal(history_at(o->history, 3)->confidence, 0.5, 1e-9);
+    assert_int_equal(history_count(o->history), 3);
+    assert_true(history_at(o->history, 0)->confidence < 0);
+    assert_float_equal(history_at(o->history, 2)->confidence, 0.5, 1e-9);
     close_file(o);
 }
 
@@ -426,7 +427,7 @@ int main(void)
     signal(SIGXFSZ, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_written_is_read_back, begin, end),
-        cmocka_unit_test_setup_teardown(how_sure_the_model_was_is_read_back, begin, end),
+        cmocka_unit_test_setup_teardown(a_line_has_five_fields, begin, end),
         cmocka_unit_test_setup_teardown(it_stays_small, begin, end),
         cmocka_unit_test_setup_teardown(damage_costs_only_its_lines, begin, end),
         cmocka_unit_test_setup_teardown(a_full_disk_costs_nothing_in_the_end, begin, end),
