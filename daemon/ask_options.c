@@ -1,5 +1,7 @@
 #include "daemon/ask_options.h"
 
+#include "daemon/bus.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -31,11 +33,12 @@ static int read_entry(struct sampler_config *c, DBusMessageIter *entry, struct e
 {
     DBusMessageIter variant;
     DBusBasicValue value;
+    char cut[BUS_EXCERPT_BYTES];
     const char *name;
     dbus_message_iter_get_basic(entry, &name);
     const struct option *o = find_option(name);
     if (!o)
-        return error_set(error, -EINVAL, "no option is called %.60s", name);
+        return error_set(error, -EINVAL, "no option is called %s", bus_excerpt(name, cut));
     dbus_message_iter_next(entry);
     dbus_message_iter_recurse(entry, &variant);
     if (dbus_message_iter_get_arg_type(&variant) != o->type)

@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ enum {
     UNREAD_BYTES = 16 << 20,  /* so many that no more should come, */
     STILL_MS = 5000,          /* and the bus is dead when it takes none of them for so long */
     RULES_MAX = 8,
+    NAME_BYTES = DBUS_MAXIMUM_NAME_LENGTH + 1,
 };
 
 struct bus {
@@ -42,7 +44,7 @@ struct bus {
     DBusPendingCall *pending;   /* the answer that joining waits for */
     bool joined;                /* the connection has all that it should */
     bool lost;                  /* it is, and still has to be let go of */
-    int64_t taken_us;           /* when it last took a message, or had few to take */
+    int64_t taken_us;           /* when it last took a byte, or had few to take */
     struct bus_object *objects;
     struct bus_watch *watches;
     const char *rules[RULES_MAX];
@@ -51,8 +53,6 @@ struct bus {
     struct loop_timer *retry;
     int retry_ms;
 };
-
-static dbus_int32_t taken_slot = -1; /* libdbus's; of the messages that are sent */
 
 /* As libdbus finds the two; it has no way to ask for them without connecting. */
 static const char *find_address(const char *where, char *space, size_t capacity)
@@ -76,6 +76,13 @@ static const char *find_address(const char *where, char *space, size_t capacity)
     return space;
 }
 
+static void tell_vanished(struct bus *b, const char *client)
+{
+    for (struct bus_watch *w = b->watches; w; w = w->next)
+        if (w->vanished)
+            w->vanished(w->user, client);
+}
+
 static void take_owner(struct bus *b, DBusMessage *m)
 {
     const char *name, *before, *now;
@@ -83,9 +90,7 @@ static void take_owner(struct bus *b, DBusMessage *m)
                                DBUS_TYPE_STRING, &now, DBUS_TYPE_INVALID) ||
         *now)
         return;
-    for (struct bus_watch *w = b->watches; w; w = w->next)
-        if (w->vanished)
-            w->vanished(w->user, name);
+    tell_vanished(b, name);
 }
 
 static void take_lost_name(struct bus *b, DBusMessage *m)
@@ -168,6 +173,20 @@ static DBusHandlerResult take_call(DBusConnection *c, DBusMessage *m, void *user
     return o->take(o->user, m);
 }
 
+/* What no object has taken. */
+static DBusHandlerResult refuse_call(DBusConnection *c, DBusMessage *m, void *user)
+{
+    (void)c;
+    char text[BUS_EXCERPT_BYTES + 16], cut[BUS_EXCERPT_BYTES];
+    if (dbus_message_get_type(m) != DBUS_MESSAGE_TYPE_METHOD_CALL ||
+        dbus_message_is_method_call(m, DBUS_INTERFACE_INTROSPECTABLE, "Introspect"))
+        return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
+    snprintf(text, sizeof text, "no object %s", bus_excerpt(dbus_message_get_path(m), cut));
+    if (!dbus_message_get_no_reply(m))
+        bus_send(user, bus_error(m, DBUS_ERROR_UNKNOWN_OBJECT, text));
+    return DBUS_HANDLER_RESULT_HANDLED;
+}
+
 static bool register_object(struct bus *b, const struct bus_object *o)
 {
     static const DBusObjectPathVTable table = {.message_function = take_call};
@@ -209,7 +228,10 @@ static int say_hello(struct bus *b, struct error *error)
         return -ENOTCONN;
     DBusConnection *c = b->connection;
     dbus_connection_set_exit_on_disconnect(c, FALSE);
-    bool whole = bus_loop_attach(c, b->loop) && dbus_connection_add_filter(c, take_signal, b, NULL);
+    static const DBusObjectPathVTable rest = {.message_function = refuse_call};
+    bool whole = bus_loop_attach(c, b->loop, &b->taken_us) &&
+                 dbus_connection_add_filter(c, take_signal, b, NULL) &&
+                 dbus_connection_register_fallback(c, "/", &rest, b);
     for (const struct bus_object *o = b->objects; whole && o; o = o->next)
         whole = register_object(b, o);
     int rc = whole ? call_bus(b, new_call("Hello"), error)
@@ -330,13 +352,9 @@ static void retry_due(void *user)
 
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error)
 {
-    if (!dbus_message_allocate_data_slot(&taken_slot))
-        return error_set(error, -ENOMEM, "out of memory");
     struct bus *b = calloc(1, sizeof *b);
-    if (!b) {
-        dbus_message_free_data_slot(&taken_slot);
+    if (!b)
         return error_set(error, -ENOMEM, "out of memory");
-    }
     b->loop = loop;
     b->where = strdup(where);
     b->retry = loop_add_timer(loop, retry_due, b);
@@ -374,7 +392,6 @@ void bus_destroy(struct bus *b)
     if (b->joined)
         flush(b->connection);
     let_go(b);
-    dbus_message_free_data_slot(&taken_slot);
     free(b->where);
     free(b);
 }
@@ -447,12 +464,58 @@ static void owner_rule(char rule[320], const char *client)
              client);
 }
 
+/* Releases the call; NULL: it is not under way. */
+static DBusPendingCall *send_call(struct bus *b, DBusMessage *call)
+{
+    DBusPendingCall *pending = NULL;
+    if (call && b->joined)
+        dbus_connection_send_with_reply(b->connection, call, &pending, DBUS_TIMEOUT_USE_DEFAULT);
+    if (call)
+        dbus_message_unref(call);
+    return pending;
+}
+
+struct asked {
+    struct bus *bus;
+    char client[NAME_BYTES];
+};
+
+static void client_answered(DBusPendingCall *pending, void *user)
+{
+    const struct asked *a = user;
+    DBusMessage *answer = dbus_pending_call_steal_reply(pending);
+    if (answer && dbus_message_is_error(answer, DBUS_ERROR_NAME_HAS_NO_OWNER))
+        tell_vanished(a->bus, a->client);
+    if (answer)
+        dbus_message_unref(answer);
+}
+
+/* Whoever is gone before the rule counts is told of by nobody. */
+static void ask_whether_there(struct bus *b, const char *client)
+{
+    DBusMessage *call = new_call("GetNameOwner");
+    if (call)
+        dbus_message_append_args(call, DBUS_TYPE_STRING, &client, DBUS_TYPE_INVALID);
+    DBusPendingCall *pending = send_call(b, call);
+    struct asked *a = pending ? malloc(sizeof *a) : NULL;
+    if (a) {
+        a->bus = b;
+        snprintf(a->client, sizeof a->client, "%s", client);
+    }
+    if (a && !dbus_pending_call_set_notify(pending, client_answered, a, free))
+        free(a);
+    if (pending)
+        dbus_pending_call_unref(pending);
+}
+
 void bus_follow(struct bus *b, const char *client)
 {
     char rule[320];
     owner_rule(rule, client);
-    if (b->joined)
-        dbus_bus_add_match(b->connection, rule, NULL);
+    if (!b->joined)
+        return;
+    dbus_bus_add_match(b->connection, rule, NULL);
+    ask_whether_there(b, client);
 }
 
 void bus_unfollow(struct bus *b, const char *client)
@@ -478,24 +541,18 @@ bool bus_is_full(const struct bus *b)
     return has_unread(b, UNREAD_BYTES);
 }
 
-static void was_taken(void *bus)
+/* What stood still may have been we. */
+static bool has_room(const struct bus *b)
 {
-    struct bus *b = bus;
-    b->taken_us = clock_monotonic_us();
-}
-
-/* libdbus lets a message go when the bus has taken the whole of it. */
-static bool send_message(struct bus *b, DBusMessage *message)
-{
-    return dbus_message_set_data(message, taken_slot, b, was_taken) &&
-           dbus_connection_send(b->connection, message, NULL);
+    struct pollfd p = {.events = POLLOUT};
+    return dbus_connection_get_unix_fd(b->connection, &p.fd) && poll(&p, 1, 0) > 0;
 }
 
 /* Large answers fill it while the bus reads well: only one that takes nothing is dead. */
 static bool is_dead(struct bus *b)
 {
     int64_t now_us = clock_monotonic_us();
-    if (!bus_is_full(b))
+    if (!bus_is_full(b) || has_room(b))
         b->taken_us = now_us;
     return now_us - b->taken_us > STILL_MS * 1000;
 }
@@ -507,7 +564,7 @@ void bus_send(struct bus *b, DBusMessage *message)
         b->lost = true;
     }
     bool sends = b->joined && !b->lost;
-    if (!message || (sends && !send_message(b, message)))
+    if (!message || (sends && !dbus_connection_send(b->connection, message, NULL)))
         log_error("out of memory: a D-Bus message was not sent");
     if (message)
         dbus_message_unref(message);
@@ -527,17 +584,6 @@ static void answer_came(DBusPendingCall *pending, void *user)
         dbus_message_unref(answer);
 }
 
-/* Releases the call; NULL: it is not under way. */
-static DBusPendingCall *send_call(struct bus *b, DBusMessage *call)
-{
-    DBusPendingCall *pending = NULL;
-    if (call && b->joined)
-        dbus_connection_send_with_reply(b->connection, call, &pending, DBUS_TIMEOUT_USE_DEFAULT);
-    if (call)
-        dbus_message_unref(call);
-    return pending;
-}
-
 void bus_call(struct bus *b, DBusMessage *call, bus_answer *answered, void *user)
 {
     DBusPendingCall *pending = send_call(b, call);
@@ -555,33 +601,4 @@ void bus_call(struct bus *b, DBusMessage *call, bus_answer *answered, void *user
     }
     if (pending)
         dbus_pending_call_unref(pending);
-}
-
-static size_t utf8_length(const unsigned char *p)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : 2;
-    char character[5] = {0};
-    for (size_t i = 0; i < n && p[i]; i++)
-        character[i] = (char)p[i];
-    return strlen(character) == n && dbus_validate_utf8(character, NULL) ? n : 0;
-}
-
-void bus_append_text(DBusMessageIter *out, const char *text)
-{
-    if (dbus_validate_utf8(text, NULL)) {
-        dbus_message_iter_append_basic(out, DBUS_TYPE_STRING, &text);
-        return;
-    }
-    char *clean = strdup(text);
-    for (unsigned char *p = (unsigned char *)clean; p && *p;) {
-        size_t n = utf8_length(p);
-        if (n == 0)
-            *p = '?';
-        p += n ? n : 1;
-    }
-    const char *value = clean ? clean : "";
-    dbus_message_iter_append_basic(out, DBUS_TYPE_STRING, &value);
-    free(clean);
 }

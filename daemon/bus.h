@@ -53,7 +53,7 @@ void bus_follow(struct bus *b, const char *client);
 void bus_unfollow(struct bus *b, const char *client);
 
 /* Sends and releases the message; NULL (out of memory) is logged. Without a connection it is
- * dropped. A bus that leaves megabytes unread and takes none of them for seconds is taken for
+ * dropped. A bus that leaves megabytes unread and takes no byte of them for seconds is taken for
  * lost. */
 void bus_send(struct bus *b, DBusMessage *message);
 /* The bus reads late: what is stale by the time it is read is better not sent. */
@@ -66,6 +66,16 @@ typedef void bus_answer(void *user, DBusMessage *answer);
 
 /* Sends and releases a call; answered is called once, but not after bus_destroy. */
 void bus_call(struct bus *b, DBusMessage *call, bus_answer *answered, void *user);
+
+enum {
+    BUS_EXCERPT_MAX = 60, /* characters */
+    BUS_EXCERPT_BYTES = BUS_EXCERPT_MAX * 4 + 4,
+};
+
+/* What an error says of a text that somebody sent: the first characters of it, in out. */
+const char *bus_excerpt(const char *text, char out[BUS_EXCERPT_BYTES]);
+/* The error; what is not UTF-8 in its text, or a control character, becomes '?'. */
+DBusMessage *bus_error(DBusMessage *call, const char *name, const char *text);
 
 /* Appends a string; what is not UTF-8 in it becomes '?'. */
 void bus_append_text(DBusMessageIter *out, const char *text);

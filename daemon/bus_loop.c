@@ -1,11 +1,29 @@
 #include "daemon/bus_loop.h"
 
+#include "daemon/clock.h"
+
 #include <poll.h>
+#include <stdlib.h>
+
+struct attached {
+    struct loop *loop;
+    int64_t *room_us;
+};
+
+/* Of a watch of libdbus; owned by it. */
+struct link {
+    DBusWatch *watch;
+    struct loop_fd *fd;
+    int64_t *room_us;
+};
 
 static void watch_ready(void *user, short events)
 {
-    DBusWatch *watch = user;
+    const struct link *link = user;
+    DBusWatch *watch = link->watch; /* which may be gone when it has been handled */
     unsigned flags = 0;
+    if (events & POLLOUT)
+        *link->room_us = clock_monotonic_us();
     if (events & POLLIN)
         flags |= DBUS_WATCH_READABLE;
     if (events & POLLOUT)
@@ -28,22 +46,30 @@ static short watch_events(DBusWatch *watch)
 
 static dbus_bool_t add_watch(DBusWatch *watch, void *user)
 {
-    struct loop_fd *fd =
-        loop_add_fd(user, dbus_watch_get_unix_fd(watch), watch_events(watch), watch_ready, watch);
-    dbus_watch_set_data(watch, fd, NULL);
-    return fd != NULL;
+    const struct attached *a = user;
+    struct link *link = malloc(sizeof *link);
+    if (!link)
+        return FALSE;
+    *link = (struct link){.watch = watch, .room_us = a->room_us};
+    link->fd =
+        loop_add_fd(a->loop, dbus_watch_get_unix_fd(watch), watch_events(watch), watch_ready, link);
+    dbus_watch_set_data(watch, link, free);
+    return link->fd != NULL;
 }
 
 static void toggle_watch(DBusWatch *watch, void *user)
 {
     (void)user;
-    loop_set_events(dbus_watch_get_data(watch), watch_events(watch));
+    const struct link *link = dbus_watch_get_data(watch);
+    loop_set_events(link->fd, watch_events(watch));
 }
 
 static void remove_watch(DBusWatch *watch, void *user)
 {
     (void)user;
-    loop_remove_fd(dbus_watch_get_data(watch));
+    const struct link *link = dbus_watch_get_data(watch);
+    if (link)
+        loop_remove_fd(link->fd);
     dbus_watch_set_data(watch, NULL, NULL);
 }
 
@@ -81,11 +107,17 @@ static void remove_timeout(DBusTimeout *timeout, void *user)
     dbus_timeout_set_data(timeout, NULL, NULL);
 }
 
-bool bus_loop_attach(DBusConnection *c, struct loop *loop)
+bool bus_loop_attach(DBusConnection *c, struct loop *loop, int64_t *room_us)
 {
-    return dbus_connection_set_watch_functions(c, add_watch, remove_watch, toggle_watch, loop,
-                                               NULL) &&
-           dbus_connection_set_timeout_functions(c, add_timeout, remove_timeout, toggle_timeout,
+    struct attached *a = malloc(sizeof *a);
+    if (!a)
+        return false;
+    *a = (struct attached){loop, room_us};
+    if (!dbus_connection_set_watch_functions(c, add_watch, remove_watch, toggle_watch, a, free)) {
+        free(a);
+        return false;
+    }
+    return dbus_connection_set_timeout_functions(c, add_timeout, remove_timeout, toggle_timeout,
                                                  loop, NULL);
 }
 

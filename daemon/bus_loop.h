@@ -5,8 +5,11 @@
 #include "daemon/loop.h"
 
 #include <dbus/dbus.h>
+#include <stdint.h>
 
-bool bus_loop_attach(DBusConnection *c, struct loop *loop); /* false: out of memory */
+/* *room_us: the clock whenever the other side has taken some of what waits for it. False: out of
+ * memory. */
+bool bus_loop_attach(DBusConnection *c, struct loop *loop, int64_t *room_us);
 void bus_loop_detach(DBusConnection *c);
 
 #endif

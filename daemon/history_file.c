@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "daemon/places.h"
+#include "pipeline/event.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,7 +124,8 @@ static bool take_line(struct history *h, char *line)
     double confidence;
     char *text = next_field(&line), *reply = next_field(&line);
     if (!read_confidence(&line, &confidence) || !text || !reply || line || !unescape(text) ||
-        !unescape(reply))
+        !unescape(reply) || strlen(text) >= EVENT_TEXT_MAX ||
+        strlen(reply) >= EVENT_TEXT_MAX)
         return false;
     if (id < 1 || id > ID_MAX || history_insert(h, (uint64_t)id, start_us, end_us, text))
         return false;

@@ -181,6 +181,23 @@ static DBusMessage *introspect(struct interface_object *o, DBusMessage *call)
     return reply;
 }
 
+static DBusMessage *no_interface(DBusMessage *call, const char *name)
+{
+    char cut[BUS_EXCERPT_BYTES];
+    return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_INTERFACE, "no interface %s here",
+                                         bus_excerpt(name, cut));
+}
+
+static DBusMessage *no_method(DBusMessage *call)
+{
+    const char *interface = dbus_message_get_interface(call);
+    char member_cut[BUS_EXCERPT_BYTES], interface_cut[BUS_EXCERPT_BYTES];
+    return dbus_message_new_error_printf(
+        call, DBUS_ERROR_UNKNOWN_METHOD, "no method %s in %s",
+        bus_excerpt(dbus_message_get_member(call), member_cut),
+        bus_excerpt(interface ? interface : "any interface", interface_cut));
+}
+
 static DBusMessage *get_all(struct interface_object *o, DBusMessage *call)
 {
     const char *name;
@@ -188,8 +205,7 @@ static DBusMessage *get_all(struct interface_object *o, DBusMessage *call)
         return dbus_message_new_error(call, DBUS_ERROR_INVALID_ARGS, "GetAll takes (s)");
     const struct interface_part *part = find_part(o, name);
     if (!part)
-        return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_INTERFACE,
-                                             "no interface %s here", name);
+        return no_interface(call, name);
     DBusMessage *reply = dbus_message_new_method_return(call);
     DBusMessageIter out;
     dbus_message_iter_init_append(reply, &out);
@@ -234,6 +250,7 @@ static DBusMessage *call_property(struct interface_object *o, DBusMessage *call)
         return dbus_message_new_error(call, DBUS_ERROR_INVALID_ARGS,
                                       setting ? "Set takes (ssv)" : "Get takes (ss)");
     const char *interface, *name;
+    char cut[BUS_EXCERPT_BYTES];
     DBusMessageIter args;
     dbus_message_iter_init(call, &args);
     dbus_message_iter_get_basic(&args, &interface);
@@ -242,12 +259,12 @@ static DBusMessage *call_property(struct interface_object *o, DBusMessage *call)
 
     const struct interface_part *part = find_part(o, interface);
     if (!part)
-        return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_INTERFACE,
-                                             "no interface %s here", interface);
+        return no_interface(call, interface);
     const struct interface_property *p = find_property(part->interface, name);
     if (!p)
         return dbus_message_new_error_printf(call, DBUS_ERROR_UNKNOWN_PROPERTY,
-                                             "%s has no property %s", interface, name);
+                                             "%s has no property %s", interface,
+                                             bus_excerpt(name, cut));
     return setting ? set(part, call, p) : get(part, call, p);
 }
 
@@ -288,7 +305,7 @@ static DBusHandlerResult take_message(void *user, DBusMessage *m)
     const struct interface_method *method =
         find_method(o, dbus_message_get_interface(m), dbus_message_get_member(m), &part_user);
     if (!method)
-        return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
+        return send_reply(o, m, no_method(m));
     return send_reply(o, m, call_method(part_user, m, method));
 }
 

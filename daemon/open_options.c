@@ -1,11 +1,14 @@
 #include "daemon/open_options.h"
 
+#include "daemon/bus.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
 static int read_codec(struct stream_format *f, const char *codec, struct error *error)
 {
+    char cut[BUS_EXCERPT_BYTES];
     static const char *const names[] = {"s16", "f32", "opus"};
     static const enum stream_codec codecs[] = {STREAM_S16, STREAM_F32, STREAM_OPUS};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -14,13 +17,16 @@ static int read_codec(struct stream_format *f, const char *codec, struct error *
         f->codec = codecs[i];
         return 0;
     }
-    return error_set(error, -EINVAL, "codec \"%.20s\" is not s16, f32 or opus", codec);
+    return error_set(error, -EINVAL, "codec \"%s\" is not s16, f32 or opus",
+                     bus_excerpt(codec, cut));
 }
 
 static int read_mode(struct open_options *o, const char *mode, struct error *error)
 {
+    char cut[BUS_EXCERPT_BYTES];
     if (strcmp(mode, "captions") != 0 && strcmp(mode, "assistant") != 0)
-        return error_set(error, -EINVAL, "mode \"%.20s\" is not captions or assistant", mode);
+        return error_set(error, -EINVAL, "mode \"%s\" is not captions or assistant",
+                         bus_excerpt(mode, cut));
     o->mode = mode;
     return 0;
 }
@@ -31,9 +37,10 @@ static int read_option(struct open_options *o, const char *name, DBusMessageIter
     int type = dbus_message_iter_get_arg_type(value);
     bool text = strcmp(name, "codec") == 0 || strcmp(name, "mode") == 0;
     bool number = strcmp(name, "rate") == 0 || strcmp(name, "channels") == 0;
+    char cut[BUS_EXCERPT_BYTES];
     DBusBasicValue v;
     if (!text && !number)
-        return error_set(error, -EINVAL, "no option is called %.60s", name);
+        return error_set(error, -EINVAL, "no option is called %s", bus_excerpt(name, cut));
     if (type != (text ? DBUS_TYPE_STRING : DBUS_TYPE_UINT32))
         return error_set(error, -EINVAL, "%s has the type %c", name, text ? 's' : 'u');
     dbus_message_iter_get_basic(value, &v);

@@ -116,13 +116,14 @@ class Rememberer(dbus.service.Object):
 
     def __init__(self, *entries):
         self.entries = entries  # (id, start_us, end_us, text, reply)
+        self.page = 2  # of an answer
         self.bus = dbus.bus.BusConnection(support.BUS.address)
         self.bus.request_name(NAME)
         super().__init__(self.bus, PATH)
 
     @dbus.service.method(ASSISTANT, in_signature="tu", out_signature="a(txxss)")
     def GetTranscript(self, since, limit):
-        return dbus.Array(self.entries, signature="(txxss)")
+        return dbus.Array([entry for entry in self.entries if entry[0] > since][:self.page], signature="(txxss)")
 
     @dbus.service.method(ASSISTANT, in_signature="sa{sv}", out_signature="s")
     def Ask(self, text, options):

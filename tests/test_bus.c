@@ -28,6 +28,8 @@ enum {
     BOUND_KIB = (24 << 10) + KEPT_KIB,
     MORE_MS = 100,
     SLICE_US = 5000,
+    LARGE_BYTES = 100 << 20,
+    PART_MS = 500,
     SLOW_MS = 7000, /* longer than a dead bus may take */
     ASK_MS = 50,
     LIMIT_MS = 20000,
@@ -48,7 +50,7 @@ struct fixture {
     struct loop *loop;
     struct bus *bus;
     struct bus_watch watch;
-    struct loop_timer *late, *asks, *more, *slow;
+    struct loop_timer *late, *asks, *more, *slow, *part;
     int lost, slow_rounds;
     int64_t lost_us;
     long resident_kib;
@@ -116,15 +118,22 @@ static void ask(void *user)
     loop_arm(f->asks, ASK_MS);
 }
 
-static void send_some(struct fixture *f)
+static void send_text(struct fixture *f, size_t bytes)
 {
-    static char text[MESSAGE_BYTES];
+    char *text = calloc(bytes, 1);
     const char *value = text;
-    memset(text, 'x', sizeof text - 1);
+    assert_non_null(text);
+    memset(text, 'x', bytes - 1);
     DBusMessage *m = dbus_message_new_signal("/test", OWN_NAME, "Text");
     assert_non_null(m);
     dbus_message_append_args(m, DBUS_TYPE_STRING, &value, DBUS_TYPE_INVALID);
     bus_send(f->bus, m);
+    free(text);
+}
+
+static void send_some(struct fixture *f)
+{
+    send_text(f, MESSAGE_BYTES);
 }
 
 static long resident_kib(void)
@@ -162,6 +171,21 @@ static void read_slowly(void *user)
     loop_arm(f->slow, MORE_MS);
 }
 
+/* A bus that goes on for a moment now and then, in the middle of one large message. */
+static void read_a_part(void *user)
+{
+    struct fixture *f = user;
+    kill(f->bus_process, SIGCONT);
+    usleep(SLICE_US);
+    if (f->slow_rounds-- == 0) {
+        loop_arm(f->asks, ASK_MS);
+        return;
+    }
+    kill(f->bus_process, SIGSTOP);
+    send_some(f);
+    loop_arm(f->part, PART_MS);
+}
+
 static int set_up(void **state)
 {
     static struct fixture f;
@@ -177,6 +201,7 @@ static int set_up(void **state)
     f.asks = loop_add_timer(f.loop, ask, &f);
     f.more = loop_add_timer(f.loop, send_more, &f);
     f.slow = loop_add_timer(f.loop, read_slowly, &f);
+    f.part = loop_add_timer(f.loop, read_a_part, &f);
     *state = &f;
     return 0;
 }
@@ -189,6 +214,7 @@ static int tear_down(void **state)
     loop_remove_timer(f->asks);
     loop_remove_timer(f->more);
     loop_remove_timer(f->slow);
+    loop_remove_timer(f->part);
     loop_destroy(f->loop);
     kill(f->bus_process, SIGKILL);
     waitpid(f->bus_process, NULL, 0);
@@ -231,6 +257,20 @@ static void a_bus_that_reads_slowly_is_kept(void **state)
     assert_false(bus_is_behind(f->bus));
 }
 
+static void one_large_message_may_take_its_time(void **state)
+{
+    struct fixture *f = *state;
+    kill(f->bus_process, SIGSTOP);
+    send_text(f, LARGE_BYTES);
+    assert_true(bus_is_full(f->bus));
+    f->slow_rounds = SLOW_MS / PART_MS;
+    loop_arm(f->part, PART_MS);
+    loop_arm(f->late, LIMIT_MS);
+    assert_int_equal(loop_run(f->loop), 0);
+    assert_int_equal(f->lost, 0);
+    assert_false(bus_is_behind(f->bus));
+}
+
 static void an_end_does_not_wait_for_it(void **state)
 {
     struct fixture *f = *state;
@@ -250,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_bus_that_reads_nothing_is_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bus_that_reads_slowly_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_large_message_may_take_its_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_does_not_wait_for_it, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
