@@ -141,10 +141,26 @@ static double get_state(struct bus_client *c, DBusError *e)
     return state;
 }
 
+/* The command ends at once; the turn goes on until another ends it. */
+static void append_stays(DBusMessageIter *args)
+{
+    const char *key = "stays";
+    dbus_bool_t yes = TRUE;
+    DBusMessageIter options, entry, variant;
+    dbus_message_iter_open_container(args, DBUS_TYPE_ARRAY, "{sv}", &options);
+    dbus_message_iter_open_container(&options, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
+    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
+    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, "b", &variant);
+    dbus_message_iter_append_basic(&variant, DBUS_TYPE_BOOLEAN, &yes);
+    dbus_message_iter_close_container(&entry, &variant);
+    dbus_message_iter_close_container(&options, &entry);
+    dbus_message_iter_close_container(args, &options);
+}
+
 int client_listen(struct bus_client *c)
 {
     DBusError e = DBUS_ERROR_INIT;
-    DBusMessageIter args, empty;
+    DBusMessageIter args;
     if (c->given[LISTEN_TOGGLE]) {
         double state = get_state(c, &e);
         if (dbus_error_is_set(&e))
@@ -153,8 +169,7 @@ int client_listen(struct bus_client *c)
             return client_finish(c);
     }
     DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "Listen", &args);
-    dbus_message_iter_open_container(&args, DBUS_TYPE_ARRAY, "{sv}", &empty);
-    dbus_message_iter_close_container(&args, &empty);
+    append_stays(&args);
     DBusMessage *reply = bus_client_answer(c, call, &e);
     dbus_uint64_t id;
     if (!reply || !dbus_message_get_args(reply, &e, DBUS_TYPE_UINT64, &id, DBUS_TYPE_INVALID))

@@ -27,7 +27,7 @@ static enum assistant_state current_state(const struct assistant *a)
         return ASSISTANT_LOADING;
     if (a->busy)
         return ASSISTANT_THINKING;
-    if (a->muted || a->paused)
+    if ((a->muted || a->paused) && a->source != ENGINE_SOURCE_OPEN)
         return ASSISTANT_MUTED;
     if (a->hearing)
         return ASSISTANT_HEARING;
@@ -174,10 +174,34 @@ static void pending_finish(struct pending *p)
     p->waits = false;
 }
 
-/* Whoever waited is gone; the engine goes on with what was asked of it. */
+static struct late *forget_late(struct late *l)
+{
+    struct late *next = l->next;
+    dbus_message_unref(l->call);
+    dbus_message_unref(l->reply);
+    free(l);
+    return next;
+}
+
+static void release(struct assistant *a, const char *client)
+{
+    uint64_t number = holders_gone(&a->holders, client);
+    if (number && a->ear)
+        ear_release(a->ear, number);
+}
+
+static void vanished(void *user, const char *client)
+{
+    release(user, client);
+}
+
+/* Whoever waited, or holds, is gone; the engine goes on with what was asked of it. */
 static void bus_lost(void *user)
 {
     struct assistant *a = user;
+    release(a, NULL);
+    while (a->late)
+        a->late = forget_late(a->late);
     for (size_t i = 0; i < ASSISTANT_PENDING; i++) {
         struct pending *p = &a->pending[i];
         if (p->call)
@@ -194,15 +218,48 @@ static void take_result(struct assistant *a, const struct engine_message *m)
             continue;
         assistant_settle(a, p, m);
         if (p->call && !dbus_message_get_no_reply(p->call))
-            bus_send(a->bus, assistant_reply(a, p, m));
+            bus_send(a->bus, assistant_reply(p, m));
         pending_finish(p);
         return;
     }
 }
 
+/* In the order in which they came. */
+static void send_late(struct assistant *a, const struct engine_message *m)
+{
+    for (struct late **p = &a->late; *p;) {
+        struct late *l = *p;
+        if (l->answer != m->type || l->number > m->number) {
+            p = &l->next;
+            continue;
+        }
+        bus_send(a->bus, dbus_message_ref(l->reply));
+        *p = forget_late(l);
+    }
+}
+
+static void take_shut(struct assistant *a, const struct engine_message *m)
+{
+    bool muted = m->value & EAR_MUTED;
+    a->paused = m->value & EAR_PAUSED;
+    if (muted == a->muted)
+        return;
+    a->muted = muted;
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "Muted");
+}
+
 void assistant_take(struct assistant *a, const struct engine_message *m)
 {
     switch (m->type) {
+    case ENGINE_SHUT:
+        take_shut(a, m);
+        break;
+    case ENGINE_RELEASED:
+        holders_over(&a->holders, m->number);
+        break;
+    case ENGINE_CANCELLED:
+    case ENGINE_CONFIGURED:
+        break;
     case ENGINE_EVENT:
         take_event(a, m);
         break;
@@ -230,7 +287,25 @@ void assistant_take(struct assistant *a, const struct engine_message *m)
     case ENGINE_QUIET:
         break;
     }
+    send_late(a, m);
     assistant_update_state(a);
+}
+
+DBusMessage *assistant_answer_late(struct assistant *a, DBusMessage *call, DBusMessage *reply,
+                                   enum engine_message_type answer)
+{
+    struct late **end = &a->late, *l = reply ? calloc(1, sizeof *l) : NULL;
+    if (!l) {
+        if (reply)
+            dbus_message_unref(reply);
+        return assistant_error(call, "Failed", "out of memory");
+    }
+    *l = (struct late){
+        .call = dbus_message_ref(call), .reply = reply, .answer = answer, .number = a->last_number};
+    while (*end)
+        end = &(*end)->next;
+    *end = l;
+    return NULL;
 }
 
 int assistant_pass_on(struct assistant *a, DBusMessage *call, const struct engine_request *request)
@@ -280,13 +355,15 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->bus = bus;
     a->state = ASSISTANT_LOADING;
     a->muted = options->config->muted;
+    a->shut = a->muted ? EAR_MUTED : 0;
     a->settings = options->settings;
-    a->configured = options->configured;
-    a->configured_user = options->user;
+    a->configure = options->configure;
+    a->configure_user = options->user;
+    a->holders.bus = bus;
     a->started = a->config = *options->config;
     a->assistant_mode = strcmp(a->config.mode, "assistant") == 0;
     describe(a, options);
-    a->bus_watch = (struct bus_watch){.lost = bus_lost, .user = a};
+    a->bus_watch = (struct bus_watch){.lost = bus_lost, .vanished = vanished, .user = a};
     bus_watch(bus, &a->bus_watch);
     int rc = assistant_open_folder(a, error);
     if (!rc && (assistant_init_update(&a->utterance_update, a) ||
@@ -310,6 +387,10 @@ void assistant_destroy(struct assistant *a)
             bus_send(a->bus, assistant_error(p->call, "Failed", "the daemon ends"));
         pending_finish(p);
     }
+    for (; a->late; a->late = forget_late(a->late))
+        bus_send(a->bus, assistant_error(a->late->call, "Failed", "the daemon ends"));
+    holders_over(&a->holders, UINT64_MAX);
+    ear_settings_destroy(a->prepared);
     bus_unwatch(a->bus, &a->bus_watch);
     interface_unexport(&a->object);
     loop_remove_timer(a->utterance_update.timer);

@@ -29,9 +29,10 @@ struct assistant_options {
     const struct config *config;     /* copied */
     const struct settings *settings; /* where it came from, for Reload, not owned; NULL: a stream */
     const struct interface_part *more; /* of the object, ends with a NULL interface; NULL: none */
-    /* Another configuration counts from now on. NULL: nobody wants to know. */
-    void (*configured)(void *user, const struct config *config);
-    void *user; /* of configured */
+    /* Makes another configuration count, here and everywhere else, or nowhere: assistant_prepare
+     * and assistant_configure. 0 or -errno. NULL: of a stream. */
+    int (*configure)(void *user, const struct config *config, struct error *error);
+    void *user; /* of configure */
 };
 
 /* Exports the object. 0 or -errno. */
@@ -59,10 +60,13 @@ void assistant_failed(struct assistant *a);
 /* Closes the device for a while, or opens it, unless it is muted. */
 void assistant_pause(struct assistant *a, bool paused);
 
-/* Reload, asked for by nobody on the bus, and a configuration that somebody else has read. What
- * goes wrong is logged. */
+/* Reload, asked for by nobody on the bus. What goes wrong is logged. */
 void assistant_reload(void *assistant);
-void assistant_configure(struct assistant *a, const struct config *config);
+
+/* Another configuration: all that may fail is done by prepare, 0 or -errno; then it is made to
+ * count or forgotten. */
+int assistant_prepare(struct assistant *a, const struct config *config, struct error *error);
+void assistant_configure(struct assistant *a, bool count);
 
 /* The error org.earshot.Earshot1.Error.<name>. */
 DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text);

@@ -7,15 +7,20 @@
 #include <errno.h>
 #include <string.h>
 
+enum {
+    TRANSCRIPT_BYTES = 2 << 20, /* of an answer; who wants more asks again */
+    ROW_BYTES = 48,             /* of one without its texts */
+};
+
 DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text)
 {
     char full[128];
     snprintf(full, sizeof full, ERROR_PREFIX "%s", name);
-    return dbus_message_new_error(call, full, dbus_validate_utf8(text, NULL) ? text : name);
+    return bus_error(call, full, text);
 }
 
-/* The error of a result of the engine. Of a file, only the configuration's is an argument. */
-static const char *error_name(enum engine_request_type type, int64_t code)
+/* The error of a result of the engine. */
+static const char *error_name(int64_t code)
 {
     switch (-code) {
     case ENOTSUP:
@@ -28,10 +33,13 @@ static const char *error_name(enum engine_request_type type, int64_t code)
         return "NotFound";
     case E2BIG:
         return "InvalidArgument";
-    case EINVAL:
-        return type == ENGINE_SET_HEARING ? "InvalidArgument" : "Failed";
     }
     return "Failed";
+}
+
+static const char *configure_error_name(int64_t code)
+{
+    return code == -EINVAL ? "InvalidArgument" : code == -ENOENT ? "NotFound" : "Failed";
 }
 
 static void append_reply(DBusMessage *reply, const struct engine_message *result)
@@ -45,45 +53,24 @@ static void append_reply(DBusMessage *reply, const struct engine_message *result
     dbus_message_iter_close_container(&out, &dictionary);
 }
 
-static void change_bool(struct assistant *a, bool *field, bool value, const char *property)
+static void set_mode(struct assistant *a, bool assistant)
 {
-    if (*field == value)
+    if (a->assistant_mode == assistant)
         return;
-    *field = value;
-    interface_changed(&a->object, ASSISTANT_INTERFACE, property);
-}
-
-/* The front end has taken it: now the rest. */
-static void take_config(struct assistant *a, const struct config *c)
-{
-    struct engine_request text = {.type = ENGINE_SET_TEXT, .config = *c};
-    struct engine_request replies = {.type = ENGINE_REPLIES,
-                                     .flag = strcmp(c->mode, "assistant") == 0};
-    bool stays = !a->settings && a->mode_said;
-    bool moved = !stays && strcmp(a->config.mode, c->mode) != 0;
-    if (assistant_pass_on(a, NULL, &text) || (moved && assistant_pass_on(a, NULL, &replies)))
-        log_error("too many calls wait: [text] and [reply] stay as they were");
-    a->config = *c;
-    if (a->configured)
-        a->configured(a->configured_user, c);
+    a->assistant_mode = assistant;
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "Mode");
 }
 
 void assistant_settle(struct assistant *a, const struct pending *p,
                       const struct engine_message *result)
 {
     const struct engine_request *r = &p->request;
-    if (result->value < 0 && !p->call)
-        log_error("%s", result->event.text);
+    if (result->value < 0 && r->type == ENGINE_HOLD)
+        holders_failed(&a->holders, r->number);
     if (result->value < 0)
         return;
-    if (r->type == ENGINE_MUTE)
-        change_bool(a, &a->muted, r->flag, "Muted");
-    if (r->type == ENGINE_PAUSE)
-        a->paused = r->flag;
     if (r->type == ENGINE_REPLIES)
-        change_bool(a, &a->assistant_mode, r->flag, "Mode");
-    if (r->type == ENGINE_SET_HEARING)
-        take_config(a, &r->config);
+        set_mode(a, r->flag);
 }
 
 static void append_restarts(DBusMessage *reply, const struct config *started,
@@ -96,17 +83,14 @@ static void append_restarts(DBusMessage *reply, const struct config *started,
                              DBUS_TYPE_INVALID);
 }
 
-DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
-                             const struct engine_message *result)
+DBusMessage *assistant_reply(const struct pending *p, const struct engine_message *result)
 {
     const struct engine_request *r = &p->request;
     if (result->value < 0)
-        return assistant_error(p->call, error_name(r->type, result->value), result->event.text);
+        return assistant_error(p->call, error_name(result->value), result->event.text);
     DBusMessage *reply = dbus_message_new_method_return(p->call);
     if (reply && r->type == ENGINE_ASK)
         append_reply(reply, result);
-    if (reply && r->type == ENGINE_SET_HEARING)
-        append_restarts(reply, &a->started, &r->config);
     if (reply && r->type == ENGINE_HOLD)
         dbus_message_append_args(reply, DBUS_TYPE_UINT64, &(uint64_t){(uint64_t)result->value},
                                  DBUS_TYPE_INVALID);
@@ -125,10 +109,47 @@ static DBusMessage *not_loaded(struct assistant *a, DBusMessage *call)
     return a->loaded ? NULL : assistant_error(call, "NotReady", "the model is not loaded yet");
 }
 
+/* The option of Listen. False: it has another type. */
+static bool read_stays(DBusMessage *call, bool *stays)
+{
+    DBusMessageIter args, entries, entry, value;
+    dbus_message_iter_init(call, &args);
+    for (dbus_message_iter_recurse(&args, &entries);
+         dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
+         dbus_message_iter_next(&entries)) {
+        const char *name;
+        dbus_bool_t is_set;
+        dbus_message_iter_recurse(&entries, &entry);
+        dbus_message_iter_get_basic(&entry, &name);
+        if (strcmp(name, "stays") != 0)
+            continue;
+        dbus_message_iter_next(&entry);
+        dbus_message_iter_recurse(&entry, &value);
+        if (dbus_message_iter_get_arg_type(&value) != DBUS_TYPE_BOOLEAN)
+            return false;
+        dbus_message_iter_get_basic(&value, &is_set);
+        *stays = is_set;
+    }
+    return true;
+}
+
 static DBusMessage *call_listen(void *user, DBusMessage *call)
 {
-    DBusMessage *error = not_loaded(user, call);
-    return error ? error : simple_request(user, call, ENGINE_HOLD);
+    struct assistant *a = user;
+    const char *client = dbus_message_get_sender(call);
+    bool stays = false;
+    DBusMessage *error = not_loaded(a, call);
+    if (error)
+        return error;
+    if (!read_stays(call, &stays))
+        return assistant_error(call, "InvalidArgument", "stays has the type b");
+    if (stays)
+        client = "";
+    if (!client || holders_reserve(&a->holders, client))
+        return assistant_error(call, "Busy", "too many clients hold");
+    error = simple_request(a, call, ENGINE_HOLD);
+    holders_asked(&a->holders, client, error ? 0 : a->last_number);
+    return error;
 }
 
 static DBusMessage *call_finish(void *user, DBusMessage *call)
@@ -139,8 +160,8 @@ static DBusMessage *call_finish(void *user, DBusMessage *call)
 static DBusMessage *call_cancel(void *user, DBusMessage *call)
 {
     struct assistant *a = user;
-    ear_cancel(a->ear);
-    return simple_request(a, call, ENGINE_CANCEL);
+    ear_cancel(a->ear, ++a->last_number);
+    return assistant_answer_late(a, call, dbus_message_new_method_return(call), ENGINE_CANCELLED);
 }
 
 static DBusMessage *call_reset(void *user, DBusMessage *call)
@@ -175,26 +196,64 @@ DBusMessage *assistant_not_of_stream(const struct assistant *a, DBusMessage *cal
     return a->settings ? NULL : assistant_error(call, "NotSupported", "a stream has no such thing");
 }
 
+int assistant_prepare(struct assistant *a, const struct config *c, struct error *error)
+{
+    bool moved = strcmp(a->config.source, c->source) != 0 || a->config.buffer_ms != c->buffer_ms;
+    bool stays = !a->settings && a->mode_said;
+    struct source *source = NULL;
+    struct error why;
+    int rc = moved ? source_create(&source, c->source, c->buffer_ms, &why) : 0;
+    if (rc)
+        return error_set(error, rc, "[audio] source: %s", why.message);
+    if (ear_settings_create(&a->prepared, c, source))
+        return error_set(error, -ENOMEM, "out of memory");
+    if (!stays && strcmp(a->config.mode, c->mode) != 0)
+        ear_settings_reply(a->prepared, strcmp(c->mode, "assistant") == 0);
+    a->prepared_config = *c;
+    return 0;
+}
+
+static void follow_mode(struct assistant *a, const struct config *c)
+{
+    bool assistant = strcmp(c->mode, "assistant") == 0;
+    if (strcmp(a->config.mode, c->mode) == 0 || (!a->settings && a->mode_said))
+        return;
+    if (assistant && a->loaded && !a->can_reply)
+        log_warning("the model has no replies: the mode is captions");
+    set_mode(a, assistant && (!a->loaded || a->can_reply));
+}
+
+void assistant_configure(struct assistant *a, bool count)
+{
+    if (count && a->prepared) {
+        follow_mode(a, &a->prepared_config);
+        a->config = a->prepared_config;
+        ear_configure(a->ear, a->prepared, ++a->last_number);
+    } else {
+        ear_settings_destroy(a->prepared);
+    }
+    a->prepared = NULL;
+}
+
 static DBusMessage *call_reload(void *user, DBusMessage *call)
 {
     struct assistant *a = user;
-    struct engine_request r = {.type = ENGINE_SET_HEARING};
+    struct config config;
     struct error error;
     DBusMessage *refused = assistant_not_of_stream(a, call);
     if (!refused)
         refused = not_loaded(a, call);
     if (refused)
         return refused;
-    if (settings_read(a->settings, &r.config, &error))
+    if (settings_read(a->settings, &config, &error))
         return assistant_error(call, "InvalidArgument", error.message);
-    return assistant_request(a, call, &r);
-}
-
-void assistant_pause(struct assistant *a, bool paused)
-{
-    struct engine_request r = {.type = ENGINE_PAUSE, .flag = paused};
-    if (assistant_pass_on(a, NULL, &r))
-        log_error("too many calls wait: the device stays as it is");
+    int rc = a->configure(a->configure_user, &config, &error);
+    if (rc)
+        return assistant_error(call, configure_error_name(rc), error.message);
+    DBusMessage *reply = dbus_message_new_method_return(call);
+    if (reply)
+        append_restarts(reply, &a->started, &config);
+    return assistant_answer_late(a, call, reply, ENGINE_CONFIGURED);
 }
 
 void assistant_reload(void *assistant)
@@ -202,17 +261,23 @@ void assistant_reload(void *assistant)
     struct assistant *a = assistant;
     struct config config;
     struct error error;
-    if (settings_read(a->settings, &config, &error))
+    if (settings_read(a->settings, &config, &error) ||
+        a->configure(a->configure_user, &config, &error))
         log_error("%s; the configuration stays as it was", error.message);
-    else
-        assistant_configure(a, &config);
 }
 
-void assistant_configure(struct assistant *a, const struct config *config)
+DBusMessage *assistant_shut(struct assistant *a, DBusMessage *call, unsigned shut)
 {
-    struct engine_request r = {.type = ENGINE_SET_HEARING, .config = *config};
-    if (assistant_pass_on(a, NULL, &r))
-        log_error("too many calls wait: the configuration stays as it was");
+    a->shut = shut;
+    ear_shut(a->ear, shut, ++a->last_number);
+    if (!call)
+        return NULL;
+    return assistant_answer_late(a, call, dbus_message_new_method_return(call), ENGINE_SHUT);
+}
+
+void assistant_pause(struct assistant *a, bool paused)
+{
+    assistant_shut(a, NULL, (a->shut & EAR_MUTED) | (paused ? EAR_PAUSED : 0));
 }
 
 static DBusMessage *request_state_file(struct assistant *a, DBusMessage *call,
@@ -239,16 +304,19 @@ static DBusMessage *call_restore(void *user, DBusMessage *call)
     return request_state_file(user, call, ENGINE_RESTORE);
 }
 
-static void append_utterance(DBusMessageIter *array, const struct history_entry *e)
+/* Its size, about. */
+static size_t append_utterance(DBusMessageIter *array, const struct history_entry *e)
 {
     DBusMessageIter row;
+    const char *reply = e->reply ? e->reply : "";
     dbus_message_iter_open_container(array, DBUS_TYPE_STRUCT, NULL, &row);
     dbus_message_iter_append_basic(&row, DBUS_TYPE_UINT64, &e->id);
     dbus_message_iter_append_basic(&row, DBUS_TYPE_INT64, &e->start_us);
     dbus_message_iter_append_basic(&row, DBUS_TYPE_INT64, &e->end_us);
     bus_append_text(&row, e->text);
-    bus_append_text(&row, e->reply ? e->reply : "");
+    bus_append_text(&row, reply);
     dbus_message_iter_close_container(array, &row);
+    return strlen(e->text) + strlen(reply) + ROW_BYTES;
 }
 
 static DBusMessage *call_transcript(void *user, DBusMessage *call)
@@ -269,8 +337,8 @@ static DBusMessage *call_transcript(void *user, DBusMessage *call)
     size_t first = history_after(a->history, since), count = history_count(a->history) - first;
     if (limit && limit < count)
         count = limit;
-    for (size_t i = 0; i < count; i++)
-        append_utterance(&array, history_at(a->history, first + i));
+    for (size_t i = 0, bytes = 0; i < count && bytes < TRANSCRIPT_BYTES; i++)
+        bytes += append_utterance(&array, history_at(a->history, first + i));
     dbus_message_iter_close_container(&out, &array);
     return reply;
 }

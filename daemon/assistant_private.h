@@ -7,6 +7,7 @@
 #include "daemon/folder_lock.h"
 #include "daemon/history.h"
 #include "daemon/history_file.h"
+#include "daemon/holders.h"
 #include "model/sampler.h"
 
 enum {
@@ -22,6 +23,14 @@ struct pending {
     bool waits;
     DBusMessage *call; /* NULL: nobody wants the answer any more */
     struct engine_request request;
+};
+
+/* A call that is answered when the ear has done what was asked of it, which cannot fail. */
+struct late {
+    struct late *next;
+    DBusMessage *call, *reply;       /* owned */
+    enum engine_message_type answer; /* that tells so, with this number or a higher one */
+    uint64_t number;
 };
 
 /* Of the last text of its kind, in ms. */
@@ -44,8 +53,10 @@ struct update {
 struct assistant {
     const struct settings *settings; /* NULL: a stream, which has no device */
     struct config started, config;   /* at the start, and as last read */
-    void (*configured)(void *user, const struct config *config); /* NULL: nobody */
-    void *configured_user;
+    int (*configure)(void *user, const struct config *config, struct error *error);
+    void *configure_user;
+    struct ear_settings *prepared; /* NULL: none are; of this configuration: */
+    struct config prepared_config;
     struct loop *loop;
     struct bus *bus;
     struct ear *ear;
@@ -59,7 +70,10 @@ struct assistant {
     struct history_file *history_file; /* NULL: in memory only */
     bool told_unwritten;               /* the log has it */
     struct pending pending[ASSISTANT_PENDING];
+    struct late *late;
     uint64_t last_number;
+    struct holders holders;
+    unsigned shut; /* enum ear_shut, as last asked for */
     struct update utterance_update, reply_update;
     uint64_t words_id;   /* the utterance of which */
     uint32_t words_told; /* so many words have been told */
@@ -87,12 +101,19 @@ int assistant_pass_on(struct assistant *a, DBusMessage *call, const struct engin
 DBusMessage *assistant_request(struct assistant *a, DBusMessage *call,
                                const struct engine_request *request);
 
+/* Asks for what keeps the device closed; the reply to call is sent when it is so. NULL: nobody
+ * asks. An error reply when there is no memory. */
+DBusMessage *assistant_shut(struct assistant *a, DBusMessage *call, unsigned shut);
+/* Sends reply to call with an answer that the engine will give. Takes the reply. NULL, or an error
+ * reply when there is no memory. */
+DBusMessage *assistant_answer_late(struct assistant *a, DBusMessage *call, DBusMessage *reply,
+                                   enum engine_message_type answer);
+
 /* What a request that the engine has done changes here; */
 void assistant_settle(struct assistant *a, const struct pending *p,
                       const struct engine_message *result);
 /* and the reply to its call. */
-DBusMessage *assistant_reply(struct assistant *a, const struct pending *p,
-                             const struct engine_message *result);
+DBusMessage *assistant_reply(const struct pending *p, const struct engine_message *result);
 
 /* The state folder, the history, and what the folder has of it. 0 or -errno. */
 int assistant_open_folder(struct assistant *a, struct error *error);

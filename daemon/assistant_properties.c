@@ -19,9 +19,10 @@ static DBusMessage *set_muted(void *user, DBusMessage *call, DBusMessageIter *va
 {
     dbus_bool_t muted;
     dbus_message_iter_get_basic(value, &muted);
-    struct engine_request r = {.type = ENGINE_MUTE, .flag = muted};
-    DBusMessage *refused = assistant_not_of_stream(user, call);
-    return refused ? refused : assistant_request(user, call, &r);
+    struct assistant *a = user;
+    DBusMessage *refused = assistant_not_of_stream(a, call);
+    return refused ? refused
+                   : assistant_shut(a, call, (a->shut & EAR_PAUSED) | (muted ? EAR_MUTED : 0));
 }
 
 static void get_mode(void *user, DBusMessageIter *out)

@@ -223,6 +223,7 @@ int ear_create(struct ear **out, struct engine *e, struct source *source,
     ear->engine = e;
     ear->user = options->user;
     ear->config = *options->config;
+    atomic_init(&ear->shut, options->config->muted ? EAR_MUTED : 0);
     ear->recorder = options->recorder;
     ear->front_wake = -1;
     ear->front_beats_seen = UINT64_MAX;
@@ -264,6 +265,8 @@ void ear_destroy(struct ear *ear)
     unlink_ear(ear);
     front_destroy(ear->front);
     recogniser_destroy(ear->recogniser);
+    ear_settings_destroy(atomic_load(&ear->front_settings));
+    ear_settings_destroy(atomic_load(&ear->text_settings));
     keepsake_finish(&ear->kept);
     queue_destroy(ear->pieces);
     queue_destroy(ear->front_requests);
@@ -283,9 +286,83 @@ int ear_request(struct ear *ear, struct engine_request *r)
     return 0;
 }
 
-void ear_cancel(struct ear *ear)
+void ear_shut(struct ear *ear, unsigned shut, uint64_t number)
+{
+    atomic_store(&ear->shut, number << 2 | shut);
+    engine_wake(ear->front_wake);
+}
+
+void ear_release(struct ear *ear, uint64_t number)
+{
+    atomic_store(&ear->released, number);
+    engine_wake(ear->front_wake);
+}
+
+int ear_settings_create(struct ear_settings **out, const struct config *config,
+                        struct source *source)
+{
+    struct ear_settings *front = calloc(1, sizeof *front), *text = calloc(1, sizeof *text);
+    if (!front || !text) {
+        source_destroy(source);
+        free(front);
+        free(text);
+        return -ENOMEM;
+    }
+    front->config = text->config = *config;
+    front->source = source;
+    front->other = text;
+    *out = front;
+    return 0;
+}
+
+void ear_settings_destroy(struct ear_settings *s)
+{
+    if (!s)
+        return;
+    source_destroy(s->source);
+    free(s->other);
+    free(s);
+}
+
+void ear_settings_reply(struct ear_settings *s, bool replies)
+{
+    s->other->sets_replies = true;
+    s->other->replies = replies;
+}
+
+/* What nobody has seen yet gives its place, but for what the newer ones leave as it is. */
+static void put_settings(_Atomic(struct ear_settings *) *place, struct ear_settings *s)
+{
+    struct ear_settings *unseen = atomic_exchange(place, NULL);
+    if (unseen && !s->source) {
+        s->source = unseen->source;
+        unseen->source = NULL;
+    }
+    if (unseen && !s->sets_replies) {
+        s->sets_replies = unseen->sets_replies;
+        s->replies = unseen->replies;
+    }
+    ear_settings_destroy(unseen);
+    atomic_store(place, s);
+}
+
+/* The texts' first: an utterance that the front end begins with the new ones finds them there. */
+void ear_configure(struct ear *ear, struct ear_settings *s, uint64_t number)
+{
+    s->number = number;
+    put_settings(&ear->text_settings, s->other);
+    s->other = NULL;
+    put_settings(&ear->front_settings, s);
+    engine_wake(ear->engine->inference_wake);
+    engine_wake(ear->front_wake);
+}
+
+void ear_cancel(struct ear *ear, uint64_t number)
 {
     atomic_store(&ear->stamp, (uint32_t)(atomic_load(&ear->stamp) + 1));
+    atomic_store(&ear->cancelled, number);
+    engine_wake(ear->front_wake);
+    engine_wake(ear->engine->inference_wake);
 }
 
 double ear_level_db(const struct ear *ear)

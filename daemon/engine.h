@@ -23,20 +23,15 @@
 
 enum engine_request_type {
     /* for the front-end thread */
-    ENGINE_HOLD,        /* result: the id of the utterance that is open now */
-    ENGINE_FINISH,      /* the open utterance ends now */
-    ENGINE_CANCEL,      /* the open utterance is dropped; see also ear_cancel */
-    ENGINE_MUTE,        /* flag: close the device, or open it: done when it is, or is missing */
-    ENGINE_PAUSE,       /* flag: the same, for a while; either keeps it closed */
-    ENGINE_DEVICE,      /* text: the capture device's name, empty for any */
-    ENGINE_SET_HEARING, /* config: [speech] from the next silence on, [audio] when it opens */
+    ENGINE_HOLD,   /* result: the id of the utterance that is open now; see also ear_release */
+    ENGINE_FINISH, /* the open utterance ends now */
+    ENGINE_DEVICE, /* text: the capture device's name, empty for any */
     /* for the inference thread, between two utterances */
-    ENGINE_ASK,      /* text, sampling; result: the reply */
-    ENGINE_RESET,    /* forgets the conversation */
-    ENGINE_SAVE,     /* text: path */
-    ENGINE_RESTORE,  /* text: path */
-    ENGINE_REPLIES,  /* flag: replies after captions, from the next utterance on */
-    ENGINE_SET_TEXT, /* config: [text] but for its mode, and [reply] */
+    ENGINE_ASK,     /* text, sampling; result: the reply */
+    ENGINE_RESET,   /* forgets the conversation */
+    ENGINE_SAVE,    /* text: path */
+    ENGINE_RESTORE, /* text: path */
+    ENGINE_REPLIES, /* flag: replies after captions, from the next utterance on */
 };
 
 struct engine_request {
@@ -45,10 +40,7 @@ struct engine_request {
     uint32_t stamp;  /* set by the engine */
     bool flag;
     struct sampler_config sampling;
-    union {
-        char text[EVENT_TEXT_MAX];
-        struct config config;
-    };
+    char text[EVENT_TEXT_MAX];
 };
 
 enum engine_message_type {
@@ -61,14 +53,18 @@ enum engine_message_type {
     ENGINE_FAILED,   /* text: why; the engine does nothing any more */
     ENGINE_STOPPED,  /* all threads are done */
     /* of an ear */
-    ENGINE_OPENED, /* it hears */
-    ENGINE_CLOSED, /* it is over, ear_destroy is due; value: 0, or -errno with text saying why */
-    ENGINE_EVENT,  /* event: of the recogniser */
-    ENGINE_BUSY,   /* value: 1 a text is being decoded for good, 0 no longer */
-    ENGINE_RESULT, /* of request number; value: 0, an id, or -errno with text saying why */
-    ENGINE_SOURCE, /* value: enum engine_source; text: the device, or why there is none */
-    ENGINE_LOST,   /* value: samples (16 kHz) that were captured and lost */
-    ENGINE_QUIET,  /* muted or paused, and what was heard before has its text and its reply */
+    ENGINE_OPENED,    /* it hears */
+    ENGINE_CLOSED,    /* it is over, ear_destroy is due; value: 0, or -errno with text saying why */
+    ENGINE_EVENT,     /* event: of the recogniser */
+    ENGINE_BUSY,      /* value: 1 a text is being decoded for good, 0 no longer */
+    ENGINE_RESULT,    /* of request number; value: 0, an id, or -errno with text saying why */
+    ENGINE_SOURCE,    /* value: enum engine_source; text: the device, or why there is none */
+    ENGINE_LOST,      /* value: samples (16 kHz) that were captured and lost */
+    ENGINE_QUIET,     /* muted or paused, and what was heard before has its text and its reply */
+    ENGINE_SHUT,      /* what ear_shut asked for with number is so; value: enum ear_shut, ored */
+    ENGINE_CANCELLED, /* what ear_cancel asked for with number, and all before it, is done */
+    ENGINE_CONFIGURED, /* the settings with number, and all before them, count */
+    ENGINE_RELEASED,   /* the hold that request number began, and all before it, are over */
 };
 
 enum engine_source {
@@ -129,8 +125,36 @@ void ear_destroy(struct ear *ear); /* after ENGINE_CLOSED; NULL: nothing */
 /* 0, or -EBUSY when too many requests wait. r->stamp is set. */
 int ear_request(struct ear *ear, struct engine_request *r);
 
-/* Every text whose utterance or question is older than this call is no longer wanted. */
-void ear_cancel(struct ear *ear);
+/* What follows reaches the ear at once, whatever waits for it. Numbers are those of requests, and
+ * grow. */
+
+/* What keeps the device closed; it opens when nothing does. ENGINE_SHUT comes when it is closed, or
+ * open, or missing; of several that follow each other at once, of the last alone. */
+enum ear_shut {
+    EAR_MUTED = 1,
+    EAR_PAUSED = 2, /* for a while */
+};
+void ear_shut(struct ear *ear, unsigned shut, uint64_t number);
+
+/* The open utterance is dropped, and every text whose utterance or question is older than this
+ * call; a hold that was asked for before is none. ENGINE_CANCELLED follows. */
+void ear_cancel(struct ear *ear, uint64_t number);
+
+/* Whoever asked for the holds up to this request is gone: they end as with ENGINE_FINISH. */
+void ear_release(struct ear *ear, uint64_t number);
+
+/* A configuration for both threads: [speech] counts from the next silence on, [text] but for its
+ * mode, [reply] and [recordings] from the next utterance on, a source at once. */
+struct ear_settings;
+
+/* Takes the source, also when it fails; NULL: it stays as it is. 0 or -ENOMEM. */
+int ear_settings_create(struct ear_settings **out, const struct config *config,
+                        struct source *source);
+void ear_settings_destroy(struct ear_settings *s);
+/* Replies after captions, from the next utterance on. */
+void ear_settings_reply(struct ear_settings *s, bool replies);
+/* Takes them. ENGINE_CONFIGURED follows; newer ones take the place of what has not been seen. */
+void ear_configure(struct ear *ear, struct ear_settings *s, uint64_t number);
 
 /* Of what it hears now, in dB full scale, as dsp/level.h has it. */
 double ear_level_db(const struct ear *ear);

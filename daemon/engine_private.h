@@ -44,6 +44,16 @@ struct piece {
     float samples[FRONTEND_BLOCK]; /* [count], 16 kHz */
 };
 
+/* What one of an ear's two threads gets of new settings. The newest wait in an atomic pointer,
+ * which main fills and the thread empties: whoever exchanges it owns what was there. */
+struct ear_settings {
+    struct config config;
+    struct source *source; /* front end's, owned; NULL: it stays */
+    bool sets_replies, replies;
+    uint64_t number;
+    struct ear_settings *other; /* the inference thread's, until ear_configure; owned */
+};
+
 struct front;
 struct inference;
 
@@ -57,9 +67,13 @@ struct ear {
     struct queue *front_messages;     /* struct engine_message: front end -> main */
     int front_wake;                   /* eventfd */
 
-    atomic_bool stopping;             /* writer: main */
-    atomic_bool aborted;              /* writer: main */
-    atomic_uint_fast32_t stamp;       /* writer: main; one more for every cancel */
+    atomic_bool stopping;           /* writer: main */
+    atomic_bool aborted;            /* writer: main */
+    atomic_uint_fast32_t stamp;     /* writer: main; one more for every cancel */
+    atomic_uint_fast64_t shut;      /* writer: main; number * 4 + enum ear_shut */
+    atomic_uint_fast64_t cancelled; /* writer: main; number of the newest cancel */
+    atomic_uint_fast64_t released;  /* writer: main; the newest request whose hold is to end */
+    _Atomic(struct ear_settings *) front_settings, text_settings; /* NULL: none that are new */
     atomic_bool opened;               /* writer: inference; it takes pieces */
     atomic_bool front_ended;          /* writer: front end */
     atomic_uint_fast64_t begun;       /* writer: front end; the id of the newest utterance */

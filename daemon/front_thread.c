@@ -6,7 +6,8 @@
  *     └──mute, lost, another device
  *
  * Who unmutes, or asks for a turn, while it is first tried to start is answered when it is open, or
- * has failed.
+ * has failed. What main says by an atomic (shut, cancelled, released) is looked at between any two
+ * pieces of work, and where the thread waits for another.
  */
 #include "base/log.h"
 #include "daemon/audio_clock.h"
@@ -26,8 +27,10 @@ enum {
     RETRY_LAST_MS = 10000,
     IDLE_MS = 1000, /* the longest sleep; a heartbeat each */
     LOST_US = 1000000,
-    ANSWER_MS = 20, /* how often it is looked whether an answer is still wanted */
-    WAITING = 64,   /* requests that wait for the source, at most */
+    ANSWER_MS = 20,   /* how often it is looked whether an answer is still wanted */
+    WAITING = 64,     /* requests that wait for the source, at most */
+    SPARE_PIECES = 2, /* room that audio leaves to what ends it */
+    SKIP_US = 20000,  /* what a Cancel drops is listened to for so long at most */
 };
 
 struct waiting {
@@ -45,9 +48,15 @@ struct front {
     float *out;                /* [resample_bound(chunk)], while open */
     size_t chunk;              /* frames a read takes: 20 ms */
     bool open, ended, muted, paused;
-    bool starting;     /* it has neither opened nor failed since it was to open */
-    bool quiet;        /* the source knows that nobody speaks */
-    bool cancelling;   /* what is heard came before a Cancel that is under way */
+    bool starting;    /* it has neither opened nor failed since it was to open */
+    bool quiet;       /* the source knows that nobody speaks */
+    bool cancelling;  /* what is heard came before a Cancel that is under way */
+    uint64_t skipped; /* samples of it that nobody listened to */
+    uint64_t shut;    /* as last obeyed, as the ear's, */
+    bool shut_untold;
+    uint64_t cancelled; /* and the number of the last cancel */
+    uint64_t hold;      /* the request that holds, or held last */
+    bool holding;
     bool told_missing; /* the log has it */
     struct config config;
     bool reconfigured; /* the front end does not know of it yet */
@@ -56,6 +65,8 @@ struct front {
 
     uint64_t id; /* of the last utterance */
     struct audio_clock clock;
+    uint32_t begun_stamp;  /* when it began */
+    bool begun;            /* the inference thread knows of it, and not of its end */
     uint32_t pauses;       /* that were asked about */
     uint64_t samples_lost; /* to be told */
     int64_t told_lost_us;  /* clock then */
@@ -66,12 +77,39 @@ struct front {
     struct engine_message message;
 };
 
+/* The utterance at hand is dropped, or will be. */
+static bool is_stale(const struct front *f)
+{
+    return f->begun_stamp != (uint32_t)atomic_load(&f->ear->stamp);
+}
+
+static bool is_to_shut(const struct front *f)
+{
+    return atomic_load(&f->ear->shut) != f->shut;
+}
+
+/* There is something that waits for nothing. */
+static bool is_urgent(const struct front *f)
+{
+    return is_to_shut(f) || atomic_load(&f->ear->cancelled) != f->cancelled;
+}
+
+static bool try_to_push(struct front *f, bool audio)
+{
+    struct queue *pieces = f->ear->pieces;
+    return (!audio || queue_has_room(pieces, 1 + SPARE_PIECES)) && queue_push(pieces, &f->piece);
+}
+
+/* Whoever mutes does not wait for the model: the device goes first. */
 static void push_piece(struct front *f)
 {
     struct ear *ear = f->ear;
-    while (!queue_push(ear->pieces, &f->piece)) {
-        if (atomic_load(&ear->aborted) || atomic_load(&f->engine->gone))
+    bool audio = f->piece.type == PIECE_AUDIO || f->piece.type == PIECE_PAUSE;
+    while (!try_to_push(f, audio)) {
+        if (atomic_load(&ear->aborted) || atomic_load(&f->engine->gone) || (audio && is_stale(f)))
             return;
+        if (f->open && is_to_shut(f))
+            f->source->ops->stop(f->source);
         engine_beat(&ear->front_beats);
         engine_nap();
     }
@@ -87,6 +125,25 @@ static uint64_t next_id(struct front *f, int64_t begin_us)
     return id;
 }
 
+/* Of what a Cancel drops nothing is passed on but the end of what was begun. */
+static bool is_wanted_piece(struct front *f, enum frontend_piece_type type)
+{
+    bool was_begun = f->begun;
+    switch (type) {
+    case FRONTEND_BEGIN:
+        f->begun = !f->cancelling;
+        return f->begun;
+    case FRONTEND_HOLD:
+    case FRONTEND_AUDIO:
+        return f->begun && !is_stale(f);
+    case FRONTEND_END:
+    case FRONTEND_DROP:
+        f->begun = false;
+        return was_begun;
+    }
+    return false;
+}
+
 static void take_piece(void *user, const struct frontend_piece *p)
 {
     struct front *f = user;
@@ -94,7 +151,7 @@ static void take_piece(void *user, const struct frontend_piece *p)
     switch (p->type) {
     case FRONTEND_BEGIN:
         piece->type = PIECE_BEGIN;
-        piece->stamp = (uint32_t)atomic_load(&f->ear->stamp) - f->cancelling;
+        piece->stamp = f->begun_stamp = (uint32_t)atomic_load(&f->ear->stamp) - f->cancelling;
         f->id = next_id(f, p->time_us);
         atomic_store(&f->ear->begun, f->id);
         break;
@@ -114,6 +171,8 @@ static void take_piece(void *user, const struct frontend_piece *p)
         audio_clock_end(&f->clock, p->time_us);
         break;
     }
+    if (!is_wanted_piece(f, p->type))
+        return;
     piece->id = f->id;
     piece->time_us = p->time_us;
     piece->speech = p->speech;
@@ -140,8 +199,8 @@ static bool is_over(void *user)
     f->piece.count = 0;
     push_piece(f);
     while ((verdict = atomic_load(&ear->verdict)) >> 1 != f->pauses) {
-        if (atomic_load(&ear->aborted) || atomic_load(&f->engine->gone) ||
-            (!f->source->patient && clock_monotonic_us() > limit_us))
+        if (atomic_load(&ear->aborted) || atomic_load(&f->engine->gone) || is_stale(f) ||
+            is_to_shut(f) || (!f->source->patient && clock_monotonic_us() > limit_us))
             return false;
         engine_beat(&ear->front_beats);
         engine_wait(ear->front_wake, -1, ANSWER_MS);
@@ -164,6 +223,7 @@ int front_create(struct front **out, struct ear *ear, struct source *source,
     audio_clock_init(&f->clock, true, options->last_id);
     f->config = *options->config;
     f->muted = options->config->muted;
+    f->shut = f->muted ? EAR_MUTED : 0;
     f->starting = true;
     f->retry_ms = RETRY_FIRST_MS;
     int rc = frontend_create(&f->frontend, &f->config.endpoint, take_piece, f);
@@ -368,15 +428,19 @@ static void tell_quiet(struct front *f)
 }
 
 /* Nothing comes: who spoke may be cut off. */
+static void end_if_cut_off(struct front *f)
+{
+    int64_t quiet_us = (int64_t)f->source->quiet_ms * 1000;
+    if (quiet_us && frontend_is_open(f->frontend) && clock_monotonic_us() > f->heard_us + quiet_us)
+        frontend_flush(f->frontend);
+}
+
 static void wait_for_audio(struct front *f)
 {
-    const struct source *s = f->source;
     audio_clock_caught_up(&f->clock, frontend_time_us(f->frontend), clock_boot_us());
     tell_quiet(f);
-    if (s->quiet_ms && frontend_is_open(f->frontend) &&
-        clock_monotonic_us() > f->heard_us + (int64_t)s->quiet_ms * 1000)
-        frontend_flush(f->frontend);
-    engine_wait(f->ear->front_wake, s->fd, s->wait_ms);
+    end_if_cut_off(f);
+    engine_wait(f->ear->front_wake, f->source->fd, f->source->wait_ms);
 }
 
 /* A driver or a file may hold anything. */
@@ -394,6 +458,12 @@ static bool hear_more(struct front *f)
     long n = s->ops->read(s, f->in, f->chunk);
     if (n == 0)
         return take_lost(f);
+    if (n == -EAGAIN) {
+        end_if_cut_off(f);
+        if (!f->cancelling)
+            engine_nap(); /* who sends nothing of use is not hurried for */
+        return true;
+    }
     if (n == -ENODATA) {
         end_source(f);
         return true;
@@ -404,6 +474,10 @@ static bool hear_more(struct front *f)
     }
     f->retry_ms = RETRY_FIRST_MS;
     f->heard_us = clock_monotonic_us();
+    if (s->skims) {
+        f->skipped += to_samples(f, (uint64_t)n);
+        return true;
+    }
     make_finite(f->in, (size_t)n * (size_t)s->channels);
     size_t count = resample_push(f->resample, f->in, (size_t)n, f->out);
     frontend_push(f->frontend, f->out, count);
@@ -418,27 +492,51 @@ static void hear(struct front *f)
 }
 
 /* What came before a turn was asked for, ended or dropped is heard before it is. A file has nothing
- * that waits. */
-static void catch_up(struct front *f)
+ * that waits. False: that was all. */
+static bool begin_catching_up(struct front *f)
 {
     if (!f->open || f->ended || f->source->fd < 0)
-        return;
+        return false;
     source_mark(f->source);
-    while (f->open && !f->ended && !atomic_load(&f->ear->stopping) && hear_more(f))
-        engine_beat(&f->ear->front_beats);
+    return true;
 }
 
-static void cancel(struct front *f)
+static bool catch_up_on(struct front *f)
 {
-    f->cancelling = true;
-    catch_up(f);
-    f->cancelling = false;
-    frontend_cancel(f->frontend);
+    engine_beat(&f->ear->front_beats);
+    return f->open && !f->ended && !atomic_load(&f->ear->stopping) && hear_more(f);
 }
 
-static void answer_hold(struct front *f)
+static void catch_up(struct front *f)
+{
+    if (begin_catching_up(f))
+        while (!is_urgent(f) && catch_up_on(f))
+            ;
+}
+
+/* A client may have sent more than can be heard while somebody waits for his Cancel. */
+static void drop_what_came(struct front *f)
+{
+    int64_t limit_us = clock_monotonic_us() + SKIP_US;
+    f->cancelling = true;
+    if (begin_catching_up(f))
+        while (!is_to_shut(f) && catch_up_on(f))
+            f->source->skims = clock_monotonic_us() > limit_us;
+    f->source->skims = false;
+    if (f->skipped)
+        frontend_gap(f->frontend, f->skipped);
+    f->skipped = 0;
+    f->cancelling = false;
+}
+
+static void answer_hold(struct front *f, uint64_t number)
 {
     struct engine_message *m = &f->message;
+    if (number <= f->cancelled || number <= atomic_load(&f->ear->released)) {
+        m->value = -ECANCELED;
+        strcpy(m->event.text, "cancelled");
+        return;
+    }
     if (!f->open || f->ended) {
         m->value = -ENODEV;
         snprintf(m->event.text, sizeof m->event.text, "%s",
@@ -449,6 +547,8 @@ static void answer_hold(struct front *f)
     }
     f->heard_us = clock_monotonic_us();
     frontend_hold(f->frontend);
+    f->holding = true;
+    f->hold = number;
     m->value = (int64_t)f->id;
 }
 
@@ -459,8 +559,22 @@ static void begin_starting(struct front *f)
         tell_source(f, ENGINE_SOURCE_STARTING, "");
 }
 
-/* Both close the device; when neither does it is opened. */
-static void set_muted(struct front *f, bool muted, bool paused)
+static void tell_number(struct front *f, enum engine_message_type type, int64_t value,
+                        uint64_t number)
+{
+    message(f, type, value)->number = number;
+    send(f);
+}
+
+static void tell_shut(struct front *f)
+{
+    if (f->shut_untold)
+        tell_number(f, ENGINE_SHUT, (int64_t)(f->shut & 3), f->shut >> 2);
+    f->shut_untold = false;
+}
+
+/* Each of the two closes the device; when neither does it is opened. */
+static void set_shut(struct front *f, bool muted, bool paused)
 {
     bool was_closed = f->muted || f->paused;
     f->muted = muted;
@@ -473,17 +587,14 @@ static void set_muted(struct front *f, bool muted, bool paused)
         return;
     }
     close_source(f);
+    tell_shut(f);
     tell_source(f, ENGINE_SOURCE_CLOSED, "");
     f->piece.type = PIECE_CLOSED;
     push_piece(f);
 }
 
-static int set_source(struct front *f, const char *spec, struct error *error)
+static void set_source(struct front *f, struct source *s)
 {
-    struct source *s;
-    int rc = source_create(&s, spec, f->config.buffer_ms, error);
-    if (rc)
-        return rc;
     close_source(f);
     source_destroy(f->source);
     f->source = s;
@@ -491,28 +602,19 @@ static int set_source(struct front *f, const char *spec, struct error *error)
     f->starting = true;
     f->retry_us = 0;
     f->retry_ms = RETRY_FIRST_MS;
-    return 0;
 }
 
 static int set_device(struct front *f, const char *device, struct error *error)
 {
     char spec[SOURCE_NAME_MAX + 16];
+    struct source *s;
     int length = snprintf(spec, sizeof spec, *device ? "portaudio:%s" : "portaudio%s", device);
     if (length >= (int)sizeof spec)
         return error_set(error, -EINVAL, "the device's name is too long");
-    return set_source(f, spec, error);
-}
-
-static int set_config(struct front *f, const struct config *c, struct error *error)
-{
-    bool moved = strcmp(f->config.source, c->source) != 0 || f->config.buffer_ms != c->buffer_ms;
-    struct error why;
-    int rc = moved ? set_source(f, c->source, &why) : 0;
-    if (rc)
-        return error_set(error, rc, "[audio] source: %s", why.message);
-    f->config = *c;
-    f->reconfigured = true;
-    return 0;
+    int rc = source_create(&s, spec, f->config.buffer_ms, error);
+    if (!rc)
+        set_source(f, s);
+    return rc;
 }
 
 /* Between two utterances. */
@@ -542,12 +644,14 @@ static void send_result(struct front *f, const struct waiting *w, int64_t value,
     m->number = w->number;
     snprintf(m->event.text, sizeof m->event.text, "%s", text);
     if (w->type == ENGINE_HOLD)
-        answer_hold(f);
+        answer_hold(f, w->number);
     send(f);
 }
 
+/* Whoever unmuted first. */
 static void answer_waiting(struct front *f)
 {
+    tell_shut(f);
     for (size_t i = 0; i < f->waiting_count; i++)
         send_result(f, &f->waiting[i], 0, "");
     f->waiting_count = 0;
@@ -556,18 +660,7 @@ static void answer_waiting(struct front *f)
 /* A turn waits for a model that loads too. */
 static bool waits_for_source(const struct front *f, enum engine_request_type type)
 {
-    if (!f->starting || !is_wanted(f) || f->waiting_count == WAITING)
-        return false;
-    if (type == ENGINE_MUTE || type == ENGINE_PAUSE)
-        return is_listening(f);
-    return type == ENGINE_HOLD;
-}
-
-/* Whether it takes back what others wait for. */
-static bool ends_waiting(const struct engine_request *r)
-{
-    bool closes = (r->type == ENGINE_MUTE || r->type == ENGINE_PAUSE) && r->flag;
-    return closes || r->type == ENGINE_FINISH || r->type == ENGINE_CANCEL;
+    return type == ENGINE_HOLD && f->starting && is_wanted(f) && f->waiting_count < WAITING;
 }
 
 static void answer(struct front *f, const struct engine_request *r)
@@ -575,27 +668,80 @@ static void answer(struct front *f, const struct engine_request *r)
     struct waiting w = {r->type, r->number};
     struct error error = {""};
     int64_t value = 0;
-    if (ends_waiting(r))
+    if (r->type == ENGINE_FINISH)
         answer_waiting(f);
     if (r->type == ENGINE_HOLD || r->type == ENGINE_FINISH)
         catch_up(f);
-    if (r->type == ENGINE_MUTE)
-        set_muted(f, r->flag, f->paused);
-    else if (r->type == ENGINE_PAUSE)
-        set_muted(f, f->muted, r->flag);
-    else if (r->type == ENGINE_DEVICE)
+    if (r->type == ENGINE_DEVICE)
         value = set_device(f, r->text, &error);
-    else if (r->type == ENGINE_SET_HEARING)
-        value = set_config(f, &r->config, &error);
     else if (r->type == ENGINE_FINISH)
         frontend_finish(f->frontend);
-    else if (r->type == ENGINE_CANCEL)
-        cancel(f);
 
     if (waits_for_source(f, r->type))
         f->waiting[f->waiting_count++] = w;
     else
         send_result(f, &w, value, error.message);
+}
+
+/* Whoever unmutes is told when the device is open, or missing. */
+static void obey_shut(struct front *f)
+{
+    uint64_t shut = atomic_load(&f->ear->shut);
+    if (shut != f->shut) {
+        f->shut = shut;
+        f->shut_untold = true;
+        set_shut(f, shut & EAR_MUTED, shut & EAR_PAUSED);
+        if (!is_wanted(f))
+            answer_waiting(f);
+    }
+    if (!f->starting || !is_listening(f))
+        tell_shut(f);
+}
+
+static void obey_cancel(struct front *f)
+{
+    uint64_t number = atomic_load(&f->ear->cancelled);
+    if (number == f->cancelled)
+        return;
+    f->cancelled = number;
+    answer_waiting(f);
+    drop_what_came(f);
+    frontend_cancel(f->frontend);
+    tell_number(f, ENGINE_CANCELLED, 0, number);
+}
+
+static void obey_release(struct front *f)
+{
+    if (f->holding && f->hold <= atomic_load(&f->ear->released)) {
+        catch_up(f);
+        frontend_finish(f->frontend);
+    }
+    if (!f->holding || frontend_is_held(f->frontend))
+        return;
+    f->holding = false;
+    tell_number(f, ENGINE_RELEASED, 0, f->hold);
+}
+
+static void take_settings(struct front *f)
+{
+    struct ear_settings *s = atomic_exchange(&f->ear->front_settings, NULL);
+    if (!s)
+        return;
+    if (s->source)
+        set_source(f, s->source);
+    s->source = NULL;
+    f->config = s->config;
+    f->reconfigured = true;
+    tell_number(f, ENGINE_CONFIGURED, 0, s->number);
+    ear_settings_destroy(s);
+}
+
+static void obey(struct front *f)
+{
+    obey_shut(f);
+    obey_cancel(f);
+    obey_release(f);
+    take_settings(f);
 }
 
 static void wait_to_retry(struct front *f)
@@ -610,12 +756,17 @@ static void wait_to_retry(struct front *f)
 static void go_round(struct front *f)
 {
     struct engine_request request;
+    obey(f);
     if (is_listening(f) && !f->open && clock_monotonic_us() >= f->retry_us)
         open_source(f);
     if (!f->starting)
         answer_waiting(f);
-    while (queue_pop(f->ear->front_requests, &request))
+    for (int n = 0; n < ENGINE_REQUESTS && queue_pop(f->ear->front_requests, &request); n++) {
+        engine_beat(&f->ear->front_beats);
+        obey(f);
         answer(f, &request);
+    }
+    obey(f);
     if (f->reconfigured && !frontend_is_open(f->frontend))
         configure(f);
 

@@ -124,8 +124,7 @@ static bool take_line(struct history *h, char *line)
     double confidence;
     char *text = next_field(&line), *reply = next_field(&line);
     if (!read_confidence(&line, &confidence) || !text || !reply || line || !unescape(text) ||
-        !unescape(reply) || strlen(text) >= EVENT_TEXT_MAX ||
-        strlen(reply) >= EVENT_TEXT_MAX)
+        !unescape(reply) || strlen(text) >= EVENT_TEXT_MAX || strlen(reply) >= EVENT_TEXT_MAX)
         return false;
     if (id < 1 || id > ID_MAX || history_insert(h, (uint64_t)id, start_us, end_us, text))
         return false;

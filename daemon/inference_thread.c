@@ -21,6 +21,7 @@ enum {
     PROGRESS_STEP = 5,         /* per cent */
     PROGRESS_LOG_US = 2000000, /* between two lines of the log */
     SPARE_MESSAGES = 16,       /* room that updates leave to what must not be lost */
+    DROPPED_PIECES = 64,       /* of a cancelled utterance, passed over in one go */
     REPLY_ROUNDS = 4, /* at most without a token of a reply: somebody may send without end */
 };
 
@@ -285,6 +286,35 @@ static void complete(struct inference *i, int64_t time_us)
         end_turn(ear);
 }
 
+static void set_text(struct ear *ear, const struct config *c)
+{
+    bool resume = ear->config.resume; /* waits for the next start */
+    ear->config = *c;                 /* the recogniser keeps what points into it */
+    ear->config.resume = resume;
+    struct recogniser_config text = recogniser_config(&ear->config);
+    recogniser_configure(ear->recogniser, &text);
+    recorder_configure(ear->recorder, &ear->config.recordings);
+    ear->wake.follow_up_ms = ear->config.follow_up_ms; /* its phrases are the configuration's */
+}
+
+static void set_replies(struct ear *ear, bool replies)
+{
+    ear->replies = replies;
+    recogniser_set_reply(ear->recogniser, replies);
+}
+
+/* Between two utterances: what was begun stays whole, and nothing begins with the old ones. */
+static void take_settings(const struct inference *i, struct ear *ear)
+{
+    struct ear_settings *s = atomic_exchange(&ear->text_settings, NULL);
+    if (!s)
+        return;
+    set_text(ear, &s->config);
+    if (s->sets_replies)
+        set_replies(ear, s->replies && i->model->reply.count);
+    ear_settings_destroy(s);
+}
+
 static void judge(struct ear *ear, uint32_t pause)
 {
     bool over = ear->open && recogniser_is_over(ear->recogniser);
@@ -300,6 +330,7 @@ static bool take_piece(struct inference *i)
     ear->heard_us = p->heard_us;
     switch (p->type) {
     case PIECE_BEGIN:
+        take_settings(i, ear);
         ear->open = true;
         ear->is_held = false;
         ear->turn = WAKE_NONE;
@@ -420,24 +451,6 @@ static bool reply_on(struct inference *i)
     return false;
 }
 
-static void set_text(struct inference *i, const struct config *c)
-{
-    struct ear *ear = i->ear;
-    bool resume = ear->config.resume; /* waits for the next start */
-    ear->config = *c;                 /* the recogniser keeps what points into it */
-    ear->config.resume = resume;
-    struct recogniser_config text = recogniser_config(&ear->config);
-    recogniser_configure(ear->recogniser, &text);
-    recorder_configure(ear->recorder, &ear->config.recordings);
-    ear->wake.follow_up_ms = ear->config.follow_up_ms; /* its phrases are the configuration's */
-}
-
-static void set_replies(struct ear *ear, bool replies)
-{
-    ear->replies = replies;
-    recogniser_set_reply(ear->recogniser, replies);
-}
-
 static void forget(struct ear *ear)
 {
     recogniser_reset(ear->recogniser);
@@ -460,9 +473,7 @@ static int do_request(struct inference *i, const struct engine_request *r, struc
         return save(i->ear, r->text, error);
     if (r->type == ENGINE_RESTORE)
         return recogniser_load(i->ear->recogniser, r->text, error);
-    if (r->type == ENGINE_SET_TEXT)
-        set_text(i, &r->config);
-    else if (r->type == ENGINE_RESET)
+    if (r->type == ENGINE_RESET)
         forget(i->ear);
     else if (r->type == ENGINE_REPLIES && r->flag && !i->model->reply.count)
         return error_set(error, -ENOTSUP, "the model has no replies");
@@ -508,6 +519,13 @@ static void save_for_later(const struct ear *ear)
 static void adopt(struct inference *i, struct ear *ear)
 {
     struct error error;
+    struct ear_settings *s = atomic_exchange(&ear->text_settings, NULL);
+    if (s) {
+        bool resume = ear->config.resume;
+        ear->config = s->config;
+        ear->config.resume = resume;
+    }
+    ear_settings_destroy(s);
     i->ear = ear;
     ear->replies = strcmp(ear->config.mode, "assistant") == 0 && i->model->reply.count > 0;
     wake_init(&ear->wake, ear->config.wake, ear->config.follow_up_ms);
@@ -563,10 +581,20 @@ static bool serve_request(struct inference *i)
     return true;
 }
 
+/* Of an utterance that is dropped, which nothing needs but its end. */
+static bool is_dropped_piece(struct inference *i)
+{
+    return i->piece.type == PIECE_AUDIO && (!i->ear->open || is_cancelled(i));
+}
+
 static bool serve_piece(struct inference *i, size_t n)
 {
-    if (!queue_pop(i->ear->pieces, &i->piece))
+    struct queue *pieces = i->ear->pieces;
+    if (!queue_pop(pieces, &i->piece))
         return false;
+    for (int most = DROPPED_PIECES; most && is_dropped_piece(i); most--)
+        if (!queue_pop(pieces, &i->piece))
+            return true;
     i->ear->requested = false;
     bool more = take_piece(i);
     count_work(i->ear);
@@ -584,6 +612,8 @@ static bool serve(struct inference *i, size_t n)
         return drop_aborted(i, n);
     if (recogniser_is_making(ear->recogniser))
         return false;
+    if (!ear->open)
+        take_settings(i, ear);
     if (ear->requested)
         return serve_piece(i, n) || serve_request(i);
     return serve_request(i) || serve_piece(i, n);

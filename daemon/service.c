@@ -30,11 +30,38 @@ struct service {
     struct engine_message message; /* scratch */
 };
 
-static void configured(void *user, const struct config *config)
+static void update_pause(struct service *s)
+{
+    const struct config *c = assistant_config(s->assistant);
+    bool paused = (s->asleep && c->pause_asleep) || (s->locked && c->pause_locked);
+    if (paused == s->paused)
+        return;
+    log_info(paused ? "paused" : "no longer paused");
+    s->paused = paused;
+    assistant_pause(s->assistant, paused);
+}
+
+/* The machine does not fall asleep in mid-sentence. */
+static void update_delay(struct service *s)
+{
+    logind_delay_sleep(s->logind, s->listening && assistant_config(s->assistant)->pause_asleep);
+}
+
+/* All or nothing. */
+static int configure(void *user, const struct config *config, struct error *error)
 {
     struct service *s = user;
+    int rc = assistant_prepare(s->assistant, config, error);
+    if (!rc)
+        rc = streams_prepare(s->streams, config, error);
+    streams_configure(s->streams, !rc);
+    assistant_configure(s->assistant, !rc);
+    if (rc)
+        return rc;
     log_set_level(config_log_level(config));
-    streams_configure(s->streams, config);
+    update_pause(s);
+    update_delay(s);
+    return 0;
 }
 
 int service_create(struct service **out, struct loop *loop, struct bus *bus,
@@ -48,7 +75,7 @@ int service_create(struct service **out, struct loop *loop, struct bus *bus,
     struct assistant_options options = {.path = SERVICE_PATH,
                                         .config = config,
                                         .settings = settings,
-                                        .configured = configured,
+                                        .configure = configure,
                                         .user = s};
     struct interface_part parts[3] = {{NULL}};
     int rc = recorder_create(&s->recorder, error);
@@ -101,12 +128,6 @@ static void take_closed(struct service *s, const struct engine_message *m)
         fail(s, m->event.text);
 }
 
-/* The machine does not fall asleep in mid-sentence. */
-static void update_delay(struct service *s)
-{
-    logind_delay_sleep(s->logind, s->listening && assistant_config(s->assistant)->pause_asleep);
-}
-
 static void take_source(struct service *s, const struct engine_message *m)
 {
     if (m->user != s->assistant)
@@ -157,6 +178,10 @@ static void take_message(struct service *s, const struct engine_message *m)
     case ENGINE_BUSY:
     case ENGINE_RESULT:
     case ENGINE_LOST:
+    case ENGINE_SHUT:
+    case ENGINE_CANCELLED:
+    case ENGINE_CONFIGURED:
+    case ENGINE_RELEASED:
         assistant_take(m->user, m);
         return;
     }
@@ -171,17 +196,6 @@ static void engine_ready(void *user, short events)
     (void)n;
     while (engine_poll(s->engine, &s->message))
         take_message(s, &s->message);
-}
-
-static void update_pause(struct service *s)
-{
-    const struct config *c = assistant_config(s->assistant);
-    bool paused = (s->asleep && c->pause_asleep) || (s->locked && c->pause_locked);
-    if (paused == s->paused)
-        return;
-    log_info(paused ? "paused" : "no longer paused");
-    s->paused = paused;
-    assistant_pause(s->assistant, paused);
 }
 
 static void sleeping(void *user, bool asleep)

@@ -27,8 +27,9 @@ struct source_ops {
     /* Opens; sets rate_hz, channels and name. 0, -EINPROGRESS (it takes its time: call again soon,
      * or stop) or another -errno; may be called again later. Never blocks. */
     int (*start)(struct source *s, struct error *error);
-    /* Up to frames interleaved frames that are there now: their count, 0 (none yet), -ENODATA (the
-     * end, for good) or another -errno (lost: stop, and start again later). */
+    /* Up to frames interleaved frames that are there now: their count, 0 (none yet), -EAGAIN (none
+     * in what was looked at, there may be more), -ENODATA (the end, for good) or another -errno
+     * (lost: stop, and start again later). Looks at little at a time. */
     long (*read)(struct source *s, float *samples, size_t frames);
     /* Frames that were lost since the last call; after read gave 0. */
     void (*lost)(struct source *s, struct source_lost *lost);
@@ -48,6 +49,7 @@ struct source {
     bool patient;               /* loses nothing while nobody reads */
     bool once;                  /* its end is the end of who hears it */
     char name[SOURCE_NAME_MAX]; /* of what is open */
+    bool skims;                 /* only how much there is counts: what read gives may be anything */
     bool marked;
     size_t before_mark; /* bytes of fd */
 };

@@ -180,38 +180,71 @@ static bool is_in_place(struct stream_decoder *d, uint64_t position, size_t fram
     return far ? goes_on : !late;
 }
 
+/* What a packet adds, and where its samples are to go. */
+struct place {
+    uint64_t missing;
+    size_t made_up, frames;
+};
+
+/* False: it is dropped. */
+static bool find_place(struct stream_decoder *d, const void *packet, size_t size,
+                       struct place *place)
+{
+    uint64_t position;
+    if (size < STREAM_HEADER)
+        return false;
+    memcpy(&position, packet, sizeof position);
+    const unsigned char *payload = (const unsigned char *)packet + STREAM_HEADER;
+    place->frames = frames_of(d, payload, size - STREAM_HEADER);
+    if (!place->frames || !is_in_place(d, position, place->frames))
+        return false;
+    place->missing = missing_before(d, position);
+    place->made_up = place->missing <= concealable(d) ? (size_t)place->missing : 0;
+    if (is_opus(d))
+        place->made_up -= place->made_up % OPUS_STEP;
+    return true;
+}
+
+/* False: it is broken. */
+static bool decode(struct stream_decoder *d, const unsigned char *payload, size_t size,
+                   const struct place *place)
+{
+    size_t channels = (size_t)stream_decoder_channels(d);
+    assert((place->made_up + place->frames) * channels <= d->room);
+    float *heard = d->samples + place->made_up * channels;
+    if (is_opus(d)) {
+        conceal_opus(d, place->made_up, payload, size, d->samples);
+        return decode_opus(d, payload, size, place->frames, heard);
+    }
+    memset(d->samples, 0, place->made_up * channels * sizeof *d->samples);
+    decode_pcm(d, payload, place->frames * channels, heard);
+    return true;
+}
+
+static void go_on(struct stream_decoder *d, const struct place *place, struct stream_audio *out)
+{
+    out->frames = place->made_up + place->frames;
+    out->concealed = place->made_up;
+    out->gap = place->missing > concealable(d) ? place->missing : 0;
+    d->begun = true;
+    d->next = d->elsewhere;
+}
+
 void stream_decoder_push(struct stream_decoder *d, const void *packet, size_t size,
                          struct stream_audio *out)
 {
+    struct place place;
     *out = (struct stream_audio){.samples = d->samples};
-    uint64_t position;
-    if (size < STREAM_HEADER)
-        return;
-    memcpy(&position, packet, sizeof position);
     const unsigned char *payload = (const unsigned char *)packet + STREAM_HEADER;
-    size -= STREAM_HEADER;
-    size_t frames = frames_of(d, payload, size);
-    if (!frames || !is_in_place(d, position, frames))
-        return;
+    if (find_place(d, packet, size, &place) && decode(d, payload, size - STREAM_HEADER, &place))
+        go_on(d, &place, out);
+}
 
-    uint64_t missing = missing_before(d, position);
-    size_t made_up = missing <= concealable(d) ? (size_t)missing : 0;
-    if (is_opus(d))
-        made_up -= made_up % OPUS_STEP;
-    size_t channels = (size_t)stream_decoder_channels(d);
-    assert((made_up + frames) * channels <= d->room);
-    float *heard = d->samples + made_up * channels;
-    if (is_opus(d)) {
-        conceal_opus(d, made_up, payload, size, d->samples);
-        if (!decode_opus(d, payload, size, frames, heard))
-            return;
-    } else {
-        memset(d->samples, 0, made_up * channels * sizeof *d->samples);
-        decode_pcm(d, payload, frames * channels, heard);
-    }
-    out->frames = made_up + frames;
-    out->concealed = made_up;
-    out->gap = missing > concealable(d) ? missing : 0;
-    d->begun = true;
-    d->next = d->elsewhere;
+void stream_decoder_skip(struct stream_decoder *d, const void *packet, size_t size,
+                         struct stream_audio *out)
+{
+    struct place place;
+    *out = (struct stream_audio){.samples = d->samples};
+    if (find_place(d, packet, size, &place))
+        go_on(d, &place, out);
 }

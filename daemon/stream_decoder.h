@@ -52,5 +52,8 @@ int stream_decoder_channels(const struct stream_decoder *d);
 /* packet: STREAM_HEADER bytes and a payload; any bytes at all are survived. */
 void stream_decoder_push(struct stream_decoder *d, const void *packet, size_t size,
                          struct stream_audio *out);
+/* The same, but for the samples, which are old ones: nothing is decoded. */
+void stream_decoder_skip(struct stream_decoder *d, const void *packet, size_t size,
+                         struct stream_audio *out);
 
 #endif

@@ -11,6 +11,7 @@
 enum {
     WAIT_MS = 1000,  /* a heartbeat */
     QUIET_MS = 2000, /* without a packet nobody speaks any more */
+    PACKETS = 16,    /* that give nothing are looked at in a row */
 };
 
 struct stream_source {
@@ -41,21 +42,27 @@ static bool is_over(const struct source *s)
     return poll(&p, 1, 0) != 0 && source_waiting(s) == 0;
 }
 
-/* The next packet that gives anything; false: there is none now. -ENODATA: nor will there be. */
+/* The next packet that gives anything: 1; 0: there is none now. -ENODATA: nor will there be.
+ * -EAGAIN: there may be, behind many that give nothing. */
 static int take_packet(struct stream_source *s)
 {
-    while (!s->audio.frames) {
+    for (int n = 0; !s->audio.frames; n++) {
         if (source_is_at_mark(&s->source))
             return 0;
-        ssize_t n = recv(s->source.fd, s->packet, sizeof s->packet, MSG_DONTWAIT | MSG_TRUNC);
-        if (n < 0 && errno == EINTR)
+        if (n == PACKETS)
+            return -EAGAIN;
+        ssize_t size = recv(s->source.fd, s->packet, sizeof s->packet, MSG_DONTWAIT | MSG_TRUNC);
+        if (size < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN)
+        if (size < 0 && errno == EAGAIN)
             return 0;
-        if (n < 0 || (n == 0 && is_over(&s->source)))
+        if (size < 0 || (size == 0 && is_over(&s->source)))
             return -ENODATA;
-        source_took(&s->source, (size_t)n);
-        stream_decoder_push(s->decoder, s->packet, (size_t)n, &s->audio);
+        source_took(&s->source, (size_t)size);
+        if (s->source.skims)
+            stream_decoder_skip(s->decoder, s->packet, (size_t)size, &s->audio);
+        else
+            stream_decoder_push(s->decoder, s->packet, (size_t)size, &s->audio);
         s->lost.gap += s->audio.gap;
         s->lost.concealed += s->audio.concealed;
     }

@@ -33,6 +33,8 @@ struct stream {
     char *client;               /* its unique name, owned; empty: the bus was lost since */
     char mode[CONFIG_WORD_MAX]; /* that was asked for; empty: as configured */
     DBusMessage *call;          /* Open, until it is answered */
+    bool unanswered;            /* its socket cannot be handed over */
+    bool followed;              /* the bus tells when it is gone */
     int socket;                 /* the client's end, until Open is answered; -1 */
 };
 
@@ -57,7 +59,7 @@ static void close_fd(int fd)
 
 static void stream_destroy(struct streams *s, struct stream *stream)
 {
-    if (stream->client)
+    if (stream->followed)
         bus_unfollow(s->bus, stream->client);
     assistant_destroy(stream->assistant);
     if (stream->call)
@@ -161,23 +163,43 @@ static void announce(struct streams *s, const struct stream *stream, bool there)
     bus_send(s->bus, m);
 }
 
+/* A message has a descriptor of its own; NULL: there is none left, or no memory. */
+static DBusMessage *open_reply(const struct stream *stream)
+{
+    DBusMessage *reply = dbus_message_new_method_return(stream->call);
+    const char *path = assistant_object(stream->assistant)->path;
+    if (!reply || dbus_message_append_args(reply, DBUS_TYPE_OBJECT_PATH, &path, DBUS_TYPE_UNIX_FD,
+                                           &stream->socket, DBUS_TYPE_INVALID))
+        return reply;
+    dbus_message_unref(reply);
+    return NULL;
+}
+
 void streams_opened(struct streams *s, const struct engine_message *m)
 {
     struct stream *stream = find_stream(s, m->user);
     if (!stream || !stream->call)
         return;
+    DBusMessage *reply = open_reply(stream);
+    if (!reply) { /* ENGINE_CLOSED follows */
+        stream->unanswered = true;
+        ear_abort(stream->ear);
+        return;
+    }
     assistant_loaded(stream->assistant, s->engine, s->model, s->can_reply);
     announce(s, stream, true);
-    DBusMessage *reply = dbus_message_new_method_return(stream->call);
-    const char *path = assistant_object(stream->assistant)->path;
-    if (reply)
-        dbus_message_append_args(reply, DBUS_TYPE_OBJECT_PATH, &path, DBUS_TYPE_UNIX_FD,
-                                 &stream->socket, DBUS_TYPE_INVALID);
     bus_send(s->bus, reply);
     dbus_message_unref(stream->call);
     stream->call = NULL;
     close_fd(stream->socket);
     stream->socket = -1;
+}
+
+static const char *closed_why(const struct stream *stream, const struct engine_message *m)
+{
+    if (stream->unanswered)
+        return "no memory or descriptors for its socket";
+    return m->value ? m->event.text : "the stream was closed";
 }
 
 void streams_closed(struct streams *s, const struct engine_message *m)
@@ -191,8 +213,7 @@ void streams_closed(struct streams *s, const struct engine_message *m)
     *p = stream->next;
     s->count--;
     if (stream->call)
-        bus_send(s->bus, assistant_error(stream->call, "Failed",
-                                         m->value ? m->event.text : "the stream was closed"));
+        bus_send(s->bus, assistant_error(stream->call, "Failed", closed_why(stream, m)));
     else
         announce(s, stream, false);
     ear_destroy(stream->ear);
@@ -214,12 +235,20 @@ static struct config stream_config(const struct stream *stream, const struct con
     return c;
 }
 
-void streams_configure(struct streams *s, const struct config *config)
+int streams_prepare(struct streams *s, const struct config *config, struct error *error)
 {
-    for (struct stream *i = s->first; i; i = i->next) {
+    int rc = 0;
+    for (struct stream *i = s->first; i && !rc; i = i->next) {
         struct config c = stream_config(i, config);
-        assistant_configure(i->assistant, &c);
+        rc = assistant_prepare(i->assistant, &c, error);
     }
+    return rc;
+}
+
+void streams_configure(struct streams *s, bool count)
+{
+    for (struct stream *i = s->first; i; i = i->next)
+        assistant_configure(i->assistant, count);
 }
 
 /* Both ends: ours becomes the source. */
@@ -271,6 +300,7 @@ static DBusMessage *open_stream(struct streams *s, DBusMessage *call, const stru
     }
     stream->call = dbus_message_ref(call);
     bus_follow(s->bus, stream->client);
+    stream->followed = true;
     stream->next = s->first;
     s->first = stream;
     s->count++;

@@ -18,8 +18,9 @@ void streams_parts(struct streams *s, struct interface_part parts[3]);
 void streams_loaded(struct streams *s, struct engine *engine, struct assistant *main,
                     const char *model, bool can_reply);
 
-/* What the streams that are open take from a configuration counts from their next utterance on. */
-void streams_configure(struct streams *s, const struct config *config);
+/* assistant_prepare and assistant_configure of every stream that is open. */
+int streams_prepare(struct streams *s, const struct config *config, struct error *error);
+void streams_configure(struct streams *s, bool count);
 
 /* The model is loaded anew, and streams_loaded is due again. */
 void streams_loading(struct streams *s);

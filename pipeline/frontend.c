@@ -51,7 +51,8 @@ struct frontend {
 
 static int64_t sample_to_us(uint64_t sample)
 {
-    return (int64_t)(sample * 1000000 / FRONTEND_RATE_HZ);
+    return (int64_t)(sample / FRONTEND_RATE_HZ * 1000000 +
+                     sample % FRONTEND_RATE_HZ * 1000000 / FRONTEND_RATE_HZ);
 }
 
 static size_t power_of_two(size_t at_least)
@@ -340,6 +341,11 @@ void frontend_limit(struct frontend *f, size_t max_ms, size_t tail_ms)
 bool frontend_is_open(const struct frontend *f)
 {
     return f->open;
+}
+
+bool frontend_is_held(const struct frontend *f)
+{
+    return f->open && f->endpoint.held;
 }
 
 bool frontend_is_quiet(const struct frontend *f)

@@ -68,6 +68,7 @@ int frontend_configure(struct frontend *f, const struct endpoint_config *config)
 void frontend_limit(struct frontend *f, size_t max_ms, size_t tail_ms);
 
 bool frontend_is_open(const struct frontend *f);
+bool frontend_is_held(const struct frontend *f); /* push-to-talk holds the open utterance */
 /* No utterance is open, and the newest frame is nothing that one could begin with: whoever pushes
  * live audio may let some of it gather. */
 bool frontend_is_quiet(const struct frontend *f);

@@ -127,8 +127,8 @@ def limits():
     old, big, small = put(3 * day, 100), put(day, 990000), put(day // 2, 1000)
     d = Daemon("--config", config("[recordings]\nkeep = yes\nmax_mb = 1\nmax_days = 2\n"))
     check("what is too old is gone at the start", wait_until(lambda: not old.exists(), 10) and big.exists())
-    check("a new one takes the place of the oldest", recorded(3) and wait_until(lambda: not big.exists(), 10)
-          and not big.with_suffix(".json").exists() and small.exists(), list(PLACE.iterdir()))
+    check("a new one takes the place of the oldest", recorded(3) and wait_until(
+        lambda: not big.exists() and not big.with_suffix(".json").exists(), 10) and small.exists(), list(PLACE.iterdir()))
     check("what is no recording stays", foreign.exists())
     d.stop()
     clear()

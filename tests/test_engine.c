@@ -29,6 +29,8 @@ struct seen {
         lost, quiet, failed;
     uint64_t open, last_id; /* 0: none */
     int64_t last_end_us, progress;
+    uint64_t shut, released; /* numbers */
+    unsigned shut_value;
     enum engine_source source;
     struct error why; /* it failed */
 };
@@ -119,6 +121,18 @@ static void take(struct seen *s)
         assert_int_equal(s->open, 0);
         s->quiet++;
         break;
+    case ENGINE_SHUT:
+        s->shut = s->last.number;
+        s->shut_value = (unsigned)s->last.value;
+        s->results++;
+        break;
+    case ENGINE_CANCELLED:
+    case ENGINE_CONFIGURED:
+        s->results++;
+        break;
+    case ENGINE_RELEASED:
+        s->released = s->last.number;
+        break;
     case ENGINE_STOPPED:
         s->stopped++;
         break;
@@ -167,16 +181,45 @@ static struct seen start(const struct config *c, const char *model)
     return s;
 }
 
+static uint64_t number; /* of requests */
+
 /* The result's value; its text stays in s->last. */
 static int64_t ask_for(struct seen *s, enum engine_request_type type, bool flag, const char *text)
 {
-    static uint64_t number;
     struct engine_request r = {.type = type, .number = ++number, .flag = flag};
     snprintf(r.text, sizeof r.text, "%s", text);
     assert_int_equal(ear_request(s->ear, &r), 0);
     wait_for(s, &s->results, s->results + 1);
     assert_int_equal(s->last.number, number);
     return s->last.value;
+}
+
+static void wait_for_source(struct seen *s, enum engine_source source)
+{
+    int64_t limit = now_ms() + PATIENCE_MS;
+    while (s->source != source) {
+        assert_true(now_ms() < limit);
+        if (engine_poll(s->engine, &s->last))
+            take(s);
+        else
+            usleep(1000);
+    }
+}
+
+static void shut(struct seen *s, unsigned what)
+{
+    ear_shut(s->ear, what, ++number);
+    wait_for(s, &s->results, s->results + 1);
+    assert_int_equal(s->shut, number);
+    assert_int_equal(s->shut_value, what);
+}
+
+static void cancel(struct seen *s)
+{
+    ear_cancel(s->ear, ++number);
+    wait_for(s, &s->results, s->results + 1);
+    assert_int_equal(s->last.type, ENGINE_CANCELLED);
+    assert_int_equal(s->last.number, number);
 }
 
 static void stop(struct seen *s)
@@ -258,8 +301,7 @@ static void push_to_talk(void **state)
     assert_int_equal(ask_for(&s, ENGINE_FINISH, false, ""), 0);
     wait_for(&s, &s.completed, 1);
     assert_true(ask_for(&s, ENGINE_HOLD, false, "") > id);
-    ear_cancel(s.ear);
-    assert_int_equal(ask_for(&s, ENGINE_CANCEL, false, ""), 0);
+    cancel(&s);
     wait_for(&s, &s.cancelled, 1);
     stop(&s);
 }
@@ -271,13 +313,37 @@ static void muting_closes_the_source(void **state)
     struct seen s = start(&c, MODEL);
     wait_for(&s, &s.started, 1);
     assert_int_equal(s.source, ENGINE_SOURCE_OPEN);
-    assert_int_equal(ask_for(&s, ENGINE_MUTE, true, ""), 0);
-    assert_int_equal(s.source, ENGINE_SOURCE_CLOSED);
+    shut(&s, EAR_MUTED);
+    wait_for_source(&s, ENGINE_SOURCE_CLOSED);
     assert_int_equal(ask_for(&s, ENGINE_HOLD, false, ""), -ENODEV);
     wait_for(&s, &s.completed, 1); /* what was open ended with it */
-    assert_int_equal(ask_for(&s, ENGINE_MUTE, false, ""), 0);
+    shut(&s, 0);
     assert_int_equal(s.source, ENGINE_SOURCE_OPEN);
     wait_for(&s, &s.completed, 2);
+    stop(&s);
+}
+
+/* Requests fill their queue, and what a fast file holds that of its pieces. */
+static void muting_does_not_wait(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH ":fast");
+    struct seen s = start(&c, MODEL);
+    wait_for(&s, &s.started, 1);
+    struct engine_request request = {.type = ENGINE_FINISH, .number = ++number};
+    for (int round = 0; round < 20; round++) {
+        while (ear_request(s.ear, &request) == 0)
+            ;
+        ear_shut(s.ear, round % 2 ? 0 : EAR_PAUSED, ++number);
+        int64_t begin = now_ms();
+        while (s.shut != number) {
+            assert_true(now_ms() < begin + PATIENCE_MS);
+            ear_request(s.ear, &request);
+            if (engine_poll(s.engine, &s.last))
+                take(&s);
+        }
+        assert_int_equal(s.shut_value, round % 2 ? 0 : EAR_PAUSED);
+    }
     stop(&s);
 }
 
@@ -288,12 +354,12 @@ static void pausing_tells_when_all_is_text(void **state)
     struct config c = config_for("file:" SPEECH);
     struct seen s = start(&c, MODEL);
     wait_for(&s, &s.started, 1);
-    assert_int_equal(ask_for(&s, ENGINE_PAUSE, true, ""), 0);
+    shut(&s, EAR_PAUSED);
     wait_for(&s, &s.quiet, 1);
     assert_int_equal(s.completed, 1);
-    assert_int_equal(ask_for(&s, ENGINE_MUTE, true, ""), 0);
+    shut(&s, EAR_PAUSED | EAR_MUTED);
     wait_for(&s, &s.quiet, 2);
-    assert_int_equal(ask_for(&s, ENGINE_PAUSE, false, ""), 0);
+    shut(&s, EAR_MUTED);
     wait_for(&s, &s.quiet, 3);
     stop(&s);
 }
@@ -405,8 +471,10 @@ static void texts_come_while_another_ear_answers(void **state)
     assert_int_equal(open_ear(&other, &c, &error), 0);
     wait_for(&other, &other.completed, 2);
     assert_int_equal(other.results, 0); /* all messages are its, whatever ear they are of */
-    ear_cancel(s.ear);
+    ear_cancel(s.ear, 2);
     wait_for(&other, &other.results, 1);
+    if (other.last.type == ENGINE_CANCELLED)
+        wait_for(&other, &other.results, 2);
     assert_int_equal(other.last.value, -ECANCELED);
     stop(&other);
 }
@@ -560,6 +628,7 @@ int main(void)
         cmocka_unit_test(abort_gives_up_at_once),
         cmocka_unit_test(push_to_talk),
         cmocka_unit_test(muting_closes_the_source),
+        cmocka_unit_test(muting_does_not_wait),
         cmocka_unit_test(pausing_tells_when_all_is_text),
         cmocka_unit_test(a_conversation_is_saved_and_restored),
         cmocka_unit_test(a_bad_model_is_named),

@@ -1,5 +1,6 @@
 /* The history on disk: what was written is read back, over restarts, damage and a full disk. */
 #include "daemon/history_file.h"
+#include "pipeline/event.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -174,6 +175,16 @@ static void damage_costs_only_its_lines(void **state)
     close_file(o);
     o = open_file(10);
     assert_int_equal(o->damaged, 0);
+    assert_int_equal(history_count(o->history), 3);
+    close_file(o);
+
+    char text[EVENT_TEXT_MAX + 1] = "";
+    memset(text, 'x', EVENT_TEXT_MAX);
+    append_raw("10\t0\t1\t");
+    append_raw(text); /* longer than a text can be */
+    append_raw("\t\n");
+    o = open_file(10);
+    assert_int_equal(o->damaged, 1);
     assert_int_equal(history_count(o->history), 3);
     close_file(o);
 }
