@@ -9,13 +9,16 @@ extern "C" {
 #endif
 
 struct error {
-    char message[256]; /* NUL-terminated, truncated when too long */
+    char message[512]; /* NUL-terminated, truncated when too long, plain as utf8.h has it */
 };
 
 /* Formats the message and returns code unchanged, so that `return error_set(e, -EINVAL, ...)` reads
  * well. e may be NULL. */
 __attribute__((format(printf, 3, 4))) int error_set(struct error *e, int code, const char *format,
                                                     ...);
+
+/* Writes the message and a line break to stderr, as plain as error_set makes it. */
+__attribute__((format(printf, 1, 2))) void error_print(const char *format, ...);
 
 #ifdef __cplusplus
 }

@@ -3,6 +3,8 @@
  * its priority. */
 #include "base/log.h"
 
+#include "base/utf8.h"
+
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -49,11 +51,7 @@ __attribute__((format(printf, 4, 0))) static void tell(enum log_level level, con
     pthread_once(&once, find_journal);
     if (vsnprintf(text, sizeof text, format, args) < 0)
         return;
-    /* A file name or a device name may hold a newline; it must not look like a second line. */
-    for (char *p = text; *p; p++) {
-        if (*p == '\n')
-            *p = ' ';
-    }
+    utf8_make_plain(text); /* a name in it must not look like a second line, or move the cursor */
     if (!has_socket || journal_send(&journal, (int)level, text, id, fields) != 0)
         write_line(level, text);
 }

@@ -1,6 +1,7 @@
 #include "base/paths.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,16 +39,33 @@ int paths_installed(const char *relative, char *path, size_t capacity)
     return rc;
 }
 
+const char *paths_variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value == '/' ? value : NULL;
+}
+
+int paths_expand(const char *given, char *path, size_t capacity)
+{
+    bool at_home = *given == '~' && (!given[1] || given[1] == '/');
+    const char *home = at_home ? paths_variable("HOME") : "";
+    if (!home)
+        return -ENOENT;
+    int n = snprintf(path, capacity, "%s%s", home, given + at_home);
+    return n >= 0 && (size_t)n < capacity ? 0 : -ENAMETOOLONG;
+}
+
 int paths_default_model(char *path, size_t capacity)
 {
     const char *named = getenv("EARSHOT_MODEL");
     if (named && *named) {
-        snprintf(path, capacity, "%s", named);
+        if (paths_expand(named, path, capacity))
+            snprintf(path, capacity, "%s", named);
         return is_readable(path) ? 0 : -ENOENT;
     }
-    const char *data = getenv("XDG_DATA_HOME");
-    const char *home = getenv("HOME");
-    if (data && *data)
+    const char *data = paths_variable("XDG_DATA_HOME");
+    const char *home = paths_variable("HOME");
+    if (data)
         snprintf(path, capacity, "%s/earshot/" MODEL_NAME, data);
     else
         snprintf(path, capacity, "%s/.local/share/earshot/" MODEL_NAME, home ? home : "");

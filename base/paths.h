@@ -8,6 +8,14 @@
  * beside "bin". So an installation can be moved as a whole. 0 or -errno. */
 int paths_installed(const char *relative, char *path, size_t capacity);
 
+/* The value of a variable that names a directory. NULL: it is not set, or not to a path that begins
+ * with "/", which the XDG base directory specification has ignored. */
+const char *paths_variable(const char *name);
+
+/* The path with $HOME for a "~" that is all of it or before its first "/". 0, -ENAMETOOLONG, or
+ * -ENOENT: it begins so and there is no $HOME. */
+int paths_expand(const char *given, char *path, size_t capacity);
+
 /* $EARSHOT_MODEL if it is set, else the first that exists of $XDG_DATA_HOME/earshot/NAME, the
  * installed NAME, and assets/NAME of the source tree this was built from, NAME being
  * earshot-en-tiny.gguf. Returns 0, or -ENOENT with the last place looked at in path. */

@@ -5,6 +5,7 @@
 #include "cli/bench_daemon.h"
 
 #include "cli/bus_client.h"
+#include "cli/cues.h"
 #include "cli/offline.h"
 
 #include <cjson/cJSON.h>
@@ -331,7 +332,7 @@ static int measure(struct bench *b)
     if (b->options->path && offline_read(b->options->path, take_samples, b, &error))
         return offline_fail("bench", &error);
     if (b->options->path && b->count < PACKET) {
-        fprintf(stderr, "earshot bench: %s: there is nothing to hear\n", b->options->path);
+        error_print("earshot bench: %s: there is nothing to hear", b->options->path);
         return EXIT_FAILED;
     }
     if ((b->options->path && !open_stream(b, &e)) || !read_properties(b, &e))
@@ -383,7 +384,8 @@ static int print_json(const struct bench *b)
         fprintf(stderr, "earshot bench: out of memory\n");
         return EXIT_FAILED;
     }
-    puts(text);
+    cue_print_json(text, stdout);
+    putchar('\n');
     free(text);
     return EXIT_DONE;
 }

@@ -1,5 +1,7 @@
 #include "cli/bench_report.h"
 
+#include "cli/cues.h"
+
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +92,8 @@ int bench_print_json(const struct bench_report *r)
     cJSON_Delete(o);
     if (!text)
         return -1;
-    puts(text);
+    cue_print_json(text, stdout);
+    putchar('\n');
     free(text);
     return 0;
 }

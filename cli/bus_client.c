@@ -38,9 +38,8 @@ int bus_client_fail(const struct bus_client *c, DBusError *e)
         dbus_error_has_name(e, DBUS_ERROR_NAME_HAS_NO_OWNER))
         fprintf(stderr, "earshot %s: the daemon does not run; start earshotd\n", c->command);
     else if (dbus_error_has_name(e, DBUS_ERROR_ACCESS_DENIED))
-        fprintf(stderr,
-                "earshot %s: the bus \"%s\" allows it to root and the group earshot alone\n",
-                c->command, c->bus);
+        error_print("earshot %s: the bus \"%s\" allows it to root and the group earshot alone",
+                    c->command, c->bus);
     else
         error_set(&said, 0, "%s", e->message);
     if (*said.message)

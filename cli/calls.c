@@ -224,8 +224,8 @@ static bool append_ask_options(DBusMessageIter *args, const struct bus_client *c
         if (!c->given[i])
             continue;
         if (!parse_ask_option(ask_types[i].type, c->given[i], &value)) {
-            fprintf(stderr, "earshot ask: --%s %s: not a %s\n", client_ask_options[i].name,
-                    c->given[i], ask_types[i].type == DBUS_TYPE_DOUBLE ? "number" : "whole number");
+            error_print("earshot ask: --%s %s: not a %s", client_ask_options[i].name, c->given[i],
+                        ask_types[i].type == DBUS_TYPE_DOUBLE ? "number" : "whole number");
             good = false;
             continue;
         }

@@ -108,7 +108,7 @@ int client_command(int argc, char **argv)
     struct option longs[BUS_CLIENT_OPTIONS_MAX + 3];
     const struct command *command = find_command(argv[0]);
     if (!command) {
-        fprintf(stderr, "earshot: no command \"%s\"; see earshot --help\n", argv[0]);
+        error_print("earshot: no command \"%s\"; see earshot --help", argv[0]);
         return EXIT_USAGE;
     }
     struct bus_client c = {.command = command->name, .bus = "session"};
@@ -129,8 +129,8 @@ int client_command(int argc, char **argv)
     c.words = argv + optind;
     c.word_count = argc - optind;
     if (c.word_count > command->words_max)
-        fprintf(stderr, "earshot %s: unexpected argument \"%s\"\n", command->name,
-                c.words[command->words_max]);
+        error_print("earshot %s: unexpected argument \"%s\"", command->name,
+                    c.words[command->words_max]);
     if (c.word_count < command->words_min || c.word_count > command->words_max) {
         usage(command, stderr);
         return EXIT_USAGE;

@@ -190,7 +190,7 @@ int cue_file_reply(struct cue_file *file, uint64_t id, const char *reply)
 int cue_file_fail(const char *command, const struct cue_file *file, int code)
 {
     if (file->path || !ferror(stdout))
-        fprintf(stderr, "earshot %s: %s: %s\n", command, file->path ? file->path : "the output",
-                strerror(-code));
+        error_print("earshot %s: %s: %s", command, file->path ? file->path : "the output",
+                    strerror(-code));
     return EXIT_FAILED;
 }

@@ -33,7 +33,8 @@ struct cue {
 /* Whether the words of such a confidence may well be others: what a terminal shows faint. */
 bool cue_is_unsure(double confidence);
 
-/* A text on one line, whatever it holds: control characters become spaces. */
+/* A text on one line, whatever it holds: control characters become spaces, what is not UTF-8 '?'.
+ */
 void cue_print_text(const char *text, FILE *out);
 
 /* What a file of the format begins with. */
@@ -47,6 +48,9 @@ unsigned cue_print(const struct cue *cue, enum cue_format format, unsigned numbe
 /* {"start_ms", "end_ms", "text", "reply", "confidence", "words" and "intent" where they are known},
  * owned by the caller; NULL: out of memory. */
 cJSON *cue_object(const struct cue *cue);
+
+/* JSON as cJSON printed it; what is not UTF-8 in its strings becomes U+FFFD. */
+void cue_print_json(const char *json, FILE *out);
 
 /* The object on a line; deletes it. 0 or -ENOMEM. */
 int cue_print_object(cJSON *object, FILE *out);

@@ -48,7 +48,7 @@ int client_devices(struct bus_client *c)
     PaError rc = Pa_Initialize();
     quiet_end(saved);
     if (rc != paNoError) {
-        fprintf(stderr, "earshot %s: %s\n", c->command, Pa_GetErrorText(rc));
+        error_print("earshot %s: %s", c->command, Pa_GetErrorText(rc));
         return EXIT_FAILED;
     }
     size_t count = print_devices();

@@ -217,8 +217,7 @@ int client_history(struct bus_client *c)
     struct cue_file file;
     long limit = 0;
     if (c->given[OPTION_LIMIT] && !parse_limit(c->given[OPTION_LIMIT], &limit)) {
-        fprintf(stderr, "earshot history: --limit %s: not a number above 0\n",
-                c->given[OPTION_LIMIT]);
+        error_print("earshot history: --limit %s: not a number above 0", c->given[OPTION_LIMIT]);
         return EXIT_USAGE;
     }
     int code = cue_options_read(c, &file);

@@ -1,8 +1,8 @@
 #include "cli/offline.h"
 
 #include "base/paths.h"
-#include "base/sound.h"
-#include "dsp/resample.h"
+#include "audio/sound.h"
+#include "audio/resample.h"
 #include "model/open.h"
 
 #include <errno.h>
@@ -27,10 +27,13 @@ static void show_loaded(void *user, int percent)
 int offline_open(struct offline *o, const struct offline_options *options, struct error *error)
 {
     char found[PATH_BYTES];
-    const char *path = options->model;
     *o = (struct offline){0};
-    if (!path && paths_default_model(found, sizeof(found)))
+    if (!options->model && paths_default_model(found, sizeof(found)))
         return error_set(error, -ENOENT, "no model: name one with -m, or put it at %s", found);
+    /* A shell expands -m ~/x, but not --model=~/x. */
+    const char *path = found;
+    if (options->model && paths_expand(options->model, found, sizeof(found)))
+        path = options->model;
     struct encoder_options encoder;
     if (encoder_options_parse(&encoder, options->streaming ? options->streaming : "auto"))
         return error_set(
@@ -40,9 +43,8 @@ int offline_open(struct offline *o, const struct offline_options *options, struc
             options->streaming);
     const struct model_watch watch = {show_loaded, NULL};
     bool terminal = isatty(STDERR_FILENO);
-    int rc = model_open(&o->model, &o->backend, path ? path : found,
-                        options->backend ? options->backend : "auto", options->threads, &encoder,
-                        terminal ? &watch : NULL, o->why, error);
+    int rc = model_open(&o->model, &o->backend, path, options->backend ? options->backend : "auto",
+                        options->threads, &encoder, terminal ? &watch : NULL, o->why, error);
     if (terminal)
         fputs("\r\033[K", stderr);
     return rc;
@@ -103,7 +105,7 @@ int offline_read(const char *path, offline_samples *each, void *user, struct err
 
 int offline_fail(const char *command, const struct error *error)
 {
-    fprintf(stderr, "earshot %s: %s\n", command, error->message);
+    error_print("earshot %s: %s", command, error->message);
     return EXIT_FAILED;
 }
 
@@ -131,7 +133,7 @@ int offline_option(struct offline_options *o, int option, const char *value)
     case 't':
         if (parse_threads(value, &o->threads))
             return 1;
-        fprintf(stderr, "earshot: --threads %s: not a number from 0 to %d\n", value, THREADS_MAX);
+        error_print("earshot: --threads %s: not a number from 0 to %d", value, THREADS_MAX);
         return -EINVAL;
     default:
         return 0;

@@ -6,7 +6,7 @@
 #include "cli/offline.h"
 #include "cli/quiet.h"
 #include "dsp/level.h"
-#include "dsp/resample.h"
+#include "audio/resample.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,7 +118,8 @@ static int open_device(struct recording *r, const char *name, struct error *erro
     const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
     const int rates_hz[] = {RESAMPLE_MICROPHONE_HZ, (int)(info->defaultSampleRate + 0.5)};
     PaError pa = paInvalidChannelCount;
-    for (int channels = 1; pa != paNoError && channels <= 2; channels++)
+    for (int channels = info->maxInputChannels < 2 ? 1 : 2; pa != paNoError && channels > 0;
+         channels--)
         for (size_t n = 0; pa != paNoError && n < sizeof rates_hz / sizeof *rates_hz; n++)
             pa = open_stream(r, i, rates_hz[n], channels);
     if (pa == paNoError)
@@ -269,12 +270,12 @@ int client_record(struct bus_client *c)
         .path = c->words[0], .loudest_db = LEVEL_SILENCE_DB, .shows = isatty(STDERR_FILENO)};
     struct error error = {""};
     if (!is_ogg(r.path)) {
-        fprintf(stderr, "earshot record: %s: it writes Ogg Opus, FILE.opus\n", r.path);
+        error_print("earshot record: %s: it writes Ogg Opus, FILE.opus", r.path);
         return EXIT_USAGE;
     }
     if (!parse_seconds(c->given[OPTION_SECONDS], &r.most)) {
-        fprintf(stderr, "earshot record: --seconds %s: not a number from 0.1 to 86400\n",
-                c->given[OPTION_SECONDS]);
+        error_print("earshot record: --seconds %s: not a number from 0.1 to 86400",
+                    c->given[OPTION_SECONDS]);
         return EXIT_USAGE;
     }
     level_init(&r.level);

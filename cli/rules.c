@@ -443,7 +443,14 @@ static int parse_argument(struct rule *rule, char **at, struct error *error)
     size_t length = strcspn(begin, quoted ? "\"" : " \t");
     if (quoted && !begin[length])
         return error_set(error, -EINVAL, "a quote has no end");
+    if (quoted && begin[length + 1] && !strchr(" \t", begin[length + 1]))
+        return error_set(error, -EINVAL, "\"%s\" is right behind a quote", begin + length + 1);
     *at = begin + length + quoted;
+    if (*begin == '#' && !quoted)
+        return error_set(error, -EINVAL,
+                         "\"%s\": a comment has a line of its own, "
+                         "and an argument that begins with # has quotes",
+                         begin);
     if (rule->command_count == WORDS_MAX)
         return error_set(error, -EINVAL, "more than %d arguments", (int)WORDS_MAX);
     struct part part;

@@ -87,7 +87,7 @@ static void start(const struct runner *r, char *const *arguments)
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attributes);
     if (rc)
-        fprintf(stderr, "earshot run: %s: %s\n", arguments[0], strerror(rc));
+        error_print("earshot run: %s: %s", arguments[0], strerror(rc));
 }
 
 /* What UtteranceCompleted tells of a text: to whom it was said, the bytes of the wake phrase before

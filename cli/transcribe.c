@@ -209,7 +209,7 @@ static int transcribe_all(struct transcript *t, enum cue_format format, char **p
             failed = offline_fail("transcribe", &error);
         int rc = print_transcript(t, format, paths[i], bad ? error.message : NULL);
         if (rc == -ENOMEM)
-            fprintf(stderr, "earshot transcribe: %s: out of memory\n", paths[i]);
+            error_print("earshot transcribe: %s: out of memory", paths[i]);
         if (rc)
             return EXIT_FAILED;
     }
@@ -234,7 +234,7 @@ static int transcribe(const struct offline_options *o, enum cue_format format, c
                                        .user = &t};
     int code = EXIT_FAILED;
     if (!encoder)
-        fprintf(stderr, "earshot transcribe: %s has no speech encoder\n", session.model->name);
+        error_print("earshot transcribe: %s has no speech encoder", session.model->name);
     else if (recogniser_create(&t.recogniser, session.model, &config, &error))
         offline_fail("transcribe", &error);
     else

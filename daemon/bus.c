@@ -11,6 +11,7 @@
 #include "daemon/bus.h"
 
 #include "base/log.h"
+#include "base/paths.h"
 #include "daemon/bus_loop.h"
 #include "daemon/clock.h"
 
@@ -57,7 +58,7 @@ struct bus {
 /* As libdbus finds the two; it has no way to ask for them without connecting. */
 static const char *find_address(const char *where, char *space, size_t capacity)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *runtime = paths_variable("XDG_RUNTIME_DIR");
     const char *address = where;
     if (strcmp(where, "system") == 0) {
         address = getenv("DBUS_SYSTEM_BUS_ADDRESS");

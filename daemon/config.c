@@ -2,6 +2,7 @@
  * be. */
 #include "daemon/config.h"
 
+#include "base/paths.h"
 #include "daemon/sources.h"
 #include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
@@ -33,6 +34,7 @@ struct config_key {
     const char *choices; /* CHOICE: words between spaces */
     const char *help;    /* lines */
     const char *restart; /* its full name, where a change waits for the next start */
+    const char *path;    /* TEXT: what is behind this is a path; NULL: none */
     /* TEXT; NULL: all are right */
     int (*check)(const char *value, struct error *error);
 };
@@ -40,7 +42,7 @@ struct config_key {
 #define FIELD(name) offsetof(struct config, name)
 
 static const struct config_key keys[] = {
-    {"model", "path", CONFIG_TEXT, FIELD(model), .restart = "model.path",
+    {"model", "path", CONFIG_TEXT, FIELD(model), .restart = "model.path", .path = "",
      .help = "The model file; $EARSHOT_MODEL wins over it. Empty: the installed default model."},
     {"model", "backend", CONFIG_CHOICE, FIELD(backend), .restart = "model.backend",
      .choices = "auto cpu cuda cuda:0 cuda:1 cuda:2 cuda:3 cuda:4 cuda:5 cuda:6 cuda:7",
@@ -67,7 +69,7 @@ static const struct config_key keys[] = {
      .help = "what it gives out before it slides on,"},
     {"model", "ahead_ms", CONFIG_INT, FIELD(ahead_ms), 0, 10000, .restart = "model.ahead_ms",
      .help = "and what it waits for. All together at most what the model takes as one utterance."},
-    {"audio", "source", CONFIG_TEXT, FIELD(source), .check = source_check,
+    {"audio", "source", CONFIG_TEXT, FIELD(source), .check = source_check, .path = "file:",
      .help =
          "portaudio: pipewire, pulse or default, else any microphone.\n"
          "portaudio:NAME: exactly this device, see `earshot devices`.\n"
@@ -160,7 +162,7 @@ static const struct config_key keys[] = {
      .help =
          "Keep the sound of what became text, each utterance as a file (Ogg Opus), with its text\n"
          "beside it (JSON); see docs/recordings.md. Of clients' own audio nothing is kept."},
-    {"recordings", "directory", CONFIG_TEXT, FIELD(recordings.directory),
+    {"recordings", "directory", CONFIG_TEXT, FIELD(recordings.directory), .path = "",
      .help = "Where. Empty: recordings in the state directory ($STATE_DIRECTORY, else\n"
              "~/.local/state/earshot). The unit may write nowhere else."},
     {"recordings", "max_mb", CONFIG_INT, FIELD(recordings.max_mb), 1, 100000,
@@ -255,6 +257,28 @@ static bool parse_whole(const char *value, uint64_t *out)
     return *value >= '0' && *value <= '9' && !*end && errno == 0;
 }
 
+/* Where a path begins with ~/, it gets the home directory. */
+static int set_text(const struct config_key *k, const char *value, char *field, struct error *error)
+{
+    struct error wrong;
+    if (strlen(value) >= CONFIG_TEXT_MAX)
+        return error_set(error, -EINVAL, "[%s] %s is too long", k->section, k->name);
+    if (k->check && k->check(value, &wrong))
+        return error_set(error, -EINVAL, "[%s] %s: %s", k->section, k->name, wrong.message);
+    size_t before = k->path ? strlen(k->path) : 0;
+    if (!k->path || strncmp(value, k->path, before) != 0) {
+        strcpy(field, value);
+        return 0;
+    }
+    char path[CONFIG_TEXT_MAX];
+    int rc = paths_expand(value + before, path, sizeof path - before);
+    if (rc)
+        return error_set(error, -EINVAL, "[%s] %s = \"%s\": %s", k->section, k->name, value,
+                         rc == -ENOENT ? "$HOME is not set" : "the path is too long");
+    snprintf(field, CONFIG_TEXT_MAX, "%s%s", k->path, path);
+    return 0;
+}
+
 int config_set(struct config *c, const char *section, const char *key, const char *value,
                struct error *error)
 {
@@ -262,18 +286,12 @@ int config_set(struct config *c, const char *section, const char *key, const cha
     if (!k)
         return error_set(error, -EINVAL, "unknown key \"%s\" in [%s]", key, section);
     char *field = (char *)c + k->offset;
-    struct error wrong;
     double number;
     uint64_t whole;
 
     switch (k->type) {
     case CONFIG_TEXT:
-        if (strlen(value) >= CONFIG_TEXT_MAX)
-            return error_set(error, -EINVAL, "[%s] %s is too long", section, key);
-        if (k->check && k->check(value, &wrong))
-            return error_set(error, -EINVAL, "[%s] %s: %s", section, key, wrong.message);
-        strcpy(field, value);
-        return 0;
+        return set_text(k, value, field, error);
     case CONFIG_CHOICE:
         if (!*value || !is_choice(k->choices, value))
             return error_set(error, -EINVAL, "[%s] %s = \"%s\" is not one of: %s", section, key,
@@ -327,8 +345,43 @@ static void reading_fail(struct reading *r, const char *what)
     error_set(&r->first, -EINVAL, "%s", what);
 }
 
-/* inih cuts long lines in two and takes indented lines for the value above: both are refused here.
- */
+static bool is_known_section(const char *name, size_t length)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (strlen(keys[i].section) == length && strncmp(keys[i].section, name, length) == 0)
+            return true;
+    return false;
+}
+
+/* Takes the comment behind a value away. inih knows those with ";" alone. */
+static void cut_comment(char *line)
+{
+    for (char *p = line; *p; p++)
+        if (p > line && (*p == '#' || *p == ';') && (p[-1] == ' ' || p[-1] == '\t'))
+            *p = '\0';
+}
+
+/* inih reads as far as the bracket. */
+static bool check_section(struct reading *r, const char *line)
+{
+    struct error error;
+    int length = (int)strcspn(line + 1, "]");
+    const char *name = line + 1, *rest = name + length + 1;
+    if (!name[length])
+        return true; /* inih refuses it */
+    if (!is_known_section(name, (size_t)length))
+        error_set(&error, -EINVAL, "unknown section [%.*s]", length, name);
+    else if (rest[strspn(rest, " \t\r\n")])
+        error_set(&error, -EINVAL, "\"%.*s\" is behind [%.*s]: it needs a line of its own",
+                  (int)strcspn(rest, "\r\n"), rest, length, name);
+    else
+        return true;
+    reading_fail(r, error.message);
+    return false;
+}
+
+/* What inih would read otherwise than it looks is refused here: it cuts long lines in two, takes
+ * indented lines for the value above, and drops what is behind a section. */
 static char *read_line(char *line, int size, void *stream)
 {
     struct reading *r = stream;
@@ -344,7 +397,8 @@ static char *read_line(char *line, int size, void *stream)
         reading_fail(r, "the line is indented");
         return NULL;
     }
-    return line;
+    cut_comment(line);
+    return *line != '[' || check_section(r, line) ? line : NULL;
 }
 
 static int take_pair(void *user, const char *section, const char *name, const char *value)
@@ -465,7 +519,9 @@ void config_print_defaults(FILE *out)
     fputs(
         "# Earshot's settings: every key there is, with its default. A line is at most 198 bytes.\n"
         "# Read from --config FILE, else $XDG_CONFIG_HOME/earshot/earshot.conf (~/.config where\n"
-        "# that is not set), else /etc/earshot/earshot.conf; the command line wins over it.\n\n",
+        "# that is not set), else /etc/earshot/earshot.conf; the command line wins over it.\n"
+        "# A comment is a line of its own, or begins with # or ; behind a blank. A path may begin\n"
+        "# with ~/, the home directory.\n\n",
         out);
     print_keys(&c, true, out);
 }

@@ -1,8 +1,8 @@
 /* The place in the file outlives stop: a file that was muted goes on where it was. */
 #include "daemon/file_source.h"
 
+#include "audio/sound.h"
 #include "base/file.h"
-#include "base/sound.h"
 #include "daemon/clock.h"
 
 #include <errno.h>

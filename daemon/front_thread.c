@@ -15,7 +15,7 @@
 #include "daemon/engine_private.h"
 #include "daemon/journal_ids.h"
 #include "dsp/level.h"
-#include "dsp/resample.h"
+#include "audio/resample.h"
 
 #include <errno.h>
 #include <math.h>

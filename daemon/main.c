@@ -83,7 +83,7 @@ static int read_options(struct settings *o, int argc, char **argv)
     }
     if (optind == argc)
         return -1;
-    fprintf(stderr, "earshotd: unexpected argument \"%s\"\n", argv[optind]);
+    error_print("earshotd: unexpected argument \"%s\"", argv[optind]);
     usage(stderr);
     return EXIT_USAGE;
 }

@@ -10,12 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
-
 /* Joins three parts; 0 or -ENAMETOOLONG. */
 static int join(char *path, size_t capacity, const char *a, const char *b, const char *c)
 {
@@ -27,19 +21,21 @@ int places_model(const char *argument, const char *configured, char *path, size_
                  struct error *error)
 {
     const char *given = argument && *argument ? argument : NULL;
-    if (!given && !variable("EARSHOT_MODEL") && configured && *configured)
+    const char *named = getenv("EARSHOT_MODEL");
+    if (!given && !(named && *named) && configured && *configured)
         given = configured;
     if (!given && paths_default_model(path, capacity))
         return error_set(error, -ENOENT, "no model: %s is not there", path);
-    if (given && join(path, capacity, given, "", ""))
-        return error_set(error, -ENAMETOOLONG, "%s: the path is too long", given);
-    return 0;
+    int rc = given ? paths_expand(given, path, capacity) : 0;
+    if (rc == -ENOENT)
+        return error_set(error, rc, "%s: $HOME is not set", given);
+    return rc ? error_set(error, rc, "%s: the path is too long", given) : 0;
 }
 
 int places_config(char *path, size_t capacity)
 {
-    const char *base = variable("XDG_CONFIG_HOME");
-    const char *home = variable("HOME");
+    const char *base = paths_variable("XDG_CONFIG_HOME");
+    const char *home = paths_variable("HOME");
     if (base && join(path, capacity, base, "/earshot", "/earshot.conf") == 0 &&
         access(path, F_OK) == 0)
         return 0;
@@ -76,13 +72,13 @@ int places_make_folders(char *path)
 
 int places_state(char *path, size_t capacity)
 {
-    const char *base = variable("STATE_DIRECTORY");
+    const char *base = paths_variable("STATE_DIRECTORY");
     if (base)
         return join(path, capacity, base, "", "");
-    base = variable("XDG_STATE_HOME");
+    base = paths_variable("XDG_STATE_HOME");
     if (base)
         return join(path, capacity, base, "/earshot", "");
-    base = variable("HOME");
+    base = paths_variable("HOME");
     return base ? join(path, capacity, base, "/.local/state", "/earshot") : -ENOENT;
 }
 

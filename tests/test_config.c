@@ -110,6 +110,43 @@ static void values_are_taken(void **state)
     assert_true(c.reply.seed == UINT64_MAX);
 }
 
+static void comments_are_behind_a_blank(void **state)
+{
+    (void)state;
+    struct config c;
+    struct error error = {""};
+    int rc = read_text(&c,
+                       "[model] # where\npath = /a#b;c.gguf\t# mine\nthreads = 3 ; few\n"
+                       "[wake]\t;x\n# a line\nphrase = computer # my word\n"
+                       "[recordings]\ndirectory = # nowhere else\n",
+                       &error);
+    assert_string_equal(error.message, "");
+    assert_int_equal(rc, 0);
+    assert_string_equal(c.model, "/a#b;c.gguf");
+    assert_int_equal(c.threads, 3);
+    assert_string_equal(c.wake, "computer");
+    assert_string_equal(c.recordings.directory, "");
+}
+
+static void a_path_may_begin_at_home(void **state)
+{
+    (void)state;
+    static const char text[] = "[model]\npath = ~/m.gguf\n[audio]\nsource = file:~/a~/b.wav:fast\n"
+                               "[recordings]\ndirectory = ~/said\n";
+    struct config c;
+    struct error error = {""};
+    setenv("HOME", "/home/ear", 1);
+    assert_int_equal(read_text(&c, text, &error), 0);
+    assert_string_equal(c.model, "/home/ear/m.gguf");
+    assert_string_equal(c.source, "file:/home/ear/a~/b.wav:fast");
+    assert_string_equal(c.recordings.directory, "/home/ear/said");
+    assert_int_equal(read_text(&c, "[model]\npath = ~bob/m.gguf\n", &error), 0);
+    assert_string_equal(c.model, "~bob/m.gguf");
+    unsetenv("HOME");
+    assert_int_not_equal(read_text(&c, text, &error), 0);
+    assert_non_null(strstr(error.message, "$HOME is not set"));
+}
+
 static void a_wrong_line_is_named(void **state)
 {
     (void)state;
@@ -117,7 +154,12 @@ static void a_wrong_line_is_named(void **state)
         const char *text, *line, *culprit;
     } wrong[] = {
         {"[model]\n\nwhat = 3\n", ":3:", "what"},
-        {"[nothing]\npath = x\n", ":2:", "[nothing]"},
+        {"[nothing]\npath = x\n", ":1:", "[nothing]"},
+        {"[model]\n[speach]\n", ":2:", "[speach]"},
+        {"[speech] end_ms = 99\n", ":1:", "\" end_ms = 99\" is behind [speech]"},
+        {"[model]]\n", ":1:", "\"]\" is behind [model]"},
+        {"[model]\nthreads = 3#x\n", ":2:", "3#x"},
+        {"[audio]\nsource = \033[2J\n", ":2:", "?[2J"},
         {"path = x\n", ":1:", "path"},
         {"[model]\nthreads = many\n", ":2:", "many"},
         {"[model]\nthreads = 257\n", ":2:", "257"},
@@ -214,6 +256,8 @@ int main(void)
         cmocka_unit_test(every_default_can_be_read_back),
         cmocka_unit_test(a_file_of_comments_changes_nothing),
         cmocka_unit_test(values_are_taken),
+        cmocka_unit_test(comments_are_behind_a_blank),
+        cmocka_unit_test(a_path_may_begin_at_home),
         cmocka_unit_test(a_wrong_line_is_named),
         cmocka_unit_test(a_long_line_is_refused_not_cut),
         cmocka_unit_test(values_must_agree),
