@@ -1,16 +1,30 @@
-/* Prints cues; what becomes one caption is cue_cut.c's. */
+/* Prints cues, the last place that a text passes on its way into a file or a terminal; what becomes
+ * one caption is cue_cut.c's. */
 #include "cli/cues.h"
 
+#include "base/utf8.h"
 #include "cli/cue_cut.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
+/* Writes the character at p, or a blank or '?' for what is none to show; its bytes. */
+static size_t print_character(const char *p, FILE *out)
+{
+    size_t size = utf8_size(p);
+    if (size == 0)
+        fputc('?', out);
+    else if (utf8_is_control(p, size))
+        fputc(' ', out);
+    else
+        fwrite(p, 1, size, out);
+    return size ? size : 1;
+}
+
 void cue_print_text(const char *text, FILE *out)
 {
-    for (; *text; text++)
-        fputc(iscntrl((unsigned char)*text) ? ' ' : *text, out);
+    while (*text)
+        text += print_character(text, out);
 }
 
 void cue_print_head(enum cue_format format, FILE *out)
@@ -37,19 +51,20 @@ static void print_times(enum cue_format format, unsigned number, int64_t start_u
     fputc('\n', out);
 }
 
-/* Bytes of a text in a cue. What WebVTT takes for its own is escaped there. */
+/* Bytes of a text in a cue. In WebVTT "<" begins a tag, "&" the name of a character, and "-->"
+ * makes a line a time. SubRip has no way to write the last: its ">" moves away. */
 static void print_bytes(const char *text, size_t size, enum cue_format format, FILE *out)
 {
-    for (; size > 0; text++, size--) {
-        bool vtt = format == CUE_FORMAT_VTT;
-        if (vtt && *text == '&')
-            fputs("&amp;", out);
-        else if (vtt && *text == '<')
-            fputs("&lt;", out);
-        else if (vtt && *text == '>')
-            fputs("&gt;", out);
-        else
-            fputc(iscntrl((unsigned char)*text) ? ' ' : *text, out);
+    bool vtt = format == CUE_FORMAT_VTT;
+    for (const char *p = text; p < text + size;) {
+        const char *other = NULL;
+        if (vtt)
+            other = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : NULL;
+        else if (*p == '>' && p - text >= 2 && p[-1] == '-' && p[-2] == '-')
+            other = " >";
+        if (other)
+            fputs(other, out);
+        p += other ? 1 : print_character(p, out);
     }
 }
 
@@ -157,13 +172,25 @@ cJSON *cue_object(const struct cue *cue)
     return item;
 }
 
+void cue_print_json(const char *json, FILE *out)
+{
+    for (size_t size; *json; json += size ? size : 1) {
+        size = utf8_size(json);
+        if (size)
+            fwrite(json, 1, size, out);
+        else
+            fputs("\xef\xbf\xbd", out); /* U+FFFD */
+    }
+}
+
 int cue_print_object(cJSON *object, FILE *out)
 {
     char *line = cJSON_PrintUnformatted(object);
     cJSON_Delete(object);
     if (!line)
         return -ENOMEM;
-    fprintf(out, "%s\n", line);
+    cue_print_json(line, out);
+    fputc('\n', out);
     cJSON_free(line);
     return 0;
 }

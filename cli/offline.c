@@ -1,8 +1,6 @@
 #include "cli/offline.h"
 
 #include "base/paths.h"
-#include "audio/sound.h"
-#include "audio/resample.h"
 #include "model/open.h"
 
 #include <errno.h>
@@ -12,7 +10,7 @@
 #include <unistd.h>
 
 enum {
-    READ_FRAMES = 4096,
+    READ_SAMPLES = 4096,
     PATH_BYTES = 4096,
     THREADS_MAX = 256,
 };
@@ -58,49 +56,31 @@ void offline_close(struct offline *o)
     *o = (struct offline){0};
 }
 
-static int read_all(struct sound *s, struct resample *r, const char *path, offline_samples *each,
-                    void *user, struct error *error)
+int offline_sound(struct mono **out, const char *path, int stop_fd, struct error *error)
 {
-    float *in = calloc((size_t)READ_FRAMES * (size_t)sound_channels(s), sizeof(float));
-    float *out = calloc(resample_bound(r, READ_FRAMES), sizeof(float));
-    int code = 0;
-    int64_t frames = 0;
-    if (!in || !out) {
-        code = error_set(error, -ENOMEM, "%s: out of memory", path);
-        goto done;
-    }
-    while ((frames = sound_read(s, in, READ_FRAMES)) > 0) {
-        size_t count = resample_push(r, in, (size_t)frames, out);
-        if (count)
-            each(user, out, count);
-    }
-    size_t count = resample_flush(r, out);
-    if (count)
-        each(user, out, count);
-    if (frames < 0)
-        code = error_set(error, (int)frames, "%s: the file is damaged", path);
-done:
-    free(in);
-    free(out);
-    return code;
+    struct sound *s = NULL;
+    struct error what;
+    int rc = sound_open_until(&s, path, stop_fd, error);
+    if (rc)
+        return rc;
+    rc = mono_create(out, s, &what);
+    return rc ? error_set(error, rc, "%s: %s", path, what.message) : 0;
 }
 
 int offline_read(const char *path, offline_samples *each, void *user, struct error *error)
 {
-    struct sound *s = NULL;
-    struct resample *r = NULL;
-    int code = sound_open(&s, path, error);
-    if (code)
-        return code;
-    code = resample_create(&r, sound_rate_hz(s), sound_channels(s));
-    if (code)
-        error_set(error, code, "%s: %d Hz with %d channels is not supported", path,
-                  sound_rate_hz(s), sound_channels(s));
-    else
-        code = read_all(s, r, path, each, user, error);
-    resample_destroy(r);
-    sound_close(s);
-    return code;
+    float samples[READ_SAMPLES];
+    struct mono *m = NULL;
+    int64_t n;
+    int rc = offline_sound(&m, path, -1, error);
+    if (rc)
+        return rc;
+    while ((n = mono_read(m, samples, READ_SAMPLES)) > 0)
+        each(user, samples, (size_t)n);
+    if (n < 0)
+        rc = error_set(error, (int)n, "%s: %s", path, mono_why(m));
+    mono_destroy(m);
+    return rc;
 }
 
 int offline_fail(const char *command, const struct error *error)

@@ -2,6 +2,7 @@
 #ifndef EARSHOT_CLI_OFFLINE_H
 #define EARSHOT_CLI_OFFLINE_H
 
+#include "audio/mono.h"
 #include "base/error.h"
 #include "kernels/backend.h"
 #include "model/model.h"
@@ -31,10 +32,14 @@ struct offline {
 int offline_open(struct offline *o, const struct offline_options *options, struct error *error);
 void offline_close(struct offline *o);
 
+/* Opens a sound file of any kind, "-" for standard input; when stop_fd becomes readable, a pipe
+ * ends there. 0 or -errno, the message names the path. */
+int offline_sound(struct mono **out, const char *path, int stop_fd, struct error *error);
+
 /* Called with 16 kHz mono samples, at most a second at a time. */
 typedef void offline_samples(void *user, const float *samples, size_t count);
 
-/* Reads a sound file of any rate and channel count. 0 or -errno, the message names the path. */
+/* Reads a sound file of any kind. 0 or -errno, the message names the path. */
 int offline_read(const char *path, offline_samples *each, void *user, struct error *error);
 
 /* Prints "earshot COMMAND: message" on stderr and returns EXIT_FAILED. */

@@ -1,12 +1,12 @@
 /* earshot record: what a microphone hears, as the daemon would hear it (16 kHz, mono), into an Ogg
  * Opus file, without the daemon. To try a microphone, to take something for `earshot transcribe`,
  * or to show a problem. */
+#include "audio/resample.h"
 #include "base/opus_writer.h"
 #include "cli/client_commands.h"
 #include "cli/offline.h"
 #include "cli/quiet.h"
 #include "dsp/level.h"
-#include "audio/resample.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,11 @@
-/* earshot transcribe: sound files through the whole pipeline, as fast as it goes. */
+/* earshot transcribe: sound files through the whole pipeline, as fast as it goes. What a pipe says
+ * is printed utterance by utterance; of a file, cues and words come as they are found, too. */
 #include "cli/command.h"
 #include "cli/cue_options.h"
 #include "cli/cues.h"
 #include "cli/intent.h"
 #include "cli/offline.h"
+#include "cli/stop.h"
 #include "cli/terminal.h"
 #include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
@@ -13,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { READ_SAMPLES = 4096 };
 
 struct utterance {
     int64_t start_us, end_us;
@@ -30,8 +34,13 @@ struct transcript {
     struct frontend *frontend;
     uint64_t next_id;
     struct utterance *utterances; /* [count], owned; empty ones are left out */
-    size_t count, capacity;
+    size_t count, capacity, printed;
+    unsigned cues; /* printed */
     bool out_of_memory;
+    enum cue_format format;
+    const char *path;
+    int stop_fd;
+    bool live; /* more may come at any time */
 };
 
 static void transcript_clear(struct transcript *t)
@@ -42,7 +51,9 @@ static void transcript_clear(struct transcript *t)
         free(t->utterances[i].words);
         cJSON_Delete(t->utterances[i].intent);
     }
-    t->count = 0;
+    t->count = t->printed = 0;
+    t->cues = 0;
+    t->out_of_memory = t->live = false;
 }
 
 static struct cue_word *words_of(const struct event *e)
@@ -101,42 +112,96 @@ static bool is_over(void *user)
     return recogniser_is_over(t->recogniser);
 }
 
-static void on_samples(void *user, const float *samples, size_t count)
+static struct cue cue_of(const struct utterance *u)
 {
-    struct transcript *t = user;
-    frontend_push(t->frontend, samples, count);
+    return (struct cue){u->start_us,   u->end_us, u->text,       u->reply,
+                        u->confidence, u->words,  u->word_count, u->intent};
+}
+
+/* A line's begin; of JSON, where it grows with what is said. */
+static void print_begin(const struct transcript *t)
+{
+    if (t->format != CUE_FORMAT_JSON)
+        return;
+    cJSON *path = cJSON_CreateString(t->path);
+    char *quoted = path ? cJSON_PrintUnformatted(path) : NULL;
+    fputs("{\"file\":", stdout);
+    cue_print_json(quoted ? quoted : "\"\"", stdout);
+    fputs(",\"utterances\":[", stdout);
+    cJSON_free(quoted);
+    cJSON_Delete(path);
+}
+
+static void print_utterance(struct transcript *t, size_t i)
+{
+    struct cue cue = cue_of(&t->utterances[i]);
+    if (t->format == CUE_FORMAT_TEXT) {
+        bool faint = cue_is_unsure(cue.confidence);
+        fputs(i ? " " : "", stdout);
+        fputs(faint ? terminal_faint() : "", stdout);
+        cue_print_text(cue.text, stdout);
+        fputs(faint ? terminal_normal() : "", stdout);
+    } else if (t->format == CUE_FORMAT_JSON) {
+        cJSON *object = cue_object(&cue);
+        char *printed = cJSON_PrintUnformatted(object);
+        fputs(i ? "," : "", stdout);
+        cue_print_json(printed ? printed : "{}", stdout);
+        cJSON_free(printed);
+        cJSON_Delete(object);
+    } else {
+        t->cues += cue_print(&cue, t->format, t->cues + 1, stdout);
+    }
+}
+
+/* What was found since the last time. An object of a file is printed when it is whole. */
+static void print_news(struct transcript *t)
+{
+    if (t->printed == t->count || (t->format == CUE_FORMAT_JSON && !t->live))
+        return;
+    while (t->printed < t->count)
+        print_utterance(t, t->printed++);
+    fflush(stdout);
+}
+
+static int hear(struct transcript *t, struct mono *sound, struct error *error)
+{
+    float samples[READ_SAMPLES];
+    int64_t n = 0;
+    t->live = mono_is_live(sound);
+    if (t->live)
+        print_begin(t);
+    while ((t->live || !stop_asked()) && (n = mono_read(sound, samples, READ_SAMPLES)) > 0) {
+        frontend_push(t->frontend, samples, (size_t)n);
+        print_news(t);
+    }
+    if (n < 0)
+        return error_set(error, (int)n, "%s: %s", t->path, mono_why(sound));
+    if (!t->live && stop_asked())
+        return error_set(error, -EINTR, "%s: interrupted: the rest was not heard", t->path);
+    return 0;
 }
 
 static int transcribe_file(struct transcript *t, const char *path, struct error *error)
 {
+    struct mono *sound = NULL;
     transcript_clear(t);
-    t->out_of_memory = false;
+    t->path = path;
     recogniser_reset(t->recogniser);
     int code = frontend_create(&t->frontend, NULL, on_piece, t);
     if (code)
         return error_set(error, code, "%s: %s", path, strerror(-code));
     frontend_set_judge(t->frontend, is_over);
     frontend_limit(t->frontend, model_longest_ms(t->model), model_tail_ms(t->model));
-    code = offline_read(path, on_samples, t, error);
+    code = offline_sound(&sound, path, t->stop_fd, error);
+    if (!code)
+        code = hear(t, sound, error);
+    mono_destroy(sound);
     frontend_flush(t->frontend);
     frontend_destroy(t->frontend);
     t->frontend = NULL;
     if (!code && t->out_of_memory)
         code = error_set(error, -ENOMEM, "%s: out of memory", path);
     return code;
-}
-
-static void print_text(const struct transcript *t)
-{
-    for (size_t i = 0; i < t->count; i++) {
-        bool faint = cue_is_unsure(t->utterances[i].confidence);
-        if (i)
-            putchar(' ');
-        fputs(faint ? terminal_faint() : "", stdout);
-        cue_print_text(t->utterances[i].text, stdout);
-        fputs(faint ? terminal_normal() : "", stdout);
-    }
-    putchar('\n');
 }
 
 /* The texts joined by spaces, owned by the caller; NULL when out of memory. */
@@ -151,24 +216,27 @@ static char *joined_text(const struct transcript *t)
     return joined;
 }
 
-static struct cue cue_of(const struct utterance *u)
-{
-    return (struct cue){u->start_us,   u->end_us, u->text,       u->reply,
-                        u->confidence, u->words,  u->word_count, u->intent};
-}
-
-static int print_json(const struct transcript *t, const char *path, const char *error)
+/* The end of a line that print_begin began. */
+static int print_end(const char *joined, const char *error)
 {
     cJSON *object = cJSON_CreateObject();
-    char *joined = joined_text(t);
-    if (!object || !joined) {
-        cJSON_Delete(object);
-        free(joined);
-        return -ENOMEM;
-    }
-    cJSON_AddStringToObject(object, "file", path);
     cJSON_AddStringToObject(object, "text", joined);
-    free(joined);
+    if (error)
+        cJSON_AddStringToObject(object, "error", error);
+    char *printed = cJSON_PrintUnformatted(object);
+    cJSON_Delete(object);
+    fputs("],", stdout);
+    cue_print_json(printed ? printed + 1 : "}", stdout); /* without its { */
+    putchar('\n');
+    cJSON_free(printed);
+    return printed ? 0 : -ENOMEM;
+}
+
+static int print_object(const struct transcript *t, const char *joined, const char *error)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "file", t->path);
+    cJSON_AddStringToObject(object, "text", joined);
     cJSON *list = cJSON_AddArrayToObject(object, "utterances");
     for (size_t i = 0; i < t->count; i++) {
         struct cue cue = cue_of(&t->utterances[i]);
@@ -179,35 +247,39 @@ static int print_json(const struct transcript *t, const char *path, const char *
     return cue_print_object(object, stdout);
 }
 
-/* error: what went wrong with the file; NULL: nothing. 0, -ENOMEM, or -EIO: the output is lost. */
-static int print_transcript(const struct transcript *t, enum cue_format format, const char *path,
-                            const char *error)
+/* What is left to print. error: what went wrong with the file; NULL: nothing. 0, -ENOMEM, or -EIO:
+ * the output is lost. */
+static int print_rest(struct transcript *t, const char *error)
 {
-    if (format == CUE_FORMAT_TEXT) {
-        print_text(t);
-    } else if (format == CUE_FORMAT_JSON) {
-        if (print_json(t, path, error))
-            return -ENOMEM;
-    } else {
-        unsigned number = 1;
-        for (size_t i = 0; i < t->count; i++) {
-            struct cue cue = cue_of(&t->utterances[i]);
-            number += cue_print(&cue, format, number, stdout);
-        }
+    int rc = 0;
+    print_news(t);
+    if (t->format == CUE_FORMAT_TEXT)
+        putchar('\n');
+    if (t->format == CUE_FORMAT_JSON) {
+        char *joined = joined_text(t);
+        rc = !joined   ? -ENOMEM
+             : t->live ? print_end(joined, error)
+                       : print_object(t, joined, error);
+        free(joined);
     }
+    if (rc)
+        return rc;
     return fflush(stdout) || ferror(stdout) ? -EIO : 0;
 }
 
-static int transcribe_all(struct transcript *t, enum cue_format format, char **paths, int count)
+static int transcribe_all(struct transcript *t, char **paths, int count)
 {
     int failed = EXIT_DONE;
     struct error error;
-    cue_print_head(format, stdout);
+    cue_print_head(t->format, stdout);
+    fflush(stdout);
     for (int i = 0; i < count; i++) {
+        if (i && stop_asked())
+            return EXIT_FAILED;
         int bad = transcribe_file(t, paths[i], &error);
         if (bad)
             failed = offline_fail("transcribe", &error);
-        int rc = print_transcript(t, format, paths[i], bad ? error.message : NULL);
+        int rc = print_rest(t, bad ? error.message : NULL);
         if (rc == -ENOMEM)
             error_print("earshot transcribe: %s: out of memory", paths[i]);
         if (rc)
@@ -224,7 +296,8 @@ static int transcribe(const struct offline_options *o, enum cue_format format, c
     if (offline_open(&session, o, &error))
         return offline_fail("transcribe", &error);
     const struct encoder *encoder = session.model->encoder;
-    struct transcript t = {.next_id = 1, .model = session.model};
+    struct transcript t = {
+        .next_id = 1, .model = session.model, .format = format, .stop_fd = stop_begin()};
     struct recogniser_config config = {.long_ms = endpoint_config_default().max_ms,
                                        .reply = format == CUE_FORMAT_JSON,
                                        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
@@ -238,7 +311,7 @@ static int transcribe(const struct offline_options *o, enum cue_format format, c
     else if (recogniser_create(&t.recogniser, session.model, &config, &error))
         offline_fail("transcribe", &error);
     else
-        code = transcribe_all(&t, format, paths, count);
+        code = transcribe_all(&t, paths, count);
     transcript_clear(&t);
     free(t.utterances);
     recogniser_destroy(t.recogniser);
@@ -253,7 +326,8 @@ static int usage(FILE *to, int code)
             "                           [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
             "                                        blocks[:BLOCK,LEFT]]\n"
             "                           [--json | --srt | --vtt]\n"
-            "Prints one line a file, in order; an empty one where nothing was said.\n"
+            "Prints one line a file, in order; an empty one where nothing was said. FILE is -\n"
+            "for standard input, which is printed as it comes, up to its end or Ctrl-C.\n"
             "--json gives an object a line: file, text, utterances with times, replies and "
             "confidence,\n"
             "and error, why the file could not be read, or not to its end.\n"

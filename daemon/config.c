@@ -356,9 +356,12 @@ static bool is_known_section(const char *name, size_t length)
 /* Takes the comment behind a value away. inih knows those with ";" alone. */
 static void cut_comment(char *line)
 {
+    const char *value = line + strcspn(line, "=:") + 1; /* where nothing else is */
     for (char *p = line; *p; p++)
-        if (p > line && (*p == '#' || *p == ';') && (p[-1] == ' ' || p[-1] == '\t'))
+        if (p > line && strchr("#;", *p) && (strchr(" \t", p[-1]) || p == value)) {
             *p = '\0';
+            return;
+        }
 }
 
 /* inih reads as far as the bracket. */

@@ -1,8 +1,10 @@
 /* The place in the file outlives stop: a file that was muted goes on where it was. */
 #include "daemon/file_source.h"
 
-#include "audio/sound.h"
+#include "audio/mono.h"
+#include "audio/resample.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "daemon/clock.h"
 
 #include <errno.h>
@@ -18,8 +20,8 @@ enum {
 
 struct file_source {
     struct source source;
-    struct sound *sound;
-    bool fast;
+    struct mono *sound;
+    bool fast, blamed;
     int64_t start_us;   /* clock at the last start */
     int64_t start_read; /* frames read before it */
     int64_t read;       /* frames read */
@@ -56,7 +58,10 @@ static long read_frames(struct source *s, float *samples, size_t frames)
         if ((int64_t)frames > ready)
             frames = (size_t)ready;
     }
-    int64_t n = sound_read(f->sound, samples, frames);
+    int64_t n = mono_read(f->sound, samples, frames);
+    if (n < 0 && !f->blamed)
+        log_warning("%s: %s", s->name, mono_why(f->sound));
+    f->blamed |= n < 0;
     if (n <= 0)
         return -ENODATA;
     f->read += n;
@@ -77,7 +82,7 @@ static void stop(struct source *s)
 static void destroy(struct source *s)
 {
     struct file_source *f = cast(s);
-    sound_close(f->sound);
+    mono_destroy(f->sound);
     free(f);
 }
 
@@ -89,15 +94,16 @@ static int open_file(struct file_source *f, const char *path, struct error *erro
     if (fd < 0)
         return error_set(error, fd, "%s: %s", path, file_why(fd));
     close(fd); /* it is a file that nobody waits for */
-    rc = sound_open(&f->sound, path, error);
+    struct sound *sound;
+    struct error what;
+    rc = sound_open(&sound, path, error);
     if (rc)
         return rc;
-    f->source.rate_hz = sound_rate_hz(f->sound);
-    f->source.channels = sound_channels(f->sound);
-    if (f->source.rate_hz < 4000 || f->source.rate_hz > 384000)
-        return error_set(error, -EINVAL, "%s: a rate of %d Hz", path, f->source.rate_hz);
-    if (f->source.channels < 1 || f->source.channels > SOURCE_CHANNELS_MAX)
-        return error_set(error, -EINVAL, "%s: %d channels", path, f->source.channels);
+    rc = mono_create(&f->sound, sound, &what);
+    if (rc)
+        return error_set(error, rc, "%s: %s", path, what.message);
+    f->source.rate_hz = RESAMPLE_RATE_HZ;
+    f->source.channels = 1;
     return 0;
 }
 

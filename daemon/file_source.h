@@ -1,4 +1,4 @@
-/* A sound file as a source (base/sound.h), at its own speed or as fast as it is read. */
+/* A sound file as a source (audio/mono.h), at its own speed or as fast as it is read. */
 #ifndef EARSHOT_DAEMON_FILE_SOURCE_H
 #define EARSHOT_DAEMON_FILE_SOURCE_H
 

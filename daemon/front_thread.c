@@ -9,13 +9,13 @@
  * has failed. What main says by an atomic (shut, cancelled, released) is looked at between any two
  * pieces of work, and where the thread waits for another.
  */
+#include "audio/resample.h"
 #include "base/log.h"
 #include "daemon/audio_clock.h"
 #include "daemon/clock.h"
 #include "daemon/engine_private.h"
 #include "daemon/journal_ids.h"
 #include "dsp/level.h"
-#include "audio/resample.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,8 +1,8 @@
 #include "daemon/microphone.h"
 
+#include "audio/resample.h"
 #include "daemon/capture_rt.h"
 #include "daemon/clock.h"
-#include "dsp/resample.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -67,13 +67,14 @@ static bool can_capture(PaDeviceIndex i)
 }
 
 /* The usual rate first, whatever PortAudio takes for a sound server's: it is the cheapest to bring
- * to 16 kHz, and sound servers have it as it is. */
+ * to 16 kHz, and sound servers have it as it is. Two channels first: one would be what the server
+ * mixes of them, which loses what audio/mixdown finds. */
 static int open_device(struct microphone *m, PaDeviceIndex i, struct error *error)
 {
     const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
     const int rates_hz[] = {RESAMPLE_MICROPHONE_HZ, (int)(info->defaultSampleRate + 0.5)};
     int rc = -EIO;
-    for (int channels = 1; rc && channels <= 2 && channels <= info->maxInputChannels; channels++)
+    for (int channels = info->maxInputChannels < 2 ? 1 : 2; rc && channels > 0; channels--)
         for (size_t n = 0; rc && n < sizeof rates_hz / sizeof *rates_hz; n++)
             rc = open_stream(m, i, rates_hz[n], channels, error);
     return rc;

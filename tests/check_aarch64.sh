@@ -12,9 +12,9 @@ objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 options="-std=gnu11 -O2 -Wall -Werror -ffp-contract=fast -fno-math-errno -I. -D_GNU_SOURCE"
 count=0
-for source in base/{error,file,log,paths,pcg32,queue,ring}.c kernels/*.c kernels/cpu/*.c kernels/cuda/*.c model/*.c; do
+for source in base/{error,file,log,paths,pcg32,queue,ring,utf8}.c kernels/*.c kernels/cpu/*.c kernels/cuda/*.c model/*.c; do
     case $source in
-        *_amx.c | *_x86.c | base/sound.c) continue ;;
+        *_amx.c | *_x86.c) continue ;;
     esac
     "$cc" $options -DCPU_ISA=scalar -DEARSHOT_LIB_FROM_BIN='""' \
         -DEARSHOT_DATA_FROM_BIN='""' -DEARSHOT_SOURCE_DIR='""' -DEARSHOT_VERSION='""' \

@@ -6,12 +6,13 @@ import sys
 
 MAY_INCLUDE = {
     "base": {"base"},
+    "audio": {"audio", "base"},
     "dsp": {"dsp", "base"},
     "kernels": {"kernels", "base"},
     "model": {"model", "kernels", "base"},
     "pipeline": {"pipeline", "model", "dsp", "kernels", "base"},
-    "daemon": {"daemon", "pipeline", "model", "dsp", "kernels", "base"},
-    "cli": {"cli", "pipeline", "model", "dsp", "kernels", "base"},
+    "daemon": {"daemon", "pipeline", "model", "audio", "dsp", "kernels", "base"},
+    "cli": {"cli", "pipeline", "model", "audio", "dsp", "kernels", "base"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 

@@ -23,7 +23,7 @@ cmake --build "$build/package" -j2 > "$work/log" || { cat "$work/log"; exit 1; }
 cpack --config "$build/package/CPackConfig.cmake" -B "$work" > "$work/log" || { cat "$work/log"; exit 1; }
 package=$(echo "$work"/earshot_*.deb)
 dpkg-deb --field "$package" Package Version Depends
-for library in libc6 libdbus-1-3 libopusenc0 libsndfile1 libsystemd0; do
+for library in libc6 libdbus-1-3 libflac12 libmpg123-0 libogg0 libopusenc0 libsndfile1 libvorbis0a libsystemd0; do
     dpkg-deb --field "$package" Depends | grep -q "$library" || fail "no dependency on $library"
 done
 

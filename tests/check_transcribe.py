@@ -2,10 +2,12 @@
 """earshot transcribe, dump, model info on good and bad input, with the real program."""
 import json
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import wave
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -121,6 +123,66 @@ def outputs():
     check("--vtt has its header", vtt.startswith("WEBVTT\n\n1\n00:00:0"), vtt)
 
 
+def unfinished(path):
+    """A WAV file as a program writes it into a pipe."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data")
+    data[4:8] = data[at + 4:at + 8] = b"\xff\xff\xff\xff"
+    return bytes(data)
+
+
+def written(path, p, until):
+    """What is in the file, when it has `until`, or after a while."""
+    for _ in range(600):
+        if until in path.read_text() or p.poll() is not None:
+            break
+        time.sleep(0.1)
+    return path.read_text()
+
+
+def live():
+    """A pipe that stays open: each utterance is printed when it ends; Ctrl-C prints what there is."""
+    sound = unfinished(ffmpeg("-i", SPEECH, "-af", "apad=pad_dur=3", "-ar", "16000", "-c:a", "pcm_s16le", "live.wav"))
+    expected = {option: run("transcribe", "-m", MODEL, *option, WORK / "live.wav").stdout for option in ((), ("--srt",), ("--json",))}
+    for option, whole in expected.items():
+        out = WORK / "out"
+        with open(out, "w") as f, subprocess.Popen([EARSHOT, "transcribe", "-m", MODEL, *option, "-"],
+                                                   stdin=subprocess.PIPE, stdout=f, stderr=subprocess.PIPE) as p:
+            p.stdin.write(sound)
+            p.stdin.flush()
+            words = json.loads(expected[("--json",)])["utterances"][0]["text"]
+            before = written(out, p, words)
+            check(f"{' '.join(option)} -: the first utterance is there while the pipe is open",
+                  p.poll() is None and words in before and not (option == () and "\n" in before), before)
+            p.send_signal(signal.SIGINT)
+            code, error = p.wait(60), p.stderr.read()
+        after = out.read_text()
+        if option == ("--json",):
+            same = {**json.loads(after), "file": ""} == {**json.loads(whole), "file": ""}
+        else:
+            same = after == whole
+        check(f"{' '.join(option)} -: after Ctrl-C all of it is", code == 0 and not error and same, f"{code} {error} {after} {whole}")
+    got = subprocess.run([EARSHOT, "transcribe", "-m", MODEL, "-", SPEECH], input=SPEECH.read_bytes(), capture_output=True, timeout=300)
+    lines = got.stdout.decode().splitlines()
+    check("- is one of several files", got.returncode == 0 and len(lines) == 2 and lines[0] == lines[1], got)
+
+
+def names():
+    """A name that is not UTF-8, and one that would clear the screen."""
+    for name in (b"caf\xe9.opus", b"\x1b[2J\xc2\x9b\xff.opus"):
+        path = bytes(WORK) + b"/" + name
+        with open(path, "wb") as f:
+            f.write(SPEECH.read_bytes()[:3000])
+        got = subprocess.run([EARSHOT, "transcribe", "-m", MODEL, "--json", path], capture_output=True, timeout=300)
+        try:
+            entry = json.loads(got.stdout.decode())
+            plain = all(" " <= c and not 0x7f <= ord(c) < 0xa0 for c in entry["error"] + got.stderr.decode().strip())
+            check(f"{name}: --json is JSON, and messages are plain", got.returncode == 1 and plain
+                  and entry["file"] == path.decode(errors="replace"), got)
+        except ValueError as e:
+            check(f"{name}: --json is JSON, and messages are plain", False, f"{e} {got}")
+
+
 def long_silence():
     """More microseconds than 32 bits count."""
     long = ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "4500", "-c:a", "pcm_u8", "long.wav")
@@ -177,7 +239,7 @@ def models():
 
 
 def main():
-    for part in (formats, bad_files, lost_outputs, outputs, long_silence, dumps, models):
+    for part in (formats, bad_files, lost_outputs, outputs, live, names, long_silence, dumps, models):
         part()
     print(f"{failures} checks failed")
     return 1 if failures else 0

@@ -118,7 +118,8 @@ static void comments_are_behind_a_blank(void **state)
     int rc = read_text(&c,
                        "[model] # where\npath = /a#b;c.gguf\t# mine\nthreads = 3 ; few\n"
                        "[wake]\t;x\n# a line\nphrase = computer # my word\n"
-                       "[recordings]\ndirectory = # nowhere else\n",
+                       "[recordings]\ndirectory = # nowhere else\n"
+                       "[speech]\nopen_words =#of the\n",
                        &error);
     assert_string_equal(error.message, "");
     assert_int_equal(rc, 0);
@@ -126,6 +127,7 @@ static void comments_are_behind_a_blank(void **state)
     assert_int_equal(c.threads, 3);
     assert_string_equal(c.wake, "computer");
     assert_string_equal(c.recordings.directory, "");
+    assert_string_equal(c.open_words, "");
 }
 
 static void a_path_may_begin_at_home(void **state)

@@ -168,6 +168,68 @@ static void json_has_the_words(void **state)
     cJSON_Delete(object);
 }
 
+/* Whatever a text holds, a file of subtitles or of JSON stays one. */
+static const char odd[] = "AT&T <noise> a-->b\n\xc2\x9b\x1b[2Jc\xe9";
+
+static char *printed(enum cue_format format, const char *said)
+{
+    char *bytes = NULL;
+    size_t size;
+    FILE *f = open_memstream(&bytes, &size);
+    struct cue cue = {1500000, 3661002000, said, NULL, .confidence = -1};
+    if (format == CUE_FORMAT_JSON)
+        cue_print_object(cue_object(&cue), f);
+    else if (format == CUE_FORMAT_TEXT)
+        cue_print_text(said, f);
+    else
+        cue_print(&cue, format, 7, f);
+    fclose(f);
+    return bytes;
+}
+
+static void assert_printed(enum cue_format format, const char *expected)
+{
+    char *bytes = printed(format, odd);
+    assert_string_equal(bytes, expected);
+    free(bytes);
+}
+
+static void vtt_has_no_markup_of_its_texts(void **state)
+{
+    (void)state;
+    assert_printed(CUE_FORMAT_VTT, "7\n00:00:01.500 --> 01:01:01.002\n"
+                                   "AT&amp;T &lt;noise&gt; a--&gt;b   [2Jc?\n\n");
+}
+
+static void a_text_in_srt_is_no_time(void **state)
+{
+    (void)state;
+    assert_printed(CUE_FORMAT_SRT, "7\n00:00:01,500 --> 01:01:01,002\n"
+                                   "AT&T <noise> a-- >b   [2Jc?\n\n");
+}
+
+static void a_text_is_one_plain_line(void **state)
+{
+    (void)state;
+    assert_printed(CUE_FORMAT_TEXT, "AT&T <noise> a-->b   [2Jc?");
+}
+
+static void json_is_utf8(void **state)
+{
+    (void)state;
+    char *line = printed(CUE_FORMAT_JSON, odd);
+    assert_non_null(strstr(line, "\"AT&T <noise> a-->b\\n\xc2\x9b\\u001b[2Jc\xef\xbf\xbd\""));
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+    cJSON *object = cJSON_Parse(line);
+    assert_true(cJSON_GetObjectItem(object, "start_ms")->valueint == 1500);
+    cJSON_Delete(object);
+    free(line);
+    line = printed(CUE_FORMAT_JSON, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82\xc0\xaf\xed\xa0\x80");
+    assert_non_null(strstr(line, "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82"
+                                 "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""));
+    free(line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +241,10 @@ int main(void)
         cmocka_unit_test(webvtt_has_the_time_of_each_word),
         cmocka_unit_test(without_times_it_is_one_cue),
         cmocka_unit_test(json_has_the_words),
+        cmocka_unit_test(vtt_has_no_markup_of_its_texts),
+        cmocka_unit_test(a_text_in_srt_is_no_time),
+        cmocka_unit_test(a_text_is_one_plain_line),
+        cmocka_unit_test(json_is_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,14 +61,13 @@ static void relative_variables_are_not_set(void **state)
         assert_null(paths_variable("XDG_STATE_HOME"));
         assert_int_equal(places_config(path, sizeof path), 0);
         assert_below_home(path, "/.config/earshot/earshot.conf");
-        assert_int_equal(places_history(path, sizeof path, &error), 0);
-        assert_below_home(path, "/.local/state/earshot/history");
+        assert_int_equal(places_state(path, sizeof path), 0);
+        assert_below_home(path, "/.local/state/earshot");
         assert_int_equal(places_recordings("", path, sizeof path, &error), 0);
         assert_below_home(path, "/.local/state/earshot/recordings");
         if (paths_default_model(path, sizeof path) == 0)
             assert_null(strstr(path, "rel"));
     }
-    assert_int_not_equal(access("rel/earshot/history", F_OK), 0);
     assert_int_not_equal(access("rel/earshot/recordings", F_OK), 0);
 }
 
@@ -76,27 +75,25 @@ static void absolute_ones_count(void **state)
 {
     (void)state;
     char path[4096], other[128];
-    struct error error;
     snprintf(other, sizeof other, "%s/other", home);
     setenv("XDG_CONFIG_HOME", other, 1);
     setenv("XDG_STATE_HOME", other, 1);
     write_file("other/earshot", "earshot.conf");
     assert_int_equal(places_config(path, sizeof path), 0);
     assert_below_home(path, "/other/earshot/earshot.conf");
-    assert_int_equal(places_history(path, sizeof path, &error), 0);
-    assert_below_home(path, "/other/earshot/history");
+    assert_int_equal(places_state(path, sizeof path), 0);
+    assert_below_home(path, "/other/earshot");
 }
 
 static void without_a_home_nothing_is_kept_in_the_working_directory(void **state)
 {
     (void)state;
     char path[4096];
-    struct error error;
     setenv("HOME", "rel", 1);
     unsetenv("XDG_STATE_HOME");
-    assert_int_equal(places_history(path, sizeof path, &error), -ENOENT);
+    assert_int_equal(places_state(path, sizeof path), -ENOENT);
     unsetenv("HOME");
-    assert_int_equal(places_history(path, sizeof path, &error), -ENOENT);
+    assert_int_equal(places_state(path, sizeof path), -ENOENT);
     setenv("HOME", home, 1);
 }
 

@@ -1,5 +1,5 @@
-/* dsp/resample: tones against the sine they should be, in dB; aliases; length; any split. */
-#include "dsp/resample.h"
+/* audio/resample: tones against the sine they should be, in dB; aliases; length; any split. */
+#include "audio/resample.h"
 
 #include <math.h>
 #include <setjmp.h>

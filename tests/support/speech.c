@@ -1,7 +1,6 @@
 #include "tests/support/speech.h"
 
-#include "base/sound.h"
-#include "dsp/resample.h"
+#include "audio/mono.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,19 +15,17 @@ static void need(int holds, const char *what)
 
 float *speech_load(size_t *count)
 {
+    enum { MOST = 16000 * 60 };
     struct sound *s = NULL;
-    struct resample *r = NULL;
+    struct mono *m = NULL;
     struct error error = {"cannot be opened"};
+    float *samples = malloc(MOST * sizeof *samples);
     need(!sound_open(&s, "tests/data/orders.opus", &error), error.message);
-    need(!resample_create(&r, sound_rate_hz(s), sound_channels(s)), "cannot be resampled");
-    size_t frames = (size_t)sound_frames(s);
-    float *in = malloc(frames * (size_t)sound_channels(s) * sizeof(float));
-    float *out = malloc((resample_bound(r, frames) + resample_bound(r, 0)) * sizeof(float));
-    need(in && out && sound_read(s, in, frames) == (int64_t)frames, "cannot be read");
-    *count = resample_push(r, in, frames, out);
-    *count += resample_flush(r, out + *count);
-    free(in);
-    resample_destroy(r);
-    sound_close(s);
-    return out;
+    need(!mono_create(&m, s, &error), error.message);
+    int64_t n = 1;
+    for (*count = 0; samples && n > 0 && *count<MOST; *count += n> 0 ? (size_t)n : 0)
+        n = mono_read(m, samples + *count, MOST - *count);
+    need(n == 0, "cannot be read");
+    mono_destroy(m);
+    return samples;
 }

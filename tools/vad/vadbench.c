@@ -12,7 +12,7 @@
  * endpointer is false when it touches no speech. Errors of begin and end are over utterances found
  * in one piece, positive when late; the endpointer's pre-roll and tail are part of them.
  */
-#include "base/sound.h"
+#include "audio/sound.h"
 #include "dsp/endpoint.h"
 #include "dsp/logmel.h"
 #include "dsp/vad.h"

@@ -9,7 +9,7 @@
  * second of audio: of the processor, and on the clock. Times are medians of rounds, and a round is
  * every way once.
  */
-#include "base/sound.h"
+#include "audio/sound.h"
 #include "pipeline/features.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* Keeps one sample in `factor` of what fits under half of the new rate: a low-pass, and nothing
  * between its outputs is computed. Streaming; one thread at a time; allocates at create only.
  */
-#ifndef EARSHOT_DSP_DECIMATE_H
-#define EARSHOT_DSP_DECIMATE_H
+#ifndef EARSHOT_AUDIO_DECIMATE_H
+#define EARSHOT_AUDIO_DECIMATE_H
 
 #include <stddef.h>
 

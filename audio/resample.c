@@ -1,5 +1,5 @@
-/* What microphones give, 48 kHz, and other multiples of 16 kHz: dsp/decimate, for with the library
- * this would be most of what listening to silence costs. All else: libsamplerate's
+/* What microphones give, 48 kHz, and other multiples of 16 kHz: audio/decimate, for with the
+ * library this would be most of what listening to silence costs. All else: libsamplerate's
  * SRC_SINC_MEDIUM_QUALITY. From 48 to 16 kHz, what is left of a tone, and the share of one core of
  * an EPYC and of a Xeon server:
  *
@@ -13,9 +13,10 @@
  * buys half a mel filter for four times the work. Each gives the same bits for any split of the
  * input.
  */
-#include "dsp/resample.h"
+#include "audio/resample.h"
 
-#include "dsp/decimate.h"
+#include "audio/decimate.h"
+#include "audio/mixdown.h"
 
 #include <errno.h>
 #include <math.h>
@@ -30,27 +31,25 @@ enum {
     SLACK = 512,
 };
 
-static const float loudest = 1e4f; /* 80 dB above full scale */
-
 struct resample {
     /* One of them is there, but at 16 kHz, where samples pass through. */
     struct decimate *decimate; /* owned */
     SRC_STATE *src;            /* owned */
     int rate_hz;
-    int channels;
+    struct mixdown mixdown;
     float mono[BLOCK];
 };
 
 int resample_create(struct resample **out, int rate_hz, int channels)
 {
     *out = NULL;
-    if (rate_hz < 4000 || rate_hz > 384000 || channels < 1 || channels > 64)
+    if (rate_hz < 4000 || rate_hz > 384000 || channels < 1 || channels > MIXDOWN_CHANNELS_MAX)
         return -EINVAL;
     struct resample *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return -ENOMEM;
     r->rate_hz = rate_hz;
-    r->channels = channels;
+    mixdown_init(&r->mixdown, rate_hz, channels);
     int rc = 0;
     if (rate_hz % RESAMPLE_RATE_HZ != 0)
         r->src = src_new(SRC_SINC_MEDIUM_QUALITY, 1, &rc);
@@ -80,6 +79,7 @@ void resample_reset(struct resample *r)
         decimate_reset(r->decimate);
     if (r->src != NULL)
         src_reset(r->src);
+    mixdown_init(&r->mixdown, r->rate_hz, r->mixdown.channels);
 }
 
 size_t resample_bound(const struct resample *r, size_t frames)
@@ -90,19 +90,6 @@ size_t resample_bound(const struct resample *r, size_t frames)
         return frames;
     double ratio = (double)RESAMPLE_RATE_HZ / r->rate_hz;
     return (size_t)ceil((double)frames * ratio) + SLACK;
-}
-
-/* The mean of the channels. What is not a number, or no sound, would stay in the filter and in
- * every state after it; it becomes silence. */
-static void mix_down(const float *samples, size_t frames, int channels, float *mono)
-{
-    for (size_t i = 0; i < frames; i++) {
-        float sum = 0.0f;
-        for (int c = 0; c < channels; c++)
-            sum += samples[i * (size_t)channels + (size_t)c];
-        sum /= (float)channels;
-        mono[i] = fabsf(sum) <= loudest ? sum : 0.0f;
-    }
 }
 
 /* Runs the filter over r->mono, all of it; at the end of the stream, until it gives no more. */
@@ -130,17 +117,17 @@ static size_t convert(struct resample *r, size_t frames, int at_end, float *out,
 size_t resample_push(struct resample *r, const float *samples, size_t frames, float *out)
 {
     if (r->src == NULL && r->decimate == NULL) {
-        mix_down(samples, frames, r->channels, out);
+        mixdown_push(&r->mixdown, samples, frames, out);
         return frames;
     }
     size_t room = resample_bound(r, frames);
     size_t made = 0;
     while (frames > 0) {
         size_t part = frames < BLOCK ? frames : BLOCK;
-        mix_down(samples, part, r->channels, r->mono);
+        mixdown_push(&r->mixdown, samples, part, r->mono);
         made += r->decimate != NULL ? decimate_push(r->decimate, r->mono, part, out + made)
                                     : convert(r, part, 0, out + made, room - made);
-        samples += part * (size_t)r->channels;
+        samples += part * (size_t)r->mixdown.channels;
         frames -= part;
     }
     return made;
@@ -148,11 +135,11 @@ size_t resample_push(struct resample *r, const float *samples, size_t frames, fl
 
 size_t resample_flush(struct resample *r, float *out)
 {
+    size_t made = 0;
     if (r->decimate != NULL)
-        return decimate_flush(r->decimate, out);
-    if (r->src == NULL)
-        return 0;
-    size_t made = convert(r, 0, 1, out, resample_bound(r, 0));
-    src_reset(r->src);
+        made = decimate_flush(r->decimate, out);
+    else if (r->src != NULL)
+        made = convert(r, 0, 1, out, resample_bound(r, 0));
+    resample_reset(r);
     return made;
 }

@@ -5,7 +5,7 @@
  * 8.5 kHz at 16 kHz, 221 taps at a factor of 3.
  * Source: Oppenheim and Schafer, Discrete-Time Signal Processing, "The Kaiser window".
  */
-#include "dsp/decimate.h"
+#include "audio/decimate.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,8 +1,8 @@
 /* Any rate and channel count to 16 kHz mono, streaming: a filter for multiples, else libsamplerate.
  * One thread at a time. Allocates at create only.
  */
-#ifndef EARSHOT_DSP_RESAMPLE_H
-#define EARSHOT_DSP_RESAMPLE_H
+#ifndef EARSHOT_AUDIO_RESAMPLE_H
+#define EARSHOT_AUDIO_RESAMPLE_H
 
 #include <stddef.h>
 
@@ -18,7 +18,8 @@ int resample_create(struct resample **out, int rate_hz, int channels);
 void resample_destroy(struct resample *r);
 void resample_reset(struct resample *r);
 
-/* Consumes frames interleaved frames [frames, channels], in [-1, 1], mixed to mono by their mean;
+/* Consumes frames interleaved frames [frames, channels], in [-1, 1], mixed to mono as mixdown.h
+ * has it;
  * writes at most resample_bound(r, frames) samples to out and returns how many. */
 size_t resample_push(struct resample *r, const float *samples, size_t frames, float *out);
 
