@@ -22,12 +22,15 @@ struct entry {
     dbus_uint64_t id;
     dbus_int64_t start_us, end_us;
     const char *text, *reply;
-    double confidence; /* below 0: not known */
+    double confidence;       /* below 0: not known */
+    struct cue_words *words; /* NULL: they are not wanted */
 };
 
 static void take_field(void *user, const char *name, DBusMessageIter *value)
 {
     struct entry *entry = user;
+    if (entry->words && strcmp(name, "words") == 0)
+        cue_words_read(entry->words, value);
     const struct {
         const char *name;
         int type;
@@ -47,10 +50,12 @@ static void take_field(void *user, const char *name, DBusMessageIter *value)
 }
 
 /* A dictionary of GetUtterances, or a row of GetTranscript. */
-static void read_entry(DBusMessageIter *array, struct entry *entry)
+static void read_entry(DBusMessageIter *array, struct cue_words *words, struct entry *entry)
 {
     DBusMessageIter fields;
-    *entry = (struct entry){.text = "", .reply = "", .confidence = -1};
+    *entry = (struct entry){.text = "", .reply = "", .confidence = -1, .words = words};
+    if (words)
+        words->count = 0;
     if (dbus_message_iter_get_arg_type(array) == DBUS_TYPE_ARRAY) {
         bus_client_each(array, take_field, entry);
         return;
@@ -91,6 +96,7 @@ struct printing {
     struct cue_file *file;
     long skip;         /* entries that are not wanted */
     int64_t origin_us; /* of the first that is; -1: none was */
+    struct cue_words words;
 };
 
 static int print_row(struct printing *p, DBusMessageIter *row)
@@ -98,12 +104,13 @@ static int print_row(struct printing *p, DBusMessageIter *row)
     struct entry entry;
     if (p->skip-- > 0)
         return 0;
-    read_entry(row, &entry);
+    read_entry(row, &p->words, &entry);
     if (p->origin_us < 0)
         p->origin_us = (int64_t)entry.id;
     int64_t start_us = (int64_t)entry.id - p->origin_us;
     struct cue cue = {start_us, start_us + entry.end_us - entry.start_us, entry.text, entry.reply,
                       .confidence = entry.confidence};
+    cue_words_give(&p->words, &cue, entry.start_us);
     if (p->file->stream)
         return cue_file_utterance(p->file, entry.id, &cue);
     print_entry(&entry);
@@ -113,7 +120,7 @@ static int print_row(struct printing *p, DBusMessageIter *row)
 /* Writes the last limit entries (0: all). 0 or -errno. */
 static int print_answers(const struct answers *a, long limit, struct cue_file *file)
 {
-    struct printing p = {file, limit ? a->entries - limit : 0, -1};
+    struct printing p = {.file = file, .skip = limit ? a->entries - limit : 0, .origin_us = -1};
     int rc = 0;
     for (size_t i = 0; i < a->count && !rc; i++) {
         DBusMessageIter args, array;
@@ -169,7 +176,7 @@ static dbus_uint64_t last_id(DBusMessage *answer)
     for (dbus_message_iter_recurse(&args, &array);
          dbus_message_iter_get_arg_type(&array) != DBUS_TYPE_INVALID;
          dbus_message_iter_next(&array))
-        read_entry(&array, &entry);
+        read_entry(&array, NULL, &entry);
     return entry.id;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/assistant_private.h"
+#include "daemon/history_words.h"
 #include "daemon/journal_ids.h"
 
 #include <assert.h>
@@ -47,12 +48,23 @@ void assistant_update_state(struct assistant *a)
     interface_changed(&a->object, ASSISTANT_INTERFACE, "State");
 }
 
+/* Without memory for its words an utterance is kept without them. */
+static void keep_words(struct assistant *a, const struct event *e)
+{
+    char *words = history_words_write(e);
+    if (words)
+        history_set_words(a->history, e->id, words);
+    free(words);
+}
+
 static void keep_utterance(struct assistant *a, const struct event *e)
 {
     if (history_add(a->history, e->id, e->start_us, e->end_us, e->text))
         log_error("out of memory: an utterance is not in the history");
-    else if (history_set_confidence(a->history, e->id, (double)e->confidence) == 0)
+    else if (history_set_confidence(a->history, e->id, (double)e->confidence) == 0) {
+        keep_words(a, e);
         assistant_write_history(a, e->id);
+    }
 }
 
 /* When somebody spoke is nobody's business either, unless the log is to tell everything. */

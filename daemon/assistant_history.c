@@ -1,12 +1,14 @@
 /* GetUtterances of org.earshot.Earshot1.Assistant: the history as dictionaries, to which keys can
  * be added, where a row of GetTranscript is what it is. Main thread. */
 #include "daemon/assistant_private.h"
+#include "daemon/history_words.h"
 
 #include <string.h>
 
 enum {
     ANSWER_BYTES = 2 << 20, /* of texts; who wants more asks again */
     ENTRY_BYTES = 160,      /* of one without its texts */
+    WORD_BYTES = 32,
 };
 
 static void append_text(DBusMessageIter *dictionary, const char *key, const char *text)
@@ -24,6 +26,7 @@ static void append_text(DBusMessageIter *dictionary, const char *key, const char
 static size_t append_entry(DBusMessageIter *array, const struct history_entry *e)
 {
     DBusMessageIter dictionary;
+    struct event_word words[EVENT_WORDS_MAX];
     const char *reply = e->reply ? e->reply : "";
     dbus_message_iter_open_container(array, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
     interface_append_entry(&dictionary, "id", DBUS_TYPE_UINT64, "t", &e->id);
@@ -33,8 +36,11 @@ static size_t append_entry(DBusMessageIter *array, const struct history_entry *e
     append_text(&dictionary, "reply", reply);
     if (e->confidence >= 0)
         interface_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &e->confidence);
+    size_t count = e->words ? history_words_read(e->words, e->text, words, EVENT_WORDS_MAX) : 0;
+    if (count)
+        assistant_append_words(&dictionary, words, count, e->start_us);
     dbus_message_iter_close_container(array, &dictionary);
-    return strlen(e->text) + strlen(reply) + ENTRY_BYTES;
+    return strlen(e->text) + strlen(reply) + count * WORD_BYTES + ENTRY_BYTES;
 }
 
 DBusMessage *assistant_call_utterances(void *user, DBusMessage *call)

@@ -128,6 +128,9 @@ void assistant_update_state(struct assistant *a);
 /* NotSupported, where the call is of a stream and means the microphone; else NULL. */
 DBusMessage *assistant_not_of_stream(const struct assistant *a, DBusMessage *call);
 
+/* {"words": a(uuxxd)}, of words of an utterance that begins at origin_us. */
+void assistant_append_words(DBusMessageIter *dictionary, const struct event_word *words,
+                            size_t count, int64_t origin_us);
 /* The whole words that have not been told yet. */
 void assistant_signal_words(struct assistant *a, const struct event *e);
 void assistant_signal_started(struct assistant *a, const struct event *e);

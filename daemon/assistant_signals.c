@@ -18,16 +18,17 @@ static void append_ms(DBusMessageIter *dictionary, const char *key, int64_t us)
     interface_append_entry(dictionary, key, DBUS_TYPE_DOUBLE, "d", &ms);
 }
 
-/* Words of an event from number first on, as a(uuxxd). */
-static void append_words(DBusMessageIter *out, const struct event *e, uint32_t first)
+/* Words of an utterance that begins at origin_us, as a(uuxxd). */
+static void append_words(DBusMessageIter *out, const struct event_word *words, size_t count,
+                         int64_t origin_us)
 {
     DBusMessageIter array, fields;
     dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "(uuxxd)", &array);
-    for (uint32_t i = first; i < e->word_count; i++) {
-        const struct event_word *w = &e->words[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct event_word *w = &words[i];
         dbus_uint32_t at = w->at, size = w->size;
-        dbus_int64_t start_us = e->start_us + w->start_ms * (int64_t)1000;
-        dbus_int64_t end_us = e->start_us + w->end_ms * (int64_t)1000;
+        dbus_int64_t start_us = origin_us + w->start_ms * (int64_t)1000;
+        dbus_int64_t end_us = origin_us + w->end_ms * (int64_t)1000;
         double confidence = (double)w->confidence;
         dbus_message_iter_open_container(&array, DBUS_TYPE_STRUCT, NULL, &fields);
         dbus_message_iter_append_basic(&fields, DBUS_TYPE_UINT32, &at);
@@ -40,12 +41,12 @@ static void append_words(DBusMessageIter *out, const struct event *e, uint32_t f
     dbus_message_iter_close_container(out, &array);
 }
 
-/* {"words": a(uuxxd)} */
-static void append_words_entry(DBusMessageIter *dictionary, const struct event *e)
+void assistant_append_words(DBusMessageIter *dictionary, const struct event_word *words,
+                            size_t count, int64_t origin_us)
 {
     struct interface_entry entry;
     interface_open_entry(dictionary, "words", "a(uuxxd)", &entry);
-    append_words(&entry.value, e, 0);
+    append_words(&entry.value, words, count, origin_us);
     interface_close_entry(dictionary, &entry);
 }
 
@@ -110,7 +111,7 @@ static void append_details(const struct assistant *a, DBusMessageIter *out, cons
                                &e->phrase_bytes);
     }
     if (e->type == EVENT_UTTERANCE_COMPLETED && e->word_count)
-        append_words_entry(&dictionary, e);
+        assistant_append_words(&dictionary, e->words, e->word_count, e->start_us);
     if (e->type == EVENT_UTTERANCE_COMPLETED && *e->intent.name)
         append_intent_entry(&dictionary, e);
     if (e->type == EVENT_UTTERANCE_CANCELLED)
@@ -139,7 +140,7 @@ void assistant_signal_words(struct assistant *a, const struct event *e)
     if (m) {
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT64, &e->id);
         dbus_message_iter_append_basic(&out, DBUS_TYPE_UINT32, &first);
-        append_words(&out, e, first);
+        append_words(&out, e->words + first, e->word_count - first, e->start_us);
     }
     bus_send(a->bus, m);
     a->words_id = e->id;

@@ -1,5 +1,7 @@
 #include "daemon/history.h"
 
+#include "daemon/history_words.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,7 @@ static void entry_finish(struct history_entry *e)
 {
     free(e->text);
     free(e->reply);
+    free(e->words);
 }
 
 void history_destroy(struct history *h)
@@ -83,15 +86,31 @@ static struct history_entry *find(struct history *h, uint64_t id)
     return e && e->id == id ? e : NULL;
 }
 
+static int replace(char **field, const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
 int history_set_reply(struct history *h, uint64_t id, const char *reply)
 {
     struct history_entry *e = find(h, id);
-    char *copy = e ? strdup(reply) : NULL;
-    if (!copy)
-        return e ? -ENOMEM : -ENOENT;
-    free(e->reply);
-    e->reply = copy;
-    return 0;
+    return e ? replace(&e->reply, reply) : -ENOENT;
+}
+
+int history_set_words(struct history *h, uint64_t id, const char *words)
+{
+    struct event_word read[EVENT_WORDS_MAX];
+    struct history_entry *e = find(h, id);
+    if (!e)
+        return -ENOENT;
+    if (!history_words_read(words, e->text, read, EVENT_WORDS_MAX))
+        return -EINVAL;
+    return replace(&e->words, words);
 }
 
 int history_set_confidence(struct history *h, uint64_t id, double confidence)

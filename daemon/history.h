@@ -11,6 +11,7 @@ struct history_entry {
     char *text;        /* owned */
     char *reply;       /* owned, NULL: none */
     double confidence; /* 0 to 1; below 0: not known */
+    char *words;       /* owned, as history_words.h has them; NULL: not known */
 };
 
 struct history;
@@ -30,6 +31,10 @@ int history_set_reply(struct history *h, uint64_t id, const char *reply);
 
 /* How sure the model was of the text, which nobody knows before; -ENOENT as above. */
 int history_set_confidence(struct history *h, uint64_t id, double confidence);
+
+/* The words, whose times nobody knows before; as history_set_reply, and -EINVAL where they are not
+ * the text's. */
+int history_set_words(struct history *h, uint64_t id, const char *words);
 
 size_t history_capacity(const struct history *h);
 size_t history_count(const struct history *h);

@@ -127,6 +127,23 @@ def files():
         check(f"transcribe {form}: an utterance may be several captions", len(cues) > len(got["utterances"]), cues)
 
 
+def remembers(d, said):
+    """The history has the words, too."""
+    kept = [json.loads(line) for line in earshot("history", "--json").stdout.splitlines()]
+    check("history --json has the words", [[w["text"] for w in row["words"]] for row in kept] ==
+          [[w["text"] for w in row["words"]] for row in said], kept)
+    lengths = [[(w["end_ms"] - w["start_ms"]) for w in row["words"]] for row in said]
+    check("and their times", all(abs(a - b) <= 1 for one, other in zip(
+        [[(w["end_ms"] - w["start_ms"]) for w in row["words"]] for row in kept], lengths) for a, b in zip(one, other)), kept)
+    check_times("history --srt", read_cues(earshot("history", "--srt").stdout))
+    check("GetUtterances has what was told", [[word[:4] for word in row["words"]] for row in words_of(d)] ==
+          [[word[:4] for word in details["words"]] for _, _, details in d.told], words_of(d))
+
+
+def words_of(d):
+    return d.call("GetUtterances", 0, 0, signature="tu")
+
+
 def microphone():
     """The file as the daemon's own ear: orders with pauses."""
     d = Daemon("--config", str(config(SETTINGS)), model=ALIGNED)
@@ -144,6 +161,7 @@ def microphone():
     check("at the place of their utterance", all(
         are_ordered([(0, 0, w["start_ms"], w["end_ms"]) for w in row["words"]], row["start_ms"], row["end_ms"])
         for row in said), said)
+    remembers(d, said)
     cues = read_cues(vtt.read_text())
     check_times("captions --vtt", cues)
     check("captions --vtt: nothing is missing", " ".join(text.replace("\n", " ") for *_, text in cues).split() ==

@@ -50,6 +50,19 @@ static void a_reply_joins_its_utterance(void **state)
     history_destroy(h);
 }
 
+static void words_are_those_of_the_text(void **state)
+{
+    (void)state;
+    struct history *h = filled(4, 2); /* "text 1", "text 2" */
+    assert_null(history_at(h, 0)->words);
+    assert_int_equal(history_set_words(h, 10, "0:4:100:200:900 5:1:200:300:800"), 0);
+    assert_int_equal(history_set_words(h, 20, "0:40:100:200:900"), -EINVAL);
+    assert_int_equal(history_set_words(h, 30, "0:4:100:200:900"), -ENOENT);
+    assert_string_equal(history_at(h, 0)->words, "0:4:100:200:900 5:1:200:300:800");
+    assert_null(history_at(h, 1)->words);
+    history_destroy(h);
+}
+
 static void an_absurd_capacity_is_refused(void **state)
 {
     (void)state;
@@ -65,6 +78,7 @@ int main(void)
         cmocka_unit_test(the_oldest_is_forgotten),
         cmocka_unit_test(entries_after_an_id_are_found),
         cmocka_unit_test(a_reply_joins_its_utterance),
+        cmocka_unit_test(words_are_those_of_the_text),
         cmocka_unit_test(an_absurd_capacity_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
