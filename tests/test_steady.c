@@ -15,9 +15,9 @@
 // clang-format on
 
 #ifdef __SANITIZE_ADDRESS__
-#define AUDIO_S 300 /* an hour would take a quarter of one */
+enum { AUDIO_S = 60, TALKS = 25 }; /* an hour would take a quarter of one */
 #else
-#define AUDIO_S 3600
+enum { AUDIO_S = 3600, TALKS = 150 };
 #endif
 
 static atomic_long allocations; /* any thread adds */
@@ -127,7 +127,7 @@ static void feed(const char *path, int seconds)
     long calls = atomic_load(&allocations);
     for (size_t fed = 0; fed < (size_t)seconds * 16000; fed += count)
         frontend_push(f, x, count);
-    for (size_t i = 0; i < 150; i++) /* three minutes without a pause: the middle of an order */
+    for (size_t i = 0; i < TALKS; i++) /* three minutes without a pause: the middle of an order */
         frontend_push(f, x + 16000 * 13 / 10, 16000 * 12 / 10);
     long made = atomic_load(&allocations) - calls;
     long grown = resident_kb() - before;
