@@ -246,6 +246,8 @@ static void try_without_memory(struct fixture *f)
     size_t rows = 0;
     free(encode(f, f->items, f->encoder->info.max_input, &rows));
     free(encode(f, f->items / 50, 1, &rows));
+    for (size_t at = 0; at < 3 * f->items; at++) /* longer than there are positions */
+        f->encoder->ops->push(f->encoder, f->input, 1, f->rows);
     f->be->ops = ops;
 }
 

@@ -99,10 +99,33 @@ static void blocks_go_on_behind_the_last_position(void **state)
     free(samples);
 }
 
+static void check_same(const struct hearing *whole, const struct hearing *other)
+{
+    static const char *const stages[] = {"mel", "stem", "layer1", "encoder", "adapter"};
+    for (size_t j = 0; j < sizeof(stages) / sizeof(stages[0]); j++) {
+        const struct stage *want = find_stage(whole, stages[j]);
+        const struct stage *got = find_stage(other, stages[j]);
+        assert_int_equal(got->count, want->count);
+        assert_memory_equal(got->rows, want->rows, want->count * sizeof(float));
+    }
+}
+
+static void nor_does_a_split_change_what_starts_over(void **state)
+{
+    struct hearing whole, other;
+    float *samples = make_long();
+    (void)state;
+    hear(&whole, whisper_path, "blocks:20,400", samples, LONG_SAMPLES, FEATURES_BLOCK);
+    hear(&other, whisper_path, "blocks:20,400", samples, LONG_SAMPLES, 333);
+    check_same(&whole, &other);
+    hearing_finish(&whole);
+    hearing_finish(&other);
+    free(samples);
+}
+
 static void any_split_of_the_samples_gives_the_same_rows(void **state)
 {
     static const size_t chunks[] = {1, 2, 7, 160};
-    static const char *const stages[] = {"mel", "stem", "layer1", "encoder", "adapter"};
     struct npy pcm;
     struct hearing whole;
     (void)state;
@@ -111,12 +134,7 @@ static void any_split_of_the_samples_gives_the_same_rows(void **state)
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
         struct hearing h;
         hear(&h, whisper_path, "blocks:20,40", pcm.floats, pcm.count, chunks[i]);
-        for (size_t j = 0; j < sizeof(stages) / sizeof(stages[0]); j++) {
-            const struct stage *want = find_stage(&whole, stages[j]);
-            const struct stage *got = find_stage(&h, stages[j]);
-            assert_int_equal(got->count, want->count);
-            assert_memory_equal(got->rows, want->rows, want->count * sizeof(float));
-        }
+        check_same(&whole, &h);
         hearing_finish(&h);
     }
     hearing_finish(&whole);
@@ -212,6 +230,7 @@ int main(void)
         cmocka_unit_test(blocks_are_one_pass_with_a_mask),
         cmocka_unit_test(blocks_go_on_behind_the_last_position),
         cmocka_unit_test(any_split_of_the_samples_gives_the_same_rows),
+        cmocka_unit_test(nor_does_a_split_change_what_starts_over),
         cmocka_unit_test(a_file_says_that_it_streams_in_blocks),
         cmocka_unit_test(blocks_that_cannot_be_are_refused_by_name),
     };
