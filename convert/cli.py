@@ -16,6 +16,7 @@ HUBERT = """audio is normalised: no preprocessor_config.json says otherwise, and
            then takes HuBERT large's processor (--no-normalise)"""
 NO_TOKENIZER = """audio is not normalised, as preprocessor_config.json says; the public training code does normalise
            when the encoder's folder has no tokenizer (--normalise)"""
+BLOCK_MAX, LEFT_MAX = 32, 4096  # rows
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
 
 
@@ -38,6 +39,12 @@ def parse(arguments):
     parser.add_argument("--prompt", choices=prompts.GENERATIONS, help="what was trained on (default: by layout)")
     parser.add_argument("--carry", action=argparse.BooleanOptionalAction, help="go on from utterance to utterance")
     parser.add_argument("--normalise", action=argparse.BooleanOptionalAction, help="WavLM: zero mean, unit variance")
+    parser.add_argument(
+        "--blocks",
+        type=blocks,
+        metavar="BLOCK,LEFT",
+        help="Whisper, trained to stream in blocks: rows of one, and before it",
+    )
     parser.add_argument("--adapter-stride", type=positive, metavar="N", help="default: by kernel, 3→2 4→3 5→4")
     parser.add_argument("--adapter-padding", type=natural, metavar="N", help="default: 2, older layout 0")
     parser.add_argument("--name", help="of the model (default: the checkpoint's file name)")
@@ -49,6 +56,13 @@ def natural(text):
     if not 0 <= int(text) < 1000:
         raise ValueError
     return int(text)
+
+
+def blocks(text):
+    block, left = map(int, text.split(","))
+    if not (0 < block <= BLOCK_MAX and 0 <= left <= LEFT_MAX):
+        raise ValueError
+    return {"block": block, "left": left}
 
 
 def positive(text):
@@ -132,6 +146,11 @@ def convert_encoder(args, parts, summary):
         normalise = normalised(args, preprocessor, summary)
         counts, fill, tensors, text = wavlm.convert(stored, wanted, config, preprocessor, normalise)
         text += ", normalised audio" if normalise else ", audio as it is"
+    if args.blocks and kind != "whisper":
+        raise ConvertError(f"{where}: --blocks is of Whisper, this is {kind}")
+    if args.blocks:
+        counts |= args.blocks
+        text += ", in blocks of {block} rows that see {left} before them".format(**args.blocks)
     summary.say("encoder", f"{text}, {wanted.name}, from {where}")
     return counts["dim"], fill, tensors
 

@@ -109,6 +109,19 @@ def test_whisper_from_a_folder(shop, encoders, bin_file):
     assert sum(name.startswith("encoder.") for name in model.arrays) == 5 + 2 * 15 + 2
 
 
+def test_whisper_that_streams_in_blocks(shop, encoders):
+    model = plain(shop, "whisper-mini", encoders, "--blocks", "20,400")
+    assert (model["encoder.block"], model["encoder.left"]) == (20, 400)
+    model = plain(shop, "whisper-mini", encoders)
+    assert "earshot.encoder.block" not in model.settings
+    make.save_folder(shop.folder / "wavlm", *encoders["wavlm-mini"])
+    options = ("--encoder", shop.folder / "wavlm", "--adapter", shop.folder / "adapter.pth", "--blocks", "16,400")
+    assert "--blocks is of Whisper, this is wavlm" in shop.refuses(shop.folder / "model.pth", *options)
+    for wrong in ("33,400", "0,400", "16", "16,5000", "16,-1", "a,b"):
+        with pytest.raises(SystemExit):
+            shop.run(shop.folder / "model.pth", "--blocks", wrong)
+
+
 @pytest.mark.parametrize("name", ["wavlm-mini", "wavlm-mini-large"])
 def test_wavlm_from_a_folder(shop, encoders, name):
     model, large = plain(shop, name, encoders, "--type", "f32"), name.endswith("large")
