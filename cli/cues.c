@@ -172,14 +172,27 @@ cJSON *cue_object(const struct cue *cue)
     return item;
 }
 
+/* The number of a character of two or three bytes, or of one. */
+static unsigned code_of(const char *p, size_t size)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    if (size == 1)
+        return u[0];
+    return size == 2 ? (u[0] & 0x1fu) << 6 | (u[1] & 0x3fu)
+                     : (u[0] & 0x0fu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu);
+}
+
+/* Blanks of the JSON itself are the only characters below U+0020. */
 void cue_print_json(const char *json, FILE *out)
 {
     for (size_t size; *json; json += size ? size : 1) {
         size = utf8_size(json);
-        if (size)
-            fwrite(json, 1, size, out);
-        else
+        if (!size)
             fputs("\xef\xbf\xbd", out); /* U+FFFD */
+        else if (utf8_is_control(json, size) && code_of(json, size) >= 0x20)
+            fprintf(out, "\\u%04x", code_of(json, size));
+        else
+            fwrite(json, 1, size, out);
     }
 }
 

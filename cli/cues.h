@@ -49,7 +49,8 @@ unsigned cue_print(const struct cue *cue, enum cue_format format, unsigned numbe
  * owned by the caller; NULL: out of memory. */
 cJSON *cue_object(const struct cue *cue);
 
-/* JSON as cJSON printed it; what is not UTF-8 in its strings becomes U+FFFD. */
+/* JSON as cJSON printed it; what is not UTF-8 in its strings becomes U+FFFD, and what a terminal
+ * may obey is escaped. */
 void cue_print_json(const char *json, FILE *out);
 
 /* The object on a line; deletes it. 0 or -ENOMEM. */

@@ -48,7 +48,8 @@ static void print_started(const struct runner *r, const struct rules_rule *rule,
                           char *const *arguments)
 {
     if (r->quiet) {
-        printf("%s:%d: ", r->path, rule->line);
+        cue_print_text(r->path, stdout);
+        printf(":%d: ", rule->line);
         cue_print_text(arguments[0], stdout);
     } else {
         for (char *const *a = arguments; *a; a++) {
@@ -134,8 +135,8 @@ static bool is_sure(const struct runner *r, const struct rules_rule *rule, doubl
     double least = rule->min_confidence >= 0 ? rule->min_confidence : r->min_confidence;
     if (confidence >= least)
         return true;
-    fprintf(stderr, "earshot run: %s:%d: not started: a confidence of %.2f, below %.2f\n", r->path,
-            rule->line, confidence, least);
+    error_print("earshot run: %s:%d: not started: a confidence of %.2f, below %.2f", r->path,
+                rule->line, confidence, least);
     return false;
 }
 

@@ -584,13 +584,16 @@ def confident():
         told.UtteranceCompleted(1764000000000000 + number, text, dbus.Dictionary(details, signature="sv"))
     check("what the model is not sure of is faint", screen.shows("\x1b[2munsure\x1b[0m\r\n"), repr(screen.text))
     check("other words are not", screen.shows("\x1b[Ksure\r\n") and screen.shows("\x1b[Knobody knows\r\n"), repr(screen.text))
-    told.UtteranceCompleted(1764000000000009, "a\x1b[31mb\x07c", OPTIONS)
-    check("nothing in a text moves the cursor", screen.shows("a [31mb c\r\n"), repr(screen.text))
+    told.UtteranceCompleted(1764000000000009, "a\x9b31mb\u202ec\x1b[31m\x7f\u2066", OPTIONS)
+    check("nothing in a text moves the cursor", screen.shows("a 31mb c [31m  \r\n"), repr(screen.text))
     screen.stop()
     piped.terminate()
     silent = follow("ask", " ")
     check("an empty answer is an error", waited(silent) == "" and silent.returncode == 1)
-    objects = [json.loads(line) for line in waited(piped).splitlines()]
+    printed = waited(piped)
+    objects = [json.loads(line) for line in printed.splitlines()]
+    check("nor does anything in JSON, which has it all", objects[-1]["text"] == "a\x9b31mb\u202ec\x1b[31m\x7f\u2066"
+          and not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", printed), repr(printed))
     check("JSON has it in three digits", [o.get("confidence") for o in objects] == [0.987, 0.5, None, None], objects)
     told.stop()
 
