@@ -1,6 +1,7 @@
 /* earshot history: what was said, as far as the daemon remembers it. */
 #include "cli/client_commands.h"
 #include "cli/cue_options.h"
+#include "cli/intent.h"
 #include "cli/offline.h"
 #include "cli/terminal.h"
 
@@ -24,6 +25,7 @@ struct entry {
     const char *text, *reply;
     double confidence;       /* below 0: not known */
     struct cue_words *words; /* NULL: they are not wanted */
+    cJSON *intent;           /* owned, NULL: not known */
 };
 
 static void take_field(void *user, const char *name, DBusMessageIter *value)
@@ -47,6 +49,8 @@ static void take_field(void *user, const char *name, DBusMessageIter *value)
         if (strcmp(name, fields[i].name) == 0 &&
             dbus_message_iter_get_arg_type(value) == fields[i].type)
             dbus_message_iter_get_basic(value, fields[i].into);
+    if (strcmp(name, "intent") == 0 && !entry->intent)
+        entry->intent = intent_of_variant(value);
 }
 
 /* A dictionary of GetUtterances, or a row of GetTranscript. */
@@ -99,22 +103,34 @@ struct printing {
     struct cue_words words;
 };
 
+static int write_entry(struct printing *p, const struct entry *entry)
+{
+    int64_t start_us = (int64_t)entry->id - p->origin_us;
+    struct cue cue = {start_us,
+                      start_us + entry->end_us - entry->start_us,
+                      entry->text,
+                      entry->reply,
+                      .confidence = entry->confidence,
+                      .intent = entry->intent};
+    cue_words_give(&p->words, &cue, entry->start_us);
+    return cue_file_utterance(p->file, entry->id, &cue);
+}
+
 static int print_row(struct printing *p, DBusMessageIter *row)
 {
     struct entry entry;
+    int rc = 0;
     if (p->skip-- > 0)
         return 0;
     read_entry(row, &p->words, &entry);
     if (p->origin_us < 0)
         p->origin_us = (int64_t)entry.id;
-    int64_t start_us = (int64_t)entry.id - p->origin_us;
-    struct cue cue = {start_us, start_us + entry.end_us - entry.start_us, entry.text, entry.reply,
-                      .confidence = entry.confidence};
-    cue_words_give(&p->words, &cue, entry.start_us);
     if (p->file->stream)
-        return cue_file_utterance(p->file, entry.id, &cue);
-    print_entry(&entry);
-    return 0;
+        rc = write_entry(p, &entry);
+    else
+        print_entry(&entry);
+    cJSON_Delete(entry.intent);
+    return rc;
 }
 
 /* Writes the last limit entries (0: all). 0 or -errno. */

@@ -63,6 +63,7 @@ static void keep_utterance(struct assistant *a, const struct event *e)
         log_error("out of memory: an utterance is not in the history");
     else if (history_set_confidence(a->history, e->id, (double)e->confidence) == 0) {
         keep_words(a, e);
+        history_set_intent(a->history, e->id, &e->intent);
         assistant_write_history(a, e->id);
     }
 }

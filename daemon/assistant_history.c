@@ -13,13 +13,10 @@ enum {
 
 static void append_text(DBusMessageIter *dictionary, const char *key, const char *text)
 {
-    DBusMessageIter entry, variant;
-    dbus_message_iter_open_container(dictionary, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
-    dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key);
-    dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, "s", &variant);
-    bus_append_text(&variant, text);
-    dbus_message_iter_close_container(&entry, &variant);
-    dbus_message_iter_close_container(dictionary, &entry);
+    struct interface_entry entry;
+    interface_open_entry(dictionary, key, "s", &entry);
+    bus_append_text(&entry.value, text);
+    interface_close_entry(dictionary, &entry);
 }
 
 /* Its size, or more. */
@@ -39,8 +36,11 @@ static size_t append_entry(DBusMessageIter *array, const struct history_entry *e
     size_t count = e->words ? history_words_read(e->words, e->text, words, EVENT_WORDS_MAX) : 0;
     if (count)
         assistant_append_words(&dictionary, words, count, e->start_us);
+    if (e->intent)
+        assistant_append_intent(&dictionary, e->intent, e->text);
     dbus_message_iter_close_container(array, &dictionary);
-    return strlen(e->text) + strlen(reply) + count * WORD_BYTES + ENTRY_BYTES;
+    return (e->intent ? 2 : 1) * (strlen(e->text) + ENTRY_BYTES) + strlen(reply) +
+           count * WORD_BYTES;
 }
 
 DBusMessage *assistant_call_utterances(void *user, DBusMessage *call)

@@ -132,6 +132,10 @@ DBusMessage *assistant_not_of_stream(const struct assistant *a, DBusMessage *cal
 void assistant_append_words(DBusMessageIter *dictionary, const struct event_word *words,
                             size_t count, int64_t origin_us);
 /* The whole words that have not been told yet. */
+/* {"intent": a{sv}} of a text, into a dictionary a{sv}. */
+void assistant_append_intent(DBusMessageIter *dictionary, const struct event_intent *intent,
+                             const char *text);
+
 void assistant_signal_words(struct assistant *a, const struct event *e);
 void assistant_signal_started(struct assistant *a, const struct event *e);
 void assistant_signal_completed(struct assistant *a, const struct engine_message *from,

@@ -50,15 +50,15 @@ void assistant_append_words(DBusMessageIter *dictionary, const struct event_word
     interface_close_entry(dictionary, &entry);
 }
 
-static void append_slots(DBusMessageIter *out, const struct event *e)
+static void append_slots(DBusMessageIter *out, const struct event_intent *intent, const char *text)
 {
     DBusMessageIter slots, entry;
     dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "{ss}", &slots);
-    for (uint32_t i = 0; i < e->intent.slot_count; i++) {
-        const struct event_slot *slot = &e->intent.slots[i];
+    for (uint32_t i = 0; i < intent->slot_count; i++) {
+        const struct event_slot *slot = &intent->slots[i];
         const char *name = slot->name;
         char words[EVENT_TEXT_MAX] = "";
-        memcpy(words, e->text + slot->at, slot->size);
+        memcpy(words, text + slot->at, slot->size);
         dbus_message_iter_open_container(&slots, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
         dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &name);
         bus_append_text(&entry, words);
@@ -67,21 +67,21 @@ static void append_slots(DBusMessageIter *out, const struct event *e)
     dbus_message_iter_close_container(out, &slots);
 }
 
-/* {"intent": a{sv}} */
-static void append_intent_entry(DBusMessageIter *dictionary, const struct event *e)
+void assistant_append_intent(DBusMessageIter *dictionary, const struct event_intent *intent,
+                             const char *text)
 {
-    DBusMessageIter intent;
+    DBusMessageIter parts;
     struct interface_entry whole, slots;
-    const char *name = e->intent.name;
-    double confidence = (double)e->intent.confidence;
+    const char *name = intent->name;
+    double confidence = (double)intent->confidence;
     interface_open_entry(dictionary, "intent", "a{sv}", &whole);
-    dbus_message_iter_open_container(&whole.value, DBUS_TYPE_ARRAY, "{sv}", &intent);
-    interface_append_entry(&intent, "name", DBUS_TYPE_STRING, "s", &name);
-    interface_open_entry(&intent, "slots", "a{ss}", &slots);
-    append_slots(&slots.value, e);
-    interface_close_entry(&intent, &slots);
-    interface_append_entry(&intent, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
-    dbus_message_iter_close_container(&whole.value, &intent);
+    dbus_message_iter_open_container(&whole.value, DBUS_TYPE_ARRAY, "{sv}", &parts);
+    interface_append_entry(&parts, "name", DBUS_TYPE_STRING, "s", &name);
+    interface_open_entry(&parts, "slots", "a{ss}", &slots);
+    append_slots(&slots.value, intent, text);
+    interface_close_entry(&parts, &slots);
+    interface_append_entry(&parts, "confidence", DBUS_TYPE_DOUBLE, "d", &confidence);
+    dbus_message_iter_close_container(&whole.value, &parts);
     interface_close_entry(dictionary, &whole);
 }
 
@@ -113,7 +113,7 @@ static void append_details(const struct assistant *a, DBusMessageIter *out, cons
     if (e->type == EVENT_UTTERANCE_COMPLETED && e->word_count)
         assistant_append_words(&dictionary, e->words, e->word_count, e->start_us);
     if (e->type == EVENT_UTTERANCE_COMPLETED && *e->intent.name)
-        append_intent_entry(&dictionary, e);
+        assistant_append_intent(&dictionary, &e->intent, e->text);
     if (e->type == EVENT_UTTERANCE_CANCELLED)
         interface_append_entry(&dictionary, "cancelled", DBUS_TYPE_BOOLEAN, "b", &yes);
     dbus_message_iter_close_container(out, &dictionary);

@@ -33,6 +33,7 @@ static void entry_finish(struct history_entry *e)
     free(e->text);
     free(e->reply);
     free(e->words);
+    free(e->intent);
 }
 
 void history_destroy(struct history *h)
@@ -119,6 +120,21 @@ int history_set_confidence(struct history *h, uint64_t id, double confidence)
     if (e)
         e->confidence = confidence;
     return e ? 0 : -ENOENT;
+}
+
+int history_set_intent(struct history *h, uint64_t id, const struct event_intent *intent)
+{
+    struct history_entry *e = find(h, id);
+    struct event_intent *copy = e && *intent->name ? malloc(sizeof *copy) : NULL;
+    if (!e)
+        return -ENOENT;
+    if (*intent->name && !copy)
+        return -ENOMEM;
+    if (copy)
+        *copy = *intent;
+    free(e->intent);
+    e->intent = copy;
+    return 0;
 }
 
 size_t history_capacity(const struct history *h)

@@ -2,16 +2,19 @@
 #ifndef EARSHOT_DAEMON_HISTORY_H
 #define EARSHOT_DAEMON_HISTORY_H
 
+#include "pipeline/event.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 struct history_entry {
     uint64_t id;
     int64_t start_us, end_us;
-    char *text;        /* owned */
-    char *reply;       /* owned, NULL: none */
-    double confidence; /* 0 to 1; below 0: not known */
-    char *words;       /* owned, as history_words.h has them; NULL: not known */
+    char *text;                  /* owned */
+    char *reply;                 /* owned, NULL: none */
+    double confidence;           /* 0 to 1; below 0: not known */
+    char *words;                 /* owned, as history_words.h has them; NULL: not known */
+    struct event_intent *intent; /* what the text asks for, owned; NULL: nothing, or not known */
 };
 
 struct history;
@@ -35,6 +38,9 @@ int history_set_confidence(struct history *h, uint64_t id, double confidence);
 /* The words, whose times nobody knows before; as history_set_reply, and -EINVAL where they are not
  * the text's. */
 int history_set_words(struct history *h, uint64_t id, const char *words);
+
+/* What it asks for; one without a name is none. Errors as of history_set_reply. */
+int history_set_intent(struct history *h, uint64_t id, const struct event_intent *intent);
 
 size_t history_capacity(const struct history *h);
 size_t history_count(const struct history *h);

@@ -68,6 +68,8 @@ def main():
     d.set("Muted", False)
     told_on_the_bus(d)
     pause(0.5)
+    rows = [json.loads(line) for line in earshot("history", "--json").stdout.splitlines()]
+    check("history --json tells it", len(rows) == len(d.told) and all(is_order(row.get("intent", {})) for row in rows), rows)
     d.stop()
     captions, runs, strict = (client.communicate(timeout=20) for client in clients)
     lines = [json.loads(line) for line in captions[0].splitlines()]

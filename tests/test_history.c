@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static struct history *filled(size_t capacity, size_t count)
 {
@@ -24,6 +25,25 @@ static void the_oldest_is_forgotten(void **state)
     assert_int_equal(history_count(h), 4);
     assert_int_equal(history_at(h, 0)->id, 80);
     assert_string_equal(history_at(h, 3)->text, "text 11");
+    history_destroy(h);
+}
+
+static void what_was_asked_for_stays_with_its_text(void **state)
+{
+    (void)state;
+    struct history *h = filled(2, 2);
+    struct event_intent intent = {.name = "timer.set"};
+    const struct event_intent none = {.slot_count = 0};
+    assert_int_equal(history_set_intent(h, 15, &intent), -ENOENT);
+    assert_int_equal(history_set_intent(h, 10, &intent), 0);
+    assert_int_equal(history_set_intent(h, 20, &intent), 0);
+    strcpy(intent.name, "other");
+    assert_string_equal(history_at(h, 0)->intent->name, "timer.set");
+    assert_int_equal(history_set_intent(h, 10, &none), 0);
+    assert_null(history_at(h, 0)->intent);
+    assert_int_equal(history_insert(h, 15, 0, 1, "between"), 0); /* the oldest goes */
+    assert_null(history_at(h, 0)->intent);
+    assert_string_equal(history_at(h, 1)->intent->name, "timer.set");
     history_destroy(h);
 }
 
@@ -76,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_oldest_is_forgotten),
+        cmocka_unit_test(what_was_asked_for_stays_with_its_text),
         cmocka_unit_test(entries_after_an_id_are_found),
         cmocka_unit_test(a_reply_joins_its_utterance),
         cmocka_unit_test(words_are_those_of_the_text),
