@@ -18,11 +18,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -34,6 +36,7 @@ enum {
     UNREAD_BYTES = 16 << 20,  /* so many that no more should come, */
     STILL_MS = 5000,          /* and the bus is dead when it takes none of them for so long */
     RULES_MAX = 8,
+    GHOSTS = 6, /* the name may be the lost connection's for half a minute */
     NAME_BYTES = DBUS_MAXIMUM_NAME_LENGTH + 1,
 };
 
@@ -46,6 +49,8 @@ struct bus {
     bool joined;                /* the connection has all that it should */
     bool lost;                  /* it is, and still has to be let go of */
     int64_t taken_us;           /* when it last took a byte, or had few to take */
+    int unread;                 /* bytes in the socket, as last seen */
+    int ghosts;                 /* tries more while the bus may not know that we left it */
     struct bus_object *objects;
     struct bus_watch *watches;
     const char *rules[RULES_MAX];
@@ -54,6 +59,8 @@ struct bus {
     struct loop_timer *retry;
     int retry_ms;
 };
+
+static dbus_int32_t taken_slot = -1; /* libdbus's; of the messages that are sent */
 
 /* As libdbus finds the two; it has no way to ask for them without connecting. */
 static const char *find_address(const char *where, char *space, size_t capacity)
@@ -319,7 +326,7 @@ static void name_answered(DBusPendingCall *pending, void *user)
     b->lost = rc != 0;
     if (!rc)
         join(b);
-    if (rc != -EEXIST)
+    if (rc != -EEXIST || (b->ghosts && b->ghosts--))
         return;
     log_error("%s", error.message);
     loop_stop(b->loop, 1);
@@ -353,9 +360,13 @@ static void retry_due(void *user)
 
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error)
 {
-    struct bus *b = calloc(1, sizeof *b);
-    if (!b)
+    if (!dbus_message_allocate_data_slot(&taken_slot))
         return error_set(error, -ENOMEM, "out of memory");
+    struct bus *b = calloc(1, sizeof *b);
+    if (!b) {
+        dbus_message_free_data_slot(&taken_slot);
+        return error_set(error, -ENOMEM, "out of memory");
+    }
     b->loop = loop;
     b->where = strdup(where);
     b->retry = loop_add_timer(loop, retry_due, b);
@@ -393,6 +404,7 @@ void bus_destroy(struct bus *b)
     if (b->joined)
         flush(b->connection);
     let_go(b);
+    dbus_message_free_data_slot(&taken_slot);
     free(b->where);
     free(b);
 }
@@ -542,18 +554,37 @@ bool bus_is_full(const struct bus *b)
     return has_unread(b, UNREAD_BYTES);
 }
 
-/* What stood still may have been we. */
-static bool has_room(const struct bus *b)
+static void was_taken(void *bus)
+{
+    struct bus *b = bus;
+    b->taken_us = clock_monotonic_us();
+}
+
+/* libdbus lets a message go when the bus has taken the whole of it. */
+static bool send_message(struct bus *b, DBusMessage *message)
+{
+    return dbus_message_set_data(message, taken_slot, b, was_taken) &&
+           dbus_connection_send(b->connection, message, NULL);
+}
+
+/* Whether the bus has taken some of a message since it was last looked, or would now: libdbus
+ * writes whenever it is given something. What stood still may have been we. */
+static bool takes_bytes(struct bus *b)
 {
     struct pollfd p = {.events = POLLOUT};
-    return dbus_connection_get_unix_fd(b->connection, &p.fd) && poll(&p, 1, 0) > 0;
+    int unread = 0;
+    if (!dbus_connection_get_unix_fd(b->connection, &p.fd))
+        return false;
+    bool moved = ioctl(p.fd, SIOCOUTQ, &unread) == 0 && unread != b->unread;
+    b->unread = unread;
+    return moved || poll(&p, 1, 0) > 0;
 }
 
 /* Large answers fill it while the bus reads well: only one that takes nothing is dead. */
 static bool is_dead(struct bus *b)
 {
     int64_t now_us = clock_monotonic_us();
-    if (!bus_is_full(b) || has_room(b))
+    if (!bus_is_full(b) || takes_bytes(b))
         b->taken_us = now_us;
     return now_us - b->taken_us > STILL_MS * 1000;
 }
@@ -563,9 +594,10 @@ void bus_send(struct bus *b, DBusMessage *message)
     if (!b->lost && is_dead(b)) {
         log_warning("the bus (%s) reads nothing", b->where);
         b->lost = true;
+        b->ghosts = GHOSTS;
     }
     bool sends = b->joined && !b->lost;
-    if (!message || (sends && !dbus_connection_send(b->connection, message, NULL)))
+    if (!message || (sends && !send_message(b, message)))
         log_error("out of memory: a D-Bus message was not sent");
     if (message)
         dbus_message_unref(message);
