@@ -57,7 +57,7 @@ class Captions:
 class Reader:
     """Endless batches of sentences as ids in rows, with what has to come next; between pieces may be rows of nothing."""
 
-    def __init__(self, encode, rng, rows=1200, longest=72):
+    def __init__(self, encode, rng, rows=432, longest=72):
         self.encode, self.rng, self.rows, self.longest = encode, rng, rows, longest
         self.sources = {name: (data_root() / "text" / f"{name}.txt").read_text().splitlines() for name in READ}
 
@@ -251,7 +251,7 @@ def main():
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--delay", type=int, default=4, help="adapter rows between a sound's end and its piece")
-    parser.add_argument("--frames", type=int, default=3200, help="padded frames a batch and process")
+    parser.add_argument("--frames", type=int, default=4000, help="padded frames a batch and process")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--team", type=int, default=2, help="processes that train together, a core each")
