@@ -33,7 +33,9 @@ enum {
     ANSWER_MS = 10000,
     FLUSH_MS = 500,
     BEHIND_BYTES = 256 << 10, /* that wait for the bus to read them: nothing is up to date then */
-    UNREAD_BYTES = 16 << 20,  /* so many that no more should come, */
+    UNREAD_BYTES = 4 << 20,   /* so many that no more should come, */
+    CALLS_BYTES = 256 << 10,  /* of calls that are read before the first is answered */
+    ANSWERS_BYTES = 6 << 20,  /* so many that no further call is looked at */
     STILL_MS = 5000,          /* and the bus is dead when it takes none of them for so long */
     RULES_MAX = 8,
     GHOSTS = 6, /* the name may be the lost connection's for half a minute */
@@ -154,10 +156,17 @@ static void retry_later(struct bus *b)
     b->retry_ms = b->retry_ms * 2 < RETRY_LAST_MS ? b->retry_ms * 2 : RETRY_LAST_MS;
 }
 
+/* Calls wait at the bus, not here, while it is slow to take the answers to those before. */
+static bool may_answer(const struct bus *b)
+{
+    return b->connection && (dbus_connection_get_outgoing_size(b->connection) < ANSWERS_BYTES ||
+                             !dbus_connection_get_is_connected(b->connection));
+}
+
 static void dispatch(void *user)
 {
     struct bus *b = user;
-    while (b->connection && dbus_connection_dispatch(b->connection) == DBUS_DISPATCH_DATA_REMAINS)
+    while (may_answer(b) && dbus_connection_dispatch(b->connection) == DBUS_DISPATCH_DATA_REMAINS)
         ;
     if (!b->lost)
         return;
@@ -236,6 +245,7 @@ static int say_hello(struct bus *b, struct error *error)
         return -ENOTCONN;
     DBusConnection *c = b->connection;
     dbus_connection_set_exit_on_disconnect(c, FALSE);
+    dbus_connection_set_max_received_size(c, CALLS_BYTES);
     static const DBusObjectPathVTable rest = {.message_function = refuse_call};
     bool whole = bus_loop_attach(c, b->loop, &b->taken_us) &&
                  dbus_connection_add_filter(c, take_signal, b, NULL) &&

@@ -289,11 +289,22 @@ static DBusHandlerResult send_reply(struct interface_object *o, DBusMessage *cal
     return DBUS_HANDLER_RESULT_HANDLED;
 }
 
+/* A question whose answer nobody waits for, and that changes nothing. */
+static bool is_idle(DBusMessage *m)
+{
+    return dbus_message_get_no_reply(m) &&
+           (dbus_message_has_interface(m, DBUS_INTERFACE_INTROSPECTABLE) ||
+            (dbus_message_has_interface(m, DBUS_INTERFACE_PROPERTIES) &&
+             !dbus_message_has_member(m, "Set")));
+}
+
 static DBusHandlerResult take_message(void *user, DBusMessage *m)
 {
     struct interface_object *o = user;
     if (dbus_message_get_type(m) != DBUS_MESSAGE_TYPE_METHOD_CALL)
         return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
+    if (is_idle(m))
+        return DBUS_HANDLER_RESULT_HANDLED;
     if (dbus_message_is_method_call(m, DBUS_INTERFACE_INTROSPECTABLE, "Introspect"))
         return send_reply(o, m, introspect(o, m));
     if (dbus_message_is_method_call(m, DBUS_INTERFACE_PROPERTIES, "GetAll"))

@@ -24,7 +24,7 @@
 
 enum {
     MESSAGE_BYTES = 64 << 10,
-    FULL_MESSAGES = 260, /* a little more than 16 MB */
+    FULL_MESSAGES = 260, /* 16 MB: full */
     BOUND_KIB = (24 << 10) + KEPT_KIB,
     MORE_MS = 100,
     SLICE_US = 5000,
