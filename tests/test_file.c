@@ -148,7 +148,7 @@ static void long_messages_are_cut(void **state)
 {
     (void)state;
     struct error error;
-    char longer[400];
+    char longer[sizeof error.message + 100];
     memset(longer, 'x', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';
     assert_int_equal(error_set(&error, -EINVAL, "%s", longer), -EINVAL);
