@@ -7,11 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum {
-    TRANSCRIPT_BYTES = 2 << 20, /* of an answer; who wants more asks again */
-    ROW_BYTES = 48,             /* of one without its texts */
-};
-
 DBusMessage *assistant_error(DBusMessage *call, const char *name, const char *text)
 {
     char full[128];
@@ -304,45 +299,6 @@ static DBusMessage *call_restore(void *user, DBusMessage *call)
     return request_state_file(user, call, ENGINE_RESTORE);
 }
 
-/* Its size, about. */
-static size_t append_utterance(DBusMessageIter *array, const struct history_entry *e)
-{
-    DBusMessageIter row;
-    const char *reply = e->reply ? e->reply : "";
-    dbus_message_iter_open_container(array, DBUS_TYPE_STRUCT, NULL, &row);
-    dbus_message_iter_append_basic(&row, DBUS_TYPE_UINT64, &e->id);
-    dbus_message_iter_append_basic(&row, DBUS_TYPE_INT64, &e->start_us);
-    dbus_message_iter_append_basic(&row, DBUS_TYPE_INT64, &e->end_us);
-    bus_append_text(&row, e->text);
-    bus_append_text(&row, reply);
-    dbus_message_iter_close_container(array, &row);
-    return strlen(e->text) + strlen(reply) + ROW_BYTES;
-}
-
-static DBusMessage *call_transcript(void *user, DBusMessage *call)
-{
-    struct assistant *a = user;
-    uint64_t since = 0;
-    uint32_t limit = 0;
-    dbus_message_get_args(call, NULL, DBUS_TYPE_UINT64, &since, DBUS_TYPE_UINT32, &limit,
-                          DBUS_TYPE_INVALID);
-    if (bus_is_full(a->bus))
-        return assistant_error(call, "Busy", "too many answers wait to be read");
-    DBusMessage *reply = dbus_message_new_method_return(call);
-    if (!reply)
-        return NULL;
-    DBusMessageIter out, array;
-    dbus_message_iter_init_append(reply, &out);
-    dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "(txxss)", &array);
-    size_t first = history_after(a->history, since), count = history_count(a->history) - first;
-    if (limit && limit < count)
-        count = limit;
-    for (size_t i = 0, bytes = 0; i < count && bytes < TRANSCRIPT_BYTES; i++)
-        bytes += append_utterance(&array, history_at(a->history, first + i));
-    dbus_message_iter_close_container(&out, &array);
-    return reply;
-}
-
 const struct interface_method assistant_methods[] = {
     {"Listen", {{"options", "a{sv}"}}, {{"id", "t"}}, call_listen},
     {"Finish", .call = call_finish},
@@ -359,7 +315,7 @@ const struct interface_method assistant_methods[] = {
     {"GetTranscript",
      {{"since_id", "t"}, {"limit", "u"}},
      {{"utterances", "a(txxss)"}},
-     call_transcript},
+     assistant_call_transcript},
     {"GetUtterances",
      {{"since_id", "t"}, {"limit", "u"}},
      {{"utterances", "aa{sv}"}},

@@ -1,5 +1,5 @@
-/* GetUtterances of org.earshot.Earshot1.Assistant: the history as dictionaries, to which keys can
- * be added, where a row of GetTranscript is what it is. Main thread. */
+/* The history over org.earshot.Earshot1.Assistant: rows of GetTranscript, which are what they are,
+ * and dictionaries of GetUtterances, to which keys can be added. Main thread. */
 #include "daemon/assistant_private.h"
 #include "daemon/history_words.h"
 
@@ -7,9 +7,27 @@
 
 enum {
     ANSWER_BYTES = 2 << 20, /* of texts; who wants more asks again */
-    ENTRY_BYTES = 160,      /* of one without its texts */
+    ROW_BYTES = 48,         /* of one without its texts, */
+    ENTRY_BYTES = 160,      /* and as a dictionary */
     WORD_BYTES = 32,
 };
+
+/* Appends an utterance to an array; returns its size, about. */
+typedef size_t append_function(DBusMessageIter *array, const struct history_entry *e);
+
+static size_t append_row(DBusMessageIter *array, const struct history_entry *e)
+{
+    DBusMessageIter row;
+    const char *reply = e->reply ? e->reply : "";
+    dbus_message_iter_open_container(array, DBUS_TYPE_STRUCT, NULL, &row);
+    dbus_message_iter_append_basic(&row, DBUS_TYPE_UINT64, &e->id);
+    dbus_message_iter_append_basic(&row, DBUS_TYPE_INT64, &e->start_us);
+    dbus_message_iter_append_basic(&row, DBUS_TYPE_INT64, &e->end_us);
+    bus_append_text(&row, e->text);
+    bus_append_text(&row, reply);
+    dbus_message_iter_close_container(array, &row);
+    return strlen(e->text) + strlen(reply) + ROW_BYTES;
+}
 
 static void append_text(DBusMessageIter *dictionary, const char *key, const char *text)
 {
@@ -19,7 +37,6 @@ static void append_text(DBusMessageIter *dictionary, const char *key, const char
     interface_close_entry(dictionary, &entry);
 }
 
-/* Its size, or more. */
 static size_t append_entry(DBusMessageIter *array, const struct history_entry *e)
 {
     DBusMessageIter dictionary;
@@ -43,9 +60,10 @@ static size_t append_entry(DBusMessageIter *array, const struct history_entry *e
            count * WORD_BYTES;
 }
 
-DBusMessage *assistant_call_utterances(void *user, DBusMessage *call)
+/* What was said after an id, a limited number of utterances: an array of signature's. */
+static DBusMessage *answer(struct assistant *a, DBusMessage *call, const char *signature,
+                           append_function *append)
 {
-    struct assistant *a = user;
     uint64_t since = 0;
     uint32_t limit = 0;
     dbus_message_get_args(call, NULL, DBUS_TYPE_UINT64, &since, DBUS_TYPE_UINT32, &limit,
@@ -57,12 +75,22 @@ DBusMessage *assistant_call_utterances(void *user, DBusMessage *call)
         return NULL;
     DBusMessageIter out, array;
     dbus_message_iter_init_append(reply, &out);
-    dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "a{sv}", &array);
+    dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, signature, &array);
     size_t first = history_after(a->history, since), count = history_count(a->history) - first;
     if (limit && limit < count)
         count = limit;
     for (size_t i = 0, bytes = 0; i < count && bytes < ANSWER_BYTES; i++)
-        bytes += append_entry(&array, history_at(a->history, first + i));
+        bytes += append(&array, history_at(a->history, first + i));
     dbus_message_iter_close_container(&out, &array);
     return reply;
+}
+
+DBusMessage *assistant_call_transcript(void *user, DBusMessage *call)
+{
+    return answer(user, call, "(txxss)", append_row);
+}
+
+DBusMessage *assistant_call_utterances(void *user, DBusMessage *call)
+{
+    return answer(user, call, "a{sv}", append_entry);
 }

@@ -119,6 +119,7 @@ DBusMessage *assistant_reply(const struct pending *p, const struct engine_messag
 int assistant_open_folder(struct assistant *a, struct error *error);
 /* The entry of the history is new, or has changed. */
 void assistant_write_history(struct assistant *a, uint64_t id);
+DBusMessage *assistant_call_transcript(void *assistant, DBusMessage *call);
 DBusMessage *assistant_call_utterances(void *assistant, DBusMessage *call);
 DBusMessage *assistant_list_states(void *assistant, DBusMessage *call);
 DBusMessage *assistant_delete_state(void *assistant, DBusMessage *call);
