@@ -318,7 +318,7 @@ def started():
     rules, told = WORK / "rules", WORK / "told"
     told.unlink(missing_ok=True)
     program = WORK / "note"
-    program.write_text('#!/bin/sh\nfor word; do printf "[%s]" "$word"; done >> "$(dirname "$0")/told"\n')
+    program.write_text('#!/bin/sh\nprintf "[%s]" "$@" >> "$(dirname "$0")/told"\n')
     program.chmod(0o755)
     rules.write_text(f"set a timer for {{n:number}} minutes -> {program} timer {{n}}\n"
                      "turn on the {which} lights -> /nonexistent/lamp {which}\n"
@@ -353,7 +353,7 @@ def started():
 def unsure():
     """earshot run starts nothing by what the model is not sure of, and says no word of it."""
     rules, program = WORK / "doors", WORK / "note"
-    program.write_text('#!/bin/sh\nfor word; do printf "[%s]" "$word"; done >> "$(dirname "$0")/told"\necho "said $*"\n')
+    program.write_text('#!/bin/sh\nprintf "[%s]" "$@" >> "$(dirname "$0")/told"\necho "said $*"\n')
     program.chmod(0o755)
     (WORK / "told").unlink(missing_ok=True)
     rules.write_text(f"open the {{what}} -> {program} open {{what}}\n{{confidence:0.99}} close the {{what}} -> {program} close {{what}}\n"
@@ -374,7 +374,9 @@ def unsure():
                 ("close the cellar", {"confidence": 0.995}), ("show the garden", {"confidence": 0.6}),
                 ("wake me at half past six", {"confidence": 1.0}), ("open the window", {"confidence": 1.0, "addressed": False}))):
             told.UtteranceCompleted(1764000000000000 + number, text, dbus.Dictionary(details, signature="sv"))
-        pause(1)
+        # Three of the clients start programs; each writes its line of the file in one piece.
+        wait_until(lambda: (WORK / "told").exists() and (WORK / "told").read_text().count("[wake]") == 3)
+        pause(0.3)
         for client in runs:
             client.terminate()
         (out, error), (dry, _), (quiet, quiet_error) = [waits.communicate(timeout=10) for waits in runs[:3]]
