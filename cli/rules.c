@@ -1,8 +1,8 @@
 /* A file of rules, and the search for the one that a sentence fits. */
 #include "cli/rules.h"
 
-#include "cli/spoken_number.h"
 #include "cli/spoken_time.h"
+#include "pipeline/spoken_number.h"
 
 #include <ctype.h>
 #include <errno.h>

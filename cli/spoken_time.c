@@ -3,7 +3,7 @@
  * hour Words are taken from the front, the half of the day from the end. */
 #include "cli/spoken_time.h"
 
-#include "cli/spoken_number.h"
+#include "pipeline/spoken_number.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -46,10 +46,20 @@ void decode_begin(struct decode *d, const struct prompt *prompt,
     d->surprise = 0.0;
     d->whole = true;
     d->stopped = false;
+    d->given_count = d->given_taken = 0;
     text_clear(d->text);
     sampler_begin(d->sampler, sampling);
     backbone_push_tokens(d->model->backbone, d->fork, prompt->ids, prompt->count, d->logits);
     d->all_us += decode_now_us() - d->begin_us;
+}
+
+void decode_give(struct decode *d, const char *text, size_t size)
+{
+    const struct model *m = d->model;
+    size_t count = tokenizer_encode(m->tokenizer, text, size, d->given, DECODE_GIVEN_MAX);
+    if (count < DECODE_GIVEN_MAX && m->decoding.stop_count > 0)
+        d->given[count++] = m->decoding.stop[0];
+    d->given_count = count < DECODE_GIVEN_MAX ? count : DECODE_GIVEN_MAX;
 }
 
 /* A text does not begin with white space. */
@@ -73,10 +83,12 @@ bool decode_next(struct decode *d)
     if (!d->whole)
         return false;
     uint64_t begin = decode_now_us();
-    uint32_t id = sampler_next(d->sampler, d->logits);
+    bool given = d->given_taken < d->given_count;
+    uint32_t id = given ? d->given[d->given_taken++] : sampler_next(d->sampler, d->logits);
     d->tokens++;
-    d->surprise -=
-        log((double)be->ops->probability(be, d->logits, backbone_vocab(m->backbone), id));
+    if (!given)
+        d->surprise -=
+            log((double)be->ops->probability(be, d->logits, backbone_vocab(m->backbone), id));
     backbone_push_tokens(m->backbone, d->fork, &id, 1, d->logits);
     d->whole = be->ops->status(be, NULL) == 0;
     d->stopped = decoding_stops(&m->decoding, id);

@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 enum {
-    DECODE_IDS_MAX = 1024, /* ids of a text that are kept */
+    DECODE_IDS_MAX = 1024,  /* ids of a text that are kept */
+    DECODE_GIVEN_MAX = 256, /* of a text that is computed */
 };
 
 struct decode {
@@ -27,9 +28,11 @@ struct decode {
 
     uint64_t begin_us; /* clock */
     size_t tokens;
-    double surprise; /* summed over them */
-    bool whole;      /* it has not been cancelled */
-    bool stopped;    /* it ended with a stop token, not at its length */
+    double surprise;                  /* summed over them */
+    bool whole;                       /* it has not been cancelled */
+    bool stopped;                     /* it ended with a stop token, not at its length */
+    uint32_t given[DECODE_GIVEN_MAX]; /* ids that come instead of the sampler's, which is sure */
+    size_t given_count, given_taken;
 
     uint64_t all_tokens, all_us; /* of all texts */
 };
@@ -41,6 +44,10 @@ void decode_finish(struct decode *d);
 
 void decode_begin(struct decode *d, const struct prompt *prompt,
                   const struct sampler_config *sampling);
+/* The text that has begun will be this one, in a confidence of 1, whatever the model would say; it
+ * becomes part of the state as the model's own does. Of more ids than DECODE_GIVEN_MAX the rest is
+ * the model's. */
+void decode_give(struct decode *d, const char *text, size_t size);
 /* False: the text has ended, is as long as it can be, or was cancelled. */
 bool decode_next(struct decode *d);
 /* Drops a character that is unfinished, so that no text holds half of one. False: cancelled. */

@@ -10,6 +10,7 @@
  */
 #include "pipeline/ending.h"
 #include "pipeline/recogniser_private.h"
+#include "pipeline/sum.h"
 #include "pipeline/words.h"
 
 #include <assert.h>
@@ -262,6 +263,18 @@ static bool wants_reply(const struct recogniser *r)
     return r->config.reply && m->reply.count && beside;
 }
 
+/* What comes after the prompt where the text is a sum: its exact answer, and not what the model
+ * makes of it. */
+static void begin_text(struct recogniser *r, const struct prompt *prompt, const char *text,
+                       const struct sampler_config *sampling)
+{
+    char answer[1 + SUM_ANSWER_MAX] = " ";
+    size_t space = r->model->space ? 1 : 0, size = sum_answer(text, answer + 1);
+    decode_begin(&r->decode, prompt, sampling);
+    if (size)
+        decode_give(&r->decode, answer + 1 - space, size + space);
+}
+
 /* To the utterance that has just been captioned. */
 static void begin_reply(struct recogniser *r)
 {
@@ -269,7 +282,7 @@ static void begin_reply(struct recogniser *r)
     r->event.seq = 0;
     r->event.stable_bytes = 0;
     r->event.word_count = 0;
-    decode_begin(&r->decode, &r->model->reply, &r->config.sampling);
+    begin_text(r, &r->model->reply, r->event.text + r->event.phrase_bytes, &r->config.sampling);
     r->made = MADE_REPLY;
 }
 
@@ -435,6 +448,7 @@ static int text_ids(struct recogniser *r, const char *text, size_t size)
         return -E2BIG;
     r->event.text[0] = ' ';
     memcpy(r->event.text + space, text, size);
+    r->event.text[space + size] = '\0';
     size_t count =
         tokenizer_encode(m->tokenizer, r->event.text, size + space, r->decode.ids, DECODE_IDS_MAX);
     return count <= DECODE_IDS_MAX ? (int)count : -E2BIG;
@@ -455,7 +469,7 @@ int recogniser_ask(struct recogniser *r, const char *text, size_t size,
                              NULL);
     if (count)
         backbone_push_tokens(m->backbone, r->decode.fork, r->decode.ids, (size_t)count, NULL);
-    decode_begin(&r->decode, &m->ask, sampling ? sampling : &r->config.sampling);
+    begin_text(r, &m->ask, r->event.text, sampling ? sampling : &r->config.sampling);
     r->made = MADE_ANSWER;
     return 0;
 }

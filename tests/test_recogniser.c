@@ -604,6 +604,21 @@ static void a_model_with_one_prompt_gives_its_text_once(void **state)
     }
 }
 
+static void a_sum_is_computed(void **state)
+{
+    struct fixture *f = *state;
+    static char answer[EVENT_TEXT_MAX];
+    struct recogniser *r = create(f, 0, false);
+    static const struct sampler_config wild = {.temperature = 2.0f, .top_p = 1.0f, .seed = 9};
+    assert_true(ask(r, "What is seven times eight?", &wild, answer) > 0);
+    assert_string_equal(answer, "Fifty-six.");
+    assert_true(ask(r, "1 / 4", NULL, answer) > 0);
+    assert_string_equal(answer, "Zero point two five.");
+    assert_true(ask(r, "what is seven", NULL, answer) >= 0);
+    assert_true(strcmp(answer, "Seven.") != 0);
+    recogniser_destroy(r);
+}
+
 static void a_text_is_asked_as_the_file_says(void **state)
 {
     struct fixture *f = *state;
@@ -982,6 +997,7 @@ int main(void)
         cmocka_unit_test(what_is_not_addressed_is_captioned_and_forgotten),
         cmocka_unit_test(replies_are_drawn_and_captions_are_not),
         cmocka_unit_test(a_question_has_its_own_sampling),
+        cmocka_unit_test(a_sum_is_computed),
         cmocka_unit_test(a_text_ends_where_no_more_fits),
         cmocka_unit_test(no_event_holds_half_a_character),
         cmocka_unit_test(two_at_once_hear_what_each_hears_alone),

@@ -1,7 +1,7 @@
 /* Rules: what fits, what a program is given, which files are refused. */
 #include "cli/rules.h"
-#include "cli/spoken_number.h"
 #include "cli/spoken_time.h"
+#include "pipeline/spoken_number.h"
 #include "tests/support/test.h"
 
 #include <errno.h>

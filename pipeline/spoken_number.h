@@ -1,6 +1,6 @@
 /* English numbers as they are said. */
-#ifndef EARSHOT_CLI_SPOKEN_NUMBER_H
-#define EARSHOT_CLI_SPOKEN_NUMBER_H
+#ifndef EARSHOT_PIPELINE_SPOKEN_NUMBER_H
+#define EARSHOT_PIPELINE_SPOKEN_NUMBER_H
 
 #include <stdbool.h>
 #include <stddef.h>

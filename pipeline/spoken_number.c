@@ -1,7 +1,7 @@
 /* number   = digits | whole [and fraction] | whole point digit... | fraction [a] | a
  * whole    = [thousands] below1000, with "and" before tens and units alone; "a" for a first one
  * A number is read from its largest part on; each part must be smaller than the one before. */
-#include "cli/spoken_number.h"
+#include "pipeline/spoken_number.h"
 
 #include <stdlib.h>
 #include <string.h>
