@@ -2,8 +2,9 @@
 
     x_t = adapter row t + emb(piece given at row t - 1);   piece t = argmax head(backbone(x)_t),   0: none
 
-A piece is due `delay` adapter rows after the row in which its last letter ends, as the letters' head hears it in the very
-batch, later where another piece is due already; a mark comes with or after the word before it.
+A row by itself, past the backbone's blocks, is a guess: head(ln_out(ln0(emb(0) + row))), by CTC with the same head. A piece is
+due at the row where the likeliest path of the guesses has it, in the very batch; so the captions begin as good as the guesses,
+and the backbone adds what was said before and what English is.
 """
 
 import re
@@ -11,19 +12,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from training.ear import LETTERS, Speller, spelling
 from training.model import Adapter, Backbone, mixed_precision
 from training.pieces import NONE
-
-MARK_ROWS = 2  # a mark is due so many rows after its word: what follows tells which it is
-
+from training.reading import shifted
 
 @dataclass
 class AlignedConfig:
-    delay_rows: int = 4  # of the adapter
+    delay_rows: int = 0  # of the adapter, behind the guesses
     letters: list = field(default_factory=lambda: LETTERS)
 
 
@@ -33,24 +31,17 @@ def letters_of(written):
 
 
 class Script:
-    """A caption as ids, the letters to spell, and for each id how many letters are said when it ends."""
+    """A caption as ids, and the letters to spell."""
 
-    def __init__(self, encode, tokens, written):
+    def __init__(self, encode, written):
         self.ids = encode(" " + written) if written else []
         self.letters = spelling(letters_of(written))
-        self.ends, self.is_mark = [], []
-        said = 0
-        for token in (tokens[i] for i in self.ids):
-            own = re.sub(rb"[^A-Za-z']", b"", token)
-            said += len(own) + (token[:1] == b" " and said > 0)
-            self.ends.append(said)
-            self.is_mark.append(not own)
 
 
 def best_paths(log_probs, rows, targets):
     """The likeliest CTC paths of a batch: log_probs [B, L, C], rows [B], targets: lists of classes.
 
-    -> for each clip the row in which each of its letters ends, or None where the clip is too short for its text
+    -> for each clip the row in which each class of its target ends, or None where the clip is too short for its text
     """
     log_probs = log_probs.numpy()
     batch, longest = len(targets), max(map(len, targets), default=0)
@@ -77,7 +68,7 @@ def best_paths(log_probs, rows, targets):
 
 
 def trace(came, scores, rows, count):
-    """One clip's path backwards -> the last row of each of its count letters, or None."""
+    """One clip's path backwards -> the last row of each of its count classes, or None."""
     if count == 0 or rows == 0:
         return []
     last = scores[rows - 1]
@@ -92,21 +83,8 @@ def trace(came, scores, rows, count):
     return ends
 
 
-def schedule(script, letter_ends, stride, delay):
-    """-> the adapter row at which each id of a script is given."""
-    rows, before = [], -1
-    for end, mark in zip(script.ends, script.is_mark):
-        due = letter_ends[end - 1] // stride + delay + (MARK_ROWS if mark else 0) if end else delay
-        before = max(due, before + 1)
-        rows.append(before)
-    return rows
-
-
 class Listener(nn.Module):
-    """Ear, letters, adapter and backbone under the names of the model file (head.* becomes encoder.phones.*).
-
-    guess is a second head, of pieces on the adapter's rows, by CTC: it only teaches the adapter, and stays out of the file.
-    """
+    """Ear, letters, adapter and backbone under the names of the model file (head.* becomes encoder.phones.*)."""
 
     def __init__(self, ear, adapter, backbone, aligned):
         super().__init__()
@@ -114,7 +92,6 @@ class Listener(nn.Module):
         self.encoder, self.head = speller.encoder, speller.head
         self.adapter = Adapter(adapter, ear.dim, backbone.dim)
         self.backbone = Backbone(backbone)
-        self.guess = nn.Linear(backbone.dim, backbone.vocab)
         self.aligned = aligned
 
     def hear(self, mel, frames):
@@ -125,9 +102,11 @@ class Listener(nn.Module):
             return self.adapter(rows), log_probs
 
     def guesses(self, rows):
-        """Adapter rows [B, R, D] -> log probabilities of pieces [B, R, V], 0 the blank"""
+        """Adapter rows [B, R, D] -> log probabilities of pieces by each row alone [B, R, V], 0 the blank"""
+        backbone = self.backbone
         with mixed_precision():
-            return self.guess(rows).float().log_softmax(-1)
+            x = backbone.blocks[0].ln0(backbone.emb.weight[NONE] + rows.float())
+            return backbone.head(backbone.ln_out(x)).float().log_softmax(-1)
 
     def logits(self, rows, given):
         """rows [B, R, D] (or None: text alone), given [B, R]: the ids of the rows before -> logits [B, R, V]"""
@@ -135,11 +114,6 @@ class Listener(nn.Module):
             x = self.backbone.emb(given)
             x = x if rows is None else x + rows.to(x.dtype)
             return self.backbone.head(self.backbone(x))
-
-
-def shifted(ids):
-    """ids [B, R] of every row -> those of the row before."""
-    return F.pad(ids[:, :-1], (1, 0), value=NONE)
 
 
 @torch.no_grad()
@@ -155,6 +129,13 @@ def listen(model, mel, frames, most=40):
             break
         ids = found
     return ids, best
+
+
+@torch.no_grad()
+def guess(model, mel, frames):
+    """Greedy captions of the guesses: best path, repeats are one. -> ids [B, R], their probabilities [B, R]"""
+    probs, ids = model.guesses(model.hear(mel, frames)[0]).exp().max(-1)
+    return ids.masked_fill(ids == shifted(ids), NONE), probs
 
 
 def text_of(tokens, ids):

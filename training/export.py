@@ -21,7 +21,7 @@ from training import checkpoint
 LORA = re.compile(r"\.att\.[wavg][12]$")
 RENAMED = {"encoder.mean": "encoder.norm.mean", "encoder.scale": "encoder.norm.scale"}
 CAPTION, REPLY, TEXT = 257, 258, 259
-TAUGHT = ("head.", "guess.")  # heads beside the model that training has
+TAUGHT = "head."  # of the letters: it goes by another name in the file
 
 
 def file_tensors(state):

@@ -1,10 +1,10 @@
 """Ear, adapter and backbone learn captions aligned with what is heard, together.
 
-    python -m training.train_aligned --ear RUN.pt [--minutes 100] [--out aligned]     resumes from <data root>/runs/OUT.pt
+    python -m training.train_aligned --ear RUN.pt --reading RUN.pt [--alone 30] [--minutes 100] [--out aligned]
 
-A step hears people and synthetic voices (the loss of the pieces at their rows; CTC on letters at the ear's rows, on pieces at
-the adapter's, which is what makes the adapter's rows mean something early) and reads sentences (what comes next, with rows of
-nothing in between). Muon for the matrices of adapter and backbone, AdamW for everything else.
+Resumes from <data root>/runs/OUT.pt. For the first minutes the ear and the adapter learn alone: CTC on letters at the ear's rows,
+on pieces at the adapter's with the head of the backbone that can read. Then a step hears (the loss of the pieces at their rows as
+well) and reads sentences. Muon for the matrices of adapter and backbone, AdamW for everything else.
 """
 
 import argparse
@@ -19,24 +19,24 @@ import torch.nn.functional as F
 
 from convert import vocabulary
 from training import checkpoint, pieces
-from training.aligned import AlignedConfig, Listener, Script, best_paths, listen, schedule, shifted, text_of
+from training.aligned import AlignedConfig, Listener, Script, best_paths, guess, listen, text_of
 from training.batches import Sampler, in_order
 from training.corpus import Capitals
 from training.data import Dataset, data_root, read_table
 from training.ear import EarConfig
 from training.model import AdapterConfig, BackboneConfig
+from training.reading import IGNORED, Reader, pieces_loss, shifted
 from training.scoring import distance, words
 from training.train_ear import LONGEST, SHARES as HEARD, ctc
 
 SHARES = {**{name: (sets, 0.8 * share) for name, (sets, share) in HEARD.items()}, "synth": (("synth",), 0.2)}
 DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechocean", "synth_dev")
-READ = {"novels": 0.3, "dialogues": 0.35, "orders": 0.05, "transcripts": 0.15, "domain": 0.15}
 FLOOR = -1.5  # the feature of digital silence
 SPARE = 3  # adapter rows behind the delay that the end of a clip gets
-WRONG = 0.04  # of the ids of the rows before are taken away or others, so that a mistake is not the end
+WRONG = 0.08  # of the ids of the rows before are taken away or others, so that a mistake is not the end
 EAR_SHARE = 0.1  # of the learning rate
 LETTERS_SHARE, GUESS_SHARE, TEXT_SHARE = 0.3, 0.5, 0.2  # of the loss
-IGNORED = -100
+WARMUP = 60  # steps, also when the backbone begins to hear
 
 
 class Captions:
@@ -50,34 +50,8 @@ class Captions:
 
     def __call__(self, text):
         if text not in self.scripts:
-            self.scripts[text] = Script(self.encode, self.tokens, self.capitals.sentence(self.written.get(text, text)))
+            self.scripts[text] = Script(self.encode, self.capitals.sentence(self.written.get(text, text)))
         return self.scripts[text]
-
-
-class Reader:
-    """Endless batches of sentences as ids in rows, with what has to come next; between pieces may be rows of nothing."""
-
-    def __init__(self, encode, rng, rows=432, longest=72):
-        self.encode, self.rng, self.rows, self.longest = encode, rng, rows, longest
-        self.sources = {name: (data_root() / "text" / f"{name}.txt").read_text().splitlines() for name in READ}
-
-    def sentence(self):
-        name = self.rng.choices(list(READ), READ.values())[0]
-        ids = self.encode(" " + self.rng.choice(self.sources[name]))
-        if self.rng.random() < 0.5:
-            return ids[: self.longest]
-        spread = []
-        for i in ids:
-            spread += [pieces.NONE] * min(int(self.rng.expovariate(0.7)), 6) + [i]
-        return spread[: self.longest]
-
-    def __next__(self):
-        """-> given [B, T], wanted [B, T] (IGNORED where nothing comes)"""
-        found = [self.sentence() for _ in range(self.rows // self.longest)]
-        ids = torch.zeros(len(found), max(map(len, found)), dtype=torch.long)
-        for row, sentence in zip(ids, found):
-            row[: len(sentence)] = torch.tensor(sentence)
-        return shifted(ids), ids.masked_fill(ids == pieces.NONE, IGNORED)
 
 
 def with_end(batch, config, stride):
@@ -89,18 +63,17 @@ def with_end(batch, config, stride):
     return mel, batch.frames + more
 
 
-def wanted_ids(shape, scripts, log_probs, rows, config, stride):
+def wanted_ids(guesses, rows, scripts, config):
     """-> [B, R]: the id of every adapter row, IGNORED where a clip has none or its words could not be found in it."""
-    wanted = torch.full(shape, IGNORED)
-    paths = best_paths(log_probs.detach(), rows.tolist(), [script.letters for script in scripts])
-    for row, script, ends, count in zip(wanted, scripts, paths, rows.tolist()):
-        if ends is None:
+    wanted = torch.full(guesses.shape[:2], IGNORED)
+    paths = best_paths(guesses.detach(), rows.tolist(), [script.ids for script in scripts])
+    for row, script, places, count in zip(wanted, scripts, paths, rows.tolist()):
+        if places is None:
             continue
-        last = count // stride
-        row[:last] = pieces.NONE
-        for place, i in zip(schedule(script, ends, stride, config.delay_rows), script.ids):
-            if place < last:
-                row[place] = i
+        row[:count] = pieces.NONE
+        for place, i in zip(places, script.ids):
+            if place + config.delay_rows < count:
+                row[place + config.delay_rows] = i
     return wanted
 
 
@@ -112,34 +85,34 @@ def disturbed(given, vocab):
     return torch.where((luck < WRONG) & (given != pieces.NONE), spoilt, given)
 
 
-def pieces_loss(logits, wanted):
-    there = wanted != IGNORED
-    return F.cross_entropy(logits[there].float(), wanted[there])
-
-
-def losses(model, batch, captions, texts, reading):
-    """-> the losses of pieces, letters, guesses and reading, and the share of pieces that are right"""
-    stride = model.adapter.config.stride
+def hearing_losses(model, batch, captions, texts):
+    """-> the adapter's rows, the guesses, the scripts, and the losses of letters and guesses"""
     scripts = [captions(text) for text in texts]
-    mel, frames = with_end(batch, model.aligned, stride)
+    mel, frames = with_end(batch, model.aligned, model.adapter.config.stride)
     rows, log_probs = model.hear(mel, frames)
     letters = ctc(log_probs, frames // 2, [script.letters for script in scripts])
-    guess = ctc(model.guesses(rows), frames // 2 // stride, [script.ids for script in scripts])
-    wanted = wanted_ids(rows.shape[:2], scripts, log_probs, frames // 2, model.aligned, stride)
+    guesses = model.guesses(rows)
+    counts = frames // 2 // model.adapter.config.stride
+    return rows, guesses, counts, scripts, letters, ctc(guesses, counts, [script.ids for script in scripts])
+
+
+def caption_losses(model, heard, vocab, reading):
+    """-> the losses of pieces and reading, and the share of pieces that are right"""
+    rows, guesses, counts, scripts = heard
+    wanted = wanted_ids(guesses, counts, scripts, model.aligned)
     given = shifted(wanted.clamp(min=0))
-    logits = model.logits(rows, disturbed(given, len(captions.tokens)))
+    logits = model.logits(rows, disturbed(given, vocab))
     loss = pieces_loss(logits, wanted)
     with torch.no_grad():
         spoken = wanted > 0
         right = float((logits[spoken].argmax(-1) == wanted[spoken]).float().mean()) if spoken.any() else 1.0
     given, following = reading
-    read = pieces_loss(model.logits(None, given), following)
-    return loss, letters, guess, read, right
+    return loss, pieces_loss(model.logits(None, given), following), right
 
 
 @torch.no_grad()
-def evaluate(model, data, tokens, most):
-    """-> {set: share of words wrong} of greedy captions, over `most` clips of each set, and some of them"""
+def evaluate(model, data, tokens, most, way):
+    """-> {set: share of words wrong} of greedy captions by a way (listen or guess), over `most` clips of each set, and some of them"""
     model.eval()
     wrong, chosen, shown = defaultdict(lambda: np.zeros(2)), [], []
     for name in DEV:
@@ -147,7 +120,7 @@ def evaluate(model, data, tokens, most):
         chosen += list(members[:: max(1, len(members) // most)][:most])
     for batch in in_order(data, chosen, 8000):
         mel, frames = with_end(batch, model.aligned, model.adapter.config.stride)
-        ids, _ = listen(model, mel, frames)
+        ids, _ = way(model, mel, frames)
         for i, row, count in zip(batch.items, ids.tolist(), (frames // 2 // model.adapter.config.stride).tolist()):
             found = text_of(tokens, row[:count])
             truth = words(data.texts[i])
@@ -157,19 +130,33 @@ def evaluate(model, data, tokens, most):
     return {name: row[0] / max(row[1], 1) for name, row in wrong.items()}, shown[:: max(1, len(shown) // 6)]
 
 
-def report(model, data, tokens, most):
-    rates, shown = evaluate(model, data, tokens, most)
-    print("dev", " ".join(f"{name} {100 * rate:.1f}" for name, rate in rates.items()), flush=True)
+def report(model, data, tokens, most, alone=False):
+    rates, shown = evaluate(model, data, tokens, most, guess if alone else listen)
+    print("dev of guesses" if alone else "dev", " ".join(f"{name} {100 * rate:.1f}" for name, rate in rates.items()), flush=True)
     print("   ", "\n    ".join(shown), flush=True)
 
 
-def new_model(args, tokens):
-    saved = checkpoint.load(args.ear)
-    backbone = BackboneConfig(vocab=len(tokens), dim=512, layers=args.layers, ffn=2048, rank_w=64, rank_a=64, rank_g=128)
-    model = Listener(EarConfig(**saved["config"]), AdapterConfig(5, 4, 2), backbone, AlignedConfig(args.delay))
-    parts = {name: tensor for name, tensor in saved["model"].items()}
-    model.load_state_dict(parts, strict=False)
-    return model
+def new_model(args):
+    """-> a Listener that hears as the ear's run and reads as the reading's, and its tokens"""
+    ear, reading = checkpoint.load(args.ear), checkpoint.load(args.reading)
+    model = Listener(EarConfig(**ear["config"]), AdapterConfig(5, 4, 2), BackboneConfig(**reading["config"]),
+                     AlignedConfig(args.delay))  # fmt: skip
+    model.load_state_dict(ear["model"], strict=False)
+    model.backbone.load_state_dict(reading["backbone"])
+    return model, reading["vocab"]
+
+
+def keep_reading(backbone, alone):
+    """While ear and adapter learn alone, nothing of the backbone changes but what it makes of a row without a piece."""
+    for p in backbone.parameters():
+        p.requires_grad_(not alone)
+    if alone:
+        backbone.head.weight.requires_grad_()
+
+
+def only_none(gradient):
+    """A head's gradient, of the row of no piece alone."""
+    return torch.cat((gradient[: pieces.NONE + 1], torch.zeros_like(gradient[pieces.NONE + 1 :])))
 
 
 def from_config(config):
@@ -189,22 +176,24 @@ def train(rank, args):
     path = data_root() / "runs" / f"{args.out}.pt"
     begin = path if path.exists() else args.begin_with
     saved = checkpoint.load(begin) if begin else None
-    tokens = saved["vocab"] if saved else pieces.load()
     torch.manual_seed(args.seed)
-    model = from_config(saved["config"]) if saved else new_model(args, tokens)
     if saved:
+        model, tokens = from_config(saved["config"]), saved["vocab"]
         model.load_state_dict(saved["model"])
+    else:
+        model, tokens = new_model(args)
     optimizer = checkpoint.MuonAndAdamW([(model.adapter, 1.0), (model.backbone, 1.0)], args.lr, team,
-                                        others=[(model.encoder, EAR_SHARE), (model.head, 0.5), (model.guess, 1.0)])  # fmt: skip
-    step, clock = 0, checkpoint.Clock()
+                                        others=[(model.encoder, EAR_SHARE), (model.head, 0.5)])  # fmt: skip
+    step, together, clock = 0, 0, checkpoint.Clock()  # together: the steps in which the backbone has heard
     if path.exists():
         optimizer.load_state_dict(saved["optimizer"])
-        step, clock = saved["step"], checkpoint.Clock(saved["spent"])
-    learning = list(model.parameters())
+        step, together, clock = saved["step"], saved["together"], checkpoint.Clock(saved["spent"])
+    keep_reading(model.backbone, alone=True)
+    hook = model.backbone.head.weight.register_hook(only_none)
 
     def store():
         checkpoint.save(path, model=model.state_dict(), config=config_of(model), vocab=tokens,
-                        optimizer=optimizer.state_dict(), step=step, spent=clock.spent)  # fmt: skip
+                        optimizer=optimizer.state_dict(), step=step, together=together, spent=clock.spent)  # fmt: skip
 
     seed = args.seed + step + 100003 * rank
     torch.manual_seed(seed)
@@ -213,29 +202,41 @@ def train(rank, args):
     sampler = Sampler(seed, args.frames, SHARES, longest=LONGEST)
     dev = Dataset("dev", DEV) if rank == 0 else None
     recent, last_save, last_dev = [], time.time(), time.time()
-    spent = clock.spent
+    spent, alone = clock.spent, True
     model.train()
     for batch in sampler:
         if spent >= args.minutes * 60:
             break
+        if alone and spent >= args.alone * 60:
+            alone = False
+            hook.remove()
+            keep_reading(model.backbone, alone=False)
         texts = [sampler.data.texts[i] for i in batch.items]
-        loss, letters, guess, read, right = losses(model, batch, captions, texts, next(reader))
-        (loss + LETTERS_SHARE * letters + GUESS_SHARE * guess + TEXT_SHARE * read).backward()
-        spent = team.average(learning, clock.tick())
-        checkpoint.take_step(optimizer, checkpoint.rate(step, spent / (args.minutes * 60), args.lr, warmup=100))
+        *heard, letters, guesses = hearing_losses(model, batch, captions, texts)
+        loss = LETTERS_SHARE * letters + GUESS_SHARE * guesses
+        numbers = [float(letters.detach()), float(guesses.detach())]
+        if not alone:
+            together += 1
+            caption, read, right = caption_losses(model, heard, len(tokens), next(reader))
+            loss = loss + caption + TEXT_SHARE * read
+            numbers += [float(caption.detach()), float(read.detach()), right]
+        loss.backward()
+        spent = team.average([p for p in model.parameters() if p.requires_grad], clock.tick())
+        lr = checkpoint.rate(step, spent / (args.minutes * 60), args.lr, warmup=WARMUP)
+        checkpoint.take_step(optimizer, lr if alone else lr * min(1.0, together / WARMUP))
         step += 1
-        recent.append([float(loss.detach()), float(letters.detach()), float(guess.detach()), float(read.detach()), right])
+        recent.append(numbers)
         if rank:
             continue
         if step % 25 == 0:
-            mean = np.mean(recent[-25:], axis=0)
-            print(f"step {step} pieces {mean[0]:.3f} letters {mean[1]:.3f} guess {mean[2]:.3f} read {mean[3]:.3f} "
-                  f"right {mean[4]:.3f} spent {spent:.0f} s", flush=True)  # fmt: skip
+            mean = np.mean([numbers for numbers in recent[-25:] if len(numbers) == len(recent[-1])], axis=0)
+            names = ("letters", "guesses", "pieces", "read", "right")
+            print(f"step {step}", *(f"{name} {value:.3f}" for name, value in zip(names, mean)), f"spent {spent:.0f} s", flush=True)
         if time.time() - last_save > 150:
             store()
             last_save = time.time()
         if time.time() - last_dev > args.dev_seconds:
-            report(model, dev, tokens, args.most)
+            report(model, dev, tokens, args.most, alone)
             last_dev = time.time()
     if rank == 0:
         store()
@@ -245,12 +246,13 @@ def train(rank, args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ear", help="run of train_ear to begin with")
+    parser.add_argument("--reading", help="run of training.reading to begin with")
+    parser.add_argument("--alone", type=float, default=30, help="minutes in which ear and adapter learn without the backbone")
     parser.add_argument("--begin-with", help="weights of this run, with a new clock and optimiser")
     parser.add_argument("--minutes", type=float, default=100)
     parser.add_argument("--out", default="aligned")
     parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--delay", type=int, default=4, help="adapter rows between a sound's end and its piece")
+    parser.add_argument("--delay", type=int, default=0, help="adapter rows between a guess and its piece")
     parser.add_argument("--frames", type=int, default=4000, help="padded frames a batch and process")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,9 +1,10 @@
 """The ear learns to hear in blocks: Whisper's encoder and a head of letters by CTC, from people's speech.
 
-    python -m training.train_ear [--minutes 90] [--out ear] [--begin-with RUN.pt | --whisper ENCODER.pt] [--team 2]
+    python -m training.train_ear --whisper ENCODER.pt [--minutes 90] [--out ear] [--begin-with RUN.pt] [--team 2]
 
 Resumes from <data root>/runs/OUT.pt. The encoder begins as Whisper's, which saw all of an utterance; here a row sees its block
-and what was before (ear.py), so all of it learns, at a tenth of the head's rate.
+and what was before (ear.py), so all of it learns, at a tenth of the head's rate: from its own rows of the whole utterance,
+which need no words and are dense, and from the letters.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import torch.nn.functional as F
 from training import checkpoint
 from training.batches import Sampler, in_order
 from training.data import Dataset
-from training.ear import EarConfig, Speller, spelled, spelling
+from training.ear import Ear, EarConfig, Speller, spelled, spelling
+from training.model import mixed_precision
 from training.scoring import distance
 
 SHARES = {  # group: (its sets, its share of the training time)
@@ -34,6 +36,7 @@ SHARES = {  # group: (its sets, its share of the training time)
 DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechocean")
 LONGEST = 1700  # frames
 HEAD_SHARE = 10.0  # of the encoder's rate
+LETTERS_SHARE = 0.3  # of the loss
 
 
 def ctc(log_probs, rows, targets):
@@ -42,6 +45,23 @@ def ctc(log_probs, rows, targets):
     flat = torch.tensor([letter for t in targets for letter in t], dtype=torch.long)
     losses = F.ctc_loss(log_probs.transpose(0, 1), flat, rows, sizes, 0, "none", zero_infinity=True)
     return (losses / sizes.clamp(min=4)).mean()
+
+
+class Teacher:
+    """Whisper's encoder as it is, whose rows see the whole utterance."""
+
+    def __init__(self, path):
+        self.ear = Ear(EarConfig(block=EarConfig.positions))
+        self.ear.load_state_dict(checkpoint.load(path))
+        self.ear.requires_grad_(False)
+
+    def distance(self, rows, batch):
+        """Mean square of what the rows [B, L, E] of a batch lack, each dimension in its spread: 0 alike, 1 knows nothing."""
+        with mixed_precision():
+            exact = self.ear(batch.mel, batch.frames).float()
+        there = torch.arange(exact.shape[1]) < (batch.frames // 2)[:, None]
+        exact = exact[there]
+        return ((rows.float()[there] - exact) / exact.std(0)).square().mean()
 
 
 @torch.no_grad()
@@ -75,8 +95,8 @@ def start(args):
         model.load_state_dict(saved["model"])
         return model
     model = Speller(EarConfig(block=args.block))
-    if args.whisper:
-        model.encoder.load_state_dict(checkpoint.load(args.whisper))
+    model.encoder.load_state_dict(checkpoint.load(args.whisper))
+    torch.nn.init.zeros_(model.head.weight)
     return model
 
 
@@ -85,7 +105,7 @@ def train(rank, args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     path = checkpoint.data_root() / "runs" / f"{args.out}.pt"
-    model = start(args)
+    model, teacher = start(args), Teacher(args.whisper)
     optimizer = checkpoint.optimiser([(model.encoder, 1.0), (model.head, HEAD_SHARE)], args.lr)
     learning = list(model.parameters())
     step, heard, clock = 0, 0.0, checkpoint.Clock()
@@ -108,17 +128,19 @@ def train(rank, args):
         if spent >= args.minutes * 60:
             break
         targets = [spelling(sampler.data.texts[i]) for i in batch.items]
-        _, log_probs = model(batch.mel, batch.frames)
-        loss = ctc(log_probs, batch.frames // 2, targets)
-        loss.backward()
+        rows, log_probs = model(batch.mel, batch.frames)
+        letters = ctc(log_probs, batch.frames // 2, targets)
+        distance = teacher.distance(rows, batch)
+        (distance + LETTERS_SHARE * letters).backward()
         spent = team.average(learning, clock.tick())
         checkpoint.take_step(optimizer, checkpoint.rate(step, spent / (args.minutes * 60), args.lr, warmup=200))
         step, heard = step + 1, heard + args.team * float(batch.frames.sum()) / 360000
-        losses.append(float(loss.detach()))
+        losses.append((float(letters.detach()), float(distance.detach())))
         if rank:
             continue
         if step % 50 == 0:
-            print(f"step {step} loss {np.mean(losses[-50:]):.3f} heard {heard:.2f} h spent {spent:.0f} s", flush=True)
+            letters, distance = np.mean(losses[-50:], axis=0)
+            print(f"step {step} letters {letters:.3f} distance {distance:.3f} heard {heard:.2f} h spent {spent:.0f} s", flush=True)
         if time.time() - last_save > 150:
             store()
             last_save = time.time()
@@ -135,8 +157,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--out", default="ear")
     parser.add_argument("--begin-with", help="weights of this run, with a new clock and optimiser")
-    parser.add_argument("--whisper", help="a state dict of Whisper's encoder to begin with")
-    parser.add_argument("--block", type=int, default=20, help="rows that are encoded together")
+    parser.add_argument("--whisper", required=True, help="a state dict of Whisper's encoder, to begin with and to learn from")
+    parser.add_argument("--block", type=int, default=40, help="rows that are encoded together")
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--frames", type=int, default=2400, help="padded frames a batch and process")
     parser.add_argument("--seed", type=int, default=1)

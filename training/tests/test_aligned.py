@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from training.align import best_path
-from training.aligned import AlignedConfig, Listener, Script, best_paths, letters_of, listen, schedule, shifted, text_of
+from training.aligned import AlignedConfig, Listener, Script, best_paths, guess, letters_of, listen, text_of
 from training.ear import Ear, EarConfig
 from training.model import AdapterConfig, BackboneConfig
+from training.reading import IGNORED, shifted
+from training.train_aligned import only_none, wanted_ids
 
 TOKENS = [b""] + [bytes([i]) for i in range(256)] + [b"\x16Reply:", b" the", b" c", b"at", b" sat"]
 
@@ -33,12 +35,11 @@ def test_letters_are_words_without_marks():
     assert letters_of("Well, it's  Tuesday!") == "well it's tuesday"
 
 
-def test_a_script_knows_how_many_letters_are_said_when_a_piece_ends():
-    script = Script(encode, TOKENS, "the cat sat.")
-    assert [TOKENS[i] for i in script.ids] == [b" the", b" c", b"at", b" sat", b"."]
-    assert script.ends == [3, 5, 7, 11, 11]
-    assert len(script.letters) == 11
-    assert script.is_mark == [False] * 4 + [True]
+def test_a_script_has_pieces_and_letters():
+    script = Script(encode, "The cat sat.")
+    assert b"".join(TOKENS[i] for i in script.ids) == b" The cat sat."
+    assert len(script.letters) == len("the cat sat")
+    assert Script(encode, "").ids == [] and Script(encode, "").letters == []
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -57,10 +58,45 @@ def test_a_clip_too_short_for_its_text_has_no_path():
     assert best_paths(log_probs, [3], [[1, 1, 2]]) == [None]
 
 
-def test_pieces_come_late_by_the_delay_one_a_row_and_marks_later():
-    script = Script(encode, TOKENS, "the cat sat.")
-    ends = [1, 2, 3, 4, 9, 10, 11, 12, 20, 21, 22]
-    assert schedule(script, ends, 4, 3) == [3, 5, 6, 8, 10]
+def test_a_piece_is_due_where_the_guesses_have_it():
+    script = Script(encode, " the cat")  # " " and " the", " c", "at"
+    ids, rows = script.ids, [2, 3, 7, 8]
+    guesses = torch.full((2, 12, len(TOKENS)), -9.0)
+    guesses[:, :, 0] = -1.0
+    for i, row in zip(ids, rows):
+        guesses[:, row, i] = -0.1
+    at_once = wanted_ids(guesses, torch.tensor([10, 3]), [script, script], AlignedConfig(0))
+    assert at_once[0].tolist() == [0, 0, ids[0], ids[1], 0, 0, 0, ids[2], ids[3], 0, IGNORED, IGNORED]
+    assert at_once[1].tolist() == [IGNORED] * 12  # too short for its text
+    late = wanted_ids(guesses, torch.tensor([10, 3]), [script, script], AlignedConfig(2))
+    assert late[0].tolist() == [0, 0, 0, 0, ids[0], ids[1], 0, 0, 0, ids[2], IGNORED, IGNORED]
+
+
+def test_a_backbone_without_blocks_says_what_the_guesses_say():
+    model = small_listener()
+    for block in model.backbone.blocks:
+        torch.nn.init.zeros_(block.att.output.weight)
+        torch.nn.init.zeros_(block.ffn.value.weight)
+    mel, frames = torch.randn(2, 80, 80) * 0.3, torch.tensor([80, 64])
+    rows, _ = model.hear(mel, frames)
+    alone = model.logits(rows, torch.zeros(rows.shape[:2], dtype=torch.long)).float().log_softmax(-1)
+    assert torch.allclose(alone, model.guesses(rows), atol=0.1)  # of bf16 where the processor has it
+
+
+def test_repeats_of_a_guess_are_one():
+    model = small_listener()
+    mel, frames = torch.randn(2, 160, 80) * 0.3, torch.tensor([160, 128])
+    ids, probs = guess(model, mel, frames)
+    best, first = model.guesses(model.hear(mel, frames)[0]).max(-1)
+    assert torch.equal(probs, best.exp())
+    for row, path in zip(ids.tolist(), first.tolist()):
+        assert row == [i if k == 0 or i != path[k - 1] else 0 for k, i in enumerate(path)]
+    assert (ids != first).any()
+
+
+def test_alone_the_head_learns_no_piece():
+    gradient = only_none(torch.ones(5, 3))
+    assert gradient[0].tolist() == [1, 1, 1] and gradient[1:].abs().sum() == 0
 
 
 def test_greedy_captions_are_those_of_a_row_at_a_time():
