@@ -89,7 +89,8 @@ static int make_buffers(struct adapter *a, struct error *error)
 {
     size_t add = a->max_rows > a->padding ? a->max_rows : a->padding;
     size_t bound = adapter_rows_bound(a, a->max_rows);
-    int r = past_init(&a->rows, &a->bind, a->kernel, add, a->input, error);
+    past_init(&a->rows, &a->bind.memory, a->kernel, add, a->input);
+    int r = memory_check(&a->bind.memory, "the adapter", error);
     if (r == 0) {
         r = bind_alloc(&a->bind, &a->mixed, bound, a->hidden, error);
     }

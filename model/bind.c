@@ -23,6 +23,7 @@ struct shape_text {
 void bind_init(struct bind *b, const struct gguf *g, struct backend *be)
 {
     *b = (struct bind){.gguf = g, .backend = be};
+    memory_init(&b->memory, be);
 }
 
 void bind_finish(struct bind *b)
@@ -36,6 +37,7 @@ void bind_finish(struct bind *b)
         }
     }
     free(b->items);
+    memory_finish(&b->memory);
     *b = (struct bind){0};
 }
 

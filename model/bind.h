@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "kernels/backend.h"
 #include "model/gguf.h"
+#include "model/memory.h"
 
 #include <stddef.h>
 
@@ -30,6 +31,7 @@ struct bind {
     const struct bind *shared; /* NULL, or whose weights are taken where it has them */
     struct bind_item *items;   /* [count], owned: what to release */
     size_t count, capacity;
+    struct memory memory; /* of who binds: what is no tensor */
 };
 
 void bind_init(struct bind *b, const struct gguf *g, struct backend *be);

@@ -165,18 +165,14 @@ static int bind_block(struct stream *s, size_t layer, struct error *error)
     return bind_tensors(&s->bind, prefix, entries, sizeof(entries) / sizeof(entries[0]), error);
 }
 
-static int make_block_pasts(struct stream *s, struct stream_block *b, struct error *error)
+static void make_block_pasts(struct stream *s, struct stream_block *b)
 {
+    struct memory *m = &s->bind.memory;
     size_t dim = s->config.dim;
     size_t window = s->config.window - 1;
-    int r = past_init(&b->keys, &s->bind, window, STREAM_ROWS_MAX, dim, error);
-    if (r == 0) {
-        r = past_init(&b->values, &s->bind, window, STREAM_ROWS_MAX, dim, error);
-    }
-    if (r == 0) {
-        r = past_init(&b->gated, &s->bind, s->config.conv_kernel - 1, STREAM_ROWS_MAX, dim, error);
-    }
-    return r;
+    past_init(&b->keys, m, window, STREAM_ROWS_MAX, dim);
+    past_init(&b->values, m, window, STREAM_ROWS_MAX, dim);
+    past_init(&b->gated, m, s->config.conv_kernel - 1, STREAM_ROWS_MAX, dim);
 }
 
 static int make_buffers(struct stream *s, struct error *error)
@@ -196,15 +192,12 @@ static int make_buffers(struct stream *s, struct error *error)
     for (size_t i = 0; r == 0 && i < sizeof(buffers) / sizeof(buffers[0]); i++) {
         r = bind_alloc(&s->bind, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
     }
-    if (r == 0) {
-        r = past_init(&s->frames, &s->bind, STREAM_CONV - 1, STREAM_FRAMES_MAX, bins, error);
-    }
-    if (r == 0) {
-        r = past_init(&s->halves, &s->bind, STREAM_CONV - 1, STREAM_FRAMES_MAX, dim, error);
-    }
-    for (size_t i = 0; r == 0 && i < s->config.layers; i++) {
-        r = make_block_pasts(s, &s->blocks[i], error);
-    }
+    past_init(&s->frames, &s->bind.memory, STREAM_CONV - 1, STREAM_FRAMES_MAX, bins);
+    past_init(&s->halves, &s->bind.memory, STREAM_CONV - 1, STREAM_FRAMES_MAX, dim);
+    for (size_t i = 0; i < s->config.layers; i++)
+        make_block_pasts(s, &s->blocks[i]);
+    if (r == 0)
+        r = memory_check(&s->bind.memory, "the encoder", error);
     if (r == 0 && s->be->ops->reserve(s->be, STREAM_FRAMES_MAX) < 0) {
         r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(s->bind.gguf));
     }

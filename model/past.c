@@ -1,13 +1,13 @@
+/* Moves the rows that are kept to the front, and counts. */
 #include "model/past.h"
 
 #include <assert.h>
 
-int past_init(struct past *h, struct bind *b, size_t keep, size_t add, size_t dim,
-              struct error *error)
+void past_init(struct past *h, struct memory *m, size_t keep, size_t add, size_t dim)
 {
     /* Twice what must stay, so that moving costs no more than writing once did. */
     *h = (struct past){.dim = dim, .capacity = 2 * keep + add};
-    return bind_alloc(b, &h->data, h->capacity, dim, error);
+    h->data = memory_rows(m, h->capacity, dim);
 }
 
 void past_reset(struct past *h, struct backend *be, size_t zero_rows)

@@ -7,19 +7,19 @@
 #ifndef EARSHOT_MODEL_PAST_H
 #define EARSHOT_MODEL_PAST_H
 
-#include "model/bind.h"
+#include "model/memory.h"
 
 #include <stddef.h>
 
 struct past {
-    float *data; /* [capacity, dim], owned by the bind it was made with */
+    float *data; /* [capacity, dim], of the memory it was made with */
     size_t dim, capacity;
     size_t first, end;
 };
 
-/* keep: the most rows that stay between appends; add: the most rows of one append. */
-int past_init(struct past *h, struct bind *b, size_t keep, size_t add, size_t dim,
-              struct error *error);
+/* keep: the most rows that stay between appends; add: the most rows of one append. m tells whether
+ * there was room. */
+void past_init(struct past *h, struct memory *m, size_t keep, size_t add, size_t dim);
 
 /* Forgets everything and begins with some rows of zeros. */
 void past_reset(struct past *h, struct backend *be, size_t zero_rows);

@@ -152,22 +152,21 @@ static int make_relative(struct transformer *t, struct bind *b, struct error *er
     return r;
 }
 
-static int make_past(struct past *keys, struct past *values, const struct transformer_config *c,
-                     struct bind *b, struct error *error)
+static void make_past(struct past *keys, struct past *values, const struct transformer_config *c,
+                      struct memory *m)
 {
-    int rc = past_init(keys, b, c->past, c->max_rows, c->dim, error);
-    return rc < 0 ? rc : past_init(values, b, c->past, c->max_rows, c->dim, error);
+    past_init(keys, m, c->past, c->max_rows, c->dim);
+    past_init(values, m, c->past, c->max_rows, c->dim);
 }
 
 static int make_pasts(struct transformer *t, struct bind *b, struct error *error)
 {
     const struct transformer_config *c = &t->config;
-    int rc = 0;
     if (c->past == 0)
-        return make_past(&t->keys, &t->values, c, b, error);
-    for (size_t i = 0; rc == 0 && i < c->layers; i++)
-        rc = make_past(&t->layers[i].keys, &t->layers[i].values, c, b, error);
-    return rc;
+        make_past(&t->keys, &t->values, c, &b->memory);
+    for (size_t i = 0; c->past > 0 && i < c->layers; i++)
+        make_past(&t->layers[i].keys, &t->layers[i].values, c, &b->memory);
+    return memory_check(&b->memory, "the encoder", error);
 }
 
 static int make_buffers(struct transformer *t, struct bind *b, struct error *error)

@@ -50,7 +50,8 @@ int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config 
     t->given = pushed > give ? pushed : give;
     /* Rows are given as fast as units come, so what waits beyond a window is at most a push. */
     size_t keep = (t->window + pushed) * c->units;
-    int r = past_init(&t->units, b, keep, c->max_units, c->unit_dim, error);
+    past_init(&t->units, &b->memory, keep, c->max_units, c->unit_dim);
+    int r = memory_check(&b->memory, "the encoder", error);
     return r < 0 ? r : bind_alloc(b, &t->x, t->window, c->dim, error);
 }
 

@@ -10,6 +10,7 @@
 #ifndef EARSHOT_MODEL_TWO_WAY_H
 #define EARSHOT_MODEL_TWO_WAY_H
 
+#include "model/bind.h"
 #include "model/encoder.h"
 #include "model/past.h"
 

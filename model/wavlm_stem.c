@@ -126,13 +126,13 @@ static int read_first(struct wavlm_stem *s, const struct bind *b, struct error *
 static int make_buffers(struct wavlm_stem *s, struct bind *b, struct error *error)
 {
     size_t rows = s->waits ? WAVLM_BLOCK_WAITED : WAVLM_BLOCK;
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < WAVLM_CONVS; i++) {
+    for (size_t i = 0; i < WAVLM_CONVS; i++) {
         struct wavlm_conv *c = &s->convs[i];
-        r = past_init(&c->input, b, c->kernel + c->stride, rows, c->in, error);
+        past_init(&c->input, &b->memory, c->kernel + c->stride, rows, c->in);
         rows = (rows + c->kernel) / c->stride + 1;
     }
     s->max_rows = rows;
+    int r = memory_check(&b->memory, "the encoder", error);
     if (r == 0) {
         r = bind_alloc(b, &s->rows, rows, s->convs[WAVLM_CONVS - 1].out, error);
     }

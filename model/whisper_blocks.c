@@ -59,11 +59,10 @@ int whisper_blocks_init(struct whisper_blocks *b, struct bind *bind, struct tran
 {
     const struct whisper_stem *s = b->stem;
     /* Frames wait until they make a block: at most two a row, and those around them. */
-    int rc = past_init(&b->frames, bind, 2 * b->block + 2, BACKEND_FEW_ROWS, s->bins, error);
-    if (rc == 0)
-        rc = past_init(&b->halves, bind, 1, 2 * b->block, s->dim, error);
-    if (rc == 0)
-        rc = past_init(&b->recent, bind, b->warm, b->block, s->dim, error);
+    past_init(&b->frames, &bind->memory, 2 * b->block + 2, BACKEND_FEW_ROWS, s->bins);
+    past_init(&b->halves, &bind->memory, 1, 2 * b->block, s->dim);
+    past_init(&b->recent, &bind->memory, b->warm, b->block, s->dim);
+    int rc = memory_check(&bind->memory, "the encoder", error);
     b->layers = layers;
     b->host = calloc(BACKEND_FEW_ROWS * s->bins, sizeof(float));
     if (rc == 0 && (!b->host || b->be->ops->reserve(b->be, BACKEND_FEW_ROWS) < 0))
