@@ -20,14 +20,19 @@ struct adapter {
     struct bind bind;
     size_t input, hidden, dim;      /* E, H, D */
     size_t kernel, stride, padding; /* k = 1, s = 1, p = 0 where there is no convolution */
-    size_t max_rows;                /* a push */
     struct weight *conv;            /* [H, k E], or NULL */
     float *conv_b;                  /* [H] */
     struct weight *proj0, *proj2;   /* [H, H] (or [H, E]), [D, H] */
     float *proj0_b, *proj2_b;       /* [H], [D] */
-    struct past rows;               /* of [E]: those that windows to come will see */
-    bool heard;                     /* a row since the reset */
-    float *mixed, *wide;            /* [adapter_rows_bound, H] */
+};
+
+struct adapter_state {
+    const struct adapter *adapter;
+    struct memory memory;
+    size_t max_rows;     /* a push */
+    struct past rows;    /* of [E]: those that windows to come will see */
+    bool heard;          /* a row since the reset */
+    float *mixed, *wide; /* [adapter_rows_bound, H] */
 };
 
 static int read_config(struct adapter *a, bool *convolves, struct error *error)
@@ -85,24 +90,6 @@ static int bind_projection(struct adapter *a, struct error *error)
     return bind_tensors(&a->bind, "adapter.", entries, sizeof(entries) / sizeof(entries[0]), error);
 }
 
-static int make_buffers(struct adapter *a, struct error *error)
-{
-    size_t add = a->max_rows > a->padding ? a->max_rows : a->padding;
-    size_t bound = adapter_rows_bound(a, a->max_rows);
-    past_init(&a->rows, &a->bind.memory, a->kernel, add, a->input);
-    int r = memory_check(&a->bind.memory, "the adapter", error);
-    if (r == 0) {
-        r = bind_alloc(&a->bind, &a->mixed, bound, a->hidden, error);
-    }
-    if (r == 0) {
-        r = bind_alloc(&a->bind, &a->wide, bound, a->hidden, error);
-    }
-    if (r == 0 && a->be->ops->reserve(a->be, bound) < 0) {
-        r = error_set(error, -ENOMEM, "%s: no memory for the adapter", gguf_path(a->bind.gguf));
-    }
-    return r;
-}
-
 static int bind_all(struct adapter *a, struct error *error)
 {
     bool convolves = false;
@@ -110,15 +97,11 @@ static int bind_all(struct adapter *a, struct error *error)
     if (r == 0 && convolves) {
         r = bind_conv(a, error);
     }
-    if (r == 0) {
-        r = bind_projection(a, error);
-    }
-    return r < 0 ? r : make_buffers(a, error);
+    return r < 0 ? r : bind_projection(a, error);
 }
 
-static int create(struct adapter **out, const struct gguf *g, struct backend *be,
-                  size_t encoder_dim, size_t max_rows, const struct bind *shared,
-                  struct error *error)
+int adapter_load(struct adapter **out, const struct gguf *g, struct backend *be, size_t encoder_dim,
+                 struct error *error)
 {
     *out = NULL;
     struct adapter *a = calloc(1, sizeof(*a));
@@ -127,28 +110,14 @@ static int create(struct adapter **out, const struct gguf *g, struct backend *be
     }
     a->be = be;
     a->input = encoder_dim;
-    a->max_rows = max_rows;
     bind_init(&a->bind, g, be);
-    bind_share(&a->bind, shared);
     int r = bind_all(a, error);
     if (r < 0) {
         adapter_destroy(a);
         return r;
     }
-    adapter_reset(a);
     *out = a;
     return 0;
-}
-
-int adapter_create(struct adapter **out, const struct gguf *g, struct backend *be,
-                   size_t encoder_dim, size_t max_rows, struct error *error)
-{
-    return create(out, g, be, encoder_dim, max_rows, NULL, error);
-}
-
-int adapter_create_twin(struct adapter **out, const struct adapter *of, struct error *error)
-{
-    return create(out, of->bind.gguf, of->be, of->input, of->max_rows, &of->bind, error);
 }
 
 void adapter_destroy(struct adapter *a)
@@ -160,10 +129,44 @@ void adapter_destroy(struct adapter *a)
     free(a);
 }
 
-void adapter_reset(struct adapter *a)
+int adapter_state_create(struct adapter_state **out, const struct adapter *a, size_t max_rows,
+                         struct error *error)
 {
-    past_reset(&a->rows, a->be, a->padding);
-    a->heard = false;
+    size_t add = max_rows > a->padding ? max_rows : a->padding;
+    size_t bound = adapter_rows_bound(a, max_rows);
+    struct adapter_state *s = calloc(1, sizeof(*s));
+    *out = NULL;
+    if (!s)
+        return error_set(error, -ENOMEM, "no memory for the adapter's state");
+    s->adapter = a;
+    s->max_rows = max_rows;
+    memory_init(&s->memory, a->be);
+    past_init(&s->rows, &s->memory, a->kernel, add, a->input);
+    s->mixed = memory_rows(&s->memory, bound, a->hidden);
+    s->wide = memory_rows(&s->memory, bound, a->hidden);
+    memory_reserve(&s->memory, bound);
+    int rc = memory_check(&s->memory, "the adapter's state", error);
+    if (rc < 0) {
+        adapter_state_destroy(s);
+        return rc;
+    }
+    adapter_reset(s);
+    *out = s;
+    return 0;
+}
+
+void adapter_state_destroy(struct adapter_state *s)
+{
+    if (!s)
+        return;
+    memory_finish(&s->memory);
+    free(s);
+}
+
+void adapter_reset(struct adapter_state *s)
+{
+    past_reset(&s->rows, s->adapter->be, s->adapter->padding);
+    s->heard = false;
 }
 
 size_t adapter_dim(const struct adapter *a)
@@ -191,47 +194,50 @@ uint64_t adapter_reach(const struct adapter *a, uint64_t row)
 }
 
 /* All the windows that are complete. */
-static size_t advance(struct adapter *a, float *out)
+static size_t advance(struct adapter_state *s, float *out)
 {
+    const struct adapter *a = s->adapter;
     const struct backend_ops *op = a->be->ops;
-    size_t there = past_rows(&a->rows);
+    size_t there = past_rows(&s->rows);
     if (there < a->kernel) {
         return 0;
     }
     size_t rows = (there - a->kernel) / a->stride + 1;
     size_t stride = a->stride * a->input;
-    const float *windows = past_first(&a->rows);
+    const float *windows = past_first(&s->rows);
     const float *mixed = windows;
     size_t mixed_stride = stride;
     if (a->conv) {
-        op->linear(a->be, a->mixed, windows, stride, rows, a->conv, a->conv_b, ACTIVATION_NONE);
-        mixed = a->mixed;
+        op->linear(a->be, s->mixed, windows, stride, rows, a->conv, a->conv_b, ACTIVATION_NONE);
+        mixed = s->mixed;
         mixed_stride = a->hidden;
     }
-    op->linear(a->be, a->wide, mixed, mixed_stride, rows, a->proj0, a->proj0_b, ACTIVATION_RELU);
-    op->linear(a->be, out, a->wide, a->hidden, rows, a->proj2, a->proj2_b, ACTIVATION_NONE);
-    past_drop(&a->rows, rows * a->stride);
+    op->linear(a->be, s->wide, mixed, mixed_stride, rows, a->proj0, a->proj0_b, ACTIVATION_RELU);
+    op->linear(a->be, out, s->wide, a->hidden, rows, a->proj2, a->proj2_b, ACTIVATION_NONE);
+    past_drop(&s->rows, rows * a->stride);
     return rows;
 }
 
-size_t adapter_push(struct adapter *a, const float *rows, size_t count, float *out)
+size_t adapter_push(struct adapter_state *s, const float *rows, size_t count, float *out)
 {
-    assert(count <= a->max_rows);
+    struct backend *be = s->adapter->be;
+    assert(count <= s->max_rows);
     if (count == 0) {
         return 0;
     }
-    a->heard = true;
-    float *place = past_append(&a->rows, a->be, count);
-    a->be->ops->copy(a->be, place, rows, count * a->input);
-    return advance(a, out);
+    s->heard = true;
+    float *place = past_append(&s->rows, be, count);
+    be->ops->copy(be, place, rows, count * s->adapter->input);
+    return advance(s, out);
 }
 
-size_t adapter_flush(struct adapter *a, float *out)
+size_t adapter_flush(struct adapter_state *s, float *out)
 {
-    if (!a->heard || a->padding == 0) {
+    const struct adapter *a = s->adapter;
+    if (!s->heard || a->padding == 0) {
         return 0;
     }
-    float *place = past_append(&a->rows, a->be, a->padding);
+    float *place = past_append(&s->rows, a->be, a->padding);
     a->be->ops->zero(a->be, place, a->padding * a->input);
-    return advance(a, out);
+    return advance(s, out);
 }

@@ -169,9 +169,9 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
         return r;
     }
     const struct encoder_info *info = &m->encoder->info;
-    r = adapter_create(&m->adapter, m->gguf, m->backend, info->dim, info->max_rows, error);
+    r = adapter_load(&m->adapter, m->gguf, m->backend, info->dim, error);
     if (r == 0) {
-        r = phones_create(&m->phones, m->gguf, m->backend, info->dim, info->max_rows, error);
+        r = phones_load(&m->phones, m->gguf, m->backend, info->dim, error);
     }
     if (r == 0 && m->phones) {
         r = letters_create(&m->letters, m->gguf, phones_classes(m->phones), error);

@@ -1,6 +1,8 @@
+/* One product a row, and what its logits come to, on the host. */
 #include "model/phones.h"
 
 #include "model/bind.h"
+#include "model/memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,11 +17,17 @@ enum {
 struct phones {
     struct backend *be;
     struct bind bind;
-    size_t dim, classes, max_rows;
+    size_t dim, classes;
     struct weight *head; /* [classes, dim] */
     float *head_b;       /* [classes] */
-    float *logits;       /* [max_rows, classes] */
-    float *host;         /* host [max_rows, classes], owned */
+};
+
+struct phones_state {
+    const struct phones *phones;
+    struct memory memory;
+    size_t max_rows;
+    float *logits; /* [max_rows, classes] */
+    float *host;   /* host [max_rows, classes] */
 };
 
 static int bind_all(struct phones *p, struct error *error)
@@ -38,19 +46,11 @@ static int bind_all(struct phones *p, struct error *error)
         {"phones.weight", {p->classes, p->dim}, .matrix = &p->head},
         {"phones.bias", {p->classes}, .vector = &p->head_b},
     };
-    r = bind_tensors(&p->bind, "encoder.", entries, sizeof(entries) / sizeof(entries[0]), error);
-    if (r == 0) {
-        r = bind_alloc(&p->bind, &p->logits, p->max_rows, p->classes, error);
-    }
-    p->host = calloc(p->max_rows * p->classes, sizeof(float));
-    if (r == 0 && (!p->host || p->be->ops->reserve(p->be, p->max_rows) < 0)) {
-        r = error_set(error, -ENOMEM, "%s: no memory for phones", gguf_path(p->bind.gguf));
-    }
-    return r;
+    return bind_tensors(&p->bind, "encoder.", entries, sizeof(entries) / sizeof(entries[0]), error);
 }
 
-int phones_create(struct phones **out, const struct gguf *g, struct backend *be, size_t encoder_dim,
-                  size_t max_rows, struct error *error)
+int phones_load(struct phones **out, const struct gguf *g, struct backend *be, size_t encoder_dim,
+                struct error *error)
 {
     *out = NULL;
     if (!gguf_find(g, "encoder.phones.weight")) {
@@ -62,7 +62,6 @@ int phones_create(struct phones **out, const struct gguf *g, struct backend *be,
     }
     p->be = be;
     p->dim = encoder_dim;
-    p->max_rows = max_rows;
     bind_init(&p->bind, g, be);
     int r = bind_all(p, error);
     if (r < 0) {
@@ -79,8 +78,37 @@ void phones_destroy(struct phones *p)
         return;
     }
     bind_finish(&p->bind);
-    free(p->host);
     free(p);
+}
+
+int phones_state_create(struct phones_state **out, const struct phones *p, size_t max_rows,
+                        struct error *error)
+{
+    struct phones_state *s = calloc(1, sizeof(*s));
+    *out = NULL;
+    if (!s)
+        return error_set(error, -ENOMEM, "no memory for phones");
+    s->phones = p;
+    s->max_rows = max_rows;
+    memory_init(&s->memory, p->be);
+    s->logits = memory_rows(&s->memory, max_rows, p->classes);
+    s->host = memory_host(&s->memory, max_rows * p->classes);
+    memory_reserve(&s->memory, max_rows);
+    int rc = memory_check(&s->memory, "phones", error);
+    if (rc < 0) {
+        phones_state_destroy(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void phones_state_destroy(struct phones_state *s)
+{
+    if (!s)
+        return;
+    memory_finish(&s->memory);
+    free(s);
 }
 
 size_t phones_classes(const struct phones *p)
@@ -106,16 +134,17 @@ static void log_softmax(float *logs, const float *logits, size_t classes)
     }
 }
 
-void phones_hear(struct phones *p, const float *rows, size_t count, float *out, float *logs)
+void phones_hear(struct phones_state *s, const float *rows, size_t count, float *out, float *logs)
 {
-    assert(count <= p->max_rows);
+    const struct phones *p = s->phones;
+    assert(count <= s->max_rows);
     if (count == 0) {
         return;
     }
-    p->be->ops->linear(p->be, p->logits, rows, p->dim, count, p->head, p->head_b, ACTIVATION_NONE);
-    p->be->ops->download(p->be, p->host, p->logits, count * p->classes);
+    p->be->ops->linear(p->be, s->logits, rows, p->dim, count, p->head, p->head_b, ACTIVATION_NONE);
+    p->be->ops->download(p->be, s->host, s->logits, count * p->classes);
     for (size_t t = 0; t < count; t++) {
-        const float *logits = p->host + t * p->classes;
+        const float *logits = s->host + t * p->classes;
         float others = 0.0f; /* against the blank */
         for (size_t i = 0; i < p->classes; i++) {
             others += i == PHONES_BLANK ? 0.0f : expf(logits[i] - logits[PHONES_BLANK]);

@@ -17,7 +17,8 @@ enum ending {
 struct features {
     struct model *model;
     struct encoder *encoder; /* the model's, or owned */
-    struct adapter *adapter;
+    struct adapter_state *adapter;
+    struct phones_state *phone_state; /* NULL: the model has no such head */
     bool beside;
     struct logmel *mel;  /* NULL for encoders that take samples */
     float *frames;       /* host [logmel_bound(FEATURES_BLOCK), bins] */
@@ -46,8 +47,8 @@ static int create_rows(struct features *f, size_t input, struct error *error)
         return error_set(error, -EINVAL, "the encoder takes %zu inputs at once, not %zu",
                          info->max_input, input);
     f->encoder_rows = op->alloc(m->backend, info->max_rows * info->dim);
-    f->adapter_rows = op->alloc(m->backend, adapter_rows_bound(f->adapter, info->max_rows) *
-                                                adapter_dim(f->adapter));
+    f->adapter_rows = op->alloc(m->backend, adapter_rows_bound(m->adapter, info->max_rows) *
+                                                adapter_dim(m->adapter));
     f->phones = calloc(info->max_rows, sizeof(float));
     if (!f->encoder_rows || !f->adapter_rows || !f->phones)
         return error_set(error, -ENOMEM, "no memory for encoder rows");
@@ -61,13 +62,16 @@ static int create_rows(struct features *f, size_t input, struct error *error)
 static int create_ears(struct features *f, struct error *error)
 {
     struct model *m = f->model;
-    if (!f->beside) {
-        f->encoder = m->encoder;
-        f->adapter = m->adapter;
-        return 0;
-    }
-    int code = encoder_create_twin(&f->encoder, m->encoder, error);
-    return code ? code : adapter_create_twin(&f->adapter, m->adapter, error);
+    size_t most = m->encoder->info.max_rows;
+    int code = 0;
+    f->encoder = f->beside ? NULL : m->encoder;
+    if (f->beside)
+        code = encoder_create_twin(&f->encoder, m->encoder, error);
+    if (!code)
+        code = adapter_state_create(&f->adapter, m->adapter, most, error);
+    if (!code && m->phones)
+        code = phones_state_create(&f->phone_state, m->phones, most, error);
+    return code;
 }
 
 static int create_buffers(struct features *f, struct error *error)
@@ -120,10 +124,10 @@ void features_destroy(struct features *f)
     logmel_destroy(f->mel);
     be->ops->free(be, f->encoder_rows);
     be->ops->free(be, f->adapter_rows);
-    if (f->beside) {
+    if (f->beside)
         encoder_destroy(f->encoder);
-        adapter_destroy(f->adapter);
-    }
+    adapter_state_destroy(f->adapter);
+    phones_state_destroy(f->phone_state);
     free(f->frames);
     free(f->phones);
     free(f->letters);
@@ -143,13 +147,12 @@ void features_begin(struct features *f)
 /* What follows from the encoder's rows. */
 static void adapt(struct features *f, struct features_rows *out)
 {
-    struct model *m = f->model;
     if (out->encoder_count == 0)
         return;
     out->adapter_count =
         adapter_push(f->adapter, f->encoder_rows, out->encoder_count, f->adapter_rows);
-    if (m->phones) {
-        phones_hear(m->phones, f->encoder_rows, out->encoder_count, f->phones, f->letters);
+    if (f->phone_state) {
+        phones_hear(f->phone_state, f->encoder_rows, out->encoder_count, f->phones, f->letters);
         out->phones = f->phones;
         out->letters = f->letters;
     }
@@ -197,7 +200,6 @@ static void end_input(struct features *f, struct features_rows *out)
 bool features_end(struct features *f, struct features_rows *out)
 {
     struct encoder *e = f->encoder;
-    struct adapter *a = f->adapter;
     *out = (struct features_rows){.encoder = f->encoder_rows, .adapter = f->adapter_rows};
     switch (f->ending) {
     case ENDING_INPUT:
@@ -211,7 +213,7 @@ bool features_end(struct features *f, struct features_rows *out)
             f->ending = ENDING_ADAPTER;
         return true;
     case ENDING_ADAPTER:
-        out->adapter_count = adapter_flush(a, f->adapter_rows);
+        out->adapter_count = adapter_flush(f->adapter, f->adapter_rows);
         f->ending = ENDED;
         return true;
     case ENDED:

@@ -128,6 +128,7 @@ struct run {
     struct gguf *gguf;
     struct bytes file;
     struct adapter *adapter;
+    struct adapter_state *state;
     float *in, *out; /* backend */
 };
 
@@ -136,7 +137,8 @@ static void begin(struct run *r, const struct shape *s)
     r->file = adapter_file(s);
     assert_int_equal(backend_cpu_create(&r->be, 1), 0);
     assert_int_equal(gguf_open_memory(&r->gguf, r->file.data, r->file.size, NULL), 0);
-    assert_int_equal(adapter_create(&r->adapter, r->gguf, r->be, INPUT, ROWS_MAX, NULL), 0);
+    assert_int_equal(adapter_load(&r->adapter, r->gguf, r->be, INPUT, NULL), 0);
+    assert_int_equal(adapter_state_create(&r->state, r->adapter, ROWS_MAX, NULL), 0);
     r->in = r->be->ops->alloc(r->be, ROWS_MAX * INPUT);
     r->out = r->be->ops->alloc(r->be, 3 * ROWS_MAX * DIM);
     r->be->ops->upload(r->be, r->in, input, ROWS_MAX * INPUT);
@@ -146,6 +148,7 @@ static void end(struct run *r)
 {
     r->be->ops->free(r->be, r->in);
     r->be->ops->free(r->be, r->out);
+    adapter_state_destroy(r->state);
     adapter_destroy(r->adapter);
     gguf_close(r->gguf);
     r->be->ops->destroy(r->be);
@@ -156,14 +159,14 @@ static void end(struct run *r)
 static size_t adapt(struct run *r, size_t count, size_t chunk, float *host)
 {
     size_t made = 0;
-    adapter_reset(r->adapter);
+    adapter_reset(r->state);
     for (size_t at = 0; at < count; at += chunk) {
         size_t now = count - at < chunk ? count - at : chunk;
-        size_t rows = adapter_push(r->adapter, r->in + at * INPUT, now, r->out + made * DIM);
+        size_t rows = adapter_push(r->state, r->in + at * INPUT, now, r->out + made * DIM);
         assert_true(rows <= adapter_rows_bound(r->adapter, now));
         made += rows;
     }
-    size_t rows = adapter_flush(r->adapter, r->out + made * DIM);
+    size_t rows = adapter_flush(r->state, r->out + made * DIM);
     assert_true(rows <= adapter_rows_bound(r->adapter, 1));
     made += rows;
     r->be->ops->download(r->be, host, r->out, made * DIM);
@@ -223,8 +226,8 @@ static void an_utterance_of_no_rows_gives_none(void **context)
     (void)context;
     struct run r = {0};
     begin(&r, &(const struct shape){3, 2, 2});
-    assert_int_equal(adapter_push(r.adapter, r.in, 0, r.out), 0);
-    assert_int_equal(adapter_flush(r.adapter, r.out), 0);
+    assert_int_equal(adapter_push(r.state, r.in, 0, r.out), 0);
+    assert_int_equal(adapter_flush(r.state, r.out), 0);
     end(&r);
 }
 
@@ -254,7 +257,7 @@ static void impossible_shapes_are_refused(void **context)
         struct adapter *a = NULL;
         struct error error = {""};
         assert_int_equal(gguf_open_memory(&g, file.data, file.size, NULL), 0);
-        assert_int_equal(adapter_create(&a, g, be, INPUT, ROWS_MAX, &error), -EINVAL);
+        assert_int_equal(adapter_load(&a, g, be, INPUT, &error), -EINVAL);
         assert_non_null(strstr(error.message, wrong[i].says));
         gguf_close(g);
         gguf_writer_finish(&w);

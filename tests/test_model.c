@@ -114,7 +114,8 @@ static void the_encoder_gives_the_reference_rows(void **context)
 static void the_adapter_gives_the_reference_rows(void **context)
 {
     struct fixture *f = *context;
-    struct adapter *a = f->model->adapter;
+    const struct adapter *a = f->model->adapter;
+    struct adapter_state *s;
     struct npy input = golden("encoder");
     struct npy expected = golden("adapter");
     float *rows = f->be->ops->alloc(f->be, input.count);
@@ -122,12 +123,14 @@ static void the_adapter_gives_the_reference_rows(void **context)
     f->be->ops->upload(f->be, rows, input.floats, input.count);
     size_t made = 0;
     size_t most = f->model->encoder->info.max_rows;
+    assert_int_equal(adapter_state_create(&s, a, most, NULL), 0);
     for (size_t at = 0; at < input.shape[0]; at += most) {
         size_t left = input.shape[0] - at;
-        made += adapter_push(a, rows + at * input.shape[1], left < most ? left : most,
+        made += adapter_push(s, rows + at * input.shape[1], left < most ? left : most,
                              out + made * adapter_dim(a));
     }
-    made += adapter_flush(a, out + made * adapter_dim(a));
+    made += adapter_flush(s, out + made * adapter_dim(a));
+    adapter_state_destroy(s);
     assert_int_equal(made, expected.shape[0]);
     check_device(f->be, "adapter", out, expected.floats, expected.count);
     f->be->ops->free(f->be, rows);
@@ -146,11 +149,13 @@ static void the_head_hears_the_reference_phones(void **context)
     assert_true(rows && out && f->model->phones);
     f->be->ops->upload(f->be, rows, input.floats, input.count);
     size_t most = f->model->encoder->info.max_rows;
+    struct phones_state *s;
+    assert_int_equal(phones_state_create(&s, f->model->phones, most, NULL), 0);
     for (size_t at = 0; at < expected.count; at += most) {
         size_t left = expected.count - at;
-        phones_hear(f->model->phones, rows + at * input.shape[1], left < most ? left : most,
-                    out + at, NULL);
+        phones_hear(s, rows + at * input.shape[1], left < most ? left : most, out + at, NULL);
     }
+    phones_state_destroy(s);
     double error = relative_error(out, expected.floats, expected.count);
     printf("  phones: relative error %.1e\n", error);
     assert_true(error < 1e-5);

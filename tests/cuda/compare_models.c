@@ -252,7 +252,8 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
                  size_t *encoder_count, float **adapter, size_t *adapter_count)
 {
     struct encoder *e = s->model->encoder;
-    struct adapter *a = s->model->adapter;
+    const struct adapter *a = s->model->adapter;
+    struct adapter_state *adapting;
     size_t dim = e->info.dim, out_dim = adapter_dim(a), made = 1;
     size_t most = (SECONDS + 1) * e->info.rows_per_second + e->info.max_rows;
     float *rows = s->be->ops->alloc(s->be, e->info.max_rows * dim);
@@ -262,7 +263,8 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
     *adapter = new_rows(most * out_dim);
     *encoder_count = *adapter_count = 0;
     e->ops->reset(e);
-    adapter_reset(a);
+    if (adapter_state_create(&adapting, a, e->info.max_rows, NULL) < 0)
+        exit(1);
     for (size_t at = 0; at < items || made > 0;) {
         bool end = at == items;
         size_t now = items - at < e->info.max_input ? items - at : e->info.max_input;
@@ -270,7 +272,7 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
 
         made = end ? e->ops->flush(e, rows)
                    : e->ops->push(e, input + at * e->info.input_dim, now, rows);
-        adapted = adapter_push(a, rows, made, out);
+        adapted = adapter_push(adapting, rows, made, out);
         s->be->ops->download(s->be, *encoder + *encoder_count * dim, rows, made * dim);
         s->be->ops->download(s->be, *adapter + *adapter_count * out_dim, out, adapted * out_dim);
         *encoder_count += made;
@@ -278,9 +280,10 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
         at += now;
         made += !end; /* there may be more to flush */
     }
-    made = adapter_flush(a, out);
+    made = adapter_flush(adapting, out);
     s->be->ops->download(s->be, *adapter + *adapter_count * out_dim, out, made * out_dim);
     *adapter_count += made;
+    adapter_state_destroy(adapting);
     s->be->ops->free(s->be, rows);
     s->be->ops->free(s->be, out);
 }

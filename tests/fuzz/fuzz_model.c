@@ -39,15 +39,17 @@ static void run(struct model *m)
     float *rows = be->ops->alloc(be, bound * e->info.dim);
     float *heard =
         be->ops->alloc(be, adapter_rows_bound(m->adapter, bound) * backbone_dim(m->backbone));
-    if (frames && rows && heard) {
+    struct adapter_state *adapter = NULL;
+    if (frames && rows && heard && adapter_state_create(&adapter, m->adapter, bound, NULL) == 0) {
         size_t count = e->ops->push(e, frames, e->info.max_input, rows);
-        count = adapter_push(m->adapter, rows, count, heard);
+        count = adapter_push(adapter, rows, count, heard);
         run_backbone(m, heard, count);
         while ((count = e->ops->flush(e, rows)) > 0) {
-            adapter_push(m->adapter, rows, count, heard);
+            adapter_push(adapter, rows, count, heard);
         }
-        run_backbone(m, heard, adapter_flush(m->adapter, heard));
+        run_backbone(m, heard, adapter_flush(adapter, heard));
     }
+    adapter_state_destroy(adapter);
     free(frames);
     be->ops->free(be, rows);
     be->ops->free(be, heard);

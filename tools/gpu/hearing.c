@@ -15,6 +15,7 @@ enum {
 
 struct hearing {
     struct model *model;
+    struct adapter_state *adapter;
     struct state *state, *fork;
     float *input; /* host [items, input_dim] */
     size_t items;
@@ -23,7 +24,7 @@ struct hearing {
 
 static void push_rows(struct hearing *h, size_t count)
 {
-    size_t made = adapter_push(h->model->adapter, h->rows, count, h->adapted);
+    size_t made = adapter_push(h->adapter, h->rows, count, h->adapted);
 
     backbone_push_rows(h->model->backbone, h->state, h->adapted, made, NULL);
 }
@@ -35,7 +36,7 @@ static void hear(struct hearing *h)
 
     piece = piece < e->info.max_input ? piece : e->info.max_input;
     e->ops->reset(e);
-    adapter_reset(h->model->adapter);
+    adapter_reset(h->adapter);
     state_reset(h->state);
     for (size_t at = 0; at < h->items; at += piece) {
         size_t now = h->items - at < piece ? h->items - at : piece;
@@ -51,7 +52,7 @@ static void end(struct hearing *h)
     for (size_t made; (made = e->ops->flush(e, h->rows)) > 0;)
         push_rows(h, made);
     backbone_push_rows(h->model->backbone, h->state, h->adapted,
-                       adapter_flush(h->model->adapter, h->adapted), NULL);
+                       adapter_flush(h->adapter, h->adapted), NULL);
 }
 
 static void make_text(struct hearing *h)
@@ -114,6 +115,7 @@ static int make_memory(struct hearing *h)
                                         adapter_dim(m->adapter));
     h->logits = be->ops->alloc(be, backbone_vocab(m->backbone));
     if (!h->input || !h->rows || !h->adapted || !h->logits ||
+        adapter_state_create(&h->adapter, m->adapter, info->max_rows, NULL) < 0 ||
         state_create(&h->state, be, shape) < 0 || state_create(&h->fork, be, shape) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < h->items * info->input_dim; i++) {
@@ -139,6 +141,7 @@ int measure_hearing(struct model *m, struct error *error)
     be->ops->free(be, h.rows);
     be->ops->free(be, h.adapted);
     be->ops->free(be, h.logits);
+    adapter_state_destroy(h.adapter);
     state_destroy(h.state);
     state_destroy(h.fork);
     free(h.input);
