@@ -196,7 +196,7 @@ static int dump_file(struct dump *d, const char *path, struct error *error)
         if (code)
             return code;
         d->tap = (struct encoder_tap){.take = on_inside, .user = d};
-        m->encoder->tap = d->stage == STAGE_INSIDE ? &d->tap : NULL;
+        features_tap(d->features, d->stage == STAGE_INSIDE ? &d->tap : NULL);
     }
     if (d->stage == STAGE_LOGITS && m->audio_begin.count)
         backbone_push_tokens(m->backbone, d->state, m->audio_begin.ids, m->audio_begin.count, NULL);

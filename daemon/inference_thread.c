@@ -34,7 +34,6 @@ struct inference {
     size_t next;         /* ear to look at first when a reply may go on */
     int rounds;          /* since one did */
     int64_t progress_us; /* clock when the log had a load's progress */
-    bool own_used;       /* the model's own encoder has its recogniser; others have twins */
     struct ear *ear;     /* that is served */
     struct piece piece;  /* scratch */
     struct engine_request request;
@@ -58,7 +57,6 @@ static void unload(struct inference *i)
         i->backend->ops->destroy(i->backend);
     i->model = NULL;
     i->backend = NULL;
-    i->own_used = false;
 }
 
 void inference_destroy(struct inference *i)
@@ -244,15 +242,12 @@ static void tell_loaded(struct inference *i)
 static int create_recogniser(struct inference *i, struct ear *ear, struct error *error)
 {
     struct recogniser_config text = recogniser_config(&ear->config);
-    text.beside = i->own_used;
     text.reply = ear->replies;
     text.sink = take_event;
     text.address = address;
     text.cancelled = is_cancelled;
     text.user = i;
-    int rc = recogniser_create(&ear->recogniser, i->model, &text, error);
-    i->own_used = i->own_used || !rc;
-    return rc;
+    return recogniser_create(&ear->recogniser, i->model, &text, error);
 }
 
 static void tell_busy(struct inference *i, bool busy)

@@ -1,3 +1,4 @@
+/* Finds, checks and packs tensors; its errors name the file and the tensor. */
 #include "model/bind.h"
 
 #include <assert.h>
@@ -12,8 +13,6 @@
 struct bind_item {
     float *floats;         /* either */
     struct weight *weight; /* or */
-    const void *data;      /* of the tensor, where it was made of one */
-    enum weight_use use;   /* of a weight */
 };
 
 struct shape_text {
@@ -23,7 +22,6 @@ struct shape_text {
 void bind_init(struct bind *b, const struct gguf *g, struct backend *be)
 {
     *b = (struct bind){.gguf = g, .backend = be};
-    memory_init(&b->memory, be);
 }
 
 void bind_finish(struct bind *b)
@@ -37,26 +35,7 @@ void bind_finish(struct bind *b)
         }
     }
     free(b->items);
-    memory_finish(&b->memory);
     *b = (struct bind){0};
-}
-
-void bind_share(struct bind *b, const struct bind *of)
-{
-    b->shared = of;
-}
-
-/* What the other bind made of the same tensor, or NULL. */
-static const struct bind_item *shared_item(const struct bind *b, const void *data, bool weight,
-                                           enum weight_use use)
-{
-    for (size_t i = 0; b->shared && i < b->shared->count; i++) {
-        const struct bind_item *item = &b->shared->items[i];
-        if (item->data == data && !!item->weight == weight && (!weight || item->use == use)) {
-            return item;
-        }
-    }
-    return NULL;
 }
 
 /* A zeroed item that bind_finish will release, or NULL. */
@@ -213,17 +192,11 @@ static int check_shape(const struct bind *b, const char *full, const struct gguf
 static int bind_vector(struct bind *b, const char *full, const struct tensor *t, float **out,
                        struct error *error)
 {
-    const struct bind_item *shared = shared_item(b, t->data, false, WEIGHT_PRODUCTS);
-    if (shared) {
-        *out = shared->floats;
-        return 0;
-    }
     size_t count = t->rows * t->cols;
     int r = bind_alloc(b, out, t->rows, t->cols, error);
     if (r < 0) {
         return r;
     }
-    b->items[b->count - 1].data = t->data;
     float *host = malloc(count * sizeof(host[0]));
     if (!host) {
         return error_set(error, -ENOMEM, "%s: no memory for tensor %s", gguf_path(b->gguf), full);
@@ -255,11 +228,6 @@ static bool is_used_in_place(const struct bind *b, enum weight_use use)
 static int bind_matrix(struct bind *b, const char *full, const struct tensor *t, size_t rows,
                        enum weight_use use, struct weight **out, struct error *error)
 {
-    const struct bind_item *shared = shared_item(b, t->data, true, use);
-    if (shared) {
-        *out = shared->weight;
-        return 0;
-    }
     struct tensor flat = *t;
     flat.rows = rows;
     flat.cols = t->rows / rows * t->cols;
@@ -278,8 +246,6 @@ static int bind_matrix(struct bind *b, const char *full, const struct tensor *t,
     } else {
         gguf_release(b->gguf, t);
     }
-    item->data = t->data;
-    item->use = use;
     *out = item->weight;
     return 0;
 }
@@ -322,7 +288,7 @@ int bind_host(const struct bind *b, const char *prefix, const char *name, float 
     for (size_t row = 0; row < t->tensor.rows; row++) {
         tensor_row_to_float(&t->tensor, row, out + row * t->tensor.cols);
     }
-    gguf_keep(b->gguf, &t->tensor); /* a twin reads it too */
+    gguf_release(b->gguf, &t->tensor);
     return 0;
 }
 

@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "kernels/backend.h"
 #include "model/gguf.h"
-#include "model/memory.h"
 
 #include <stddef.h>
 
@@ -28,18 +27,12 @@ struct bind_entry {
 struct bind {
     const struct gguf *gguf;
     struct backend *backend;
-    const struct bind *shared; /* NULL, or whose weights are taken where it has them */
-    struct bind_item *items;   /* [count], owned: what to release */
+    struct bind_item *items; /* [count], owned: what to release */
     size_t count, capacity;
-    struct memory memory; /* of who binds: what is no tensor */
 };
 
 void bind_init(struct bind *b, const struct gguf *g, struct backend *be);
 void bind_finish(struct bind *b); /* releases everything; takes a zeroed bind too */
-
-/* From now on a tensor that `of` has bound is not bound again but shared with it: for a twin, with
- * the same weights and memory of its own. of must outlive b. NULL: nothing is shared. */
-void bind_share(struct bind *b, const struct bind *of);
 
 /* Stops at the first tensor that is missing, misshaped, of a type we don't read or not finite, with
  * a message that names it. */

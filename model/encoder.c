@@ -1,3 +1,4 @@
+/* The table of encoders, how one is asked to stream, and what all states of them share. */
 #include "model/encoder.h"
 
 #include <errno.h>
@@ -87,25 +88,23 @@ static enum encoder_streaming streaming_of(const struct gguf *g)
     return none ? ENCODER_EXACT : ENCODER_BLOCKS;
 }
 
-static int create(struct encoder **out, const struct encoder_ops *ops, const struct gguf *g,
-                  struct backend *be, const struct encoder_options *options,
-                  const struct encoder *twin, struct error *error)
+static int load(struct encoder **out, const struct encoder_ops *ops, const struct gguf *g,
+                struct backend *be, const struct encoder_options *options, struct error *error)
 {
     struct encoder_options chosen = *options;
     if (chosen.streaming == ENCODER_AUTO)
         chosen.streaming = streaming_of(g);
-    int r = ops->create(out, g, be, &chosen, twin, error);
-    if (r < 0) {
-        return r;
-    }
-    (*out)->gguf = g;
+    int rc = ops->load(out, g, be, &chosen, error);
+    if (rc < 0)
+        return rc;
+    (*out)->ops = ops;
     (*out)->backend = be;
     (*out)->options = chosen;
     return 0;
 }
 
-int encoder_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                   const struct encoder_options *options, struct error *error)
+int encoder_load(struct encoder **out, const struct gguf *g, struct backend *be,
+                 const struct encoder_options *options, struct error *error)
 {
     struct encoder_options standard = encoder_options_default();
     *out = NULL;
@@ -116,17 +115,11 @@ int encoder_create(struct encoder **out, const struct gguf *g, struct backend *b
     }
     for (size_t i = 0; i < sizeof(encoder_table) / sizeof(encoder_table[0]); i++) {
         if (gguf_string_is(type, encoder_table[i]->type)) {
-            return create(out, encoder_table[i], g, be, options ? options : &standard, NULL, error);
+            return load(out, encoder_table[i], g, be, options ? options : &standard, error);
         }
     }
     return error_set(error, -ENOTSUP, "%s: earshot.encoder.type \"%.*s\" is not known",
                      gguf_path(g), type.size < 40 ? (int)type.size : 40, type.data);
-}
-
-int encoder_create_twin(struct encoder **out, const struct encoder *of, struct error *error)
-{
-    *out = NULL;
-    return create(out, of->ops, of->gguf, of->backend, &of->options, of, error);
 }
 
 void encoder_destroy(struct encoder *e)
@@ -136,10 +129,52 @@ void encoder_destroy(struct encoder *e)
     }
 }
 
-void encoder_show(const struct encoder *e, const char *stage, const float *x, size_t rows,
+int encoder_state_create(struct encoder_state **out, const struct encoder *e, struct error *error)
+{
+    struct encoder_state *s = calloc(1, e->ops->state_size);
+    *out = NULL;
+    if (!s)
+        return error_set(error, -ENOMEM, "no memory for the encoder's state");
+    s->encoder = e;
+    memory_init(&s->memory, e->backend);
+    e->ops->state_init(s);
+    int rc = memory_check(&s->memory, "the encoder's state", error);
+    if (rc < 0) {
+        encoder_state_destroy(s);
+        return rc;
+    }
+    encoder_reset(s);
+    *out = s;
+    return 0;
+}
+
+void encoder_state_destroy(struct encoder_state *s)
+{
+    if (!s)
+        return;
+    memory_finish(&s->memory);
+    free(s);
+}
+
+void encoder_reset(struct encoder_state *s)
+{
+    s->encoder->ops->reset(s);
+}
+
+size_t encoder_push(struct encoder_state *s, const float *input, size_t count, float *rows)
+{
+    return s->encoder->ops->push(s, input, count, rows);
+}
+
+size_t encoder_flush(struct encoder_state *s, float *rows)
+{
+    return s->encoder->ops->flush(s, rows);
+}
+
+void encoder_show(const struct encoder_state *s, const char *stage, const float *x, size_t rows,
                   size_t dim)
 {
-    if (e->tap) {
-        e->tap->take(e->tap->user, stage, x, rows, dim);
+    if (s->tap) {
+        s->tap->take(s->tap->user, stage, x, rows, dim);
     }
 }

@@ -1,8 +1,9 @@
 /* Speech encoders as plug-ins: PCM or log-mel frames in, rows out, 50 a second. encoder_stream.c is
  * ours (causal, streams exactly); encoder_whisper.c and encoder_wavlm.c look both ways and do so
  * over the whole utterance at its end, or over a window that slides; Whisper's also in blocks that
- * see those before them. Chosen by the file's metadata from a static table. One thread at a time;
- * after create nothing is allocated.
+ * see those before them. Chosen by the file's metadata from a static table. An encoder is const
+ * once it is loaded; each ear moves a state of it. A state belongs to the thread of the backend,
+ * and allocates when it is created only.
  */
 #ifndef EARSHOT_MODEL_ENCODER_H
 #define EARSHOT_MODEL_ENCODER_H
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "kernels/backend.h"
 #include "model/gguf.h"
+#include "model/memory.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,21 +53,18 @@ struct encoder_info {
 };
 
 struct encoder;
+struct encoder_state;
 
 struct encoder_ops {
-    const char *type; /* earshot.encoder.type */
-    /* twin: as encoder_create_twin, or NULL. */
-    int (*create)(struct encoder **out, const struct gguf *g, struct backend *be,
-                  const struct encoder_options *options, const struct encoder *twin,
-                  struct error *error);
+    const char *type;  /* earshot.encoder.type */
+    size_t state_size; /* bytes of its state, which begins with struct encoder_state */
+    int (*load)(struct encoder **out, const struct gguf *g, struct backend *be,
+                const struct encoder_options *options, struct error *error);
     void (*destroy)(struct encoder *e);
-    void (*reset)(struct encoder *e); /* a new utterance */
-    /* input: host [count, input_dim], count <= max_input. rows: backend memory for max_rows rows.
-     * Returns rows written. */
-    size_t (*push)(struct encoder *e, const float *input, size_t count, float *rows);
-    /* The end of the utterance: the rows that were waiting for a future that won't come. To be
-     * called until it returns 0. */
-    size_t (*flush)(struct encoder *e, float *rows);
+    void (*state_init)(struct encoder_state *s); /* through s->memory, which tells of failures */
+    void (*reset)(struct encoder_state *s);
+    size_t (*push)(struct encoder_state *s, const float *input, size_t count, float *rows);
+    size_t (*flush)(struct encoder_state *s, float *rows);
 };
 
 /* Looks at what a stage inside an encoder computed ("stem", "layer0", ...): backend memory
@@ -78,10 +77,14 @@ struct encoder_tap {
 struct encoder {
     const struct encoder_ops *ops;
     struct encoder_info info;
-    const struct encoder_tap *tap; /* set by whoever looks; NULL */
-    const struct gguf *gguf;       /* what it was created with, not owned */
     struct backend *backend;
     struct encoder_options options; /* never auto */
+};
+
+struct encoder_state {
+    const struct encoder *encoder;
+    struct memory memory;          /* of all of it */
+    const struct encoder_tap *tap; /* set by whoever looks; NULL */
 };
 
 extern const struct encoder_ops encoder_stream_ops;
@@ -93,16 +96,25 @@ struct encoder_options encoder_options_default(void); /* auto; 4000, 480 and 480
  * "blocks:BLOCK,LEFT" in rows. 0 or -EINVAL. */
 int encoder_options_parse(struct encoder_options *o, const char *text);
 
-/* Looks up earshot.encoder.type and creates; options NULL: the default. -ENOTSUP names an unknown
+/* Looks up earshot.encoder.type and loads; options NULL: the default. -ENOTSUP names an unknown
  * type. */
-int encoder_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                   const struct encoder_options *options, struct error *error);
-/* Another with the same weights and a state of its own; `of` must outlive it. 0 or -errno. */
-int encoder_create_twin(struct encoder **out, const struct encoder *of, struct error *error);
+int encoder_load(struct encoder **out, const struct gguf *g, struct backend *be,
+                 const struct encoder_options *options, struct error *error);
 void encoder_destroy(struct encoder *e);
 
+/* An ear that has heard nothing; the encoder must outlive it. 0 or -ENOMEM. */
+int encoder_state_create(struct encoder_state **out, const struct encoder *e, struct error *error);
+void encoder_state_destroy(struct encoder_state *s);
+void encoder_reset(struct encoder_state *s); /* a new utterance */
+/* input: host [count, input_dim], count <= max_input. rows: backend memory for max_rows rows.
+ * Returns rows written. */
+size_t encoder_push(struct encoder_state *s, const float *input, size_t count, float *rows);
+/* The end of the utterance: the rows that were waiting for a future that won't come. To be called
+ * until it returns 0. */
+size_t encoder_flush(struct encoder_state *s, float *rows);
+
 /* For encoders: shows a stage to the tap, if there is one. */
-void encoder_show(const struct encoder *e, const char *stage, const float *x, size_t rows,
+void encoder_show(const struct encoder_state *s, const char *stage, const float *x, size_t rows,
                   size_t dim);
 
 #endif

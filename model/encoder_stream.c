@@ -52,7 +52,6 @@ struct stream_block {
     float *conv_out_b;                                    /* [E] */
     struct weight *ffn0, *ffn2;                           /* [F, E], [E, F] */
     float *ffn0_b, *ffn2_b;                               /* [F], [E] */
-    struct past keys, values, gated;                      /* rows of [E] */
 };
 
 struct stream {
@@ -65,11 +64,21 @@ struct stream {
     float *conv1_b, *conv2_b;     /* [E] */
     float *ln_post_w, *ln_post_b; /* [E] */
     struct stream_block *blocks;  /* [layers], owned */
-    struct past frames, halves;   /* rows of [mel_bins] and of [E], 100 a second */
-    uint64_t position;            /* of the next row, since the utterance began */
-    float *mel;                   /* [STREAM_FRAMES_MAX, mel_bins] as it was pushed */
-    float *norm, *query, *mixed;  /* [STREAM_ROWS_MAX, E] */
-    float *wide;                  /* [STREAM_ROWS_MAX, max(2E, F)] */
+};
+
+struct stream_past {
+    struct past keys, values, gated; /* rows of [E] */
+};
+
+struct stream_state {
+    struct encoder_state base;
+    const struct stream *stream;
+    struct past frames, halves;  /* rows of [mel_bins] and of [E], 100 a second */
+    struct stream_past *pasts;   /* [layers] */
+    uint64_t position;           /* of the next row, since the utterance began */
+    float *mel;                  /* [STREAM_FRAMES_MAX, mel_bins] as it was pushed */
+    float *norm, *query, *mixed; /* [STREAM_ROWS_MAX, E] */
+    float *wide;                 /* [STREAM_ROWS_MAX, max(2E, F)] */
 };
 
 static int read_config(struct stream *s, struct error *error)
@@ -165,45 +174,6 @@ static int bind_block(struct stream *s, size_t layer, struct error *error)
     return bind_tensors(&s->bind, prefix, entries, sizeof(entries) / sizeof(entries[0]), error);
 }
 
-static void make_block_pasts(struct stream *s, struct stream_block *b)
-{
-    struct memory *m = &s->bind.memory;
-    size_t dim = s->config.dim;
-    size_t window = s->config.window - 1;
-    past_init(&b->keys, m, window, STREAM_ROWS_MAX, dim);
-    past_init(&b->values, m, window, STREAM_ROWS_MAX, dim);
-    past_init(&b->gated, m, s->config.conv_kernel - 1, STREAM_ROWS_MAX, dim);
-}
-
-static int make_buffers(struct stream *s, struct error *error)
-{
-    size_t dim = s->config.dim;
-    size_t bins = s->config.mel_bins;
-    size_t wide = s->config.ffn > 2 * dim ? s->config.ffn : 2 * dim;
-    const struct {
-        float **out;
-        size_t rows, dim;
-    } buffers[] = {
-        {&s->mel, STREAM_FRAMES_MAX, bins}, {&s->norm, STREAM_ROWS_MAX, dim},
-        {&s->query, STREAM_ROWS_MAX, dim},  {&s->mixed, STREAM_ROWS_MAX, dim},
-        {&s->wide, STREAM_ROWS_MAX, wide},
-    };
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < sizeof(buffers) / sizeof(buffers[0]); i++) {
-        r = bind_alloc(&s->bind, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
-    }
-    past_init(&s->frames, &s->bind.memory, STREAM_CONV - 1, STREAM_FRAMES_MAX, bins);
-    past_init(&s->halves, &s->bind.memory, STREAM_CONV - 1, STREAM_FRAMES_MAX, dim);
-    for (size_t i = 0; i < s->config.layers; i++)
-        make_block_pasts(s, &s->blocks[i]);
-    if (r == 0)
-        r = memory_check(&s->bind.memory, "the encoder", error);
-    if (r == 0 && s->be->ops->reserve(s->be, STREAM_FRAMES_MAX) < 0) {
-        r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(s->bind.gguf));
-    }
-    return r;
-}
-
 static int bind_all(struct stream *s, struct error *error)
 {
     int r = read_config(s, error);
@@ -220,21 +190,7 @@ static int bind_all(struct stream *s, struct error *error)
     for (size_t i = 0; r == 0 && i < s->config.layers; i++) {
         r = bind_block(s, i, error);
     }
-    return r < 0 ? r : make_buffers(s, error);
-}
-
-static void stream_reset(struct encoder *e)
-{
-    struct stream *s = (struct stream *)e;
-    s->position = 0;
-    past_reset(&s->frames, s->be, STREAM_CONV - 1);
-    past_reset(&s->halves, s->be, 1);
-    for (size_t i = 0; i < s->config.layers; i++) {
-        struct stream_block *b = &s->blocks[i];
-        past_reset(&b->keys, s->be, 0);
-        past_reset(&b->values, s->be, 0);
-        past_reset(&b->gated, s->be, s->config.conv_kernel - 1);
-    }
+    return r;
 }
 
 static void stream_destroy(struct encoder *e)
@@ -245,19 +201,16 @@ static void stream_destroy(struct encoder *e)
     free(s);
 }
 
-static int stream_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                         const struct encoder_options *options, const struct encoder *twin,
-                         struct error *error)
+static int stream_load(struct encoder **out, const struct gguf *g, struct backend *be,
+                       const struct encoder_options *options, struct error *error)
 {
     (void)options;
     struct stream *s = calloc(1, sizeof(*s));
     if (!s) {
         return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(g));
     }
-    s->base.ops = &encoder_stream_ops;
     s->be = be;
     bind_init(&s->bind, g, be);
-    bind_share(&s->bind, twin ? &((const struct stream *)twin)->bind : NULL);
     int r = bind_all(s, error);
     if (r < 0) {
         stream_destroy(&s->base);
@@ -272,113 +225,165 @@ static int stream_create(struct encoder **out, const struct gguf *g, struct back
         .max_input = STREAM_FRAMES_MAX,
         .max_rows = STREAM_ROWS_MAX,
     };
-    stream_reset(&s->base);
     *out = &s->base;
     return 0;
 }
 
-/* Frames to rows at half the rate; returns how many. */
-static size_t stem(struct stream *s, const float *mel, size_t count, float *x)
+static void init_pasts(struct stream_state *s, const struct stream_config *c)
 {
-    const struct backend_ops *op = s->be->ops;
-    size_t bins = s->config.mel_bins;
-    size_t dim = s->config.dim;
+    struct memory *m = &s->base.memory;
+    past_init(&s->frames, m, STREAM_CONV - 1, STREAM_FRAMES_MAX, c->mel_bins);
+    past_init(&s->halves, m, STREAM_CONV - 1, STREAM_FRAMES_MAX, c->dim);
+    s->pasts = memory_host(m, c->layers, sizeof(s->pasts[0]));
+    for (size_t i = 0; s->pasts && i < c->layers; i++) {
+        past_init(&s->pasts[i].keys, m, c->window - 1, STREAM_ROWS_MAX, c->dim);
+        past_init(&s->pasts[i].values, m, c->window - 1, STREAM_ROWS_MAX, c->dim);
+        past_init(&s->pasts[i].gated, m, c->conv_kernel - 1, STREAM_ROWS_MAX, c->dim);
+    }
+}
 
-    op->upload(s->be, s->mel, mel, count * bins);
-    float *frames = past_append(&s->frames, s->be, count);
-    op->affine(s->be, frames, s->mel, count, bins, s->mean, s->scale, NULL, ACTIVATION_NONE);
-    float *halves = past_append(&s->halves, s->be, count);
-    op->linear(s->be, halves, past_first(&s->frames), bins, count, s->conv1, s->conv1_b,
+static void stream_state_init(struct encoder_state *e)
+{
+    struct stream_state *s = (struct stream_state *)e;
+    struct memory *m = &e->memory;
+    s->stream = (const struct stream *)e->encoder;
+    const struct stream_config *c = &s->stream->config;
+    init_pasts(s, c);
+    s->mel = memory_rows(m, STREAM_FRAMES_MAX, c->mel_bins);
+    s->norm = memory_rows(m, STREAM_ROWS_MAX, c->dim);
+    s->query = memory_rows(m, STREAM_ROWS_MAX, c->dim);
+    s->mixed = memory_rows(m, STREAM_ROWS_MAX, c->dim);
+    s->wide = memory_rows(m, STREAM_ROWS_MAX, c->ffn > 2 * c->dim ? c->ffn : 2 * c->dim);
+    memory_reserve(m, STREAM_FRAMES_MAX);
+}
+
+static void stream_reset(struct encoder_state *e)
+{
+    struct stream_state *s = (struct stream_state *)e;
+    const struct stream_config *c = &s->stream->config;
+    struct backend *be = s->stream->be;
+    s->position = 0;
+    past_reset(&s->frames, be, STREAM_CONV - 1);
+    past_reset(&s->halves, be, 1);
+    for (size_t i = 0; i < c->layers; i++) {
+        past_reset(&s->pasts[i].keys, be, 0);
+        past_reset(&s->pasts[i].values, be, 0);
+        past_reset(&s->pasts[i].gated, be, c->conv_kernel - 1);
+    }
+}
+
+/* Frames to rows at half the rate; returns how many. */
+static size_t stem(struct stream_state *s, const float *mel, size_t count, float *x)
+{
+    const struct stream *w = s->stream;
+    const struct backend_ops *op = w->be->ops;
+    size_t bins = w->config.mel_bins;
+    size_t dim = w->config.dim;
+
+    op->upload(w->be, s->mel, mel, count * bins);
+    float *frames = past_append(&s->frames, w->be, count);
+    op->affine(w->be, frames, s->mel, count, bins, w->mean, w->scale, NULL, ACTIVATION_NONE);
+    float *halves = past_append(&s->halves, w->be, count);
+    op->linear(w->be, halves, past_first(&s->frames), bins, count, w->conv1, w->conv1_b,
                ACTIVATION_GELU);
     past_keep(&s->frames, STREAM_CONV - 1);
 
     size_t rows = (past_rows(&s->halves) - 1) / 2;
     if (rows > 0) {
-        op->linear(s->be, x, past_first(&s->halves), 2 * dim, rows, s->conv2, s->conv2_b,
+        op->linear(w->be, x, past_first(&s->halves), 2 * dim, rows, w->conv2, w->conv2_b,
                    ACTIVATION_GELU);
         past_drop(&s->halves, 2 * rows);
     }
     return rows;
 }
 
-static void attend(struct stream *s, struct stream_block *b, float *x, size_t rows)
+static void attend(struct stream_state *s, size_t layer, float *x, size_t rows)
 {
-    const struct backend_ops *op = s->be->ops;
-    size_t dim = s->config.dim;
-    size_t heads = s->config.heads;
+    const struct stream *w = s->stream;
+    const struct stream_block *b = &w->blocks[layer];
+    const struct backend_ops *op = w->be->ops;
+    struct past *keys = &s->pasts[layer].keys, *values = &s->pasts[layer].values;
+    size_t dim = w->config.dim;
+    size_t heads = w->config.heads;
     size_t head_dim = dim / heads;
 
-    op->layer_norm(s->be, s->norm, x, rows, dim, b->ln1_w, b->ln1_b, stream_eps);
-    float *keys = past_append(&b->keys, s->be, rows);
-    float *values = past_append(&b->values, s->be, rows);
-    op->linear(s->be, s->query, s->norm, dim, rows, b->q, b->q_b, ACTIVATION_NONE);
-    op->linear(s->be, keys, s->norm, dim, rows, b->k, NULL, ACTIVATION_NONE);
-    op->linear(s->be, values, s->norm, dim, rows, b->v, b->v_b, ACTIVATION_NONE);
-    op->rope(s->be, s->query, rows, heads, head_dim, s->position, s->config.rope_base);
-    op->rope(s->be, keys, rows, heads, head_dim, s->position, s->config.rope_base);
-    op->attention(s->be, &(struct attention){
+    op->layer_norm(w->be, s->norm, x, rows, dim, b->ln1_w, b->ln1_b, stream_eps);
+    float *key = past_append(keys, w->be, rows);
+    float *value = past_append(values, w->be, rows);
+    op->linear(w->be, s->query, s->norm, dim, rows, b->q, b->q_b, ACTIVATION_NONE);
+    op->linear(w->be, key, s->norm, dim, rows, b->k, NULL, ACTIVATION_NONE);
+    op->linear(w->be, value, s->norm, dim, rows, b->v, b->v_b, ACTIVATION_NONE);
+    op->rope(w->be, s->query, rows, heads, head_dim, s->position, w->config.rope_base);
+    op->rope(w->be, key, rows, heads, head_dim, s->position, w->config.rope_base);
+    op->attention(w->be, &(struct attention){
                              .rows = rows,
-                             .history = past_rows(&b->keys) - rows,
+                             .history = past_rows(keys) - rows,
                              .heads = heads,
                              .head_dim = head_dim,
-                             .window = s->config.window,
+                             .window = w->config.window,
                              .q = s->query,
-                             .k = past_first(&b->keys),
-                             .v = past_first(&b->values),
+                             .k = past_first(keys),
+                             .v = past_first(values),
                              .y = s->mixed,
                              .scale = 1.0f / sqrtf((float)head_dim),
                          });
-    past_keep(&b->keys, s->config.window - 1);
-    past_keep(&b->values, s->config.window - 1);
-    op->linear_add(s->be, x, s->mixed, rows, b->out, b->out_b);
+    past_keep(keys, w->config.window - 1);
+    past_keep(values, w->config.window - 1);
+    op->linear_add(w->be, x, s->mixed, rows, b->out, b->out_b);
 }
 
-static void convolve(struct stream *s, struct stream_block *b, float *x, size_t rows)
+static void convolve(struct stream_state *s, size_t layer, float *x, size_t rows)
 {
-    const struct backend_ops *op = s->be->ops;
-    size_t dim = s->config.dim;
+    const struct stream *w = s->stream;
+    const struct stream_block *b = &w->blocks[layer];
+    const struct backend_ops *op = w->be->ops;
+    struct past *past = &s->pasts[layer].gated;
+    size_t dim = w->config.dim;
 
-    op->layer_norm(s->be, s->norm, x, rows, dim, b->ln2_w, b->ln2_b, stream_eps);
-    op->linear(s->be, s->wide, s->norm, dim, rows, b->conv_in, b->conv_in_b, ACTIVATION_NONE);
-    float *gated = past_append(&b->gated, s->be, rows);
-    op->glu(s->be, gated, s->wide, rows, dim);
-    op->conv_depthwise(s->be, s->mixed, past_first(&b->gated), rows, dim, b->dw_w, b->dw_b,
-                       s->config.conv_kernel, ACTIVATION_SILU);
-    past_keep(&b->gated, s->config.conv_kernel - 1);
-    op->linear_add(s->be, x, s->mixed, rows, b->conv_out, b->conv_out_b);
+    op->layer_norm(w->be, s->norm, x, rows, dim, b->ln2_w, b->ln2_b, stream_eps);
+    op->linear(w->be, s->wide, s->norm, dim, rows, b->conv_in, b->conv_in_b, ACTIVATION_NONE);
+    float *gated = past_append(past, w->be, rows);
+    op->glu(w->be, gated, s->wide, rows, dim);
+    op->conv_depthwise(w->be, s->mixed, past_first(past), rows, dim, b->dw_w, b->dw_b,
+                       w->config.conv_kernel, ACTIVATION_SILU);
+    past_keep(past, w->config.conv_kernel - 1);
+    op->linear_add(w->be, x, s->mixed, rows, b->conv_out, b->conv_out_b);
 }
 
-static void feed_forward(struct stream *s, const struct stream_block *b, float *x, size_t rows)
+static void feed_forward(struct stream_state *s, size_t layer, float *x, size_t rows)
 {
-    const struct backend_ops *op = s->be->ops;
-    size_t dim = s->config.dim;
+    const struct stream *w = s->stream;
+    const struct stream_block *b = &w->blocks[layer];
+    const struct backend_ops *op = w->be->ops;
+    size_t dim = w->config.dim;
 
-    op->layer_norm(s->be, s->norm, x, rows, dim, b->ln3_w, b->ln3_b, stream_eps);
-    op->linear(s->be, s->wide, s->norm, dim, rows, b->ffn0, b->ffn0_b, ACTIVATION_GELU);
-    op->linear_add(s->be, x, s->wide, rows, b->ffn2, b->ffn2_b);
+    op->layer_norm(w->be, s->norm, x, rows, dim, b->ln3_w, b->ln3_b, stream_eps);
+    op->linear(w->be, s->wide, s->norm, dim, rows, b->ffn0, b->ffn0_b, ACTIVATION_GELU);
+    op->linear_add(w->be, x, s->wide, rows, b->ffn2, b->ffn2_b);
 }
 
-static size_t stream_push(struct encoder *e, const float *input, size_t count, float *rows)
+static size_t stream_push(struct encoder_state *e, const float *input, size_t count, float *rows)
 {
-    struct stream *s = (struct stream *)e;
+    struct stream_state *s = (struct stream_state *)e;
+    const struct stream *w = s->stream;
     assert(count <= STREAM_FRAMES_MAX);
     size_t made = count > 0 ? stem(s, input, count, rows) : 0;
     if (made == 0) {
         return 0;
     }
-    for (size_t i = 0; i < s->config.layers; i++) {
-        attend(s, &s->blocks[i], rows, made);
-        convolve(s, &s->blocks[i], rows, made);
-        feed_forward(s, &s->blocks[i], rows, made);
+    for (size_t i = 0; i < w->config.layers; i++) {
+        attend(s, i, rows, made);
+        convolve(s, i, rows, made);
+        feed_forward(s, i, rows, made);
     }
-    s->be->ops->layer_norm(s->be, rows, rows, made, s->config.dim, s->ln_post_w, s->ln_post_b,
+    w->be->ops->layer_norm(w->be, rows, rows, made, w->config.dim, w->ln_post_w, w->ln_post_b,
                            stream_eps);
     s->position += made;
     return made;
 }
 
 /* No row waits for a future; a last odd frame makes none. */
-static size_t stream_flush(struct encoder *e, float *rows)
+static size_t stream_flush(struct encoder_state *e, float *rows)
 {
     (void)e;
     (void)rows;
@@ -387,8 +392,10 @@ static size_t stream_flush(struct encoder *e, float *rows)
 
 const struct encoder_ops encoder_stream_ops = {
     .type = "stream",
-    .create = stream_create,
+    .state_size = sizeof(struct stream_state),
+    .load = stream_load,
     .destroy = stream_destroy,
+    .state_init = stream_state_init,
     .reset = stream_reset,
     .push = stream_push,
     .flush = stream_flush,

@@ -44,6 +44,14 @@ struct wavlm {
     float *ln_w, *ln_b;                        /* [E] */
     struct transformer layers;
     struct two_way two_way;
+};
+
+struct wavlm_state {
+    struct encoder_state base;
+    const struct wavlm *wavlm;
+    struct wavlm_stem_state stem;
+    struct transformer_state layers;
+    struct two_way_state two_way;
     float *projected;         /* [rows, stem dim] */
     float *gathered, *placed; /* [rows + kernel - 1, E / G], [rows, E / G] */
     float *position_x;        /* [rows, E] */
@@ -112,68 +120,48 @@ static int bind_own(struct wavlm *w, size_t dim, struct error *error)
 }
 
 /* x += gelu(position(x)) */
-static void add_position(struct wavlm *w, float *x, size_t rows)
+static void add_position(struct wavlm_state *s, float *x, size_t rows)
 {
+    const struct wavlm *w = s->wavlm;
     const struct backend_ops *op = w->be->ops;
     size_t dim = w->layers.config.dim;
     size_t part = dim / w->groups;
     size_t before = w->kernel / 2;
     size_t after = w->kernel - 1 - before;
 
-    op->zero(w->be, w->gathered, before * part);
-    op->zero(w->be, w->gathered + (before + rows) * part, after * part);
+    op->zero(w->be, s->gathered, before * part);
+    op->zero(w->be, s->gathered + (before + rows) * part, after * part);
     for (size_t g = 0; g < w->groups; g++) {
-        op->copy_rows(w->be, w->gathered + before * part, part, x + g * part, dim, rows, part);
-        op->linear(w->be, w->placed, w->gathered, part, rows, w->position[g],
+        op->copy_rows(w->be, s->gathered + before * part, part, x + g * part, dim, rows, part);
+        op->linear(w->be, s->placed, s->gathered, part, rows, w->position[g],
                    w->position_b + g * part, ACTIVATION_GELU);
-        op->copy_rows(w->be, w->position_x + g * part, dim, w->placed, part, rows, part);
+        op->copy_rows(w->be, s->position_x + g * part, dim, s->placed, part, rows, part);
     }
-    op->add(w->be, x, w->position_x, rows * dim);
+    op->add(w->be, x, s->position_x, rows * dim);
 }
 
-static void encode(struct encoder *e, const struct two_way_window *window, float *x)
+static void encode(struct encoder_state *e, const struct two_way_window *window, float *x)
 {
-    struct wavlm *w = (struct wavlm *)e;
+    struct wavlm_state *s = (struct wavlm_state *)e;
+    const struct wavlm *w = s->wavlm;
     const struct backend_ops *op = w->be->ops;
     size_t stem = wavlm_stem_dim(&w->stem);
-    size_t dim = e->info.dim;
+    size_t dim = w->base.info.dim;
     size_t rows = window->rows;
 
     encoder_show(e, "conv", window->units, rows, stem);
-    op->layer_norm(w->be, w->projected, window->units, rows, stem, w->proj_norm_w, w->proj_norm_b,
+    op->layer_norm(w->be, s->projected, window->units, rows, stem, w->proj_norm_w, w->proj_norm_b,
                    w->eps);
-    op->linear(w->be, x, w->projected, stem, rows, w->proj, w->proj_b, ACTIVATION_NONE);
-    add_position(w, x, rows);
+    op->linear(w->be, x, s->projected, stem, rows, w->proj, w->proj_b, ACTIVATION_NONE);
+    add_position(s, x, rows);
     if (!w->norm_first) {
         op->layer_norm(w->be, x, x, rows, dim, w->ln_w, w->ln_b, w->eps);
     }
     encoder_show(e, "stem", x, rows, dim);
-    transformer_run(&w->layers, e, x, rows);
+    transformer_run(&s->layers, e, x, rows);
     if (w->norm_first) {
         op->layer_norm(w->be, x, x, rows, dim, w->ln_w, w->ln_b, w->eps);
     }
-}
-
-static int make_buffers(struct wavlm *w, size_t rows, size_t dim, struct error *error)
-{
-    size_t part = dim / w->groups;
-    const struct {
-        float **out;
-        size_t rows, dim;
-    } buffers[] = {
-        {&w->projected, rows, wavlm_stem_dim(&w->stem)},
-        {&w->gathered, rows + w->kernel - 1, part},
-        {&w->placed, rows, part},
-        {&w->position_x, rows, dim},
-    };
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < sizeof(buffers) / sizeof(buffers[0]); i++) {
-        r = bind_alloc(&w->bind, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
-    }
-    if (r == 0 && w->be->ops->reserve(w->be, rows) < 0) {
-        r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(w->bind.gguf));
-    }
-    return r;
 }
 
 static int bind_all(struct wavlm *w, const struct encoder_options *options, struct error *error)
@@ -199,18 +187,14 @@ static int bind_all(struct wavlm *w, const struct encoder_options *options, stru
         .max_rows = most,
         .dim = c.dim,
         .encode = encode,
-        .encoder = &w->base,
     };
-    r = two_way_init(&w->two_way, &w->bind, &two_way, error);
+    r = two_way_init(&w->two_way, w->be, &two_way, error);
     c.max_rows = w->two_way.window;
     if (r == 0) {
         r = bind_own(w, c.dim, error);
     }
     if (r == 0) {
         r = transformer_init(&w->layers, &w->bind, &c, error);
-    }
-    if (r == 0) {
-        r = make_buffers(w, w->two_way.window, c.dim, error);
     }
     w->base.info = (struct encoder_info){
         .input = ENCODER_INPUT_PCM,
@@ -223,13 +207,6 @@ static int bind_all(struct wavlm *w, const struct encoder_options *options, stru
     return r;
 }
 
-static void wavlm_reset(struct encoder *e)
-{
-    struct wavlm *w = (struct wavlm *)e;
-    wavlm_stem_reset(&w->stem);
-    two_way_reset(&w->two_way);
-}
-
 static void wavlm_destroy(struct encoder *e)
 {
     struct wavlm *w = (struct wavlm *)e;
@@ -239,68 +216,93 @@ static void wavlm_destroy(struct encoder *e)
     free(w);
 }
 
-static int wavlm_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                        const struct encoder_options *options, const struct encoder *twin,
-                        struct error *error)
+static int wavlm_load(struct encoder **out, const struct gguf *g, struct backend *be,
+                      const struct encoder_options *options, struct error *error)
 {
     struct wavlm *w = calloc(1, sizeof(*w));
     if (!w) {
         return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(g));
     }
-    w->base.ops = &encoder_wavlm_ops;
     w->be = be;
     bind_init(&w->bind, g, be);
-    bind_share(&w->bind, twin ? &((const struct wavlm *)twin)->bind : NULL);
     int r = bind_all(w, options, error);
     if (r < 0) {
         wavlm_destroy(&w->base);
         return r;
     }
-    wavlm_reset(&w->base);
     *out = &w->base;
     return 0;
 }
 
-/* Rows of the stem join those that wait for a window. */
-static void take_rows(struct wavlm *w, size_t rows)
+static void wavlm_state_init(struct encoder_state *e)
 {
+    struct wavlm_state *s = (struct wavlm_state *)e;
+    const struct wavlm *w = s->wavlm = (const struct wavlm *)e->encoder;
+    struct memory *m = &e->memory;
+    size_t rows = w->two_way.window;
+    size_t dim = w->base.info.dim;
+    size_t part = dim / w->groups;
+
+    wavlm_stem_state_init(&s->stem, &w->stem, m);
+    two_way_state_init(&s->two_way, &w->two_way, e);
+    transformer_state_init(&s->layers, &w->layers, m);
+    s->projected = memory_rows(m, rows, wavlm_stem_dim(&w->stem));
+    s->gathered = memory_rows(m, rows + w->kernel - 1, part);
+    s->placed = memory_rows(m, rows, part);
+    s->position_x = memory_rows(m, rows, dim);
+    memory_reserve(m, rows);
+}
+
+static void wavlm_reset(struct encoder_state *e)
+{
+    struct wavlm_state *s = (struct wavlm_state *)e;
+    wavlm_stem_reset(&s->stem);
+    two_way_reset(&s->two_way);
+}
+
+/* Rows of the stem join those that wait for a window. */
+static void take_rows(struct wavlm_state *s, size_t rows)
+{
+    struct backend *be = s->wavlm->be;
     if (rows > 0) {
-        float *place = two_way_append(&w->two_way, rows);
-        w->be->ops->copy(w->be, place, w->stem.rows, rows * wavlm_stem_dim(&w->stem));
+        float *place = two_way_append(&s->two_way, rows);
+        be->ops->copy(be, place, s->stem.rows, rows * wavlm_stem_dim(&s->wavlm->stem));
     }
 }
 
-static void end_stem(struct wavlm *w)
+static void end_stem(struct wavlm_state *s)
 {
     for (size_t rows = 1; rows > 0;) {
-        rows = wavlm_stem_flush(&w->stem);
-        take_rows(w, rows);
+        rows = wavlm_stem_flush(&s->stem);
+        take_rows(s, rows);
     }
 }
 
-static size_t wavlm_push(struct encoder *e, const float *input, size_t count, float *rows)
+static size_t wavlm_push(struct encoder_state *e, const float *input, size_t count, float *rows)
 {
-    struct wavlm *w = (struct wavlm *)e;
+    struct wavlm_state *s = (struct wavlm_state *)e;
     assert(count <= WAVLM_PUSH_MAX);
-    take_rows(w, wavlm_stem_push(&w->stem, input, count));
-    if (wavlm_stem_full(&w->stem)) {
-        end_stem(w);
-        wavlm_stem_next(&w->stem);
+    take_rows(s, wavlm_stem_push(&s->stem, input, count));
+    if (wavlm_stem_full(&s->stem)) {
+        end_stem(s);
+        wavlm_stem_next(&s->stem);
     }
-    return two_way_advance(&w->two_way, false, rows);
+    return two_way_advance(&s->two_way, false, rows);
 }
 
-static size_t wavlm_flush(struct encoder *e, float *rows)
+static size_t wavlm_flush(struct encoder_state *e, float *rows)
 {
-    struct wavlm *w = (struct wavlm *)e;
-    end_stem(w);
-    return two_way_advance(&w->two_way, true, rows);
+    struct wavlm_state *s = (struct wavlm_state *)e;
+    end_stem(s);
+    return two_way_advance(&s->two_way, true, rows);
 }
 
 const struct encoder_ops encoder_wavlm_ops = {
     .type = "wavlm",
-    .create = wavlm_create,
+    .state_size = sizeof(struct wavlm_state),
+    .load = wavlm_load,
     .destroy = wavlm_destroy,
+    .state_init = wavlm_state_init,
     .reset = wavlm_reset,
     .push = wavlm_push,
     .flush = wavlm_flush,

@@ -42,7 +42,15 @@ struct whisper {
     struct whisper_stem stem;
     struct transformer layers;
     struct whisper_blocks blocks; /* of blocks alone */
-    struct two_way two_way;       /* of the others, and what follows */
+    struct two_way two_way;       /* of the others */
+};
+
+struct whisper_state {
+    struct encoder_state base;
+    const struct whisper *whisper;
+    struct transformer_state layers;
+    struct whisper_blocks_state blocks; /* of blocks alone */
+    struct two_way_state two_way;       /* of the others, and what follows */
     float *host;   /* [2 window rows + 2, bins]: a frame of zeros, the frames, a frame of zeros */
     float *mel;    /* the same in backend memory */
     float *halves; /* [2 window rows + 2, E]: a row of zeros, conv1's rows, a row of zeros */
@@ -82,12 +90,13 @@ static int bind_stem(struct whisper *w, struct error *error)
 }
 
 /* Frames of a window to the host buffer, clamped; what is left of frames is silence. */
-static void clamp_frames(struct whisper *w, const float *units, size_t there, size_t frames)
+static void clamp_frames(struct whisper_state *s, const float *units, size_t there, size_t frames)
 {
-    size_t bins = w->stem.bins;
-    float *mel = w->host + bins;
+    struct backend *be = s->whisper->be;
+    size_t bins = s->whisper->stem.bins;
+    float *mel = s->host + bins;
     float highest = whisper_silence;
-    w->be->ops->download(w->be, mel, units, there * bins);
+    be->ops->download(be, mel, units, there * bins);
     for (size_t i = there * bins; i < frames * bins; i++) {
         mel[i] = whisper_silence;
     }
@@ -99,10 +108,10 @@ static void clamp_frames(struct whisper *w, const float *units, size_t there, si
         mel[i] = mel[i] > lowest ? mel[i] : lowest;
     }
     for (size_t i = 0; i < bins; i++) {
-        w->host[i] = 0.0f;
+        s->host[i] = 0.0f;
         mel[frames * bins + i] = 0.0f;
     }
-    w->be->ops->upload(w->be, w->mel, w->host, (frames + 2) * bins);
+    be->ops->upload(be, s->mel, s->host, (frames + 2) * bins);
 }
 
 /* Rows to compute for those of a window. */
@@ -116,42 +125,29 @@ static size_t rows_with_silence(const struct whisper *w, size_t rows)
     return w->streaming == ENCODER_ALONE ? most : rows;
 }
 
-static void encode(struct encoder *e, const struct two_way_window *window, float *x)
+static void encode(struct encoder_state *e, const struct two_way_window *window, float *x)
 {
-    struct whisper *w = (struct whisper *)e;
+    struct whisper_state *s = (struct whisper_state *)e;
+    const struct whisper *w = s->whisper;
+    const struct whisper_stem *stem = &w->stem;
     const struct backend_ops *op = w->be->ops;
-    const struct whisper_stem *s = &w->stem;
-    size_t dim = s->dim;
+    size_t dim = stem->dim;
     size_t rows = rows_with_silence(w, window->rows);
     size_t frames = 2 * rows;
-    size_t last = s->positions - rows;
+    size_t last = stem->positions - rows;
     size_t first = window->start < last ? window->start : last;
 
-    clamp_frames(w, window->units, window->count < frames ? window->count : frames, frames);
-    encoder_show(e, "mel", w->mel + s->bins, 2 * window->rows, s->bins);
-    op->linear(w->be, w->halves + dim, w->mel, s->bins, frames, s->conv1, s->conv1_b,
+    clamp_frames(s, window->units, window->count < frames ? window->count : frames, frames);
+    encoder_show(e, "mel", s->mel + stem->bins, 2 * window->rows, stem->bins);
+    op->linear(w->be, s->halves + dim, s->mel, stem->bins, frames, stem->conv1, stem->conv1_b,
                ACTIVATION_GELU);
-    op->zero(w->be, w->halves, dim);
-    op->zero(w->be, w->halves + (frames + 1) * dim, dim);
-    op->linear(w->be, x, w->halves, 2 * dim, rows, s->conv2, s->conv2_b, ACTIVATION_GELU);
-    op->add(w->be, x, s->position + first * dim, rows * dim);
+    op->zero(w->be, s->halves, dim);
+    op->zero(w->be, s->halves + (frames + 1) * dim, dim);
+    op->linear(w->be, x, s->halves, 2 * dim, rows, stem->conv2, stem->conv2_b, ACTIVATION_GELU);
+    op->add(w->be, x, stem->position + first * dim, rows * dim);
     encoder_show(e, "stem", x, window->rows, dim);
-    transformer_run(&w->layers, e, x, rows);
-    op->layer_norm(w->be, x, x, rows, dim, s->ln_post_w, s->ln_post_b, whisper_eps);
-}
-
-static int make_buffers(struct whisper *w, size_t window, size_t dim, struct error *error)
-{
-    size_t frames = 2 * window + 2;
-    int r = bind_alloc(&w->bind, &w->mel, frames, w->stem.bins, error);
-    if (r == 0) {
-        r = bind_alloc(&w->bind, &w->halves, frames, dim, error);
-    }
-    w->host = calloc(frames * w->stem.bins, sizeof(w->host[0]));
-    if (r == 0 && (!w->host || w->be->ops->reserve(w->be, frames) < 0)) {
-        r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(w->bind.gguf));
-    }
-    return r;
+    transformer_run(&s->layers, e, x, rows);
+    op->layer_norm(w->be, x, x, rows, dim, stem->ln_post_w, stem->ln_post_b, whisper_eps);
 }
 
 static int bind_blocks(struct whisper *w, struct transformer_config *c,
@@ -164,8 +160,6 @@ static int bind_blocks(struct whisper *w, struct transformer_config *c,
     c->max_rows = b->block;
     c->past = b->left;
     rc = transformer_init(&w->layers, &w->bind, c, error);
-    if (rc == 0)
-        rc = whisper_blocks_init(b, &w->bind, &w->layers, error);
     w->base.info.rows_per_second = 1000 / WHISPER_ROW_MS;
     w->base.info.dim = c->dim;
     w->base.info.lookahead_ms = b->block * WHISPER_ROW_MS;
@@ -185,14 +179,11 @@ static int bind_windows(struct whisper *w, struct transformer_config *c,
         .max_rows = w->stem.positions,
         .dim = c->dim,
         .encode = encode,
-        .encoder = &w->base,
     };
-    int rc = two_way_init(&w->two_way, &w->bind, &two_way, error);
+    int rc = two_way_init(&w->two_way, w->be, &two_way, error);
     c->max_rows = w->two_way.window;
     if (rc == 0)
         rc = transformer_init(&w->layers, &w->bind, c, error);
-    if (rc == 0)
-        rc = make_buffers(w, w->two_way.window, c->dim, error);
     if (w->streaming != ENCODER_WINDOWED)
         w->base.info.max_ms = w->stem.positions * WHISPER_ROW_MS;
     two_way_describe(&w->two_way, &w->base.info);
@@ -218,70 +209,89 @@ static int bind_all(struct whisper *w, const struct encoder_options *options, st
     return bind_windows(w, &c, options, error);
 }
 
-static void whisper_reset(struct encoder *e)
-{
-    struct whisper *w = (struct whisper *)e;
-    if (w->streaming == ENCODER_BLOCKS)
-        whisper_blocks_reset(&w->blocks);
-    else
-        two_way_reset(&w->two_way);
-}
-
 static void whisper_destroy(struct encoder *e)
 {
     struct whisper *w = (struct whisper *)e;
     transformer_finish(&w->layers);
-    whisper_blocks_finish(&w->blocks);
     bind_finish(&w->bind);
-    free(w->host);
     free(w);
 }
 
-static int whisper_create(struct encoder **out, const struct gguf *g, struct backend *be,
-                          const struct encoder_options *options, const struct encoder *twin,
-                          struct error *error)
+static int whisper_load(struct encoder **out, const struct gguf *g, struct backend *be,
+                        const struct encoder_options *options, struct error *error)
 {
     struct whisper *w = calloc(1, sizeof(*w));
     if (!w) {
         return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(g));
     }
-    w->base.ops = &encoder_whisper_ops;
     w->be = be;
     w->streaming = options->streaming;
     bind_init(&w->bind, g, be);
-    bind_share(&w->bind, twin ? &((const struct whisper *)twin)->bind : NULL);
     int r = bind_all(w, options, error);
     if (r < 0) {
         whisper_destroy(&w->base);
         return r;
     }
-    whisper_reset(&w->base);
     *out = &w->base;
     return 0;
 }
 
-static size_t whisper_push(struct encoder *e, const float *input, size_t count, float *rows)
+static void init_windows(struct whisper_state *s, const struct whisper *w)
 {
-    struct whisper *w = (struct whisper *)e;
-    assert(count <= WHISPER_FRAMES_MAX);
-    if (w->streaming == ENCODER_BLOCKS)
-        return whisper_blocks_push(&w->blocks, e, input, count, rows);
-    w->be->ops->upload(w->be, two_way_append(&w->two_way, count), input, count * w->stem.bins);
-    return two_way_advance(&w->two_way, false, rows);
+    struct memory *m = &s->base.memory;
+    size_t frames = 2 * w->two_way.window + 2;
+    two_way_state_init(&s->two_way, &w->two_way, &s->base);
+    s->mel = memory_rows(m, frames, w->stem.bins);
+    s->halves = memory_rows(m, frames, w->stem.dim);
+    s->host = memory_host(m, frames * w->stem.bins, sizeof(float));
+    memory_reserve(m, frames);
 }
 
-static size_t whisper_flush(struct encoder *e, float *rows)
+static void whisper_state_init(struct encoder_state *e)
 {
-    struct whisper *w = (struct whisper *)e;
+    struct whisper_state *s = (struct whisper_state *)e;
+    const struct whisper *w = s->whisper = (const struct whisper *)e->encoder;
+    transformer_state_init(&s->layers, &w->layers, &e->memory);
     if (w->streaming == ENCODER_BLOCKS)
-        return whisper_blocks_flush(&w->blocks, e, rows);
-    return two_way_advance(&w->two_way, true, rows);
+        whisper_blocks_state_init(&s->blocks, &w->blocks, e, &s->layers);
+    else
+        init_windows(s, w);
+}
+
+static void whisper_reset(struct encoder_state *e)
+{
+    struct whisper_state *s = (struct whisper_state *)e;
+    if (s->whisper->streaming == ENCODER_BLOCKS)
+        whisper_blocks_reset(&s->blocks);
+    else
+        two_way_reset(&s->two_way);
+}
+
+static size_t whisper_push(struct encoder_state *e, const float *input, size_t count, float *rows)
+{
+    struct whisper_state *s = (struct whisper_state *)e;
+    const struct whisper *w = s->whisper;
+    assert(count <= WHISPER_FRAMES_MAX);
+    if (w->streaming == ENCODER_BLOCKS)
+        return whisper_blocks_push(&s->blocks, input, count, rows);
+    w->be->ops->upload(w->be, two_way_append(&s->two_way, count), input, count * w->stem.bins);
+    return two_way_advance(&s->two_way, false, rows);
+}
+
+static size_t whisper_flush(struct encoder_state *e, float *rows)
+{
+    struct whisper_state *s = (struct whisper_state *)e;
+    if (s->whisper->streaming == ENCODER_BLOCKS)
+        return whisper_blocks_flush(&s->blocks, rows);
+    return two_way_advance(&s->two_way, true, rows);
 }
 
 const struct encoder_ops encoder_whisper_ops = {
     .type = "whisper",
-    .create = whisper_create,
+    .state_size = sizeof(struct whisper_state),
+    .load = whisper_load,
     .destroy = whisper_destroy,
+    .state_init = whisper_state_init,
     .reset = whisper_reset,
     .push = whisper_push,
     .flush = whisper_flush,

@@ -7,7 +7,7 @@
 
 struct memory_item {
     float *rows; /* either: of the backend */
-    float *host; /* or */
+    void *host;  /* or */
 };
 
 void memory_init(struct memory *m, struct backend *be)
@@ -53,12 +53,12 @@ float *memory_rows(struct memory *m, size_t rows, size_t dim)
     return item->rows;
 }
 
-float *memory_host(struct memory *m, size_t count)
+void *memory_host(struct memory *m, size_t count, size_t size)
 {
     struct memory_item *item = m->failed ? NULL : new_item(m);
     if (!item)
         return NULL;
-    item->host = calloc(count ? count : 1, sizeof(float));
+    item->host = calloc(count ? count : 1, size);
     m->failed = !item->host;
     return item->host;
 }

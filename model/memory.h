@@ -21,9 +21,9 @@ struct memory {
 void memory_init(struct memory *m, struct backend *be);
 void memory_finish(struct memory *m); /* takes a zeroed one too */
 
-/* Zeroed floats, or NULL after a failure: [rows, dim] of the backend, [count] of the host. */
+/* Zeroed, or NULL after a failure: floats [rows, dim] of the backend, as calloc of the host. */
 float *memory_rows(struct memory *m, size_t rows, size_t dim);
-float *memory_host(struct memory *m, size_t count);
+void *memory_host(struct memory *m, size_t count, size_t size);
 /* The backend's own scratch for calls of so many rows. */
 void memory_reserve(struct memory *m, size_t rows);
 

@@ -164,7 +164,7 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
     if (gguf_string_is(type, "none")) {
         return 0;
     }
-    r = encoder_create(&m->encoder, m->gguf, m->backend, options, error);
+    r = encoder_load(&m->encoder, m->gguf, m->backend, options, error);
     if (r < 0) {
         return r;
     }

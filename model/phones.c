@@ -92,7 +92,7 @@ int phones_state_create(struct phones_state **out, const struct phones *p, size_
     s->max_rows = max_rows;
     memory_init(&s->memory, p->be);
     s->logits = memory_rows(&s->memory, max_rows, p->classes);
-    s->host = memory_host(&s->memory, max_rows * p->classes);
+    s->host = memory_host(&s->memory, max_rows * p->classes, sizeof(float));
     memory_reserve(&s->memory, max_rows);
     int rc = memory_check(&s->memory, "phones", error);
     if (rc < 0) {

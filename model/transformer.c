@@ -35,7 +35,10 @@ struct transformer_layer {
     float *gate_b, *gate_scale;           /* [2], [heads] */
     struct weight *ffn0, *ffn2;           /* [F, E], [E, F] */
     float *ffn0_b, *ffn2_b;               /* [F], [E] */
-    struct past keys, values;             /* rows of [E], where a past is kept */
+};
+
+struct transformer_past {
+    struct past keys, values; /* rows of [E] */
 };
 
 int transformer_read_config(struct transformer_config *c, const struct bind *b, struct error *error)
@@ -152,43 +155,6 @@ static int make_relative(struct transformer *t, struct bind *b, struct error *er
     return r;
 }
 
-static void make_past(struct past *keys, struct past *values, const struct transformer_config *c,
-                      struct memory *m)
-{
-    past_init(keys, m, c->past, c->max_rows, c->dim);
-    past_init(values, m, c->past, c->max_rows, c->dim);
-}
-
-static int make_pasts(struct transformer *t, struct bind *b, struct error *error)
-{
-    const struct transformer_config *c = &t->config;
-    if (c->past == 0)
-        make_past(&t->keys, &t->values, c, &b->memory);
-    for (size_t i = 0; c->past > 0 && i < c->layers; i++)
-        make_past(&t->layers[i].keys, &t->layers[i].values, c, &b->memory);
-    return memory_check(&b->memory, "the encoder", error);
-}
-
-static int make_buffers(struct transformer *t, struct bind *b, struct error *error)
-{
-    const struct transformer_config *c = &t->config;
-    size_t gates = c->buckets > 0 ? c->max_rows : 1;
-    size_t wide = c->max_rows < TRANSFORMER_WIDE_ROWS ? c->max_rows : TRANSFORMER_WIDE_ROWS;
-    const struct {
-        float **out;
-        size_t rows, dim;
-    } buffers[] = {
-        {&t->norm, c->max_rows, c->dim},  {&t->query, c->max_rows, c->dim},
-        {&t->mixed, c->max_rows, c->dim}, {&t->gate_input, gates, c->heads * 2},
-        {&t->gate, gates, c->heads},      {&t->wide, wide, c->ffn},
-    };
-    int r = make_pasts(t, b, error);
-    for (size_t i = 0; r == 0 && i < sizeof(buffers) / sizeof(buffers[0]); i++) {
-        r = bind_alloc(b, buffers[i].out, buffers[i].rows, buffers[i].dim, error);
-    }
-    return r;
-}
-
 static bool is_float32(const struct bind *b)
 {
     const struct gguf_tensor *q = gguf_find(b->gguf, "encoder.blocks.0.attn.q.weight");
@@ -209,7 +175,7 @@ int transformer_init(struct transformer *t, struct bind *b, const struct transfo
     for (size_t i = 0; r == 0 && i < c->layers; i++) {
         r = bind_layer(t, b, i, error);
     }
-    return r < 0 ? r : make_buffers(t, b, error);
+    return r;
 }
 
 void transformer_finish(struct transformer *t)
@@ -218,38 +184,62 @@ void transformer_finish(struct transformer *t)
     *t = (struct transformer){0};
 }
 
-void transformer_forget(struct transformer *t)
+void transformer_state_init(struct transformer_state *s, const struct transformer *t,
+                            struct memory *m)
 {
-    for (size_t i = 0; i < t->config.layers; i++) {
-        past_reset(&t->layers[i].keys, t->be, 0);
-        past_reset(&t->layers[i].values, t->be, 0);
+    const struct transformer_config *c = &t->config;
+    size_t count = c->past > 0 ? c->layers : 1;
+    size_t gates = c->buckets > 0 ? c->max_rows : 1;
+    size_t wide = c->max_rows < TRANSFORMER_WIDE_ROWS ? c->max_rows : TRANSFORMER_WIDE_ROWS;
+
+    *s = (struct transformer_state){.transformer = t};
+    s->pasts = memory_host(m, count, sizeof(s->pasts[0]));
+    for (size_t i = 0; s->pasts && i < count; i++) {
+        past_init(&s->pasts[i].keys, m, c->past, c->max_rows, c->dim);
+        past_init(&s->pasts[i].values, m, c->past, c->max_rows, c->dim);
+    }
+    s->norm = memory_rows(m, c->max_rows, c->dim);
+    s->query = memory_rows(m, c->max_rows, c->dim);
+    s->mixed = memory_rows(m, c->max_rows, c->dim);
+    s->gate_input = memory_rows(m, gates, c->heads * 2);
+    s->gate = memory_rows(m, gates, c->heads);
+    s->wide = memory_rows(m, wide, c->ffn);
+}
+
+void transformer_forget(struct transformer_state *s)
+{
+    const struct transformer *t = s->transformer;
+    for (size_t i = 0; i < (t->config.past > 0 ? t->config.layers : 1); i++) {
+        past_reset(&s->pasts[i].keys, t->be, 0);
+        past_reset(&s->pasts[i].values, t->be, 0);
     }
 }
 
-/* x += Wo attention(n) */
-static void attend(struct transformer *t, struct transformer_layer *l, float *x, const float *n,
-                   size_t rows)
+/* x += Wo attention(n), of layer index */
+static void attend(struct transformer_state *s, size_t index, float *x, const float *n, size_t rows)
 {
+    const struct transformer *t = s->transformer;
+    const struct transformer_layer *l = &t->layers[index];
     const struct backend_ops *op = t->be->ops;
     size_t dim = t->config.dim;
     size_t heads = t->config.heads;
     size_t head_dim = dim / heads;
-    struct past *keys = t->config.past > 0 ? &l->keys : &t->keys;
-    struct past *values = t->config.past > 0 ? &l->values : &t->values;
+    struct transformer_past *past = &s->pasts[t->config.past > 0 ? index : 0];
+    struct past *keys = &past->keys, *values = &past->values;
     float *key = past_append(keys, t->be, rows);
     float *value = past_append(values, t->be, rows);
 
     const struct product products[] = {
-        {.y = t->query, .x = n, .w = l->q, .bias = l->q_b},
+        {.y = s->query, .x = n, .w = l->q, .bias = l->q_b},
         {.y = key, .x = n, .w = l->k, .bias = l->k_b},
         {.y = value, .x = n, .w = l->v, .bias = l->v_b},
     };
 
     op->linears(t->be, products, sizeof(products) / sizeof(products[0]), rows);
     if (t->relative) {
-        op->linear(t->be, t->gate_input, n, head_dim, rows * heads, l->gate, l->gate_b,
+        op->linear(t->be, s->gate_input, n, head_dim, rows * heads, l->gate, l->gate_b,
                    ACTIVATION_NONE);
-        op->relative_gate(t->be, t->gate, t->gate_input, l->gate_scale, rows, heads);
+        op->relative_gate(t->be, s->gate, s->gate_input, l->gate_scale, rows, heads);
     }
     op->attention(t->be, &(struct attention){
                              .rows = rows,
@@ -258,63 +248,69 @@ static void attend(struct transformer *t, struct transformer_layer *l, float *x,
                              .head_dim = head_dim,
                              .window = past_rows(keys),
                              .ahead = rows,
-                             .q = t->query,
+                             .q = s->query,
                              .k = past_first(keys),
                              .v = past_first(values),
-                             .y = t->mixed,
+                             .y = s->mixed,
                              .relative = t->relative,
-                             .gate = t->gate,
+                             .gate = s->gate,
                              .span = t->config.max_rows,
                              .scale = 1.0f / sqrtf((float)head_dim),
                              .exact = t->exact,
                          });
     past_keep(keys, t->config.past);
     past_keep(values, t->config.past);
-    op->linear_add(t->be, x, t->mixed, rows, l->out, l->out_b);
+    op->linear_add(t->be, x, s->mixed, rows, l->out, l->out_b);
 }
 
 /* x += W2 gelu(W0 n) */
-static void feed_forward(struct transformer *t, const struct transformer_layer *l, float *x,
-                         const float *n, size_t rows)
+static void feed_forward(struct transformer_state *s, size_t index, float *x, const float *n,
+                         size_t rows)
 {
+    const struct transformer *t = s->transformer;
+    const struct transformer_layer *l = &t->layers[index];
     const struct backend_ops *op = t->be->ops;
     size_t dim = t->config.dim;
 
     for (size_t at = 0; at < rows; at += TRANSFORMER_WIDE_ROWS) {
         size_t count = rows - at < TRANSFORMER_WIDE_ROWS ? rows - at : TRANSFORMER_WIDE_ROWS;
-        op->linear(t->be, t->wide, n + at * dim, dim, count, l->ffn0, l->ffn0_b, ACTIVATION_GELU);
-        op->linear_add(t->be, x + at * dim, t->wide, count, l->ffn2, l->ffn2_b);
+        op->linear(t->be, s->wide, n + at * dim, dim, count, l->ffn0, l->ffn0_b, ACTIVATION_GELU);
+        op->linear_add(t->be, x + at * dim, s->wide, count, l->ffn2, l->ffn2_b);
     }
 }
 
 /* Where norms come after, x is both what is read and what is added to: every row has been read
  * before it is written. */
-static void run_layer(struct transformer *t, struct transformer_layer *l, float *x, size_t rows)
+static void run_layer(struct transformer_state *s, size_t index, float *x, size_t rows)
 {
+    const struct transformer *t = s->transformer;
+    const struct transformer_layer *l = &t->layers[index];
     const struct backend_ops *op = t->be->ops;
     size_t dim = t->config.dim;
     float eps = t->config.eps;
 
     if (t->config.norm_first) {
-        op->layer_norm(t->be, t->norm, x, rows, dim, l->ln1_w, l->ln1_b, eps);
-        attend(t, l, x, t->norm, rows);
-        op->layer_norm(t->be, t->norm, x, rows, dim, l->ln2_w, l->ln2_b, eps);
-        feed_forward(t, l, x, t->norm, rows);
+        op->layer_norm(t->be, s->norm, x, rows, dim, l->ln1_w, l->ln1_b, eps);
+        attend(s, index, x, s->norm, rows);
+        op->layer_norm(t->be, s->norm, x, rows, dim, l->ln2_w, l->ln2_b, eps);
+        feed_forward(s, index, x, s->norm, rows);
     } else {
-        attend(t, l, x, x, rows);
+        attend(s, index, x, x, rows);
         op->layer_norm(t->be, x, x, rows, dim, l->ln1_w, l->ln1_b, eps);
-        feed_forward(t, l, x, x, rows);
+        feed_forward(s, index, x, x, rows);
         op->layer_norm(t->be, x, x, rows, dim, l->ln2_w, l->ln2_b, eps);
     }
 }
 
-void transformer_run(struct transformer *t, const struct encoder *e, float *x, size_t rows)
+void transformer_run(struct transformer_state *s, const struct encoder_state *e, float *x,
+                     size_t rows)
 {
-    assert(rows <= t->config.max_rows);
-    for (size_t i = 0; i < t->config.layers; i++) {
-        run_layer(t, &t->layers[i], x, rows);
+    const struct transformer_config *c = &s->transformer->config;
+    assert(rows <= c->max_rows);
+    for (size_t i = 0; i < c->layers; i++) {
+        run_layer(s, i, x, rows);
         char stage[32];
         snprintf(stage, sizeof(stage), "layer%zu", i);
-        encoder_show(e, stage, x, rows, t->config.dim);
+        encoder_show(e, stage, x, rows, c->dim);
     }
 }

@@ -1,7 +1,7 @@
 /* The layers of encoders that look both ways (Whisper's, WavLM's): every row attends to every row
  * it is given with and, where a past is kept, to the last rows of the runs before. Weights are
- * bound as blocks.N.* and belong to the encoder's bind. Backend thread only; allocates at init
- * only.
+ * bound as blocks.N.* and belong to the encoder's bind. The layers are const once they are bound;
+ * a run moves a state of them, which belongs to the backend's thread and to an encoder's memory.
  */
 #ifndef EARSHOT_MODEL_TRANSFORMER_H
 #define EARSHOT_MODEL_TRANSFORMER_H
@@ -30,27 +30,35 @@ struct transformer {
     bool exact;                       /* attends in float32, as F32 weights ask for */
     struct transformer_layer *layers; /* [layers], owned */
     float *relative;                  /* [heads, 2 max_rows - 1] */
-    struct past keys, values;         /* of one layer after the other, where no past is kept */
-    float *norm, *query, *mixed;      /* [max_rows, dim] */
-    float *wide;                      /* [at most TRANSFORMER_WIDE_ROWS, ffn] */
-    float *gate_input;                /* [max_rows * heads, 2] */
-    float *gate;                      /* [max_rows, heads] */
+};
+
+struct transformer_state {
+    const struct transformer *transformer;
+    struct transformer_past *pasts; /* [layers], or [1] that serves all where none is kept */
+    float *norm, *query, *mixed;    /* [max_rows, dim] */
+    float *wide;                    /* [at most TRANSFORMER_WIDE_ROWS, ffn] */
+    float *gate_input;              /* [max_rows * heads, 2] */
+    float *gate;                    /* [max_rows, heads] */
 };
 
 /* Reads dim, layers, heads and ffn from earshot.encoder.*. */
 int transformer_read_config(struct transformer_config *c, const struct bind *b,
                             struct error *error);
 
-/* Binds and allocates through b, which must outlive it. Relative positions (buckets) and a past do
+/* Binds through b, which must outlive it. Relative positions (buckets) and a past do
  * not go together. On failure call finish as well. */
 int transformer_init(struct transformer *t, struct bind *b, const struct transformer_config *c,
                      struct error *error);
 void transformer_finish(struct transformer *t); /* takes a zeroed one too */
 
-void transformer_forget(struct transformer *t); /* the past */
+/* Through m, which tells whether there was room and must outlive it. */
+void transformer_state_init(struct transformer_state *s, const struct transformer *t,
+                            struct memory *m);
+void transformer_forget(struct transformer_state *s); /* the past */
 
 /* In place: x [rows, dim], rows <= max_rows. e's tap is shown every layer's output. */
-void transformer_run(struct transformer *t, const struct encoder *e, float *x, size_t rows);
+void transformer_run(struct transformer_state *s, const struct encoder_state *e, float *x,
+                     size_t rows);
 
 /* The bucket of a key that stands distance rows after its query (before it: negative). */
 size_t transformer_bucket(long distance, size_t buckets, size_t max_distance);

@@ -1,3 +1,4 @@
+/* Where windows lie, and which rows of the last one wait to be given. */
 #include "model/two_way.h"
 
 #include <errno.h>
@@ -31,12 +32,12 @@ static void set_window(struct two_way *t)
     t->window = t->left + t->hop + t->ahead;
 }
 
-int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config *c,
+int two_way_init(struct two_way *t, struct backend *be, const struct two_way_config *c,
                  struct error *error)
 {
     const struct encoder_options *o = &c->options;
     size_t most = c->max_rows * TWO_WAY_ROW_MS;
-    *t = (struct two_way){.config = *c, .be = b->backend};
+    *t = (struct two_way){.config = *c, .be = be};
     set_window(t);
     if (is_windowed(t) && (o->hop_ms < TWO_WAY_ROW_MS || o->left_ms > most || o->hop_ms > most ||
                            o->ahead_ms > most || t->window > c->max_rows)) {
@@ -48,11 +49,7 @@ int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config 
     size_t pushed = c->max_units / c->units + 1;
     size_t give = is_windowed(t) ? TWO_WAY_GIVE_LIVE : TWO_WAY_GIVE_EXACT;
     t->given = pushed > give ? pushed : give;
-    /* Rows are given as fast as units come, so what waits beyond a window is at most a push. */
-    size_t keep = (t->window + pushed) * c->units;
-    past_init(&t->units, &b->memory, keep, c->max_units, c->unit_dim);
-    int r = memory_check(&b->memory, "the encoder", error);
-    return r < 0 ? r : bind_alloc(b, &t->x, t->window, c->dim, error);
+    return 0;
 }
 
 void two_way_describe(const struct two_way *t, struct encoder_info *info)
@@ -65,67 +62,79 @@ void two_way_describe(const struct two_way *t, struct encoder_info *info)
     info->max_rows = t->given;
 }
 
-void two_way_reset(struct two_way *t)
+void two_way_state_init(struct two_way_state *s, const struct two_way *t, struct encoder_state *e)
 {
-    past_reset(&t->units, t->be, 0);
-    t->start = 0;
-    t->done = 0;
-    t->ready = 0;
-    t->ready_end = 0;
+    const struct two_way_config *c = &t->config;
+    /* Rows are given as fast as units come, so what waits beyond a window is at most a push. */
+    size_t keep = (t->window + c->max_units / c->units + 1) * c->units;
+    *s = (struct two_way_state){.way = t, .encoder = e};
+    past_init(&s->units, &e->memory, keep, c->max_units, c->unit_dim);
+    s->x = memory_rows(&e->memory, t->window, c->dim);
 }
 
-float *two_way_append(struct two_way *t, size_t units)
+void two_way_reset(struct two_way_state *s)
 {
-    return past_append(&t->units, t->be, units);
+    past_reset(&s->units, s->way->be, 0);
+    s->start = 0;
+    s->done = 0;
+    s->ready = 0;
+    s->ready_end = 0;
+}
+
+float *two_way_append(struct two_way_state *s, size_t units)
+{
+    return past_append(&s->units, s->way->be, units);
 }
 
 /* Encodes the next window, if one is due. */
-static bool encode_next(struct two_way *t, bool end)
+static bool encode_next(struct two_way_state *s, bool end)
 {
+    const struct two_way *t = s->way;
     const struct two_way_config *c = &t->config;
-    size_t units = past_rows(&t->units);
-    size_t there = t->start + units / c->units;
-    size_t wanted = t->done + t->hop + t->ahead;
-    if (there == t->done || (there < wanted && !end)) {
+    size_t units = past_rows(&s->units);
+    size_t there = s->start + units / c->units;
+    size_t wanted = s->done + t->hop + t->ahead;
+    if (there == s->done || (there < wanted && !end)) {
         return false;
     }
-    if (end && t->start > 0 && t->start == t->done && units <= c->padding) {
+    if (end && s->start > 0 && s->start == s->done && units <= c->padding) {
         return false;
     }
-    size_t first = t->done - t->start;
+    size_t first = s->done - s->start;
     size_t stop = there < wanted ? there : wanted;
-    size_t new_rows = there - t->done < t->hop ? there - t->done : t->hop;
+    size_t new_rows = there - s->done < t->hop ? there - s->done : t->hop;
     if (!end || stop < there) {
-        units = (stop - t->start) * c->units;
+        units = (stop - s->start) * c->units;
     }
-    c->encode(c->encoder,
-              &(struct two_way_window){.units = past_first(&t->units),
+    c->encode(s->encoder,
+              &(struct two_way_window){.units = past_first(&s->units),
                                        .count = units,
-                                       .rows = stop - t->start,
-                                       .start = t->start},
-              t->x);
-    t->done += new_rows;
-    t->ready = first;
-    t->ready_end = first + new_rows;
-    size_t past = t->done - t->start;
+                                       .rows = stop - s->start,
+                                       .start = s->start},
+              s->x);
+    s->done += new_rows;
+    s->ready = first;
+    s->ready_end = first + new_rows;
+    size_t past = s->done - s->start;
     if (past > t->left) {
-        past_drop(&t->units, (past - t->left) * c->units);
-        t->start += past - t->left;
+        past_drop(&s->units, (past - t->left) * c->units);
+        s->start += past - t->left;
     }
     return true;
 }
 
-size_t two_way_advance(struct two_way *t, bool end, float *rows)
+size_t two_way_advance(struct two_way_state *s, bool end, float *rows)
 {
+    const struct two_way *t = s->way;
     size_t dim = t->config.dim;
     size_t made = 0;
-    while (made < t->given && (t->ready < t->ready_end || encode_next(t, end))) {
-        size_t waiting = t->ready_end - t->ready;
+    while (made < t->given && (s->ready < s->ready_end || encode_next(s, end))) {
+        size_t waiting = s->ready_end - s->ready;
         size_t count = waiting < t->given - made ? waiting : t->given - made;
-        t->be->ops->copy(t->be, rows + made * dim, t->x + t->ready * dim, count * dim);
-        t->ready += count;
+        t->be->ops->copy(t->be, rows + made * dim, s->x + s->ready * dim, count * dim);
+        s->ready += count;
         made += count;
-        if (!is_windowed(t) && t->ready == t->ready_end) {
+        if (!is_windowed(t) && s->ready == s->ready_end) {
             break;
         }
     }

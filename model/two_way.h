@@ -4,13 +4,12 @@
  *
  *     windowed:   ... | left | hop | ahead | ...      the hop's rows are given out, once
  *
- * Windows lie at whole hops, whatever the pushes were, so rows do not depend on them.
- * Backend thread only; allocates at init only.
+ * Windows lie at whole hops, whatever the pushes were, so rows do not depend on them. When that is
+ * so is const; the state belongs to the backend's thread and to an encoder's memory.
  */
 #ifndef EARSHOT_MODEL_TWO_WAY_H
 #define EARSHOT_MODEL_TWO_WAY_H
 
-#include "model/bind.h"
 #include "model/encoder.h"
 #include "model/past.h"
 
@@ -33,8 +32,7 @@ struct two_way_config {
     size_t padding;   /* units at the end that hold no sample: alone they make no window */
     size_t dim;       /* of a row */
     /* x: [rows, dim], and on to the window for an encoder that pads. */
-    void (*encode)(struct encoder *e, const struct two_way_window *w, float *x);
-    struct encoder *encoder;
+    void (*encode)(struct encoder_state *e, const struct two_way_window *w, float *x);
 };
 
 struct two_way {
@@ -43,6 +41,11 @@ struct two_way {
     size_t left, hop, ahead; /* rows */
     size_t window;           /* rows: left + hop + ahead, or max_rows */
     size_t given;            /* rows a call gives at most */
+};
+
+struct two_way_state {
+    const struct two_way *way;
+    struct encoder_state *encoder; /* that encodes */
     struct past units;
     size_t start;            /* rows of the utterance before the oldest unit */
     size_t done;             /* rows of the utterance that have been encoded */
@@ -51,18 +54,21 @@ struct two_way {
 };
 
 /* -EINVAL when the options make no window that max_rows has room for. */
-int two_way_init(struct two_way *t, struct bind *b, const struct two_way_config *c,
+int two_way_init(struct two_way *t, struct backend *be, const struct two_way_config *c,
                  struct error *error);
-void two_way_reset(struct two_way *t);
 
 /* What follows from all this of an encoder's info: rows, their dim and delay, and how many at once.
  */
 void two_way_describe(const struct two_way *t, struct encoder_info *info);
 
-/* The place of so many new units. */
-float *two_way_append(struct two_way *t, size_t units);
+/* Through e's memory. */
+void two_way_state_init(struct two_way_state *s, const struct two_way *t, struct encoder_state *e);
+void two_way_reset(struct two_way_state *s);
 
-/* Gives rows that are ready, encoding what is due; end: no more units come. At most t->given. */
-size_t two_way_advance(struct two_way *t, bool end, float *rows);
+/* The place of so many new units. */
+float *two_way_append(struct two_way_state *s, size_t units);
+
+/* Gives rows that are ready, encoding what is due; end: no more units come. At most given. */
+size_t two_way_advance(struct two_way_state *s, bool end, float *rows);
 
 #endif

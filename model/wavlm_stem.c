@@ -111,9 +111,7 @@ static int read_first(struct wavlm_stem *s, const struct bind *b, struct error *
     s->first = calloc(c->out * c->kernel, sizeof(float));
     s->first_b = calloc(c->out, sizeof(float));
     s->norm_w = calloc(c->out, sizeof(float));
-    s->host_shift = calloc(c->out, sizeof(float));
-    s->host_scale = calloc(c->out, sizeof(float));
-    if (!s->first || !s->first_b || !s->norm_w || !s->host_shift || !s->host_scale) {
+    if (!s->first || !s->first_b || !s->norm_w) {
         return error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(b->gguf));
     }
     int r = bind_host(b, "encoder.conv.0.", "weight", s->first, c->out * c->kernel, error);
@@ -123,31 +121,16 @@ static int read_first(struct wavlm_stem *s, const struct bind *b, struct error *
     return r < 0 ? r : bind_host(b, "encoder.conv.0.", "norm.weight", s->norm_w, c->out, error);
 }
 
-static int make_buffers(struct wavlm_stem *s, struct bind *b, struct error *error)
+/* The most rows that each convolution takes at once, and the last one gives. */
+static void find_bounds(struct wavlm_stem *s)
 {
     size_t rows = s->waits ? WAVLM_BLOCK_WAITED : WAVLM_BLOCK;
     for (size_t i = 0; i < WAVLM_CONVS; i++) {
         struct wavlm_conv *c = &s->convs[i];
-        past_init(&c->input, &b->memory, c->kernel + c->stride, rows, c->in);
+        c->max_input = rows;
         rows = (rows + c->kernel) / c->stride + 1;
     }
     s->max_rows = rows;
-    int r = memory_check(&b->memory, "the encoder", error);
-    if (r == 0) {
-        r = bind_alloc(b, &s->rows, rows, s->convs[WAVLM_CONVS - 1].out, error);
-    }
-    if (r == 0) {
-        r = bind_alloc(b, &s->shift, 1, s->convs[0].out, error);
-    }
-    if (r == 0) {
-        r = bind_alloc(b, &s->scale, 1, s->convs[0].out, error);
-    }
-    s->block = calloc(WAVLM_BLOCK, sizeof(float));
-    s->samples = s->waits ? calloc(WAVLM_SAMPLES_MAX, sizeof(float)) : NULL;
-    if (r == 0 && (!s->block || (s->waits && !s->samples))) {
-        r = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(b->gguf));
-    }
-    return r;
 }
 
 int wavlm_stem_init(struct wavlm_stem *s, struct bind *b, bool exact, struct error *error)
@@ -155,46 +138,63 @@ int wavlm_stem_init(struct wavlm_stem *s, struct bind *b, bool exact, struct err
     *s = (struct wavlm_stem){.be = b->backend};
     int r = read_config(s, b, error);
     s->waits = exact && (s->group_norm || s->normalise);
+    if (r == 0)
+        find_bounds(s);
     for (size_t i = 0; r == 0 && i < WAVLM_CONVS; i++) {
         r = bind_conv(s, b, i, error);
     }
     if (r == 0 && s->group_norm) {
         r = read_first(s, b, error);
     }
-    return r < 0 ? r : make_buffers(s, b, error);
+    return r;
 }
 
 void wavlm_stem_finish(struct wavlm_stem *s)
 {
-    free(s->samples);
-    free(s->block);
     free(s->first);
     free(s->first_b);
     free(s->norm_w);
-    free(s->host_shift);
-    free(s->host_scale);
     *s = (struct wavlm_stem){0};
 }
 
-void wavlm_stem_next(struct wavlm_stem *s)
+size_t wavlm_stem_dim(const struct wavlm_stem *s)
+{
+    return s->convs[WAVLM_CONVS - 1].out;
+}
+
+void wavlm_stem_state_init(struct wavlm_stem_state *s, const struct wavlm_stem *stem,
+                           struct memory *m)
+{
+    size_t channels = stem->convs[0].out;
+    *s = (struct wavlm_stem_state){.stem = stem};
+    for (size_t i = 0; i < WAVLM_CONVS; i++) {
+        const struct wavlm_conv *c = &stem->convs[i];
+        past_init(&s->inputs[i], m, c->kernel + c->stride, c->max_input, c->in);
+    }
+    s->rows = memory_rows(m, stem->max_rows, wavlm_stem_dim(stem));
+    s->shift = memory_rows(m, 1, channels);
+    s->scale = memory_rows(m, 1, channels);
+    s->host_shift = memory_host(m, channels, sizeof(float));
+    s->host_scale = memory_host(m, channels, sizeof(float));
+    s->block = memory_host(m, WAVLM_BLOCK, sizeof(float));
+    if (stem->waits)
+        s->samples = memory_host(m, WAVLM_SAMPLES_MAX, sizeof(float));
+}
+
+void wavlm_stem_next(struct wavlm_stem_state *s)
 {
     for (size_t i = 0; i < WAVLM_CONVS; i++) {
-        past_reset(&s->convs[i].input, s->be, 0);
+        past_reset(&s->inputs[i], s->stem->be, 0);
     }
     s->waiting = 0;
     s->taken = 0;
     s->moments = (struct wavlm_moments){0};
 }
 
-void wavlm_stem_reset(struct wavlm_stem *s)
+void wavlm_stem_reset(struct wavlm_stem_state *s)
 {
     wavlm_stem_next(s);
     s->filled = 0;
-}
-
-size_t wavlm_stem_dim(const struct wavlm_stem *s)
-{
-    return s->convs[WAVLM_CONVS - 1].out;
 }
 
 static void add_window(struct wavlm_moments *m, size_t kernel)
@@ -208,10 +208,10 @@ static void add_window(struct wavlm_moments *m, size_t kernel)
     }
 }
 
-static void add_moments(struct wavlm_stem *s, const float *samples, size_t count)
+static void add_moments(struct wavlm_stem_state *s, const float *samples, size_t count)
 {
     struct wavlm_moments *m = &s->moments;
-    const struct wavlm_conv *c = &s->convs[0];
+    const struct wavlm_conv *c = &s->stem->convs[0];
     for (size_t i = 0; i < count; i++) {
         double x = (double)samples[i];
         m->samples += 1.0;
@@ -219,7 +219,7 @@ static void add_moments(struct wavlm_stem *s, const float *samples, size_t count
         m->squares += x * x;
         m->window[m->filled++] = samples[i];
         if (m->filled == c->kernel) {
-            if (s->group_norm) {
+            if (s->stem->group_norm) {
                 add_window(m, c->kernel);
             }
             m->filled = c->kernel - c->stride;
@@ -229,12 +229,12 @@ static void add_moments(struct wavlm_stem *s, const float *samples, size_t count
 }
 
 /* The level of what was heard: samples are normalised to gain x + offset. */
-static void level(const struct wavlm_stem *s, double *gain, double *offset)
+static void level(const struct wavlm_stem_state *s, double *gain, double *offset)
 {
     const struct wavlm_moments *m = &s->moments;
     *gain = 1.0;
     *offset = 0.0;
-    if (s->normalise && m->samples > 0.0) {
+    if (s->stem->normalise && m->samples > 0.0) {
         double mean = m->sum / m->samples;
         double variance = fmax(m->squares / m->samples - mean * mean, 0.0);
         *gain = 1.0 / sqrt(variance + wavlm_level_eps);
@@ -243,17 +243,18 @@ static void level(const struct wavlm_stem *s, double *gain, double *offset)
 }
 
 /* GroupNorm's shift and scale of every channel, from the moments. */
-static void find_norm(struct wavlm_stem *s)
+static void find_norm(struct wavlm_stem_state *s)
 {
+    const struct wavlm_stem *stem = s->stem;
     double gain;
     double offset;
     level(s, &gain, &offset);
     const struct wavlm_moments *m = &s->moments;
-    const struct wavlm_conv *c = &s->convs[0];
+    const struct wavlm_conv *c = &s->stem->convs[0];
     double windows = fmax(m->windows, 1.0);
     for (size_t o = 0; o < c->out; o++) {
-        const float *w = s->first + o * c->kernel;
-        double mean = (double)s->first_b[o];
+        const float *w = stem->first + o * c->kernel;
+        double mean = (double)stem->first_b[o];
         double variance = 0.0;
         for (size_t k = 0; k < c->kernel; k++) {
             mean += (double)w[k] * (gain * m->means[k] / windows + offset);
@@ -265,50 +266,52 @@ static void find_norm(struct wavlm_stem *s)
         }
         variance = fmax(variance * gain * gain, 0.0);
         s->host_shift[o] = (float)mean;
-        s->host_scale[o] = (float)((double)s->norm_w[o] / sqrt(variance + (double)wavlm_norm_eps));
+        s->host_scale[o] =
+            (float)((double)stem->norm_w[o] / sqrt(variance + (double)wavlm_norm_eps));
     }
-    s->be->ops->upload(s->be, s->shift, s->host_shift, c->out);
-    s->be->ops->upload(s->be, s->scale, s->host_scale, c->out);
+    stem->be->ops->upload(stem->be, s->shift, s->host_shift, c->out);
+    stem->be->ops->upload(stem->be, s->scale, s->host_scale, c->out);
 }
 
 /* One convolution over all the windows that are complete; returns its rows. */
-static size_t convolve(struct wavlm_stem *s, size_t index)
+static size_t convolve(struct wavlm_stem_state *s, size_t index)
 {
-    const struct backend_ops *op = s->be->ops;
-    struct wavlm_conv *c = &s->convs[index];
-    bool grouped = s->group_norm && index == 0;
-    size_t there = past_rows(&c->input);
+    struct backend *be = s->stem->be;
+    const struct wavlm_conv *c = &s->stem->convs[index];
+    struct past *input = &s->inputs[index];
+    bool grouped = s->stem->group_norm && index == 0;
+    size_t there = past_rows(input);
     size_t rows = there < c->kernel ? 0 : (there - c->kernel) / c->stride + 1;
     if (rows == 0) {
         return 0;
     }
-    float *y =
-        index + 1 < WAVLM_CONVS ? past_append(&s->convs[index + 1].input, s->be, rows) : s->rows;
-    op->linear(s->be, y, past_first(&c->input), c->stride * c->in, rows, c->weight, c->bias,
-               c->norm_w ? ACTIVATION_NONE : ACTIVATION_GELU);
+    float *y = index + 1 < WAVLM_CONVS ? past_append(&s->inputs[index + 1], be, rows) : s->rows;
+    be->ops->linear(be, y, past_first(input), c->stride * c->in, rows, c->weight, c->bias,
+                    c->norm_w ? ACTIVATION_NONE : ACTIVATION_GELU);
     if (grouped) {
-        op->affine(s->be, y, y, rows, c->out, s->shift, s->scale, c->norm_b, ACTIVATION_GELU);
+        be->ops->affine(be, y, y, rows, c->out, s->shift, s->scale, c->norm_b, ACTIVATION_GELU);
     } else if (c->norm_w) {
-        op->layer_norm(s->be, y, y, rows, c->out, c->norm_w, c->norm_b, wavlm_norm_eps);
-        op->affine(s->be, y, y, rows, c->out, NULL, NULL, NULL, ACTIVATION_GELU);
+        be->ops->layer_norm(be, y, y, rows, c->out, c->norm_w, c->norm_b, wavlm_norm_eps);
+        be->ops->affine(be, y, y, rows, c->out, NULL, NULL, NULL, ACTIVATION_GELU);
     }
-    past_drop(&c->input, rows * c->stride);
+    past_drop(input, rows * c->stride);
     return rows;
 }
 
 /* Samples, normalised in place, through all convolutions. */
-static size_t run_block(struct wavlm_stem *s, float *samples, size_t count)
+static size_t run_block(struct wavlm_stem_state *s, float *samples, size_t count)
 {
+    struct backend *be = s->stem->be;
     double gain;
     double offset;
     level(s, &gain, &offset);
-    if (s->normalise) {
+    if (s->stem->normalise) {
         for (size_t i = 0; i < count; i++) {
             samples[i] = (float)((double)samples[i] * gain + offset);
         }
     }
-    float *place = past_append(&s->convs[0].input, s->be, count);
-    s->be->ops->upload(s->be, place, samples, count);
+    float *place = past_append(&s->inputs[0], be, count);
+    be->ops->upload(be, place, samples, count);
     size_t rows = 0;
     for (size_t i = 0; i < WAVLM_CONVS; i++) {
         rows = convolve(s, i);
@@ -317,26 +320,27 @@ static size_t run_block(struct wavlm_stem *s, float *samples, size_t count)
 }
 
 /* A block that is as full as it gets: on its way, or to those that wait. */
-static size_t take_block(struct wavlm_stem *s)
+static size_t take_block(struct wavlm_stem_state *s)
 {
+    const struct wavlm_stem *stem = s->stem;
     size_t count = s->filled;
     s->filled = 0;
-    if (s->group_norm || s->normalise) {
+    if (stem->group_norm || stem->normalise) {
         add_moments(s, s->block, count);
     }
-    if (s->waits) {
+    if (stem->waits) {
         assert(count <= WAVLM_SAMPLES_MAX - s->waiting);
         memcpy(s->samples + s->waiting, s->block, count * sizeof(float));
         s->waiting += count;
         return 0;
     }
-    if (s->group_norm) {
+    if (stem->group_norm) {
         find_norm(s);
     }
     return run_block(s, s->block, count);
 }
 
-size_t wavlm_stem_push(struct wavlm_stem *s, const float *samples, size_t count)
+size_t wavlm_stem_push(struct wavlm_stem_state *s, const float *samples, size_t count)
 {
     assert(count <= WAVLM_BLOCK);
     size_t room = WAVLM_BLOCK - s->filled;
@@ -352,15 +356,15 @@ size_t wavlm_stem_push(struct wavlm_stem *s, const float *samples, size_t count)
     return rows;
 }
 
-bool wavlm_stem_full(const struct wavlm_stem *s)
+bool wavlm_stem_full(const struct wavlm_stem_state *s)
 {
-    return s->waits && s->waiting == WAVLM_SAMPLES_MAX;
+    return s->stem->waits && s->waiting == WAVLM_SAMPLES_MAX;
 }
 
-size_t wavlm_stem_flush(struct wavlm_stem *s)
+size_t wavlm_stem_flush(struct wavlm_stem_state *s)
 {
     size_t rows = s->filled > 0 && !wavlm_stem_full(s) ? take_block(s) : 0;
-    if (s->waits && s->taken == 0 && s->waiting > 0 && s->group_norm) {
+    if (s->stem->waits && s->taken == 0 && s->waiting > 0 && s->stem->group_norm) {
         find_norm(s);
     }
     if (s->taken < s->waiting) {

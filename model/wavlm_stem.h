@@ -1,7 +1,8 @@
 /* WavLM's way from samples to the rows of its seven convolutions, 50 a second, as they come in.
  * What depends on the whole utterance (the level to normalise to, the first convolution's
  * GroupNorm) is known at its end only: an exact stem waits for it, one that may not wait uses what
- * has been heard so far. Backend thread only; allocates at init only.
+ * has been heard so far. The stem is const; a state of it belongs to the backend's thread and to an
+ * encoder's memory.
  */
 #ifndef EARSHOT_MODEL_WAVLM_STEM_H
 #define EARSHOT_MODEL_WAVLM_STEM_H
@@ -26,7 +27,7 @@ struct wavlm_conv {
     struct weight *weight;  /* [out, kernel in] */
     float *bias;            /* [out], or NULL */
     float *norm_w, *norm_b; /* [out], or NULL */
-    struct past input;      /* rows of [in] */
+    size_t max_input;       /* rows of [in] that come at once */
 };
 
 /* What the samples so far were like: their level, and the windows of the first convolution. */
@@ -45,35 +46,42 @@ struct wavlm_stem {
     bool group_norm;        /* after the first convolution alone; else LayerNorm after each */
     bool normalise;         /* samples to mean 0 and variance 1 */
     bool waits;             /* for the end of the utterance */
-    float *samples;         /* host [WAVLM_SAMPLES_MAX], owned; when it waits */
-    size_t waiting, taken;  /* of samples: there, and gone through the convolutions */
-    float *block;           /* host [WAVLM_BLOCK], owned */
-    size_t filled;          /* of block */
     float *first, *first_b; /* host [out, kernel], [out] (zeros where it has none), owned */
     float *norm_w;          /* host [out], owned: GroupNorm's weight */
-    float *host_shift, *host_scale; /* host [out], owned */
-    float *shift, *scale;           /* [out]: GroupNorm of what was heard */
-    float *rows;                    /* [max_rows, dim] */
-    size_t max_rows;                /* of a call */
+    size_t max_rows;        /* of a call */
+};
+
+struct wavlm_stem_state {
+    const struct wavlm_stem *stem;
+    struct past inputs[WAVLM_CONVS]; /* rows of [in] */
+    float *samples;                  /* host [WAVLM_SAMPLES_MAX]; when it waits */
+    size_t waiting, taken;           /* of samples: there, and gone through the convolutions */
+    float *block;                    /* host [WAVLM_BLOCK] */
+    size_t filled;                   /* of block */
+    float *host_shift, *host_scale;  /* host [out] */
+    float *shift, *scale;            /* [out]: GroupNorm of what was heard */
+    float *rows;                     /* [max_rows, dim] */
     struct wavlm_moments moments;
 };
 
 /* exact: rows as the model was trained. On failure call finish as well. */
 int wavlm_stem_init(struct wavlm_stem *s, struct bind *b, bool exact, struct error *error);
 void wavlm_stem_finish(struct wavlm_stem *s); /* takes a zeroed one too */
-void wavlm_stem_reset(struct wavlm_stem *s);
-
 size_t wavlm_stem_dim(const struct wavlm_stem *s);
 
+void wavlm_stem_state_init(struct wavlm_stem_state *s, const struct wavlm_stem *stem,
+                           struct memory *m);
+void wavlm_stem_reset(struct wavlm_stem_state *s);
+
 /* At most WAVLM_BLOCK samples; returns the rows that are ready, in s->rows until the next call. */
-size_t wavlm_stem_push(struct wavlm_stem *s, const float *samples, size_t count);
+size_t wavlm_stem_push(struct wavlm_stem_state *s, const float *samples, size_t count);
 
 /* As many samples wait as can: the utterance must be flushed, and the next one begun. */
-bool wavlm_stem_full(const struct wavlm_stem *s);
+bool wavlm_stem_full(const struct wavlm_stem_state *s);
 /* Begins the next utterance with the samples that came after those. */
-void wavlm_stem_next(struct wavlm_stem *s);
+void wavlm_stem_next(struct wavlm_stem_state *s);
 
 /* The end of the utterance: to be called until it returns 0 rows. */
-size_t wavlm_stem_flush(struct wavlm_stem *s);
+size_t wavlm_stem_flush(struct wavlm_stem_state *s);
 
 #endif

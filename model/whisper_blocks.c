@@ -9,7 +9,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
 enum {
     BLOCK_ROWS = 16, /* where neither the caller nor the file says */
@@ -54,134 +53,133 @@ int whisper_blocks_read(struct whisper_blocks *b, const struct bind *bind,
     return 0;
 }
 
-int whisper_blocks_init(struct whisper_blocks *b, struct bind *bind, struct transformer *layers,
-                        struct error *error)
+void whisper_blocks_state_init(struct whisper_blocks_state *s, const struct whisper_blocks *b,
+                               struct encoder_state *e, struct transformer_state *layers)
 {
-    const struct whisper_stem *s = b->stem;
+    const struct whisper_stem *stem = b->stem;
+    struct memory *m = &e->memory;
+    *s = (struct whisper_blocks_state){.blocks = b, .encoder = e, .layers = layers};
     /* Frames wait until they make a block: at most two a row, and those around them. */
-    past_init(&b->frames, &bind->memory, 2 * b->block + 2, BACKEND_FEW_ROWS, s->bins);
-    past_init(&b->halves, &bind->memory, 1, 2 * b->block, s->dim);
-    past_init(&b->recent, &bind->memory, b->warm, b->block, s->dim);
-    int rc = memory_check(&bind->memory, "the encoder", error);
-    b->layers = layers;
-    b->host = calloc(BACKEND_FEW_ROWS * s->bins, sizeof(float));
-    if (rc == 0 && (!b->host || b->be->ops->reserve(b->be, BACKEND_FEW_ROWS) < 0))
-        rc = error_set(error, -ENOMEM, "%s: no memory for the encoder", gguf_path(bind->gguf));
-    return rc;
+    past_init(&s->frames, m, 2 * b->block + 2, BACKEND_FEW_ROWS, stem->bins);
+    past_init(&s->halves, m, 1, 2 * b->block, stem->dim);
+    past_init(&s->recent, m, b->warm, b->block, stem->dim);
+    s->host = memory_host(m, BACKEND_FEW_ROWS * stem->bins, sizeof(float));
+    memory_reserve(m, BACKEND_FEW_ROWS);
 }
 
-void whisper_blocks_finish(struct whisper_blocks *b)
+void whisper_blocks_reset(struct whisper_blocks_state *s)
 {
-    free(b->host);
-}
-
-void whisper_blocks_reset(struct whisper_blocks *b)
-{
-    b->highest = whisper_silence;
-    b->position = 0;
-    past_reset(&b->frames, b->be, 1);
-    past_reset(&b->halves, b->be, 1);
-    past_reset(&b->recent, b->be, 0);
-    transformer_forget(b->layers);
+    struct backend *be = s->blocks->be;
+    s->highest = whisper_silence;
+    s->position = 0;
+    past_reset(&s->frames, be, 1);
+    past_reset(&s->halves, be, 1);
+    past_reset(&s->recent, be, 0);
+    transformer_forget(s->layers);
 }
 
 /* No frame lies more than a range below the highest so far. */
-static void clamp_frames(struct whisper_blocks *b, const float *input, size_t count)
+static void clamp_frames(struct whisper_blocks_state *s, const float *input, size_t count)
 {
-    size_t bins = b->stem->bins;
+    size_t bins = s->blocks->stem->bins;
     for (size_t t = 0; t < count; t++) {
         const float *in = input + t * bins;
-        float *out = b->host + t * bins;
+        float *out = s->host + t * bins;
         for (size_t i = 0; i < bins; i++)
-            b->highest = in[i] > b->highest ? in[i] : b->highest;
-        float lowest = b->highest - whisper_range;
+            s->highest = in[i] > s->highest ? in[i] : s->highest;
+        float lowest = s->highest - whisper_range;
         for (size_t i = 0; i < bins; i++)
             out[i] = in[i] > lowest ? in[i] : lowest;
     }
 }
 
 /* The stem's next rows, x [rows, E], from frames that are there. */
-static void convolve(struct whisper_blocks *b, float *x, size_t rows)
+static void convolve(struct whisper_blocks_state *s, float *x, size_t rows)
 {
-    const struct backend_ops *op = b->be->ops;
-    const struct whisper_stem *s = b->stem;
+    struct backend *be = s->blocks->be;
+    const struct whisper_stem *stem = s->blocks->stem;
     size_t calls = 2 * rows > BACKEND_FEW_ROWS ? 2 : 1;
     size_t frames = 2 * rows / calls;
-    float *halves = past_append(&b->halves, b->be, 2 * rows);
+    float *halves = past_append(&s->halves, be, 2 * rows);
     for (size_t i = 0; i < calls; i++)
-        op->linear(b->be, halves + i * frames * s->dim,
-                   past_first(&b->frames) + i * frames * s->bins, s->bins, frames, s->conv1,
-                   s->conv1_b, ACTIVATION_GELU);
-    op->linear(b->be, x, past_first(&b->halves), 2 * s->dim, rows, s->conv2, s->conv2_b,
-               ACTIVATION_GELU);
-    past_drop(&b->frames, 2 * rows);
-    past_drop(&b->halves, 2 * rows);
+        be->ops->linear(be, halves + i * frames * stem->dim,
+                        past_first(&s->frames) + i * frames * stem->bins, stem->bins, frames,
+                        stem->conv1, stem->conv1_b, ACTIVATION_GELU);
+    be->ops->linear(be, x, past_first(&s->halves), 2 * stem->dim, rows, stem->conv2, stem->conv2_b,
+                    ACTIVATION_GELU);
+    past_drop(&s->frames, 2 * rows);
+    past_drop(&s->halves, 2 * rows);
 }
 
 /* x [rows, E], at the next positions, in place. */
-static void run_layers(struct whisper_blocks *b, const struct encoder *e, float *x, size_t rows)
+static void run_layers(struct whisper_blocks_state *s, float *x, size_t rows)
 {
-    size_t dim = b->stem->dim;
-    b->be->ops->add(b->be, x, b->stem->position + b->position * dim, rows * dim);
-    encoder_show(e, "stem", x, rows, dim);
-    transformer_run(b->layers, e, x, rows);
-    b->position += rows;
+    struct backend *be = s->blocks->be;
+    const struct whisper_stem *stem = s->blocks->stem;
+    be->ops->add(be, x, stem->position + s->position * stem->dim, rows * stem->dim);
+    encoder_show(s->encoder, "stem", x, rows, stem->dim);
+    transformer_run(s->layers, s->encoder, x, rows);
+    s->position += rows;
 }
 
 /* x: scratch [block, E]. */
-static void start_over(struct whisper_blocks *b, struct encoder *e, float *x)
+static void start_over(struct whisper_blocks_state *s, float *x)
 {
-    const struct encoder_tap *tap = e->tap;
-    size_t count = b->block * b->stem->dim;
-    transformer_forget(b->layers);
-    b->position = 0;
-    e->tap = NULL; /* these rows were shown */
-    for (size_t at = 0; at < past_rows(&b->recent); at += b->block) {
-        b->be->ops->copy(b->be, x, past_first(&b->recent) + at * b->stem->dim, count);
-        run_layers(b, e, x, b->block);
+    struct backend *be = s->blocks->be;
+    const struct encoder_tap *tap = s->encoder->tap;
+    size_t dim = s->blocks->stem->dim, block = s->blocks->block;
+    transformer_forget(s->layers);
+    s->position = 0;
+    s->encoder->tap = NULL; /* these rows were shown */
+    for (size_t at = 0; at < past_rows(&s->recent); at += block) {
+        be->ops->copy(be, x, past_first(&s->recent) + at * dim, block * dim);
+        run_layers(s, x, block);
     }
-    e->tap = tap;
+    s->encoder->tap = tap;
 }
 
 /* The next rows of the utterance, x [rows, E] with room for a block: a block, or its last rows. */
-static void encode(struct whisper_blocks *b, struct encoder *e, float *x, size_t rows)
+static void encode(struct whisper_blocks_state *s, float *x, size_t rows)
 {
-    const struct backend_ops *op = b->be->ops;
-    const struct whisper_stem *s = b->stem;
-    if (b->position + b->block > s->positions)
-        start_over(b, e, x);
-    encoder_show(e, "mel", past_first(&b->frames) + s->bins, 2 * rows, s->bins);
-    convolve(b, x, rows);
-    op->copy(b->be, past_append(&b->recent, b->be, rows), x, rows * s->dim);
-    past_keep(&b->recent, b->warm);
-    run_layers(b, e, x, rows);
-    op->layer_norm(b->be, x, x, rows, s->dim, s->ln_post_w, s->ln_post_b, whisper_eps);
+    const struct whisper_blocks *b = s->blocks;
+    const struct whisper_stem *stem = b->stem;
+    if (s->position + b->block > stem->positions)
+        start_over(s, x);
+    encoder_show(s->encoder, "mel", past_first(&s->frames) + stem->bins, 2 * rows, stem->bins);
+    convolve(s, x, rows);
+    b->be->ops->copy(b->be, past_append(&s->recent, b->be, rows), x, rows * stem->dim);
+    past_keep(&s->recent, b->warm);
+    run_layers(s, x, rows);
+    b->be->ops->layer_norm(b->be, x, x, rows, stem->dim, stem->ln_post_w, stem->ln_post_b,
+                           whisper_eps);
 }
 
-size_t whisper_blocks_push(struct whisper_blocks *b, struct encoder *e, const float *input,
-                           size_t count, float *rows)
+size_t whisper_blocks_push(struct whisper_blocks_state *s, const float *input, size_t count,
+                           float *rows)
 {
+    const struct whisper_blocks *b = s->blocks;
     size_t bins = b->stem->bins;
     size_t made = 0;
     assert(count <= BACKEND_FEW_ROWS);
-    clamp_frames(b, input, count);
-    b->be->ops->upload(b->be, past_append(&b->frames, b->be, count), b->host, count * bins);
-    while (past_rows(&b->frames) >= 2 * b->block + 2) {
-        encode(b, e, rows + made * b->stem->dim, b->block);
+    clamp_frames(s, input, count);
+    b->be->ops->upload(b->be, past_append(&s->frames, b->be, count), s->host, count * bins);
+    while (past_rows(&s->frames) >= 2 * b->block + 2) {
+        encode(s, rows + made * b->stem->dim, b->block);
         made += b->block;
     }
     return made;
 }
 
-size_t whisper_blocks_flush(struct whisper_blocks *b, struct encoder *e, float *rows)
+size_t whisper_blocks_flush(struct whisper_blocks_state *s, float *rows)
 {
-    size_t frames = past_rows(&b->frames) - 1;
-    size_t bins = b->stem->bins;
+    struct backend *be = s->blocks->be;
+    size_t frames = past_rows(&s->frames) - 1;
+    size_t bins = s->blocks->stem->bins;
     if (frames < 2)
         return 0;
     if (frames % 2 == 0)
-        b->be->ops->zero(b->be, past_append(&b->frames, b->be, 1), bins);
-    encode(b, e, rows, frames / 2);
-    past_reset(&b->frames, b->be, 1); /* nothing follows */
+        be->ops->zero(be, past_append(&s->frames, be, 1), bins);
+    encode(s, rows, frames / 2);
+    past_reset(&s->frames, be, 1); /* nothing follows */
     return frames / 2;
 }

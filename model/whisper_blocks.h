@@ -8,7 +8,7 @@
  * When a block would pass the last position, the encoder starts over: the past is forgotten, the
  * stem's last WHISPER_WARM_ROWS rows are run again at the first positions and not given out, and
  * the block comes behind them. So an utterance may last for hours.
- * Backend thread only; allocates at init only.
+ * Sizes are const; the state belongs to the backend's thread and to an encoder's memory.
  */
 #ifndef EARSHOT_MODEL_WHISPER_BLOCKS_H
 #define EARSHOT_MODEL_WHISPER_BLOCKS_H
@@ -41,10 +41,15 @@ struct whisper_stem {
 struct whisper_blocks {
     struct backend *be;
     const struct whisper_stem *stem;
-    struct transformer *layers;
     size_t block, left, warm; /* rows */
-    float highest;            /* of the utterance's frames so far */
-    float *host;              /* [BACKEND_FEW_ROWS, bins]: frames of a push, clamped */
+};
+
+struct whisper_blocks_state {
+    const struct whisper_blocks *blocks;
+    struct encoder_state *encoder; /* whose tap is shown the stages */
+    struct transformer_state *layers;
+    float highest;      /* of the utterance's frames so far */
+    float *host;        /* [BACKEND_FEW_ROWS, bins]: frames of a push, clamped */
     struct past frames; /* rows of [bins]; the oldest is the one before the next block's first */
     struct past halves; /* rows of [E], 100 a second: conv1's, from the one before that on */
     struct past recent; /* rows of [E]: the stem's, without positions */
@@ -56,14 +61,14 @@ struct whisper_blocks {
 int whisper_blocks_read(struct whisper_blocks *b, const struct bind *bind,
                         const struct whisper_stem *stem, const struct encoder_options *o,
                         struct error *error);
-/* After read, and after layers are known: allocates through bind. finish takes a zeroed one. */
-int whisper_blocks_init(struct whisper_blocks *b, struct bind *bind, struct transformer *layers,
-                        struct error *error);
-void whisper_blocks_finish(struct whisper_blocks *b);
-void whisper_blocks_reset(struct whisper_blocks *b);
+
+/* Through e's memory; layers: made for runs of a block that see `left` rows. */
+void whisper_blocks_state_init(struct whisper_blocks_state *s, const struct whisper_blocks *b,
+                               struct encoder_state *e, struct transformer_state *layers);
+void whisper_blocks_reset(struct whisper_blocks_state *s);
 /* As of an encoder; at most BACKEND_FEW_ROWS frames and rows. */
-size_t whisper_blocks_push(struct whisper_blocks *b, struct encoder *e, const float *input,
-                           size_t count, float *rows);
-size_t whisper_blocks_flush(struct whisper_blocks *b, struct encoder *e, float *rows);
+size_t whisper_blocks_push(struct whisper_blocks_state *s, const float *input, size_t count,
+                           float *rows);
+size_t whisper_blocks_flush(struct whisper_blocks_state *s, float *rows);
 
 #endif

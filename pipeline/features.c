@@ -1,3 +1,4 @@
+/* An ear: the states of the model's encoder, adapter and phone head, and room for their rows. */
 #include "pipeline/features.h"
 
 #include "dsp/logmel.h"
@@ -15,17 +16,16 @@ enum ending {
 };
 
 struct features {
-    struct model *model;
-    struct encoder *encoder; /* the model's, or owned */
+    const struct model *model;
+    struct encoder_state *encoder;
     struct adapter_state *adapter;
     struct phones_state *phone_state; /* NULL: the model has no such head */
-    bool beside;
-    struct logmel *mel;  /* NULL for encoders that take samples */
-    float *frames;       /* host [logmel_bound(FEATURES_BLOCK), bins] */
-    float *encoder_rows; /* backend memory, room for a push */
-    float *adapter_rows; /* backend memory, room for a push */
-    float *phones;       /* host, room for a push */
-    float *letters;      /* host, room for a push; NULL where the head has none */
+    struct logmel *mel;               /* NULL for encoders that take samples */
+    float *frames;                    /* host [logmel_bound(FEATURES_BLOCK), bins] */
+    float *encoder_rows;              /* backend memory, room for a push */
+    float *adapter_rows;              /* backend memory, room for a push */
+    float *phones;                    /* host, room for a push */
+    float *letters;                   /* host, room for a push; NULL where the head has none */
     enum ending ending;
 };
 
@@ -40,8 +40,8 @@ static int create_mel(struct features *f, size_t bins, struct error *error)
 
 static int create_rows(struct features *f, size_t input, struct error *error)
 {
-    struct model *m = f->model;
-    const struct encoder_info *info = &f->encoder->info;
+    const struct model *m = f->model;
+    const struct encoder_info *info = &f->model->encoder->info;
     const struct backend_ops *op = m->backend->ops;
     if (input > info->max_input || info->zeros > FEATURES_BLOCK)
         return error_set(error, -EINVAL, "the encoder takes %zu inputs at once, not %zu",
@@ -59,14 +59,11 @@ static int create_rows(struct features *f, size_t input, struct error *error)
     return 0;
 }
 
-static int create_ears(struct features *f, struct error *error)
+static int create_states(struct features *f, struct error *error)
 {
-    struct model *m = f->model;
+    const struct model *m = f->model;
     size_t most = m->encoder->info.max_rows;
-    int code = 0;
-    f->encoder = f->beside ? NULL : m->encoder;
-    if (f->beside)
-        code = encoder_create_twin(&f->encoder, m->encoder, error);
+    int code = encoder_state_create(&f->encoder, m->encoder, error);
     if (!code)
         code = adapter_state_create(&f->adapter, m->adapter, most, error);
     if (!code && m->phones)
@@ -76,7 +73,7 @@ static int create_ears(struct features *f, struct error *error)
 
 static int create_buffers(struct features *f, struct error *error)
 {
-    const struct encoder_info *info = &f->encoder->info;
+    const struct encoder_info *info = &f->model->encoder->info;
     size_t input = FEATURES_BLOCK;
     int code = 0;
     if (info->input == ENCODER_INPUT_LOG_MEL) {
@@ -86,15 +83,14 @@ static int create_buffers(struct features *f, struct error *error)
     return code ? code : create_rows(f, input, error);
 }
 
-static int create(struct features **out, struct model *model, bool beside, struct error *error)
+int features_create(struct features **out, const struct model *model, struct error *error)
 {
     assert(model->encoder && model->adapter);
     struct features *f = calloc(1, sizeof(*f));
     if (!f)
         return error_set(error, -ENOMEM, "no memory for features");
     f->model = model;
-    f->beside = beside;
-    int code = create_ears(f, error);
+    int code = create_states(f, error);
     if (!code)
         code = create_buffers(f, error);
     if (code) {
@@ -106,16 +102,6 @@ static int create(struct features **out, struct model *model, bool beside, struc
     return 0;
 }
 
-int features_create(struct features **out, struct model *model, struct error *error)
-{
-    return create(out, model, false, error);
-}
-
-int features_create_beside(struct features **out, struct model *model, struct error *error)
-{
-    return create(out, model, true, error);
-}
-
 void features_destroy(struct features *f)
 {
     if (!f)
@@ -124,8 +110,7 @@ void features_destroy(struct features *f)
     logmel_destroy(f->mel);
     be->ops->free(be, f->encoder_rows);
     be->ops->free(be, f->adapter_rows);
-    if (f->beside)
-        encoder_destroy(f->encoder);
+    encoder_state_destroy(f->encoder);
     adapter_state_destroy(f->adapter);
     phones_state_destroy(f->phone_state);
     free(f->frames);
@@ -134,12 +119,16 @@ void features_destroy(struct features *f)
     free(f);
 }
 
+void features_tap(struct features *f, const struct encoder_tap *tap)
+{
+    f->encoder->tap = tap;
+}
+
 void features_begin(struct features *f)
 {
-    struct encoder *e = f->encoder;
     if (f->mel)
         logmel_reset(f->mel);
-    e->ops->reset(e);
+    encoder_reset(f->encoder);
     adapter_reset(f->adapter);
     f->ending = ENDING_INPUT;
 }
@@ -161,11 +150,10 @@ static void adapt(struct features *f, struct features_rows *out)
 /* input: samples or frames. */
 static void encode(struct features *f, const float *input, size_t count, struct features_rows *out)
 {
-    struct encoder *e = f->encoder;
     out->encoder = f->encoder_rows;
     out->adapter = f->adapter_rows;
     if (count)
-        out->encoder_count = e->ops->push(e, input, count, f->encoder_rows);
+        out->encoder_count = encoder_push(f->encoder, input, count, f->encoder_rows);
     adapt(f, out);
 }
 
@@ -187,7 +175,7 @@ void features_push(struct features *f, const float *samples, size_t count,
 static void end_input(struct features *f, struct features_rows *out)
 {
     static const float silence[FEATURES_BLOCK];
-    size_t zeros = f->encoder->info.zeros;
+    size_t zeros = f->model->encoder->info.zeros;
     if (zeros > 0) {
         features_push(f, silence, zeros, out);
     } else if (f->mel) {
@@ -199,7 +187,6 @@ static void end_input(struct features *f, struct features_rows *out)
 
 bool features_end(struct features *f, struct features_rows *out)
 {
-    struct encoder *e = f->encoder;
     *out = (struct features_rows){.encoder = f->encoder_rows, .adapter = f->adapter_rows};
     switch (f->ending) {
     case ENDING_INPUT:
@@ -207,7 +194,7 @@ bool features_end(struct features *f, struct features_rows *out)
         f->ending = ENDING_ENCODER;
         return true;
     case ENDING_ENCODER:
-        out->encoder_count = e->ops->flush(e, f->encoder_rows);
+        out->encoder_count = encoder_flush(f->encoder, f->encoder_rows);
         adapt(f, out);
         if (out->encoder_count == 0)
             f->ending = ENDING_ADAPTER;

@@ -29,11 +29,10 @@ struct features_rows {
 
 struct features;
 
-/* The model must have an encoder, and outlive the result. 0 or -errno. */
-int features_create(struct features **out, struct model *model, struct error *error);
-/* The same beside other features of the model, with a state of their own: encoder and adapter are
- * twins of the model's. */
-int features_create_beside(struct features **out, struct model *model, struct error *error);
+/* An ear of the model, which must have an encoder and outlive it. 0 or -errno. */
+int features_create(struct features **out, const struct model *model, struct error *error);
+/* Shows the stages inside the encoder to the tap from now on; NULL: to nobody. Not owned. */
+void features_tap(struct features *f, const struct encoder_tap *tap);
 void features_destroy(struct features *f);
 
 void features_begin(struct features *f); /* a new utterance */

@@ -66,9 +66,7 @@ int recogniser_create(struct recogniser **out, struct model *model,
         goto fail;
     }
     code = 0;
-    if (model->encoder && config->beside)
-        code = features_create_beside(&r->features, model, error);
-    else if (model->encoder)
+    if (model->encoder)
         code = features_create(&r->features, model, error);
     if (code)
         goto fail;

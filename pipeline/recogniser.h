@@ -28,7 +28,6 @@ struct recogniser_config {
     int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none.
                        Those of aligned captions come with the words */
     int long_ms;    /* aligned captions: after so much speech a sentence's end completes; 0: none */
-    bool beside;    /* another recogniser of the model uses its encoder: have a twin of it */
     bool reply;     /* assistant mode: a reply after each caption */
     struct sampler_config sampling; /* of replies and answers; captions are greedy */
     float min_confidence;   /* 0..1: a text of one or two words below it is noise, and empty */

@@ -44,13 +44,14 @@ struct fixture {
     struct backend *be;
     struct gguf *gguf;
     struct encoder *encoder;
+    struct encoder_state *ear;
     size_t items; /* of input */
     size_t item;  /* floats of one */
     float *input; /* [items, item] */
     float *rows;  /* backend, [rows_max, dim] */
     size_t rows_max;
-    struct encoder *other; /* hears something else in between; NULL: nobody does */
-    float *other_rows;     /* backend, [max_rows, dim] */
+    struct encoder_state *other; /* hears something else in between; NULL: nobody does */
+    float *other_rows;           /* backend, [max_rows, dim] */
 };
 
 static void fixture_init(struct fixture *f, const struct subject *subject)
@@ -61,7 +62,8 @@ static void fixture_init(struct fixture *f, const struct subject *subject)
     assert_int_equal(backend_cpu_create(&f->be, 2), 0);
     assert_int_equal(gguf_open(&f->gguf, subject->path, NULL), 0);
     assert_int_equal(encoder_options_parse(&options, subject->streaming), 0);
-    if (encoder_create(&f->encoder, f->gguf, f->be, &options, &error) < 0) {
+    if (encoder_load(&f->encoder, f->gguf, f->be, &options, &error) < 0 ||
+        encoder_state_create(&f->ear, f->encoder, &error) < 0) {
         fail_msg("%s", error.message);
     }
     const struct encoder_info *info = &f->encoder->info;
@@ -83,6 +85,7 @@ static void fixture_finish(struct fixture *f)
 {
     f->be->ops->free(f->be, f->rows);
     free(f->input);
+    encoder_state_destroy(f->ear);
     encoder_destroy(f->encoder);
     gguf_close(f->gguf);
     f->be->ops->destroy(f->be);
@@ -103,26 +106,25 @@ static void with_every_encoder(void (*test)(struct fixture *f))
  * within its bound. */
 static float *encode(struct fixture *f, size_t items, size_t chunk, size_t *rows)
 {
-    struct encoder *e = f->encoder;
+    const struct encoder *e = f->encoder;
     size_t dim = e->info.dim;
     size_t made = 0;
     size_t now = 1;
-    e->ops->reset(e);
+    encoder_reset(f->ear);
     for (size_t at = 0; at < items; at += chunk) {
         size_t count = items - at < chunk ? items - at : chunk;
         assert_true(made + e->info.max_rows <= f->rows_max);
         if (f->other) {
-            f->other->ops->push(f->other, f->input + (items - at - count) * f->item, count,
-                                f->other_rows);
+            encoder_push(f->other, f->input + (items - at - count) * f->item, count, f->other_rows);
         }
-        now = e->ops->push(e, f->input + at * f->item, count, f->rows + made * dim);
+        now = encoder_push(f->ear, f->input + at * f->item, count, f->rows + made * dim);
         assert_true(now <= e->info.max_rows);
         assert_true(now == 0 || !e->info.at_end);
         made += now;
     }
     for (now = 1; now > 0; made += now) {
         assert_true(made + e->info.max_rows <= f->rows_max);
-        now = e->ops->flush(e, f->rows + made * dim);
+        now = encoder_flush(f->ear, f->rows + made * dim);
         assert_true(now <= e->info.max_rows);
     }
     float *host = calloc(made * dim + 1, sizeof(host[0]));
@@ -247,7 +249,7 @@ static void try_without_memory(struct fixture *f)
     free(encode(f, f->items, f->encoder->info.max_input, &rows));
     free(encode(f, f->items / 50, 1, &rows));
     for (size_t at = 0; at < 3 * f->items; at++) /* longer than there are positions */
-        f->encoder->ops->push(f->encoder, f->input, 1, f->rows);
+        encoder_push(f->ear, f->input, 1, f->rows);
     f->be->ops = ops;
 }
 
@@ -269,14 +271,14 @@ static void try_too_long(struct fixture *f)
         return;
     }
     size_t items = (info->max_ms * 5 / 2 + 30) * (pcm ? PCM_PER_SECOND : MEL_PER_SECOND) / 1000;
-    f->encoder->ops->reset(f->encoder);
+    encoder_reset(f->ear);
     for (size_t at = 0; at < items; at += info->max_input) {
         size_t count = items - at < info->max_input ? items - at : info->max_input;
-        given += f->encoder->ops->push(f->encoder, f->input, count, f->rows);
+        given += encoder_push(f->ear, f->input, count, f->rows);
     }
     size_t early = given;
     for (; now > 0; given += now) {
-        now = f->encoder->ops->flush(f->encoder, f->rows);
+        now = encoder_flush(f->ear, f->rows);
     }
     printf("    %zu items: %zu rows, %zu of them before the end\n", items, given, early);
     assert_true(early > 0);
@@ -320,46 +322,84 @@ static void windows_that_cannot_be_are_refused(void **state)
     for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++) {
         struct encoder *e = NULL;
         assert_int_equal(encoder_options_parse(&options, large[i]), 0);
-        assert_int_equal(encoder_create(&e, f.gguf, f.be, &options, &error), -EINVAL);
+        assert_int_equal(encoder_load(&e, f.gguf, f.be, &options, &error), -EINVAL);
         assert_non_null(strstr(error.message, "a window of"));
     }
     fixture_finish(&f);
 }
 
-static void a_twin_hears_for_itself(struct fixture *f)
+static void a_second_ear_hears_for_itself(struct fixture *f)
 {
-    struct encoder *first = f->encoder;
-    size_t dim = first->info.dim;
+    const struct encoder_info *info = &f->encoder->info;
+    struct encoder_state *first = f->ear, *second;
     size_t items = f->items / 3;
-    size_t chunk = first->info.max_input / 3;
+    size_t chunk = info->max_input / 3;
     size_t count[3];
     float *rows[3];
     rows[0] = encode(f, items, chunk, &count[0]);
 
-    struct encoder *twin;
-    assert_int_equal(encoder_create_twin(&twin, first, NULL), 0);
-    f->other_rows = f->be->ops->alloc(f->be, first->info.max_rows * dim);
+    assert_int_equal(encoder_state_create(&second, f->encoder, NULL), 0);
+    f->other_rows = f->be->ops->alloc(f->be, info->max_rows * info->dim);
     assert_non_null(f->other_rows);
     for (int i = 1; i < 3; i++) {
-        f->encoder = i == 1 ? first : twin;
-        f->other = i == 1 ? twin : first;
+        f->ear = i == 1 ? first : second;
+        f->other = i == 1 ? second : first;
         rows[i] = encode(f, items, chunk, &count[i]);
         assert_int_equal(count[i], count[0]);
-        assert_memory_equal(rows[i], rows[0], count[0] * dim * sizeof(float));
+        assert_memory_equal(rows[i], rows[0], count[0] * info->dim * sizeof(float));
     }
     f->other = NULL;
-    f->encoder = first;
-    encoder_destroy(twin);
+    f->ear = first;
+    encoder_state_destroy(second);
     f->be->ops->free(f->be, f->other_rows);
     for (int i = 0; i < 3; i++) {
         free(rows[i]);
     }
 }
 
-static void twins_hear_for_themselves(void **state)
+static void two_ears_hear_for_themselves(void **state)
 {
     (void)state;
-    with_every_encoder(a_twin_hears_for_itself);
+    with_every_encoder(a_second_ear_hears_for_itself);
+}
+
+/* A backend whose memory ends after so many buffers, and that binds no weight. */
+static float *(*true_alloc)(struct backend *be, size_t count);
+static size_t buffers_left;
+
+static float *alloc_some(struct backend *be, size_t count)
+{
+    return buffers_left && buffers_left-- ? true_alloc(be, count) : NULL;
+}
+
+/* What was made of a state that has no room is released: where leaks are looked for, they show. */
+static void try_little_memory(struct fixture *f)
+{
+    const struct backend_ops *ops = f->be->ops;
+    struct backend_ops some = *ops;
+    struct encoder_state *s = NULL;
+    struct error error;
+    size_t room = 0;
+    true_alloc = ops->alloc;
+    some.alloc = alloc_some;
+    some.weight_create = NULL;
+    f->be->ops = &some;
+    for (; !s; room++) {
+        buffers_left = room;
+        int rc = encoder_state_create(&s, f->encoder, &error);
+        assert_int_equal(rc, s ? 0 : -ENOMEM);
+        assert_true(s || strstr(error.message, "no memory for the encoder's state"));
+    }
+    printf("    an ear has %zu buffers\n", room - 1);
+    assert_true(room > 5);
+    encoder_state_destroy(s);
+    f->be->ops = ops;
+}
+
+static void an_ear_binds_no_weight_and_asks_for_its_memory_once(void **state)
+{
+    (void)state;
+    with_every_encoder(try_little_memory);
 }
 
 int main(void)
@@ -371,7 +411,8 @@ int main(void)
         cmocka_unit_test(rows_are_finite_for_extreme_input_and_silence),
         cmocka_unit_test(nothing_is_allocated_after_create),
         cmocka_unit_test(too_long_an_utterance_is_cut_not_lost),
-        cmocka_unit_test(twins_hear_for_themselves),
+        cmocka_unit_test(two_ears_hear_for_themselves),
+        cmocka_unit_test(an_ear_binds_no_weight_and_asks_for_its_memory_once),
         cmocka_unit_test(windows_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

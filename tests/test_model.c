@@ -87,15 +87,19 @@ static void check_device(struct backend *be, const char *stage, const float *got
 /* All of the golden frames as encoder rows. */
 static size_t encode(struct fixture *f, const struct npy *mel, float *rows)
 {
-    struct encoder *e = f->model->encoder;
+    const struct encoder_info *info = &f->model->encoder->info;
+    struct encoder_state *s;
     size_t made = 0;
-    for (size_t at = 0; at < mel->shape[0]; at += e->info.max_input) {
+    assert_int_equal(encoder_state_create(&s, f->model->encoder, NULL), 0);
+    for (size_t at = 0; at < mel->shape[0]; at += info->max_input) {
         size_t left = mel->shape[0] - at;
-        made += e->ops->push(e, mel->floats + at * mel->shape[1],
-                             left < e->info.max_input ? left : e->info.max_input,
-                             rows + made * e->info.dim);
+        made +=
+            encoder_push(s, mel->floats + at * mel->shape[1],
+                         left < info->max_input ? left : info->max_input, rows + made * info->dim);
     }
-    return made + e->ops->flush(e, rows + made * e->info.dim);
+    made += encoder_flush(s, rows + made * info->dim);
+    encoder_state_destroy(s);
+    return made;
 }
 
 static void the_encoder_gives_the_reference_rows(void **context)

@@ -950,7 +950,6 @@ static void two_at_once_hear_what_each_hears_alone(void **state)
     }
     for (int i = 0; i < 2; i++) {
         config.user = &together[i];
-        config.beside = i > 0;
         assert_int_equal(recogniser_create(&r[i], f->model, &config, NULL), 0);
         recogniser_begin(r[i], 7, 0);
     }

@@ -158,7 +158,7 @@ static int create(struct encoder **out, struct backend *be, const char *streamin
     gguf_close(whole);
     assert_int_equal(gguf_open_memory(&g, file.data, file.size, NULL), 0);
     assert_int_equal(encoder_options_parse(&options, streaming), 0);
-    return encoder_create(out, g, be, &options, error);
+    return encoder_load(out, g, be, &options, error);
 }
 
 static void a_file_says_that_it_streams_in_blocks(void **state)

@@ -251,8 +251,9 @@ static void batches(struct side *cpu, struct side *gpu, const char *name, const 
 static void hear(struct side *s, const float *input, size_t items, float **encoder,
                  size_t *encoder_count, float **adapter, size_t *adapter_count)
 {
-    struct encoder *e = s->model->encoder;
+    const struct encoder *e = s->model->encoder;
     const struct adapter *a = s->model->adapter;
+    struct encoder_state *encoding;
     struct adapter_state *adapting;
     size_t dim = e->info.dim, out_dim = adapter_dim(a), made = 1;
     size_t most = (SECONDS + 1) * e->info.rows_per_second + e->info.max_rows;
@@ -262,16 +263,16 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
     *encoder = new_rows(most * dim);
     *adapter = new_rows(most * out_dim);
     *encoder_count = *adapter_count = 0;
-    e->ops->reset(e);
-    if (adapter_state_create(&adapting, a, e->info.max_rows, NULL) < 0)
+    if (encoder_state_create(&encoding, e, NULL) < 0 ||
+        adapter_state_create(&adapting, a, e->info.max_rows, NULL) < 0)
         exit(1);
     for (size_t at = 0; at < items || made > 0;) {
         bool end = at == items;
         size_t now = items - at < e->info.max_input ? items - at : e->info.max_input;
         size_t adapted;
 
-        made = end ? e->ops->flush(e, rows)
-                   : e->ops->push(e, input + at * e->info.input_dim, now, rows);
+        made = end ? encoder_flush(encoding, rows)
+                   : encoder_push(encoding, input + at * e->info.input_dim, now, rows);
         adapted = adapter_push(adapting, rows, made, out);
         s->be->ops->download(s->be, *encoder + *encoder_count * dim, rows, made * dim);
         s->be->ops->download(s->be, *adapter + *adapter_count * out_dim, out, adapted * out_dim);
@@ -283,6 +284,7 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
     made = adapter_flush(adapting, out);
     s->be->ops->download(s->be, *adapter + *adapter_count * out_dim, out, made * out_dim);
     *adapter_count += made;
+    encoder_state_destroy(encoding);
     adapter_state_destroy(adapting);
     s->be->ops->free(s->be, rows);
     s->be->ops->free(s->be, out);

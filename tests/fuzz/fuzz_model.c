@@ -29,7 +29,7 @@ static void run_backbone(struct model *m, float *rows, size_t count)
 static void run(struct model *m)
 {
     struct backend *be = m->backend;
-    struct encoder *e = m->encoder;
+    const struct encoder *e = m->encoder;
     if (!e) {
         run_backbone(m, NULL, 0);
         return;
@@ -39,17 +39,20 @@ static void run(struct model *m)
     float *rows = be->ops->alloc(be, bound * e->info.dim);
     float *heard =
         be->ops->alloc(be, adapter_rows_bound(m->adapter, bound) * backbone_dim(m->backbone));
+    struct encoder_state *ear = NULL;
     struct adapter_state *adapter = NULL;
-    if (frames && rows && heard && adapter_state_create(&adapter, m->adapter, bound, NULL) == 0) {
-        size_t count = e->ops->push(e, frames, e->info.max_input, rows);
+    if (frames && rows && heard && encoder_state_create(&ear, e, NULL) == 0 &&
+        adapter_state_create(&adapter, m->adapter, bound, NULL) == 0) {
+        size_t count = encoder_push(ear, frames, e->info.max_input, rows);
         count = adapter_push(adapter, rows, count, heard);
         run_backbone(m, heard, count);
-        while ((count = e->ops->flush(e, rows)) > 0) {
+        while ((count = encoder_flush(ear, rows)) > 0) {
             adapter_push(adapter, rows, count, heard);
         }
         run_backbone(m, heard, adapter_flush(adapter, heard));
     }
     adapter_state_destroy(adapter);
+    encoder_state_destroy(ear);
     free(frames);
     be->ops->free(be, rows);
     be->ops->free(be, heard);

@@ -48,8 +48,8 @@ void hear(struct hearing *h, const char *path, const char *streaming, const floa
     if (model_load(&h->model, path, h->be, &options, NULL, &error) < 0) {
         fail_msg("%s", error.message);
     }
-    h->model->encoder->tap = &h->tap;
     assert_int_equal(features_create(&h->features, h->model, &error), 0);
+    features_tap(h->features, &h->tap);
     for (size_t at = 0; at < count; at += chunk) {
         features_push(h->features, samples + at, count - at < chunk ? count - at : chunk, &rows);
         take(h, &rows);

@@ -37,33 +37,35 @@ static float *make_noise(size_t count)
 }
 
 /* input: items of input_dim floats. */
-static void encode(struct encoder *e, const float *input, size_t items, float *rows)
+static void encode(struct encoder_state *s, const float *input, size_t items, float *rows)
 {
-    const struct encoder_info *info = &e->info;
-    e->ops->reset(e);
+    const struct encoder_info *info = &s->encoder->info;
+    encoder_reset(s);
     for (size_t at = 0; at < items; at += info->max_input) {
         size_t count = items - at < info->max_input ? items - at : info->max_input;
-        e->ops->push(e, input + at * info->input_dim, count, rows);
+        encoder_push(s, input + at * info->input_dim, count, rows);
     }
-    while (e->ops->flush(e, rows) > 0)
+    while (encoder_flush(s, rows) > 0)
         ;
 }
 
-static int measure(struct encoder *e, struct backend *be, int runs, size_t seconds)
+static int measure(const struct encoder *e, struct backend *be, int runs, size_t seconds)
 {
     const struct encoder_info *info = &e->info;
     size_t rate = info->input == ENCODER_INPUT_PCM ? SAMPLES_PER_SECOND : FRAMES_PER_SECOND;
     size_t items = seconds * rate;
     float *input = make_noise(items * info->input_dim);
     float *rows = be->ops->alloc(be, info->max_rows * info->dim);
-    int code = input && rows ? 0 : 1;
+    struct encoder_state *s = NULL;
+    int code = input && rows && !encoder_state_create(&s, e, NULL) ? 0 : 1;
     for (int run = 0; !code && run <= runs; run++) {
         double begin = milliseconds();
-        encode(e, input, items, rows);
+        encode(s, input, items, rows);
         if (run > 0) {
             printf("%.2f\n", milliseconds() - begin);
         }
     }
+    encoder_state_destroy(s);
     free(input);
     be->ops->free(be, rows);
     return code;

@@ -15,6 +15,7 @@ enum {
 
 struct hearing {
     struct model *model;
+    struct encoder_state *encoder;
     struct adapter_state *adapter;
     struct state *state, *fork;
     float *input; /* host [items, input_dim] */
@@ -31,25 +32,23 @@ static void push_rows(struct hearing *h, size_t count)
 
 static void hear(struct hearing *h)
 {
-    struct encoder *e = h->model->encoder;
+    const struct encoder_info *info = &h->model->encoder->info;
     size_t piece = h->items / (SECONDS * PIECES_PER_SECOND);
 
-    piece = piece < e->info.max_input ? piece : e->info.max_input;
-    e->ops->reset(e);
+    piece = piece < info->max_input ? piece : info->max_input;
+    encoder_reset(h->encoder);
     adapter_reset(h->adapter);
     state_reset(h->state);
     for (size_t at = 0; at < h->items; at += piece) {
         size_t now = h->items - at < piece ? h->items - at : piece;
 
-        push_rows(h, e->ops->push(e, h->input + at * e->info.input_dim, now, h->rows));
+        push_rows(h, encoder_push(h->encoder, h->input + at * info->input_dim, now, h->rows));
     }
 }
 
 static void end(struct hearing *h)
 {
-    struct encoder *e = h->model->encoder;
-
-    for (size_t made; (made = e->ops->flush(e, h->rows)) > 0;)
+    for (size_t made; (made = encoder_flush(h->encoder, h->rows)) > 0;)
         push_rows(h, made);
     backbone_push_rows(h->model->backbone, h->state, h->adapted,
                        adapter_flush(h->adapter, h->adapted), NULL);
@@ -115,6 +114,7 @@ static int make_memory(struct hearing *h)
                                         adapter_dim(m->adapter));
     h->logits = be->ops->alloc(be, backbone_vocab(m->backbone));
     if (!h->input || !h->rows || !h->adapted || !h->logits ||
+        encoder_state_create(&h->encoder, m->encoder, NULL) < 0 ||
         adapter_state_create(&h->adapter, m->adapter, info->max_rows, NULL) < 0 ||
         state_create(&h->state, be, shape) < 0 || state_create(&h->fork, be, shape) < 0)
         return -ENOMEM;
@@ -141,6 +141,7 @@ int measure_hearing(struct model *m, struct error *error)
     be->ops->free(be, h.rows);
     be->ops->free(be, h.adapted);
     be->ops->free(be, h.logits);
+    encoder_state_destroy(h.encoder);
     adapter_state_destroy(h.adapter);
     state_destroy(h.state);
     state_destroy(h.fork);
