@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/paths.h"
+#include "daemon/asking.h"
 #include "daemon/bus_loop.h"
 #include "daemon/clock.h"
 
@@ -55,6 +56,7 @@ struct bus {
     int ghosts;                 /* tries more while the bus may not know that we left it */
     struct bus_object *objects;
     struct bus_watch *watches;
+    struct asking asking;
     const char *rules[RULES_MAX];
     size_t rule_count;
     struct loop_hook hook;
@@ -62,7 +64,7 @@ struct bus {
     int retry_ms;
 };
 
-static dbus_int32_t taken_slot = -1; /* libdbus's; of the messages that are sent */
+static dbus_int32_t taken_slot = -1, owed_slot = -1; /* libdbus's; of the messages that are sent */
 
 /* As libdbus finds the two; it has no way to ask for them without connecting. */
 static const char *find_address(const char *where, char *space, size_t capacity)
@@ -132,6 +134,22 @@ static DBusHandlerResult take_signal(DBusConnection *c, DBusMessage *m, void *us
     return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
 }
 
+/* An answer of many kilobytes to each of a flood of calls would hold up what others asked; a
+ * refusal is shorter than the call. */
+static DBusHandlerResult refuse_flood(DBusConnection *c, DBusMessage *m, void *user)
+{
+    (void)c;
+    struct bus *b = user;
+    const char *sender = dbus_message_get_sender(m);
+    if (dbus_message_get_type(m) != DBUS_MESSAGE_TYPE_METHOD_CALL || !sender || !bus_is_behind(b))
+        return DBUS_HANDLER_RESULT_NOT_YET_HANDLED;
+    enum asking_verdict verdict = asking_verdict(&b->asking, sender);
+    if (verdict == ASKING_REFUSE && !dbus_message_get_no_reply(m))
+        bus_send(b, bus_error(m, DBUS_ERROR_LIMITS_EXCEEDED, "read the answers first"));
+    return verdict == ASKING_ANSWER ? DBUS_HANDLER_RESULT_NOT_YET_HANDLED
+                                    : DBUS_HANDLER_RESULT_HANDLED;
+}
+
 static void let_go(struct bus *b)
 {
     DBusConnection *c = b->connection;
@@ -145,6 +163,7 @@ static void let_go(struct bus *b)
     if (!c)
         return;
     dbus_connection_remove_filter(c, take_signal, b);
+    dbus_connection_remove_filter(c, refuse_flood, b);
     bus_loop_detach(c);
     dbus_connection_close(c);
     dbus_connection_unref(c);
@@ -249,6 +268,7 @@ static int say_hello(struct bus *b, struct error *error)
     static const DBusObjectPathVTable rest = {.message_function = refuse_call};
     bool whole = bus_loop_attach(c, b->loop, &b->taken_us) &&
                  dbus_connection_add_filter(c, take_signal, b, NULL) &&
+                 dbus_connection_add_filter(c, refuse_flood, b, NULL) &&
                  dbus_connection_register_fallback(c, "/", &rest, b);
     for (const struct bus_object *o = b->objects; whole && o; o = o->next)
         whole = register_object(b, o);
@@ -370,11 +390,13 @@ static void retry_due(void *user)
 
 int bus_create(struct bus **out, struct loop *loop, const char *where, struct error *error)
 {
-    if (!dbus_message_allocate_data_slot(&taken_slot))
+    if (!dbus_message_allocate_data_slot(&taken_slot) ||
+        !dbus_message_allocate_data_slot(&owed_slot))
         return error_set(error, -ENOMEM, "out of memory");
     struct bus *b = calloc(1, sizeof *b);
     if (!b) {
         dbus_message_free_data_slot(&taken_slot);
+        dbus_message_free_data_slot(&owed_slot);
         return error_set(error, -ENOMEM, "out of memory");
     }
     b->loop = loop;
@@ -415,6 +437,7 @@ void bus_destroy(struct bus *b)
         flush(b->connection);
     let_go(b);
     dbus_message_free_data_slot(&taken_slot);
+    dbus_message_free_data_slot(&owed_slot);
     free(b->where);
     free(b);
 }
@@ -570,10 +593,19 @@ static void was_taken(void *bus)
     b->taken_us = clock_monotonic_us();
 }
 
+static void was_settled(void *client)
+{
+    asking_settle(client);
+}
+
 /* libdbus lets a message go when the bus has taken the whole of it. */
 static bool send_message(struct bus *b, DBusMessage *message)
 {
+    const char *to = dbus_message_get_destination(message);
+    bool answers = to && dbus_message_get_reply_serial(message) != 0;
     return dbus_message_set_data(message, taken_slot, b, was_taken) &&
+           (!answers ||
+            dbus_message_set_data(message, owed_slot, asking_owe(&b->asking, to), was_settled)) &&
            dbus_connection_send(b->connection, message, NULL);
 }
 

@@ -96,13 +96,13 @@ def huge():
 
 
 def greedy_reader():
-    """A client that asks for a long transcript a thousand times at once has answers or Busy; the bus is not taken for dead."""
+    """A client that asks for a long transcript a thousand times at once has answers or an error; the bus is not taken for dead."""
     kept = WORK / "state" / "earshot" / "history"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text("".join(f"{i}\t0\t1\t{'said a long time ago ' * 10}\t\n" for i in range(1, 1001)))
     d = Daemon("--config", config("[text]\nkeep_history = yes\n"))
     d.completes(1)
-    greedy, answers = d.bus.connect(), []
+    greedy, answers, too_fast = d.bus.connect(), [], DBUS_ERROR + "LimitsExceeded"
     d.process.send_signal(signal.SIGSTOP)
     for _ in range(1000):
         message = dbus.lowlevel.MethodCallMessage(NAME, PATH, ASSISTANT, "GetTranscript")
@@ -116,10 +116,10 @@ def greedy_reader():
     time.sleep(1.0 + SLOW)
     d.bus.process.send_signal(signal.SIGCONT)
     check("who asks for more than is read is answered", wait_until(lambda: len(answers) == 1000, 60)
-          and set(answers) <= {"transcript", ERROR + "Busy"}, f"{len(answers)} {set(answers)}")
-    check("at first with the transcript, then that it is too much", answers[0] == "transcript"
-          and ERROR + "Busy" in answers, set(answers))
-    print(f"{answers.count('transcript')} transcripts, {answers.count(ERROR + 'Busy')} times Busy")
+          and set(answers) <= {"transcript", too_fast, ERROR + "Busy"}, f"{len(answers)} {set(answers)}")
+    check("at first with the transcript, then that it is too much", answers[0] == "transcript" and too_fast in answers,
+          set(answers))
+    print(f"{answers.count('transcript')} transcripts, {answers.count(too_fast)} times LimitsExceeded")
     d.completes(3)
     check("and the bus stays", "is gone" not in d.said() and "reads nothing" not in d.said(), d.said())
     announced = [(args[0], args[1]) for args in d.of("UtteranceCompleted") if args[1]]
@@ -128,6 +128,41 @@ def greedy_reader():
     check("greedy readers: the events keep their contract", keeps_the_contract(d), d.signals)
     d.stop()
     kept.unlink()
+
+
+FLOODING = f"""
+import dbus.bus, dbus.lowlevel, sys
+bus = dbus.bus.BusConnection(sys.argv[1])
+while True:
+    for _ in range(50):
+        message = dbus.lowlevel.MethodCallMessage("{NAME}", "{PATH}", dbus.INTROSPECTABLE_IFACE, "Introspect")
+        bus.send_message(message)
+    bus.flush()
+"""
+
+
+def flooding_callers():
+    """Clients that ask and ask for what is long, and read no answer: others have theirs, and asking too fast has a name."""
+    d = Daemon()
+    d.completes(1)
+    before = d.resident_kib()
+    floods = [subprocess.Popen(["/usr/bin/python3", "-c", FLOODING, d.bus.address], env=environment()) for _ in range(3)]
+    waits, begin = [], time.monotonic()
+    while time.monotonic() < begin + 8:
+        asked = time.monotonic()
+        d.get("State")
+        waits.append(time.monotonic() - asked)
+        pause(0.2)
+    after = d.resident_kib()
+    for flood in floods:
+        flood.kill()
+        flood.wait()
+    print(f"answers beside three floods: slowest {max(waits):.2f} s of {len(waits)}; resident {before} KiB, then {after} KiB")
+    check("beside floods of calls others are answered", max(waits) < 5 + SLOW, waits)
+    check("and their answers are not kept", after - before < 3 * MOST_KIB, f"{before} KiB, then {after} KiB")
+    d.completes(3)
+    nothing_is_lost("floods", d)
+    d.stop()
 
 
 def forged_signals():
@@ -194,4 +229,4 @@ def end_in_mid_reply():
     d.stop()
 
 
-run(slow_reader, huge, dying_clients, greedy_reader, forged_signals, stands_still, end_in_mid_reply)
+run(slow_reader, huge, dying_clients, greedy_reader, flooding_callers, forged_signals, stands_still, end_in_mid_reply)
