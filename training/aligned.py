@@ -21,7 +21,7 @@ from training.reading import shifted
 
 @dataclass
 class AlignedConfig:
-    delay_rows: int = 0  # of the adapter, behind the guesses
+    delay_rows: int = 3  # of the adapter: so far behind its sound a piece may come
     letters: list = field(default_factory=lambda: LETTERS)
 
 
@@ -34,6 +34,7 @@ class Script:
     """A caption as ids, and the letters to spell."""
 
     def __init__(self, encode, written):
+        self.caption = written
         self.ids = encode(" " + written) if written else []
         self.letters = spelling(letters_of(written))
 

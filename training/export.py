@@ -20,7 +20,7 @@ from training import checkpoint
 
 LORA = re.compile(r"\.att\.[wavg][12]$")
 RENAMED = {"encoder.mean": "encoder.norm.mean", "encoder.scale": "encoder.norm.scale"}
-CAPTION, REPLY, TEXT = 257, 258, 259
+CAPTION, REPLY, TEXT, INTENT = 257, 258, 259, 260
 TAUGHT = "head."  # of the letters: it goes by another name in the file
 
 

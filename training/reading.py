@@ -22,28 +22,34 @@ from training.model import Backbone, BackboneConfig, mixed_precision
 
 SHARES = {"novels": 0.3, "dialogues": 0.35, "orders": 0.05, "transcripts": 0.15, "domain": 0.15}
 IGNORED = -100
+MAY_BE_ORDERS = ("orders", "dialogues", "domain")
 HELD_OUT = 50  # of each source's sentences, for the report
 
 
 class Reader:
-    """Endless batches of sentences as ids in rows, with what has to come next; between pieces may be rows of nothing."""
+    """Endless batches of sentences as ids in rows, with what has to come next; between pieces may be rows of nothing.
 
-    def __init__(self, encode, rng, rows=432, longest=72):
-        self.encode, self.rng, self.rows, self.longest = encode, rng, rows, longest
+    answers(caption) -> (given, wanted), as answers.py has them; with it half of the sentences that may be orders are answered.
+    """
+
+    def __init__(self, encode, rng, answers=None, rows=432, longest=72):
+        self.encode, self.rng, self.answers, self.rows, self.longest = encode, rng, answers, rows, longest
         texts = {name: (data_root() / "text" / f"{name}.txt").read_text().splitlines() for name in SHARES}
         self.kept = {name: lines[::len(lines) // HELD_OUT][:HELD_OUT] for name, lines in texts.items()}
         kept = {line for lines in self.kept.values() for line in lines}
         self.sources = {name: [line for line in lines if line not in kept] for name, lines in texts.items()}
 
     def sentence(self):
+        """-> (given, wanted) ids of a sentence's rows"""
         name = self.rng.choices(list(SHARES), SHARES.values())[0]
-        ids = self.encode(" " + self.rng.choice(self.sources[name]))
+        text = self.rng.choice(self.sources[name])
+        ids = self.encode(" " + text)
         if self.rng.random() < 0.5:
-            return ids[: self.longest]
-        spread = []
-        for i in ids:
-            spread += [pieces.NONE] * min(int(self.rng.expovariate(0.7)), 6) + [i]
-        return spread[: self.longest]
+            ids = [i for piece in ids for i in [pieces.NONE] * min(int(self.rng.expovariate(0.7)), 6) + [piece]]
+        given, wanted = [pieces.NONE, *ids[:-1]], [i or IGNORED for i in ids]
+        if self.answers and name in MAY_BE_ORDERS and self.rng.random() < 0.5:
+            given, wanted = (own + more for own, more in zip((given, wanted), self.answers(text)))
+        return given[: self.longest], wanted[: self.longest]
 
     def __next__(self):
         """-> given [B, T], wanted [B, T] (IGNORED where nothing comes)"""
@@ -51,10 +57,11 @@ class Reader:
 
 
 def in_rows(sentences):
-    ids = torch.zeros(len(sentences), max(map(len, sentences)), dtype=torch.long)
-    for row, sentence in zip(ids, sentences):
-        row[: len(sentence)] = torch.tensor(sentence)
-    return shifted(ids), ids.masked_fill(ids == pieces.NONE, IGNORED)
+    """[(given, wanted)] -> given [B, T], wanted [B, T], filled up"""
+    longest = max(len(given) for given, _ in sentences)
+    rows = [([*given, *[pieces.NONE] * (longest - len(given))], [*wanted, *[IGNORED] * (longest - len(wanted))])
+            for given, wanted in sentences]  # fmt: skip
+    return torch.tensor([given for given, _ in rows]), torch.tensor([wanted for _, wanted in rows])
 
 
 def shifted(ids):
@@ -77,7 +84,8 @@ def report(backbone, reader):
     """{source: bits a letter} of sentences that are not learnt from, without rows of nothing."""
     bits = {}
     for name, lines in reader.kept.items():
-        given, wanted = in_rows([reader.encode(" " + line) for line in lines])
+        sentences = [reader.encode(" " + line) for line in lines]
+        given, wanted = in_rows([([pieces.NONE, *ids[:-1]], ids) for ids in sentences])
         loss = F.cross_entropy(read(backbone, given).float().transpose(1, 2), wanted, reduction="sum", ignore_index=IGNORED)
         bits[name] = float(loss) / np.log(2) / sum(map(len, lines))
     print("dev", " ".join(f"{name} {found:.2f}" for name, found in bits.items()), "bits a letter", flush=True)
@@ -104,7 +112,7 @@ def train(rank, args):
         checkpoint.save(path, backbone=backbone.state_dict(), config=config, vocab=tokens,
                         optimizer=optimizer.state_dict(), step=step, spent=clock.spent)  # fmt: skip
 
-    reader = Reader(vocabulary.Encoder(tokens), random.Random(args.seed + step + 100003 * rank), args.rows, 96)
+    reader = Reader(vocabulary.Encoder(tokens), random.Random(args.seed + step + 100003 * rank), rows=args.rows, longest=96)
     learning = list(backbone.parameters())
     losses, last_save, spent = [], time.time(), clock.spent
     while spent < args.minutes * 60:

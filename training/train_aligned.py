@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from convert import vocabulary
 from training import checkpoint, pieces
 from training.aligned import AlignedConfig, Listener, Script, best_paths, guess, listen, text_of
+from training.answers import Answers, appended
 from training.batches import Sampler, in_order
 from training.corpus import Capitals
 from training.data import Dataset, data_root, read_table
@@ -32,7 +33,6 @@ from training.train_ear import LONGEST, SHARES as HEARD, ctc
 SHARES = {**{name: (sets, 0.8 * share) for name, (sets, share) in HEARD.items()}, "synth": (("synth",), 0.2)}
 DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechocean", "synth_dev")
 FLOOR = -1.5  # the feature of digital silence
-SPARE = 3  # adapter rows behind the delay that the end of a clip gets
 WRONG = 0.08  # of the ids of the rows before are taken away or others, so that a mistake is not the end
 EAR_SHARE = 0.1  # of the learning rate
 LETTERS_SHARE, GUESS_SHARE, TEXT_SHARE = 0.3, 0.5, 0.2  # of the loss
@@ -56,14 +56,14 @@ class Captions:
 
 def with_end(batch, config, stride):
     """A batch whose clips go on in silence until the last piece has come -> mel [B, F', 80], frames [B]."""
-    more = 2 * stride * (config.delay_rows + SPARE)
+    more = 2 * stride * config.delay_rows
     mel = F.pad(batch.mel, (0, 0, 0, more), value=FLOOR)
     for clip, count in zip(mel, batch.frames.tolist()):
         clip[count : count + more] = FLOOR
     return mel, batch.frames + more
 
 
-def wanted_ids(guesses, rows, scripts, config):
+def wanted_ids(guesses, rows, scripts):
     """-> [B, R]: the id of every adapter row, IGNORED where a clip has none or its words could not be found in it."""
     wanted = torch.full(guesses.shape[:2], IGNORED)
     paths = best_paths(guesses.detach(), rows.tolist(), [script.ids for script in scripts])
@@ -71,9 +71,7 @@ def wanted_ids(guesses, rows, scripts, config):
         if places is None:
             continue
         row[:count] = pieces.NONE
-        for place, i in zip(places, script.ids):
-            if place + config.delay_rows < count:
-                row[place + config.delay_rows] = i
+        row[places] = torch.tensor(script.ids, dtype=row.dtype)
     return wanted
 
 
@@ -96,18 +94,18 @@ def hearing_losses(model, batch, captions, texts):
     return rows, guesses, counts, scripts, letters, ctc(guesses, counts, [script.ids for script in scripts])
 
 
-def caption_losses(model, heard, vocab, reading):
+def caption_losses(model, heard, vocab, answers, reading):
     """-> the losses of pieces and reading, and the share of pieces that are right"""
     rows, guesses, counts, scripts = heard
-    wanted = wanted_ids(guesses, counts, scripts, model.aligned)
-    given = shifted(wanted.clamp(min=0))
-    logits = model.logits(rows, disturbed(given, vocab))
-    loss = pieces_loss(logits, wanted)
+    wanted = wanted_ids(guesses, counts, scripts)
+    given = disturbed(shifted(wanted.clamp(min=0)), vocab)
+    spoken = F.pad(wanted > 0, (0, max(len(found[0]) for found in answers)))
+    rows, given, wanted = appended(rows, given, wanted, counts, answers)
+    logits = model.logits(rows, given)
     with torch.no_grad():
-        spoken = wanted > 0
         right = float((logits[spoken].argmax(-1) == wanted[spoken]).float().mean()) if spoken.any() else 1.0
     given, following = reading
-    return loss, pieces_loss(model.logits(None, given), following), right
+    return pieces_loss(logits, wanted), pieces_loss(model.logits(None, given), following), right
 
 
 @torch.no_grad()
@@ -198,7 +196,8 @@ def train(rank, args):
     seed = args.seed + step + 100003 * rank
     torch.manual_seed(seed)
     captions = Captions(tokens)
-    reader = Reader(captions.encode, random.Random(seed))
+    answers = Answers(captions.encode, random.Random(seed))
+    reader = Reader(captions.encode, random.Random(seed), answers)
     sampler = Sampler(seed, args.frames, SHARES, longest=LONGEST)
     dev = Dataset("dev", DEV) if rank == 0 else None
     recent, last_save, last_dev = [], time.time(), time.time()
@@ -217,7 +216,8 @@ def train(rank, args):
         numbers = [float(letters.detach()), float(guesses.detach())]
         if not alone:
             together += 1
-            caption, read, right = caption_losses(model, heard, len(tokens), next(reader))
+            found = [answers(script.caption) for script in heard[-1]]
+            caption, read, right = caption_losses(model, heard, len(tokens), found, next(reader))
             loss = loss + caption + TEXT_SHARE * read
             numbers += [float(caption.detach()), float(read.detach()), right]
         loss.backward()
@@ -252,7 +252,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=100)
     parser.add_argument("--out", default="aligned")
     parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--delay", type=int, default=0, help="adapter rows between a guess and its piece")
+    parser.add_argument("--delay", type=int, default=3, help="adapter rows that a piece may come behind its sound")
     parser.add_argument("--frames", type=int, default=4000, help="padded frames a batch and process")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)

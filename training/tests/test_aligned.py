@@ -1,12 +1,16 @@
 """The aligned recipe: paths against training/align.py's, the schedule of pieces, greedy captions a row at a time."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 
 from training.align import best_path
 from training.aligned import AlignedConfig, Listener, Script, best_paths, guess, letters_of, listen, text_of
+from training.answers import Answers, appended
 from training.ear import Ear, EarConfig
+from training.export import INTENT, REPLY
 from training.model import AdapterConfig, BackboneConfig
 from training.reading import IGNORED, shifted
 from training.train_aligned import only_none, wanted_ids
@@ -65,11 +69,9 @@ def test_a_piece_is_due_where_the_guesses_have_it():
     guesses[:, :, 0] = -1.0
     for i, row in zip(ids, rows):
         guesses[:, row, i] = -0.1
-    at_once = wanted_ids(guesses, torch.tensor([10, 3]), [script, script], AlignedConfig(0))
-    assert at_once[0].tolist() == [0, 0, ids[0], ids[1], 0, 0, 0, ids[2], ids[3], 0, IGNORED, IGNORED]
-    assert at_once[1].tolist() == [IGNORED] * 12  # too short for its text
-    late = wanted_ids(guesses, torch.tensor([10, 3]), [script, script], AlignedConfig(2))
-    assert late[0].tolist() == [0, 0, 0, 0, ids[0], ids[1], 0, 0, 0, ids[2], IGNORED, IGNORED]
+    wanted = wanted_ids(guesses, torch.tensor([10, 3]), [script, script])
+    assert wanted[0].tolist() == [0, 0, ids[0], ids[1], 0, 0, 0, ids[2], ids[3], 0, IGNORED, IGNORED]
+    assert wanted[1].tolist() == [IGNORED] * 12  # too short for its text
 
 
 def test_a_backbone_without_blocks_says_what_the_guesses_say():
@@ -133,3 +135,21 @@ def test_padding_behind_a_clip_does_not_matter():
 
 def test_text_is_what_the_rows_gave():
     assert text_of(TOKENS, [0, 258, 0, 259, 260, 0]) == "the cat"
+
+
+def test_answers_are_those_of_the_words():
+    given, wanted = zip(*(Answers(encode, random.Random(seed))("Set a timer for five minutes.") for seed in range(8)))
+    said = {prompt: b"".join(TOKENS[i] for i in rest) for prompt, *rest in given}
+    assert said == {REPLY: b" A timer for five minutes.", INTENT: b" timer.set duration=five minutes"}
+    assert all(list(w) == [*g[1:], 0] for g, w in zip(given, wanted))
+    nothing = Answers(encode, random.Random(1))("The moon was high above the village.")
+    assert nothing[0] in ([REPLY], [INTENT]) and nothing[1] == [0]
+
+
+def test_an_answer_stands_behind_its_hearing():
+    rows, given = torch.ones(2, 4, 3), torch.tensor([[0, 5, 0, 0], [0, 6, 0, 0]])
+    wanted = torch.tensor([[5, 0, 0, IGNORED], [6, 0, IGNORED, IGNORED]])
+    rows, given, wanted = appended(rows, given, wanted, torch.tensor([3, 2]), [([258, 7], [7, 0]), None])
+    assert given.tolist() == [[0, 5, 0, 258, 7, 0], [0, 6, 0, 0, 0, 0]]
+    assert wanted.tolist() == [[5, 0, 0, 7, 0, IGNORED], [6, 0, *[IGNORED] * 4]]
+    assert rows[..., 0].tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0]]
