@@ -35,7 +35,7 @@ struct cost {
 };
 
 struct bench {
-    struct offline session;
+    struct opened session;
     struct cost encoder, backbone;
     struct bench_report report;
     struct recogniser *recogniser;
@@ -186,8 +186,9 @@ static double head_operations(const struct model *m)
 /* Tokens are chosen too: greedily, as captions are. */
 static int bench_backbone(struct bench *b)
 {
-    struct model *m = b->session.model;
+    const struct model *m = b->session.model;
     struct backend *be = m->backend;
+    struct backbone_scratch *scratch = b->session.hearing->scratch;
     size_t dim = backbone_dim(m->backbone), vocab = backbone_vocab(m->backbone);
     float *rows = be->ops->alloc(be, PREFILL_ROWS * dim);
     float *logits = be->ops->alloc(be, vocab);
@@ -197,12 +198,12 @@ static int bench_backbone(struct bench *b)
     for (int run = 0; !code && run < RUNS; run++) {
         state_reset(s);
         double begin = seconds(CLOCK_MONOTONIC);
-        backbone_push_rows(m->backbone, s, rows, PREFILL_ROWS, NULL);
+        backbone_push_rows(scratch, s, rows, PREFILL_ROWS, NULL);
         prefill[run] = seconds(CLOCK_MONOTONIC) - begin;
         begin = seconds(CLOCK_MONOTONIC);
         uint32_t id = m->caption.count ? m->caption.ids[0] : 1;
         for (int i = 0; i < DECODE_TOKENS; i++) {
-            backbone_push_tokens(m->backbone, s, &id, 1, logits);
+            backbone_push_tokens(scratch, s, &id, 1, logits);
             id = decoding_greedy(&m->decoding, be, logits, vocab);
         }
         decode[run] = seconds(CLOCK_MONOTONIC) - begin;
@@ -223,8 +224,9 @@ static int bench_backbone(struct bench *b)
 /* An utterance from its first sample to its text, of as many tokens as people say in the time. */
 static int bench_chain(struct bench *b, struct error *error)
 {
-    struct model *m = b->session.model;
+    const struct model *m = b->session.model;
     const struct backend_ops *op = m->backend->ops;
+    struct backbone_scratch *scratch = b->session.hearing->scratch;
     size_t count = (size_t)AUDIO_S * RATE_HZ, vocab = backbone_vocab(m->backbone);
     double times[RUNS];
     struct features *f = NULL;
@@ -242,13 +244,13 @@ static int bench_chain(struct bench *b, struct error *error)
         for (size_t i = 0; i < count; i += FEATURES_BLOCK) {
             size_t n = count - i < FEATURES_BLOCK ? count - i : FEATURES_BLOCK;
             features_push(f, audio + i, n, &out);
-            backbone_push_rows(m->backbone, s, out.adapter, out.adapter_count, NULL);
+            backbone_push_rows(scratch, s, out.adapter, out.adapter_count, NULL);
         }
         while (features_end(f, &out))
-            backbone_push_rows(m->backbone, s, out.adapter, out.adapter_count, NULL);
+            backbone_push_rows(scratch, s, out.adapter, out.adapter_count, NULL);
         uint32_t id = m->caption.count ? m->caption.ids[0] : 1;
         for (int i = 0; i < CHAIN_TOKENS; i++) {
-            backbone_push_tokens(m->backbone, s, &id, 1, logits);
+            backbone_push_tokens(scratch, s, &id, 1, logits);
             id = decoding_greedy(&m->decoding, m->backend, logits, vocab);
         }
         times[run] = seconds(CLOCK_MONOTONIC) - begin;
@@ -300,7 +302,7 @@ static int open_pipeline(struct bench *b, struct error *error)
                                        .open_words = ENDING_OPEN_WORDS,
                                        .sink = on_event,
                                        .user = b};
-    int code = recogniser_create(&b->recogniser, b->session.model, &config, error);
+    int code = recogniser_create(&b->recogniser, b->session.hearing, &config, error);
     if (code)
         return code;
     code = frontend_create(&b->frontend, NULL, on_piece, b);
@@ -375,7 +377,7 @@ static double resident_mb(void)
 
 static int bench_all(struct bench *b, const char *path, struct error *error)
 {
-    struct model *m = b->session.model;
+    const struct model *m = b->session.model;
     find_costs(b);
     find_limits(b);
     int code = m->encoder ? bench_features(b, error) : 0;
@@ -432,7 +434,7 @@ static int bench_offline(const struct offline_options *o, const char *path, bool
         code = bench_print_json(&b.report) ? error_set(&error, -1, "out of memory") : 0;
     else if (!code)
         bench_print_text(&b.report);
-    offline_close(&b.session);
+    model_close(&b.session);
     return code ? offline_fail("bench", &error) : EXIT_DONE;
 }
 

@@ -52,7 +52,8 @@ static float *table_add(struct table *t, size_t rows)
 
 struct dump {
     enum stage stage;
-    struct model *model;       /* NULL: mel alone */
+    const struct model *model; /* NULL: mel alone */
+    struct hearing *hearing;   /* NULL with it */
     struct logmel *mel;        /* STAGE_MEL */
     struct features *features; /* the other stages */
     struct state *state;
@@ -73,12 +74,12 @@ static void add_backend(struct dump *d, const float *rows, size_t count)
 /* With aligned captions, and the piece that the row before gave. */
 static void push_row(struct dump *d, const float *row)
 {
-    struct model *m = d->model;
+    const struct model *m = d->model;
     if (m->captions == MODEL_CAPTIONS_PROMPTED) {
-        backbone_push_rows(m->backbone, d->state, row, 1, d->logits);
+        backbone_push_rows(d->hearing->scratch, d->state, row, 1, d->logits);
         return;
     }
-    backbone_push_heard(m->backbone, d->state, row, d->piece, d->logits);
+    backbone_push_heard(d->hearing->scratch, d->state, row, d->piece, d->logits);
     m->backend->ops->argmax(m->backend, &d->piece, d->logits, 1, backbone_vocab(m->backbone));
 }
 
@@ -154,7 +155,7 @@ static void at_end(struct dump *d)
 /* What the stage needs, and how wide its rows are. */
 static int prepare(struct dump *d, struct error *error)
 {
-    struct model *m = d->model;
+    const struct model *m = d->model;
     if (d->stage == STAGE_MEL) {
         bool by_model = m && m->encoder && m->encoder->info.input == ENCODER_INPUT_LOG_MEL;
         d->table.cols = by_model ? m->encoder->info.input_dim : MEL_BINS;
@@ -185,7 +186,7 @@ static void dump_finish(struct dump *d)
 
 static int dump_file(struct dump *d, const char *path, struct error *error)
 {
-    struct model *m = d->model;
+    const struct model *m = d->model;
     int code = prepare(d, error);
     if (code)
         return code;
@@ -199,7 +200,8 @@ static int dump_file(struct dump *d, const char *path, struct error *error)
         features_tap(d->features, d->stage == STAGE_INSIDE ? &d->tap : NULL);
     }
     if (d->stage == STAGE_LOGITS && m->audio_begin.count)
-        backbone_push_tokens(m->backbone, d->state, m->audio_begin.ids, m->audio_begin.count, NULL);
+        backbone_push_tokens(d->hearing->scratch, d->state, m->audio_begin.ids,
+                             m->audio_begin.count, NULL);
     code = offline_read(path, on_samples, d, error);
     if (!code)
         at_end(d);
@@ -234,7 +236,7 @@ static int dump_tokens(struct dump *d, const char *list, struct error *error)
         return error_set(error, -ENOMEM, "out of memory");
     long count = parse_tokens(list, ids, d->table.cols, error);
     for (long i = 0; i < count; i++) {
-        backbone_push_tokens(d->model->backbone, d->state, &ids[i], 1, d->logits);
+        backbone_push_tokens(d->hearing->scratch, d->state, &ids[i], 1, d->logits);
         add_backend(d, d->logits, 1);
     }
     free(ids);
@@ -273,17 +275,18 @@ static int run(enum stage stage, const char *inside, const struct offline_option
                const char *file, const char *tokens, const char *out)
 {
     struct error error;
-    struct offline session = {0};
+    struct opened session = {0};
     if ((stage != STAGE_MEL || o->model) && offline_open(&session, o, &error))
         return offline_fail("dump", &error);
-    struct dump d = {.stage = stage, .model = session.model, .inside = inside};
+    struct dump d = {
+        .stage = stage, .model = session.model, .hearing = session.hearing, .inside = inside};
     int code = tokens ? dump_tokens(&d, tokens, &error) : dump_file(&d, file, &error);
     if (!code && d.table.out_of_memory)
         code = error_set(&error, -ENOMEM, "out of memory");
     if (!code)
         code = npy_write(out, d.table.data, d.table.rows, d.table.cols, &error);
     dump_finish(&d);
-    offline_close(&session);
+    model_close(&session);
     return code ? offline_fail("dump", &error) : EXIT_DONE;
 }
 

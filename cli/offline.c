@@ -1,7 +1,6 @@
 #include "cli/offline.h"
 
 #include "base/paths.h"
-#include "model/open.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,10 +21,10 @@ static void show_loaded(void *user, int percent)
     fprintf(stderr, "\rloading the model: %d %%", percent);
 }
 
-int offline_open(struct offline *o, const struct offline_options *options, struct error *error)
+int offline_open(struct opened *o, const struct offline_options *options, struct error *error)
 {
     char found[PATH_BYTES];
-    *o = (struct offline){0};
+    *o = (struct opened){0};
     if (!options->model && paths_default_model(found, sizeof(found)))
         return error_set(error, -ENOENT, "no model: name one with -m, or put it at %s", found);
     /* A shell expands -m ~/x, but not --model=~/x. */
@@ -41,19 +40,11 @@ int offline_open(struct offline *o, const struct offline_options *options, struc
             options->streaming);
     const struct model_watch watch = {show_loaded, NULL};
     bool terminal = isatty(STDERR_FILENO);
-    int rc = model_open(&o->model, &o->backend, path, options->backend ? options->backend : "auto",
-                        options->threads, &encoder, terminal ? &watch : NULL, o->why, error);
+    int rc = model_open(o, path, options->backend ? options->backend : "auto", options->threads,
+                        &encoder, terminal ? &watch : NULL, error);
     if (terminal)
         fputs("\r\033[K", stderr);
     return rc;
-}
-
-void offline_close(struct offline *o)
-{
-    model_destroy(o->model);
-    if (o->backend)
-        o->backend->ops->destroy(o->backend);
-    *o = (struct offline){0};
 }
 
 int offline_sound(struct mono **out, const char *path, int stop_fd, struct error *error)

@@ -4,8 +4,7 @@
 
 #include "audio/mono.h"
 #include "base/error.h"
-#include "kernels/backend.h"
-#include "model/model.h"
+#include "model/open.h"
 
 #include <stddef.h>
 
@@ -22,15 +21,8 @@ struct offline_options {
     const char *streaming; /* as encoder_options_parse reads it; NULL: auto */
 };
 
-struct offline {
-    struct backend *backend;
-    struct model *model;
-    char why[BACKEND_WHY_MAX]; /* this backend */
-};
-
 /* Returns 0 or -errno with a message for the user. */
-int offline_open(struct offline *o, const struct offline_options *options, struct error *error);
-void offline_close(struct offline *o);
+int offline_open(struct opened *o, const struct offline_options *options, struct error *error);
 
 /* Opens a sound file of any kind, "-" for standard input; when stop_fd becomes readable, a pipe
  * ends there. 0 or -errno, the message names the path. */

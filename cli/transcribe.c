@@ -292,7 +292,7 @@ static int transcribe(const struct offline_options *o, enum cue_format format, c
                       int count)
 {
     struct error error;
-    struct offline session;
+    struct opened session;
     if (offline_open(&session, o, &error))
         return offline_fail("transcribe", &error);
     const struct encoder *encoder = session.model->encoder;
@@ -308,14 +308,14 @@ static int transcribe(const struct offline_options *o, enum cue_format format, c
     int code = EXIT_FAILED;
     if (!encoder)
         error_print("earshot transcribe: %s has no speech encoder", session.model->name);
-    else if (recogniser_create(&t.recogniser, session.model, &config, &error))
+    else if (recogniser_create(&t.recogniser, session.hearing, &config, &error))
         offline_fail("transcribe", &error);
     else
         code = transcribe_all(&t, paths, count);
     transcript_clear(&t);
     free(t.utterances);
     recogniser_destroy(t.recogniser);
-    offline_close(&session);
+    model_close(&session);
     return code;
 }
 

@@ -27,8 +27,7 @@ enum {
 
 struct inference {
     struct engine *engine;
-    struct backend *backend;
-    struct model *model;
+    struct opened opened;
     struct ear *ears[ENGINE_EARS]; /* [count] */
     size_t count;
     size_t next;         /* ear to look at first when a reply may go on */
@@ -50,20 +49,11 @@ int inference_create(struct inference **out, struct engine *e, struct error *err
     return 0;
 }
 
-static void unload(struct inference *i)
-{
-    model_destroy(i->model);
-    if (i->backend)
-        i->backend->ops->destroy(i->backend);
-    i->model = NULL;
-    i->backend = NULL;
-}
-
 void inference_destroy(struct inference *i)
 {
     if (!i)
         return;
-    unload(i);
+    model_close(&i->opened);
     free(i);
 }
 
@@ -209,33 +199,32 @@ static int load(struct inference *i, const char *backend, struct error *error)
     int64_t begin_us = clock_monotonic_us();
     const struct model_watch watch = {take_progress, i};
     struct encoder_options encoder = config_encoder(c);
-    char why[BACKEND_WHY_MAX];
+    struct opened *o = &i->opened;
     i->progress_us = begin_us;
-    int rc = model_open(&i->model, &i->backend, i->engine->model_path, backend, c->threads,
-                        &encoder, &watch, why, error);
+    int rc = model_open(o, i->engine->model_path, backend, c->threads, &encoder, &watch, error);
     if (rc)
         return rc;
-    log_info("backend %s: %s", i->backend->ops->name, why);
-    if (!i->model->encoder)
+    log_info("backend %s: %s", o->backend->ops->name, o->why);
+    if (!o->model->encoder)
         return error_set(error, -EINVAL, "%s: a model without an encoder cannot hear",
                          i->engine->model_path);
-    atomic_store(&i->engine->longest_ms, model_longest_ms(i->model));
-    atomic_store(&i->engine->tail_ms, model_tail_ms(i->model));
+    atomic_store(&i->engine->longest_ms, model_longest_ms(o->model));
+    atomic_store(&i->engine->tail_ms, model_tail_ms(o->model));
     int64_t load_ms = (clock_monotonic_us() - begin_us) / 1000;
     log_event(LOG_LEVEL_INFO, JOURNAL_LOADED,
-              (struct log_field[]){{"MODEL", .text = i->model->name},
-                                   {"BACKEND", .text = i->backend->ops->name},
+              (struct log_field[]){{"MODEL", .text = o->model->name},
+                                   {"BACKEND", .text = o->backend->ops->name},
                                    {"LOAD_MS", .number = load_ms},
                                    {NULL}},
-              "model %s loaded in %lld ms", i->model->name, (long long)load_ms);
+              "model %s loaded in %lld ms", o->model->name, (long long)load_ms);
     return 0;
 }
 
 static void tell_loaded(struct inference *i)
 {
     i->ear = NULL;
-    send_text(i, ENGINE_BACKEND, 0, i->backend->ops->name);
-    send_text(i, ENGINE_LOADED, i->model->reply.count > 0, i->model->name);
+    send_text(i, ENGINE_BACKEND, 0, i->opened.backend->ops->name);
+    send_text(i, ENGINE_LOADED, i->opened.model->reply.count > 0, i->opened.model->name);
     atomic_store(&i->engine->loaded, true);
 }
 
@@ -247,7 +236,7 @@ static int create_recogniser(struct inference *i, struct ear *ear, struct error 
     text.address = address;
     text.cancelled = is_cancelled;
     text.user = i;
-    return recogniser_create(&ear->recogniser, i->model, &text, error);
+    return recogniser_create(&ear->recogniser, i->opened.hearing, &text, error);
 }
 
 static void tell_busy(struct inference *i, bool busy)
@@ -306,7 +295,7 @@ static void take_settings(const struct inference *i, struct ear *ear)
         return;
     set_text(ear, &s->config);
     if (s->sets_replies)
-        set_replies(ear, s->replies && i->model->reply.count);
+        set_replies(ear, s->replies && i->opened.model->reply.count);
     ear_settings_destroy(s);
 }
 
@@ -470,7 +459,7 @@ static int do_request(struct inference *i, const struct engine_request *r, struc
         return recogniser_load(i->ear->recogniser, r->text, error);
     if (r->type == ENGINE_RESET)
         forget(i->ear);
-    else if (r->type == ENGINE_REPLIES && r->flag && !i->model->reply.count)
+    else if (r->type == ENGINE_REPLIES && r->flag && !i->opened.model->reply.count)
         return error_set(error, -ENOTSUP, "the model has no replies");
     else if (r->type == ENGINE_REPLIES)
         set_replies(i->ear, r->flag);
@@ -522,7 +511,7 @@ static void adopt(struct inference *i, struct ear *ear)
     }
     ear_settings_destroy(s);
     i->ear = ear;
-    ear->replies = strcmp(ear->config.mode, "assistant") == 0 && i->model->reply.count > 0;
+    ear->replies = strcmp(ear->config.mode, "assistant") == 0 && i->opened.model->reply.count > 0;
     wake_init(&ear->wake, ear->config.wake, ear->config.follow_up_ms);
     int rc = i->count == ENGINE_EARS ? error_set(&error, -EBUSY, "too many ears")
                                      : create_recogniser(i, ear, &error);
@@ -616,7 +605,7 @@ static bool serve(struct inference *i, size_t n)
 
 static bool may_fall_back(const struct inference *i)
 {
-    return i->engine->config.fallback && strncmp(i->backend->ops->name, "cpu", 3) != 0;
+    return i->engine->config.fallback && strncmp(i->opened.backend->ops->name, "cpu", 3) != 0;
 }
 
 /* What only a backend has that may fail. */
@@ -644,7 +633,7 @@ static void leave_backend(struct inference *i)
         ear->open = false;
     }
     i->ear = NULL;
-    unload(i);
+    model_close(&i->opened);
 }
 
 static int join_backend(struct inference *i, struct error *error)
@@ -696,7 +685,7 @@ static bool go_round(struct inference *i)
         return false;
     if (!served)
         engine_wait(e->inference_wake, -1, 1000);
-    if (i->backend->ops->status(i->backend, &error) == 0 || fall_back(i, &error) == 0)
+    if (i->opened.backend->ops->status(i->opened.backend, &error) == 0 || fall_back(i, &error) == 0)
         return true;
     i->ear = NULL;
     send_text(i, ENGINE_FAILED, 0, error.message);

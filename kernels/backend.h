@@ -221,9 +221,9 @@ struct backend_ops {
                  float more);
 
     /* Around calls that come again and again, so that a backend may keep them as one: key names all
-     * memory that they use but that of the model, and calls with the same key must be the same in
-     * every argument. Nothing between the two may read or write host memory. True: make the calls,
-     * then step_end; false: they are done. */
+     * memory that they use but that of the model (of what is freed together, one piece), and calls
+     * with the same key must be the same in every argument. Nothing between the two may read or
+     * write host memory. True: make the calls, then step_end; false: they are done. */
     bool (*step_begin)(struct backend *be, const void *const key[STEP_KEY_MAX]);
     void (*step_end)(struct backend *be);
 };

@@ -20,6 +20,7 @@
 #include "model/backbone.h"
 
 #include "model/bind.h"
+#include "model/memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -61,11 +62,17 @@ struct backbone {
     struct backend *be;
     struct backbone_config config;
     struct state_shape shape;
-    size_t max_rows, max_rank;
+    size_t max_rank;
     struct bind bind;
     struct weight *emb, *head;                  /* [V, D] */
     float *ln0_w, *ln0_b, *ln_out_w, *ln_out_b; /* [D] */
     struct backbone_block *blocks;              /* [layers], owned */
+};
+
+struct backbone_scratch {
+    const struct backbone *backbone;
+    struct memory memory;
+    size_t max_rows;
     /* Rows of a pass, [max_rows, D] each. */
     float *x, *norm, *r, *k, *v, *v_first, *v_lora, *w, *a, *g, *kk, *y;
     float *x_r, *x_w, *x_k, *x_v, *x_a, *x_g; /* shifted */
@@ -195,29 +202,6 @@ static int bind_block(struct backbone *b, size_t layer, struct error *error)
     return r < 0 ? r : bind_loras(b, prefix, layer, error);
 }
 
-static int make_buffers(struct backbone *b, struct error *error)
-{
-    float **const rows[] = {
-        &b->x, &b->norm, &b->r, &b->k,   &b->v,   &b->v_first, &b->v_lora, &b->w,   &b->a,
-        &b->g, &b->kk,   &b->y, &b->x_r, &b->x_w, &b->x_k,     &b->x_v,    &b->x_a, &b->x_g,
-    };
-    float **const ranks[] = {&b->rank_w, &b->rank_a, &b->rank_v, &b->rank_g};
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < sizeof(rows) / sizeof(rows[0]); i++) {
-        r = bind_alloc(&b->bind, rows[i], b->max_rows, b->config.dim, error);
-    }
-    for (size_t i = 0; r == 0 && i < sizeof(ranks) / sizeof(ranks[0]); i++) {
-        r = bind_alloc(&b->bind, ranks[i], b->max_rows, b->max_rank, error);
-    }
-    if (r == 0) {
-        r = bind_alloc(&b->bind, &b->wide, b->max_rows, b->config.ffn, error);
-    }
-    if (r == 0 && b->be->ops->reserve(b->be, b->max_rows) < 0) {
-        r = error_set(error, -ENOMEM, "%s: no memory for the backbone", gguf_path(b->bind.gguf));
-    }
-    return r;
-}
-
 static int bind_all(struct backbone *b, struct error *error)
 {
     int r = read_config(b, error);
@@ -234,11 +218,11 @@ static int bind_all(struct backbone *b, struct error *error)
     for (size_t i = 0; r == 0 && i < b->config.layers; i++) {
         r = bind_block(b, i, error);
     }
-    return r < 0 ? r : make_buffers(b, error);
+    return r;
 }
 
-int backbone_create(struct backbone **out, const struct gguf *g, struct backend *be,
-                    size_t max_rows, struct error *error)
+int backbone_load(struct backbone **out, const struct gguf *g, struct backend *be,
+                  struct error *error)
 {
     *out = NULL;
     struct backbone *b = calloc(1, sizeof(*b));
@@ -246,7 +230,6 @@ int backbone_create(struct backbone **out, const struct gguf *g, struct backend 
         return error_set(error, -ENOMEM, "%s: no memory for the backbone", gguf_path(g));
     }
     b->be = be;
-    b->max_rows = max_rows;
     bind_init(&b->bind, g, be);
     int r = bind_all(b, error);
     if (r < 0) {
@@ -282,38 +265,82 @@ size_t backbone_vocab(const struct backbone *b)
     return b->config.vocab;
 }
 
-size_t backbone_max_rows(const struct backbone *b)
-{
-    return b->max_rows;
-}
-
 struct backend *backbone_backend(const struct backbone *b)
 {
     return b->be;
 }
 
-/* rows: of every stream. */
-static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t rows)
+int backbone_scratch_create(struct backbone_scratch **out, const struct backbone *b,
+                            size_t max_rows, struct error *error)
 {
+    struct backbone_scratch *t = calloc(1, sizeof(*t));
+    *out = NULL;
+    if (!t)
+        return error_set(error, -ENOMEM, "no memory for the backbone's rows");
+    float **const rows[] = {
+        &t->x, &t->norm, &t->r, &t->k,   &t->v,   &t->v_first, &t->v_lora, &t->w,   &t->a,
+        &t->g, &t->kk,   &t->y, &t->x_r, &t->x_w, &t->x_k,     &t->x_v,    &t->x_a, &t->x_g,
+    };
+    float **const ranks[] = {&t->rank_w, &t->rank_a, &t->rank_v, &t->rank_g};
+    t->backbone = b;
+    t->max_rows = max_rows;
+    memory_init(&t->memory, b->be);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        *rows[i] = memory_rows(&t->memory, max_rows, b->config.dim);
+    for (size_t i = 0; i < sizeof(ranks) / sizeof(ranks[0]); i++)
+        *ranks[i] = memory_rows(&t->memory, max_rows, b->max_rank);
+    t->wide = memory_rows(&t->memory, max_rows, b->config.ffn);
+    memory_reserve(&t->memory, max_rows);
+    int rc = memory_check(&t->memory, "the backbone's rows", error);
+    if (rc < 0) {
+        backbone_scratch_destroy(t);
+        return rc;
+    }
+    *out = t;
+    return 0;
+}
+
+void backbone_scratch_destroy(struct backbone_scratch *t)
+{
+    if (!t)
+        return;
+    memory_finish(&t->memory);
+    free(t);
+}
+
+const struct backbone *backbone_scratch_of(const struct backbone_scratch *t)
+{
+    return t->backbone;
+}
+
+size_t backbone_scratch_max_rows(const struct backbone_scratch *t)
+{
+    return t->max_rows;
+}
+
+/* rows: of every stream. */
+static void mix_rows(struct backbone_scratch *t, struct state *s, size_t layer, size_t rows)
+{
+    const struct backbone *b = t->backbone;
     const struct backend_ops *op = b->be->ops;
     const struct backbone_config *c = &b->config;
     const struct backbone_block *l = &b->blocks[layer];
     size_t dim = c->dim;
     size_t all = s->streams * rows;
     const struct product down[] = {
-        {b->r, b->x_r, l->receptance, NULL, ACTIVATION_NONE},
-        {b->k, b->x_k, l->key, NULL, ACTIVATION_NONE},
-        {b->v, b->x_v, l->value, NULL, ACTIVATION_NONE},
-        {b->rank_w, b->x_w, l->w.down, NULL, ACTIVATION_TANH},
-        {b->rank_a, b->x_a, l->a.down, NULL, ACTIVATION_NONE},
-        {b->rank_g, b->x_g, l->g.down, NULL, ACTIVATION_SIGMOID},
-        {b->rank_v, b->x_v, l->v.down, NULL, ACTIVATION_NONE}, /* but in layer 0 */
+        {t->r, t->x_r, l->receptance, NULL, ACTIVATION_NONE},
+        {t->k, t->x_k, l->key, NULL, ACTIVATION_NONE},
+        {t->v, t->x_v, l->value, NULL, ACTIVATION_NONE},
+        {t->rank_w, t->x_w, l->w.down, NULL, ACTIVATION_TANH},
+        {t->rank_a, t->x_a, l->a.down, NULL, ACTIVATION_NONE},
+        {t->rank_g, t->x_g, l->g.down, NULL, ACTIVATION_SIGMOID},
+        {t->rank_v, t->x_v, l->v.down, NULL, ACTIVATION_NONE}, /* but in layer 0 */
     };
     const struct product up[] = {
-        {b->w, b->rank_w, l->w.up, NULL, ACTIVATION_NONE},
-        {b->a, b->rank_a, l->a.up, NULL, ACTIVATION_NONE},
-        {b->g, b->rank_g, l->g.up, NULL, ACTIVATION_NONE},
-        {b->v_lora, b->rank_v, l->v.up, NULL, ACTIVATION_NONE}, /* but in layer 0 */
+        {t->w, t->rank_w, l->w.up, NULL, ACTIVATION_NONE},
+        {t->a, t->rank_a, l->a.up, NULL, ACTIVATION_NONE},
+        {t->g, t->rank_g, l->g.up, NULL, ACTIVATION_NONE},
+        {t->v_lora, t->rank_v, l->v.up, NULL, ACTIVATION_NONE}, /* but in layer 0 */
     };
     size_t fewer = layer == 0 ? 1 : 0;
 
@@ -322,15 +349,15 @@ static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t r
                               .rows = rows,
                               .moves = s->moves,
                               .dim = dim,
-                              .x = b->x,
+                              .x = t->x,
                               .w = l->ln1_w,
                               .b = l->ln1_b,
                               .eps = norm_eps,
                               .prev = s->att_shift + layer * s->streams * dim,
-                              .n = b->norm,
+                              .n = t->norm,
                               .count = 6,
                               .mu = {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g},
-                              .y = {b->x_r, b->x_w, b->x_k, b->x_v, b->x_a, b->x_g},
+                              .y = {t->x_r, t->x_w, t->x_k, t->x_v, t->x_a, t->x_g},
                           });
     op->linears(b->be, down, sizeof(down) / sizeof(down[0]) - fewer, all);
     op->linears(b->be, up, sizeof(up) / sizeof(up[0]) - fewer, all);
@@ -340,17 +367,17 @@ static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t r
                          .moves = s->moves,
                          .heads = c->heads,
                          .head_size = c->head_size,
-                         .y = b->y,
+                         .y = t->y,
                          .state = s->wkv + layer * s->streams * dim * c->head_size,
-                         .r = b->r,
-                         .g = b->g,
-                         .k = b->k,
-                         .v = b->v,
-                         .w = b->w,
-                         .a = b->a,
-                         .kk = b->kk,
-                         .v_lora = layer > 0 ? b->v_lora : NULL,
-                         .v_first = b->v_first,
+                         .r = t->r,
+                         .g = t->g,
+                         .k = t->k,
+                         .v = t->v,
+                         .w = t->w,
+                         .a = t->a,
+                         .kk = t->kk,
+                         .v_lora = layer > 0 ? t->v_lora : NULL,
+                         .v_first = t->v_first,
                          .w0 = l->w0,
                          .a0 = l->a0,
                          .v0 = l->v0,
@@ -361,11 +388,12 @@ static void mix_rows(struct backbone *b, struct state *s, size_t layer, size_t r
                          .ln_b = l->ln_x_b,
                          .eps = group_eps,
                      });
-    op->linear_add(b->be, b->x, b->y, all, l->output, NULL);
+    op->linear_add(b->be, t->x, t->y, all, l->output, NULL);
 }
 
-static void mix_channels(struct backbone *b, struct state *s, size_t layer, size_t rows)
+static void mix_channels(struct backbone_scratch *t, struct state *s, size_t layer, size_t rows)
 {
+    const struct backbone *b = t->backbone;
     const struct backend_ops *op = b->be->ops;
     const struct backbone_block *l = &b->blocks[layer];
     size_t dim = b->config.dim;
@@ -376,114 +404,122 @@ static void mix_channels(struct backbone *b, struct state *s, size_t layer, size
                               .rows = rows,
                               .moves = s->moves,
                               .dim = dim,
-                              .x = b->x,
+                              .x = t->x,
                               .w = l->ln2_w,
                               .b = l->ln2_b,
                               .eps = norm_eps,
                               .prev = s->ffn_shift + layer * s->streams * dim,
-                              .n = b->norm,
+                              .n = t->norm,
                               .count = 1,
                               .mu = {l->ffn_x_k},
-                              .y = {b->x_k},
+                              .y = {t->x_k},
                           });
-    op->linear(b->be, b->wide, b->x_k, dim, all, l->ffn_key, NULL, ACTIVATION_RELU_SQUARED);
-    op->linear_add(b->be, b->x, b->wide, all, l->ffn_value, NULL);
+    op->linear(b->be, t->wide, t->x_k, dim, all, l->ffn_key, NULL, ACTIVATION_RELU_SQUARED);
+    op->linear_add(b->be, t->x, t->wide, all, l->ffn_value, NULL);
 }
 
-/* One pass over embeddings [streams, rows, D], max_rows at most; what comes out is in b->x. */
-static void pass(struct backbone *b, struct state *s, const float *embeddings, size_t rows)
+/* One pass over embeddings [streams, rows, D], max_rows at most; what comes out is in t->x. */
+static void pass(struct backbone_scratch *t, struct state *s, const float *embeddings, size_t rows)
 {
-    b->be->ops->layer_norm(b->be, b->x, embeddings, s->streams * rows, b->config.dim, b->ln0_w,
+    const struct backbone *b = t->backbone;
+    b->be->ops->layer_norm(b->be, t->x, embeddings, s->streams * rows, b->config.dim, b->ln0_w,
                            b->ln0_b, norm_eps);
     for (size_t i = 0; i < b->config.layers; i++) {
-        mix_rows(b, s, i, rows);
-        mix_channels(b, s, i, rows);
+        mix_rows(t, s, i, rows);
+        mix_channels(t, s, i, rows);
     }
 }
 
 /* What comes after each of so many rows, the first of them a row of the pass. */
-static void predict(struct backbone *b, size_t first, size_t count, float *logits)
+static void predict(struct backbone_scratch *t, size_t first, size_t count, float *logits)
 {
+    const struct backbone *b = t->backbone;
     size_t dim = b->config.dim;
-    b->be->ops->layer_norm(b->be, b->norm, b->x + first * dim, count, dim, b->ln_out_w, b->ln_out_b,
+    b->be->ops->layer_norm(b->be, t->norm, t->x + first * dim, count, dim, b->ln_out_w, b->ln_out_b,
                            norm_eps);
-    b->be->ops->linear(b->be, logits, b->norm, dim, count, b->head, NULL, ACTIVATION_NONE);
+    b->be->ops->linear(b->be, logits, t->norm, dim, count, b->head, NULL, ACTIVATION_NONE);
 }
 
-static size_t pass_rows(const struct backbone *b, size_t left)
+static size_t pass_rows(const struct backbone_scratch *t, size_t left)
 {
-    return left < b->max_rows ? left : b->max_rows;
+    return left < t->max_rows ? left : t->max_rows;
 }
 
-void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, size_t count,
-                        float *logits)
+void backbone_push_rows(struct backbone_scratch *t, struct state *s, const float *rows,
+                        size_t count, float *logits)
 {
     assert(s->streams == 1);
     size_t now = 0;
     for (size_t at = 0; at < count; at += now) {
-        now = pass_rows(b, count - at);
-        pass(b, s, rows + at * b->config.dim, now);
+        now = pass_rows(t, count - at);
+        pass(t, s, rows + at * t->backbone->config.dim, now);
     }
     s->rows += count;
     if (logits && count > 0) {
-        predict(b, now - 1, 1, logits);
+        predict(t, now - 1, 1, logits);
     }
 }
 
 /* What decoding does again and again. */
-void backbone_push_embedded(struct backbone *b, struct state *s, float *logits)
+void backbone_push_embedded(struct backbone_scratch *t, struct state *s, float *logits)
 {
-    assert(s->streams <= b->max_rows);
+    struct backend *be = t->backbone->be;
+    assert(s->streams <= t->max_rows);
     s->rows++;
-    const void *const key[STEP_KEY_MAX] = {b, s->att_shift, s->wkv, s->ffn_shift, logits};
-    if (!b->be->ops->step_begin(b->be, key)) {
+    /* t->x stands for all of t, which is made and released at once. */
+    const void *const key[STEP_KEY_MAX] = {t->x, s->att_shift, s->wkv, s->ffn_shift, logits};
+    if (!be->ops->step_begin(be, key)) {
         return;
     }
-    pass(b, s, b->norm, 1);
+    pass(t, s, t->norm, 1);
     if (logits) {
-        predict(b, 0, s->streams, logits);
+        predict(t, 0, s->streams, logits);
     }
-    b->be->ops->step_end(b->be);
+    be->ops->step_end(be);
 }
 
-void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *ids, size_t count,
-                          float *logits)
+void backbone_push_tokens(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
+                          size_t count, float *logits)
 {
+    const struct backbone *b = t->backbone;
     assert(s->streams == 1);
     if (count == 1) {
-        backbone_push_batch(b, s, ids, logits);
+        backbone_push_batch(t, s, ids, logits);
         return;
     }
     size_t now = 0;
     for (size_t at = 0; at < count; at += now) {
-        now = pass_rows(b, count - at);
-        b->be->ops->embed(b->be, b->norm, ids + at, now, b->emb);
-        pass(b, s, b->norm, now);
+        now = pass_rows(t, count - at);
+        b->be->ops->embed(b->be, t->norm, ids + at, now, b->emb);
+        pass(t, s, t->norm, now);
     }
     s->rows += count;
     if (logits && count > 0) {
-        predict(b, now - 1, 1, logits);
+        predict(t, now - 1, 1, logits);
     }
 }
 
-float *backbone_embed(struct backbone *b, const uint32_t *ids, size_t count)
+float *backbone_embed(struct backbone_scratch *t, const uint32_t *ids, size_t count)
 {
-    assert(count <= b->max_rows);
-    b->be->ops->embed(b->be, b->norm, ids, count, b->emb);
-    return b->norm;
+    const struct backbone *b = t->backbone;
+    assert(count <= t->max_rows);
+    b->be->ops->embed(b->be, t->norm, ids, count, b->emb);
+    return t->norm;
 }
 
-void backbone_push_heard(struct backbone *b, struct state *s, const float *row, uint32_t id,
+void backbone_push_heard(struct backbone_scratch *t, struct state *s, const float *row, uint32_t id,
                          float *logits)
 {
     assert(s->streams == 1);
-    float *input = backbone_embed(b, &id, 1);
-    b->be->ops->add(b->be, input, row, b->config.dim);
-    backbone_push_embedded(b, s, logits);
+    float *input = backbone_embed(t, &id, 1);
+    struct backend *be = t->backbone->be;
+    be->ops->add(be, input, row, t->backbone->config.dim);
+    backbone_push_embedded(t, s, logits);
 }
 
-void backbone_push_batch(struct backbone *b, struct state *s, const uint32_t *ids, float *logits)
+void backbone_push_batch(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
+                         float *logits)
 {
-    backbone_embed(b, ids, s->streams);
-    backbone_push_embedded(b, s, logits);
+    backbone_embed(t, ids, s->streams);
+    backbone_push_embedded(t, s, logits);
 }

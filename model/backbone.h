@@ -1,6 +1,7 @@
 /* RWKV-7. Equations and the paper's letters are explained at the top of backbone.c.
- * T rows at once and one at a time are one call. After create nothing is allocated.
- * One thread at a time.
+ * T rows at once and one at a time are one call. The backbone is const once it is loaded. What it
+ * has heard is a state (state.h); the rows of a pass are scratch, which any states of a thread
+ * share. Thread of the backend; allocates at load and create only.
  */
 #ifndef EARSHOT_MODEL_BACKBONE_H
 #define EARSHOT_MODEL_BACKBONE_H
@@ -14,36 +15,44 @@
 #include <stdint.h>
 
 struct backbone;
+struct backbone_scratch;
 
-/* max_rows: the most rows one internal pass takes; longer calls are cut into passes. */
-int backbone_create(struct backbone **out, const struct gguf *g, struct backend *be,
-                    size_t max_rows, struct error *error);
+int backbone_load(struct backbone **out, const struct gguf *g, struct backend *be,
+                  struct error *error);
 void backbone_destroy(struct backbone *b);
 
 const struct state_shape *backbone_state_shape(const struct backbone *b);
 size_t backbone_dim(const struct backbone *b);
 size_t backbone_vocab(const struct backbone *b);
-size_t backbone_max_rows(const struct backbone *b);
 struct backend *backbone_backend(const struct backbone *b);
+
+/* max_rows: the most rows one internal pass takes; longer calls are cut into passes. The backbone
+ * must outlive it. 0 or -ENOMEM. */
+int backbone_scratch_create(struct backbone_scratch **out, const struct backbone *b,
+                            size_t max_rows, struct error *error);
+void backbone_scratch_destroy(struct backbone_scratch *t);
+const struct backbone *backbone_scratch_of(const struct backbone_scratch *t);
+size_t backbone_scratch_max_rows(const struct backbone_scratch *t);
 
 /* Takes rows [count, dim] (backend memory, in the place of embeddings: ln0 is applied here) into
  * the state. logits: backend memory [vocab] for the last row, or NULL. */
-void backbone_push_rows(struct backbone *b, struct state *s, const float *rows, size_t count,
-                        float *logits);
+void backbone_push_rows(struct backbone_scratch *t, struct state *s, const float *rows,
+                        size_t count, float *logits);
 /* The same for token ids (host). */
-void backbone_push_tokens(struct backbone *b, struct state *s, const uint32_t *ids, size_t count,
-                          float *logits);
+void backbone_push_tokens(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
+                          size_t count, float *logits);
 /* A row [dim] and, added to it, the embedding of a token: what is heard and what was said last.
  * logits: backend memory [vocab], or NULL. */
-void backbone_push_heard(struct backbone *b, struct state *s, const float *row, uint32_t id,
+void backbone_push_heard(struct backbone_scratch *t, struct state *s, const float *row, uint32_t id,
                          float *logits);
 /* The next token of every stream of s that moves (state.h). ids: host [streams], streams <=
  * max_rows; logits: backend memory [streams, vocab], or NULL. */
-void backbone_push_batch(struct backbone *b, struct state *s, const uint32_t *ids, float *logits);
+void backbone_push_batch(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
+                         float *logits);
 /* In two steps, so that rows can take the place of tokens in between: the embeddings of count <=
  * max_rows tokens, backend memory [count, dim] that the next push overwrites; and one of them into
  * every stream of s that moves. */
-float *backbone_embed(struct backbone *b, const uint32_t *ids, size_t count);
-void backbone_push_embedded(struct backbone *b, struct state *s, float *logits);
+float *backbone_embed(struct backbone_scratch *t, const uint32_t *ids, size_t count);
+void backbone_push_embedded(struct backbone_scratch *t, struct state *s, float *logits);
 
 #endif

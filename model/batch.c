@@ -6,7 +6,8 @@
 
 struct batch {
     struct backend *backend;
-    struct backbone *backbone;
+    const struct backbone *backbone;
+    struct backbone_scratch *scratch;
     size_t slots;
     struct state *states; /* [slots] streams */
     struct state *empty;  /* of one */
@@ -35,15 +36,16 @@ static int make_memory(struct batch *b, size_t vocab)
     return 0;
 }
 
-int batch_create(struct batch **out, struct backbone *backbone, const struct decoding *d,
+int batch_create(struct batch **out, struct backbone_scratch *scratch, const struct decoding *d,
                  size_t slots, struct error *error)
 {
     static const float never = -INFINITY;
-    size_t vocab = backbone_vocab(backbone);
+    const struct backbone *backbone = backbone_scratch_of(scratch);
+    size_t vocab = backbone_vocab(backbone), most = backbone_scratch_max_rows(scratch);
     *out = NULL;
-    if (slots == 0 || slots > backbone_max_rows(backbone)) {
+    if (slots == 0 || slots > most) {
         return error_set(error, -EINVAL, "a batch of %zu, from 1 to %zu are computed at once",
-                         slots, backbone_max_rows(backbone));
+                         slots, most);
     }
     struct batch *b = calloc(1, sizeof(*b));
     if (!b) {
@@ -51,6 +53,7 @@ int batch_create(struct batch **out, struct backbone *backbone, const struct dec
     }
     b->backend = backbone_backend(backbone);
     b->backbone = backbone;
+    b->scratch = scratch;
     b->slots = slots;
     if (make_memory(b, vocab) < 0) {
         batch_destroy(b);
@@ -90,7 +93,7 @@ static void gather(struct batch *b, const struct turn *turns)
         b->ids[i] = turns[i].type == TURN_TOKEN ? turns[i].token : 0;
         b->host_moves[i] = turns[i].type == TURN_REST ? 0.0f : 1.0f;
     }
-    float *inputs = backbone_embed(b->backbone, b->ids, b->slots);
+    float *inputs = backbone_embed(b->scratch, b->ids, b->slots);
     for (size_t i = 0; i < b->slots; i++) {
         if (turns[i].type == TURN_ROW) {
             op->copy(b->backend, inputs + i * dim, turns[i].row, dim);
@@ -104,7 +107,7 @@ void batch_step(struct batch *b, const struct turn *turns, uint32_t *next)
     const struct backend_ops *op = b->backend->ops;
     size_t vocab = backbone_vocab(b->backbone);
     gather(b, turns);
-    backbone_push_embedded(b->backbone, b->states, next ? b->logits : NULL);
+    backbone_push_embedded(b->scratch, b->states, next ? b->logits : NULL);
     if (next) {
         op->affine(b->backend, b->logits, b->logits, b->slots, vocab, NULL, NULL, b->bans,
                    ACTIVATION_NONE);

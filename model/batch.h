@@ -27,9 +27,9 @@ struct turn {
 
 struct batch;
 
-/* All slots empty. d: what is never chosen; it must outlive the batch, as the backbone must. 0,
- * -EINVAL for more slots than backbone_max_rows, or -ENOMEM. */
-int batch_create(struct batch **out, struct backbone *backbone, const struct decoding *d,
+/* All slots empty. d: what is never chosen; it must outlive the batch, as the scratch must. 0,
+ * -EINVAL for more slots than a pass of it has rows, or -ENOMEM. */
+int batch_create(struct batch **out, struct backbone_scratch *scratch, const struct decoding *d,
                  size_t slots, struct error *error);
 void batch_destroy(struct batch *b);
 

@@ -6,7 +6,6 @@
 
 enum {
     MODEL_FORMAT_VERSION = 1,
-    MODEL_PASS_ROWS = 64, /* of the backbone: enough to share a weight's way through the cache */
     MODEL_TOKENS_DEFAULT = 200,
     MODEL_DELAY_MAX = 100, /* rows */
 };
@@ -250,7 +249,7 @@ static int load(struct model *m, const char *path, const struct encoder_options 
     if (r == 0) {
         /* First, as it reads a little of every tensor, which is released once it is bound. */
         m->fingerprint = gguf_fingerprint(m->gguf);
-        r = backbone_create(&m->backbone, m->gguf, m->backend, MODEL_PASS_ROWS, error);
+        r = backbone_load(&m->backbone, m->gguf, m->backend, error);
     }
     if (r == 0) {
         r = make_hearing(m, encoder, error);

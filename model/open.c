@@ -1,3 +1,4 @@
+/* Tries the backends in turn, and takes apart what did not become whole. */
 #include "model/open.h"
 
 #include <stdbool.h>
@@ -22,28 +23,40 @@ static bool is_cpu(const struct backend *be)
     return strncmp(be->ops->name, "cpu", 3) == 0;
 }
 
-int model_open(struct model **model, struct backend **be, const char *path, const char *backend,
-               int threads, const struct encoder_options *encoder, const struct model_watch *watch,
-               char why[BACKEND_WHY_MAX], struct error *error)
+/* On a backend that is there. */
+static int load(struct opened *o, const char *path, const struct encoder_options *encoder,
+                const struct model_watch *watch, struct error *error)
 {
-    *model = NULL;
-    *be = NULL;
-    int r = backend_create(be, backend, threads, needed(path), why, error);
-    if (r < 0) {
-        return r;
-    }
-    r = model_load(model, path, *be, encoder, watch, error);
-    if (r == 0) {
+    int rc = model_load(&o->model, path, o->backend, encoder, watch, error);
+    return rc < 0 ? rc : hearing_create(&o->hearing, o->model, error);
+}
+
+int model_open(struct opened *o, const char *path, const char *backend, int threads,
+               const struct encoder_options *encoder, const struct model_watch *watch,
+               struct error *error)
+{
+    *o = (struct opened){0};
+    int rc = backend_create(&o->backend, backend, threads, needed(path), o->why, error);
+    if (rc < 0)
+        return rc;
+    rc = load(o, path, encoder, watch, error);
+    if (rc == 0)
         return 0;
-    }
-    bool again = strcmp(backend, "auto") == 0 && !is_cpu(*be);
-    (*be)->ops->destroy(*be);
-    *be = NULL;
-    if (!again) {
-        return r;
-    }
+    bool again = strcmp(backend, "auto") == 0 && !is_cpu(o->backend);
+    model_close(o);
+    if (!again)
+        return rc;
     struct error first = *error;
-    r = model_open(model, be, path, "cpu", threads, encoder, watch, why, error);
-    snprintf(why, BACKEND_WHY_MAX, "%.250s", first.message);
-    return r;
+    rc = model_open(o, path, "cpu", threads, encoder, watch, error);
+    snprintf(o->why, BACKEND_WHY_MAX, "%.250s", first.message);
+    return rc;
+}
+
+void model_close(struct opened *o)
+{
+    hearing_destroy(o->hearing);
+    model_destroy(o->model);
+    if (o->backend)
+        o->backend->ops->destroy(o->backend);
+    *o = (struct opened){0};
 }

@@ -13,12 +13,17 @@ uint64_t decode_now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-int decode_init(struct decode *d, struct model *model, struct text *text,
+int decode_init(struct decode *d, struct hearing *hearing, struct text *text,
                 bool (*cancelled)(void *user), void *user)
 {
+    const struct model *model = hearing->model;
     struct backend *be = model->backend;
     size_t vocab = backbone_vocab(model->backbone);
-    *d = (struct decode){.model = model, .text = text, .cancelled = cancelled, .user = user};
+    *d = (struct decode){.model = model,
+                         .scratch = hearing->scratch,
+                         .text = text,
+                         .cancelled = cancelled,
+                         .user = user};
     d->logits = be->ops->alloc(be, vocab);
     d->ids = calloc(DECODE_IDS_MAX, sizeof(*d->ids));
     if (!d->logits || !d->ids ||
@@ -49,7 +54,7 @@ void decode_begin(struct decode *d, const struct prompt *prompt,
     d->given_count = d->given_taken = 0;
     text_clear(d->text);
     sampler_begin(d->sampler, sampling);
-    backbone_push_tokens(d->model->backbone, d->fork, prompt->ids, prompt->count, d->logits);
+    backbone_push_tokens(d->scratch, d->fork, prompt->ids, prompt->count, d->logits);
     d->all_us += decode_now_us() - d->begin_us;
 }
 
@@ -89,7 +94,7 @@ bool decode_next(struct decode *d)
     if (!given)
         d->surprise -=
             log((double)be->ops->probability(be, d->logits, backbone_vocab(m->backbone), id));
-    backbone_push_tokens(m->backbone, d->fork, &id, 1, d->logits);
+    backbone_push_tokens(d->scratch, d->fork, &id, 1, d->logits);
     d->whole = be->ops->status(be, NULL) == 0;
     d->stopped = decoding_stops(&m->decoding, id);
     if (!d->stopped && d->whole)

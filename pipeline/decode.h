@@ -5,7 +5,7 @@
 #ifndef EARSHOT_PIPELINE_DECODE_H
 #define EARSHOT_PIPELINE_DECODE_H
 
-#include "model/model.h"
+#include "model/hearing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,8 @@ enum {
 };
 
 struct decode {
-    struct model *model;
+    const struct model *model;
+    struct backbone_scratch *scratch;
     struct state *fork;
     struct sampler *sampler;
     float *logits;     /* backend memory [vocab] */
@@ -38,7 +39,7 @@ struct decode {
 };
 
 /* cancelled is looked at between tokens. 0 or -ENOMEM; decode_finish takes what is half made. */
-int decode_init(struct decode *d, struct model *model, struct text *text,
+int decode_init(struct decode *d, struct hearing *hearing, struct text *text,
                 bool (*cancelled)(void *user), void *user);
 void decode_finish(struct decode *d);
 

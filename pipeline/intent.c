@@ -158,21 +158,21 @@ bool intent_parse(const char *written, const char *caption, struct event_intent 
 }
 
 struct intents {
-    struct model *model;
+    const struct model *model;
     struct decode decode;
     struct text text; /* over written */
     char written[WRITTEN_MAX];
 };
 
-int intents_create(struct intents **out, struct model *model, bool (*cancelled)(void *user),
+int intents_create(struct intents **out, struct hearing *hearing, bool (*cancelled)(void *user),
                    void *user)
 {
     struct intents *i = calloc(1, sizeof(*i));
     if (!i)
         return -ENOMEM;
-    i->model = model;
+    i->model = hearing->model;
     text_init(&i->text, i->written, sizeof(i->written));
-    int rc = decode_init(&i->decode, model, &i->text, cancelled, user);
+    int rc = decode_init(&i->decode, hearing, &i->text, cancelled, user);
     if (rc < 0)
         intents_destroy(i);
     else

@@ -9,7 +9,7 @@
 #ifndef EARSHOT_PIPELINE_INTENT_H
 #define EARSHOT_PIPELINE_INTENT_H
 
-#include "model/model.h"
+#include "model/hearing.h"
 #include "pipeline/event.h"
 
 #include <stdbool.h>
@@ -22,7 +22,7 @@ bool intent_parse(const char *written, const char *caption, struct event_intent 
 struct intents;
 
 /* The model has the prompt. cancelled is looked at between tokens. 0 or -ENOMEM. */
-int intents_create(struct intents **out, struct model *model, bool (*cancelled)(void *user),
+int intents_create(struct intents **out, struct hearing *hearing, bool (*cancelled)(void *user),
                    void *user);
 void intents_destroy(struct intents *i);
 

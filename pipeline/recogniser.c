@@ -38,16 +38,16 @@ static int create_captions(struct recogniser *r)
                : 0;
 }
 
-static int create_intents(struct recogniser *r)
+static int create_intents(struct recogniser *r, struct hearing *hearing)
 {
-    return r->model->intent.count
-               ? intents_create(&r->intents, r->model, recogniser_is_cancelled, r)
-               : 0;
+    return r->model->intent.count ? intents_create(&r->intents, hearing, recogniser_is_cancelled, r)
+                                  : 0;
 }
 
-int recogniser_create(struct recogniser **out, struct model *model,
+int recogniser_create(struct recogniser **out, struct hearing *hearing,
                       const struct recogniser_config *config, struct error *error)
 {
+    const struct model *model = hearing->model;
     if (config->partial_ms != 0 && config->partial_ms < PARTIAL_MIN_MS)
         return error_set(error, -EINVAL, "partial_ms is %d, less than %d", config->partial_ms,
                          PARTIAL_MIN_MS);
@@ -55,13 +55,14 @@ int recogniser_create(struct recogniser **out, struct model *model,
     if (!r)
         return error_set(error, -ENOMEM, "no memory for a recogniser");
     r->model = model;
+    r->scratch = hearing->scratch;
     r->config = *config;
     struct backend *be = model->backend;
     const struct state_shape *shape = backbone_state_shape(model->backbone);
     int code = -ENOMEM;
     if (state_create(&r->conversation, be, shape) || state_create(&r->hearing, be, shape) ||
-        decode_init(&r->decode, model, &r->text, recogniser_is_cancelled, r) ||
-        create_captions(r) || create_intents(r)) {
+        decode_init(&r->decode, hearing, &r->text, recogniser_is_cancelled, r) ||
+        create_captions(r) || create_intents(r, hearing)) {
         error_set(error, code, "no memory for the states");
         goto fail;
     }
@@ -200,7 +201,7 @@ static void hear_end(struct recogniser *r)
 
 void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us)
 {
-    struct model *m = r->model;
+    const struct model *m = r->model;
     assert(r->features);
     recogniser_cancel(r);
     r->event = (struct event){.id = id, .start_us = time_us};
@@ -211,7 +212,7 @@ void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us)
     features_begin(r->features);
     state_copy(r->hearing, r->conversation);
     if (m->audio_begin.count)
-        backbone_push_tokens(m->backbone, r->hearing, m->audio_begin.ids, m->audio_begin.count,
+        backbone_push_tokens(r->scratch, r->hearing, m->audio_begin.ids, m->audio_begin.count,
                              NULL);
     r->told = false;
     evidence_begin(&r->evidence);
@@ -288,11 +289,11 @@ static void begin_reply(struct recogniser *r)
  * the model was trained on are. */
 static void carry_on(struct recogniser *r)
 {
-    struct model *m = r->model;
+    const struct model *m = r->model;
     if (!m->carry)
         return;
     if (!r->decode.stopped && m->decoding.stop_count)
-        backbone_push_tokens(m->backbone, r->decode.fork, m->decoding.stop, 1, NULL);
+        backbone_push_tokens(r->scratch, r->decode.fork, m->decoding.stop, 1, NULL);
     state_copy(r->conversation, r->decode.fork);
     r->turn++;
 }
@@ -455,7 +456,7 @@ static int text_ids(struct recogniser *r, const char *text, size_t size)
 int recogniser_ask(struct recogniser *r, const char *text, size_t size,
                    const struct sampler_config *sampling)
 {
-    struct model *m = r->model;
+    const struct model *m = r->model;
     if (!m->ask.count)
         return -ENOTSUP;
     int count = text_ids(r, text, size);
@@ -463,10 +464,10 @@ int recogniser_ask(struct recogniser *r, const char *text, size_t size,
         return count;
     state_copy(r->decode.fork, r->conversation);
     if (m->text_begin.count)
-        backbone_push_tokens(m->backbone, r->decode.fork, m->text_begin.ids, m->text_begin.count,
+        backbone_push_tokens(r->scratch, r->decode.fork, m->text_begin.ids, m->text_begin.count,
                              NULL);
     if (count)
-        backbone_push_tokens(m->backbone, r->decode.fork, r->decode.ids, (size_t)count, NULL);
+        backbone_push_tokens(r->scratch, r->decode.fork, r->decode.ids, (size_t)count, NULL);
     begin_text(r, &m->ask, r->event.text, sampling ? sampling : &r->config.sampling);
     r->made = MADE_ANSWER;
     return 0;

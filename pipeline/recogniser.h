@@ -8,7 +8,7 @@
 #ifndef EARSHOT_PIPELINE_RECOGNISER_H
 #define EARSHOT_PIPELINE_RECOGNISER_H
 
-#include "model/model.h"
+#include "model/hearing.h"
 #include "pipeline/event.h"
 #include "pipeline/frontend.h"
 
@@ -46,8 +46,9 @@ struct recogniser_config {
 
 struct recogniser;
 
-/* The model must have an encoder for anything but recogniser_ask. 0 or -errno. */
-int recogniser_create(struct recogniser **out, struct model *model,
+/* An ear of the hearing, which must outlive it; its model must have an encoder for anything but
+ * recogniser_ask. 0 or -errno. */
+int recogniser_create(struct recogniser **out, struct hearing *hearing,
                       const struct recogniser_config *config, struct error *error);
 void recogniser_destroy(struct recogniser *r);
 

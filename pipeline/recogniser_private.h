@@ -61,7 +61,8 @@ enum made {
 };
 
 struct recogniser {
-    struct model *model;
+    const struct model *model;
+    struct backbone_scratch *scratch; /* of all who hear with the model */
     struct recogniser_config config;
     const struct captions_way *captions;
     struct features *features; /* NULL: a text-only model */

@@ -32,6 +32,7 @@ struct log {
 struct fixture {
     struct backend *backend;
     struct model *model;
+    struct hearing *hearing;
     float *sound;
     size_t samples;
     char caption[EVENT_TEXT_MAX], reply[EVENT_TEXT_MAX];
@@ -58,7 +59,8 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     struct error error;
     assert_int_equal(backend_cpu_create(&f->backend, 1), 0);
-    if (model_load(&f->model, GOLDEN "aligned.gguf", f->backend, NULL, NULL, &error))
+    if (model_load(&f->model, GOLDEN "aligned.gguf", f->backend, NULL, NULL, &error) ||
+        hearing_create(&f->hearing, f->model, &error))
         fail_msg("%s", error.message);
     struct npy pcm = golden("pcm");
     f->samples = TIMES * pcm.count;
@@ -77,6 +79,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
+    hearing_destroy(f->hearing);
     model_destroy(f->model);
     f->backend->ops->destroy(f->backend);
     free(f->sound);
@@ -105,7 +108,7 @@ static struct recogniser *create(struct fixture *f, const struct recogniser_conf
     struct error error;
     f->model->decoding.max_tokens = 24;
     f->log.count = 0;
-    if (recogniser_create(&r, f->model, config, &error))
+    if (recogniser_create(&r, f->hearing, config, &error))
         fail_msg("%s", error.message);
     return r;
 }
@@ -149,13 +152,13 @@ struct stepping {
 
 static void step_rows(struct stepping *s, const struct features_rows *rows)
 {
-    struct model *m = s->f->model;
+    const struct model *m = s->f->model;
     const struct backend_ops *op = m->backend->ops;
     size_t vocab = backbone_vocab(m->backbone);
     for (size_t i = 0; i < rows->adapter_count; i++) {
         assert_true(s->count < s->most);
-        backbone_push_heard(m->backbone, s->state, rows->adapter + i * backbone_dim(m->backbone),
-                            s->id, s->logits);
+        backbone_push_heard(s->f->hearing->scratch, s->state,
+                            rows->adapter + i * backbone_dim(m->backbone), s->id, s->logits);
         op->argmax(m->backend, &s->id, s->logits, 1, vocab);
         s->ids[s->count] = s->id;
         s->probabilities[s->count++] = op->probability(m->backend, s->logits, vocab, s->id);
@@ -551,14 +554,16 @@ static struct model *load_sure(struct fixture *f, float blank)
 
 /* At how many places, 80 ms apart, the utterance sounds finished; at each of them it is a sentence.
  */
-static size_t finished_places(struct fixture *f, struct model *m)
+static size_t finished_places(struct fixture *f, const struct model *m)
 {
     struct recogniser_config config = plain(f);
+    struct hearing *hearing;
     struct recogniser *r;
     struct error error;
     size_t places = 0;
     f->log.count = 0;
-    assert_int_equal(recogniser_create(&r, m, &config, &error), 0);
+    assert_int_equal(hearing_create(&hearing, m, &error), 0);
+    assert_int_equal(recogniser_create(&r, hearing, &config, &error), 0);
     recogniser_begin(r, 7, 0);
     for (size_t i = 0; i + ROW_SAMPLES <= f->samples; i += ROW_SAMPLES) {
         recogniser_push(r, f->sound + i, ROW_SAMPLES);
@@ -570,6 +575,7 @@ static size_t finished_places(struct fixture *f, struct model *m)
         places++;
     }
     recogniser_destroy(r);
+    hearing_destroy(hearing);
     return places;
 }
 

@@ -16,6 +16,7 @@ struct fixture {
     struct backend *be;
     struct gguf *gguf;
     struct backbone *backbone;
+    struct backbone_scratch *scratch;
     struct state *state;
     float *logits; /* backend, [vocab] */
     uint32_t ids[TOKENS];
@@ -33,7 +34,8 @@ static int setup(void **context)
     assert_non_null(f);
     assert_int_equal(backend_cpu_create(&f->be, 2), 0);
     assert_int_equal(gguf_open(&f->gguf, "tests/golden/tiny.gguf", NULL), 0);
-    assert_int_equal(backbone_create(&f->backbone, f->gguf, f->be, 64, NULL), 0);
+    assert_int_equal(backbone_load(&f->backbone, f->gguf, f->be, NULL), 0);
+    assert_int_equal(backbone_scratch_create(&f->scratch, f->backbone, 64, NULL), 0);
     assert_int_equal(state_create(&f->state, f->be, backbone_state_shape(f->backbone)), 0);
     f->logits = f->be->ops->alloc(f->be, backbone_vocab(f->backbone));
     for (size_t i = 0; i < TOKENS; i++) {
@@ -48,6 +50,7 @@ static int teardown(void **context)
     struct fixture *f = *context;
     f->be->ops->free(f->be, f->logits);
     state_destroy(f->state);
+    backbone_scratch_destroy(f->scratch);
     backbone_destroy(f->backbone);
     gguf_close(f->gguf);
     f->be->ops->destroy(f->be);
@@ -86,7 +89,7 @@ static void push_in_chunks(struct fixture *f, size_t chunk)
     state_reset(f->state);
     for (size_t at = 0; at < TOKENS; at += chunk) {
         size_t left = TOKENS - at;
-        backbone_push_tokens(f->backbone, f->state, f->ids + at, left < chunk ? left : chunk,
+        backbone_push_tokens(f->scratch, f->state, f->ids + at, left < chunk ? left : chunk,
                              left <= chunk ? f->logits : NULL);
     }
     assert_int_equal(f->state->rows, TOKENS);
@@ -139,12 +142,12 @@ static void the_length_of_a_pass_does_not_matter(void **context)
     static const size_t lengths[] = {1, 3, BACKEND_FEW_ROWS};
     struct result all = few_at_once(f);
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-        struct backbone *other = NULL;
-        assert_int_equal(backbone_create(&other, f->gguf, f->be, lengths[i], NULL), 0);
+        struct backbone_scratch *other = NULL;
+        assert_int_equal(backbone_scratch_create(&other, f->backbone, lengths[i], NULL), 0);
         state_reset(f->state);
         backbone_push_tokens(other, f->state, f->ids, TOKENS, f->logits);
         same(f, &all);
-        backbone_destroy(other);
+        backbone_scratch_destroy(other);
     }
     release(&all);
 }
@@ -163,13 +166,13 @@ static void a_batch_is_its_streams(void **context)
     assert_int_equal(state_create_batch(&batch, f->be, &f->state->shape, STREAMS), 0);
     for (size_t i = 0; i < LENGTH; i++) {
         const uint32_t ids[STREAMS] = {f->ids[i], f->ids[i + 10], f->ids[i + 20]};
-        backbone_push_batch(f->backbone, batch, ids, logits);
+        backbone_push_batch(f->scratch, batch, ids, logits);
     }
     assert_int_equal(batch->rows, LENGTH);
     f->be->ops->download(f->be, together, logits, STREAMS * vocab);
     for (size_t n = 0; n < STREAMS; n++) {
         state_reset(f->state);
-        backbone_push_tokens(f->backbone, f->state, f->ids + 10 * n, LENGTH, f->logits);
+        backbone_push_tokens(f->scratch, f->state, f->ids + 10 * n, LENGTH, f->logits);
         f->be->ops->download(f->be, alone, f->logits, vocab);
         assert_memory_equal(alone, together + n * vocab, vocab * sizeof(float));
         struct result expected = result(f);
@@ -185,7 +188,7 @@ static void a_batch_is_its_streams(void **context)
     f->state->rows = LENGTH;
     struct result moved = result(f);
     state_reset(f->state);
-    backbone_push_tokens(f->backbone, f->state, f->ids + 20, LENGTH, f->logits);
+    backbone_push_tokens(f->scratch, f->state, f->ids + 20, LENGTH, f->logits);
     same(f, &moved);
     release(&moved);
     f->be->ops->free(f->be, logits);
@@ -208,7 +211,7 @@ static void rows_in_the_place_of_embeddings_are_tokens(void **context)
     f->be->ops->upload(f->be, rows, host, TOKENS * dim);
     struct result all = at_once(f);
     state_reset(f->state);
-    backbone_push_rows(f->backbone, f->state, rows, TOKENS, f->logits);
+    backbone_push_rows(f->scratch, f->state, rows, TOKENS, f->logits);
     same(f, &all);
     release(&all);
     f->be->ops->free(f->be, rows);
@@ -221,13 +224,13 @@ static void a_fork_goes_on_as_its_origin(void **context)
     struct state *fork = NULL;
     assert_int_equal(state_create(&fork, f->be, backbone_state_shape(f->backbone)), 0);
     state_reset(f->state);
-    backbone_push_tokens(f->backbone, f->state, f->ids, 70, NULL);
+    backbone_push_tokens(f->scratch, f->state, f->ids, 70, NULL);
     state_copy(fork, f->state);
-    backbone_push_tokens(f->backbone, f->state, f->ids + 70, TOKENS - 70, f->logits);
+    backbone_push_tokens(f->scratch, f->state, f->ids + 70, TOKENS - 70, f->logits);
     struct result all = result(f);
     state_copy(f->state, fork);
-    backbone_push_tokens(f->backbone, fork, f->ids + 3, 40, f->logits); /* thrown away */
-    backbone_push_tokens(f->backbone, f->state, f->ids + 70, TOKENS - 70, f->logits);
+    backbone_push_tokens(f->scratch, fork, f->ids + 3, 40, f->logits); /* thrown away */
+    backbone_push_tokens(f->scratch, f->state, f->ids + 70, TOKENS - 70, f->logits);
     same(f, &all);
     state_destroy(fork);
     release(&all);
@@ -237,8 +240,8 @@ static void no_rows_change_nothing(void **context)
 {
     struct fixture *f = *context;
     struct result all = at_once(f);
-    backbone_push_tokens(f->backbone, f->state, f->ids, 0, f->logits);
-    backbone_push_rows(f->backbone, f->state, NULL, 0, f->logits);
+    backbone_push_tokens(f->scratch, f->state, f->ids, 0, f->logits);
+    backbone_push_rows(f->scratch, f->state, NULL, 0, f->logits);
     same(f, &all);
     release(&all);
 }
@@ -252,7 +255,7 @@ static void nothing_is_allocated_after_create(void **context)
     without.reserve = NULL;
     without.weight_create = NULL;
     f->be->ops = &without;
-    backbone_push_tokens(f->backbone, f->state, f->ids, TOKENS, f->logits);
+    backbone_push_tokens(f->scratch, f->state, f->ids, TOKENS, f->logits);
     f->be->ops = ops;
 }
 

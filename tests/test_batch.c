@@ -19,6 +19,7 @@ struct fixture {
     struct backend *be;
     struct gguf *gguf;
     struct backbone *backbone;
+    struct backbone_scratch *scratch;
     float *rows;   /* backend memory [STEPS, dim] */
     float *logits; /* backend memory [vocab] */
     size_t dim, vocab;
@@ -30,7 +31,8 @@ static int setup(void **context)
     assert_non_null(f);
     assert_int_equal(backend_cpu_create(&f->be, 2), 0);
     assert_int_equal(gguf_open(&f->gguf, "tests/golden/tiny.gguf", NULL), 0);
-    assert_int_equal(backbone_create(&f->backbone, f->gguf, f->be, MAX_ROWS, NULL), 0);
+    assert_int_equal(backbone_load(&f->backbone, f->gguf, f->be, NULL), 0);
+    assert_int_equal(backbone_scratch_create(&f->scratch, f->backbone, MAX_ROWS, NULL), 0);
     f->dim = backbone_dim(f->backbone);
     f->vocab = backbone_vocab(f->backbone);
     f->logits = f->be->ops->alloc(f->be, f->vocab);
@@ -49,6 +51,7 @@ static int teardown(void **context)
     struct fixture *f = *context;
     f->be->ops->free(f->be, f->logits);
     f->be->ops->free(f->be, f->rows);
+    backbone_scratch_destroy(f->scratch);
     backbone_destroy(f->backbone);
     gguf_close(f->gguf);
     f->be->ops->destroy(f->be);
@@ -60,7 +63,7 @@ static struct batch *make(struct fixture *f, const struct decoding *d, size_t sl
 {
     struct batch *b = NULL;
     struct error error = {""};
-    assert_int_equal(batch_create(&b, f->backbone, d, slots, &error), 0);
+    assert_int_equal(batch_create(&b, f->scratch, d, slots, &error), 0);
     return b;
 }
 
@@ -84,9 +87,9 @@ static struct turn turn_of(const struct fixture *f, size_t slot, size_t step)
 static uint32_t alone(struct fixture *f, struct state *s, const struct turn *t)
 {
     if (t->type == TURN_ROW) {
-        backbone_push_rows(f->backbone, s, t->row, 1, f->logits);
+        backbone_push_rows(f->scratch, s, t->row, 1, f->logits);
     } else {
-        backbone_push_tokens(f->backbone, s, &t->token, 1, f->logits);
+        backbone_push_tokens(f->scratch, s, &t->token, 1, f->logits);
     }
     return decoding_greedy(&bans_none, f->be, f->logits, f->vocab);
 }
@@ -159,16 +162,16 @@ static void slots_are_forked_reset_and_exchanged(void **context)
     batch_fork(b, 3, 1);
     push(b, 3, 9);
     batch_take(b, 3, one);
-    backbone_push_tokens(f->backbone, two, (const uint32_t[]){7, 8, 9}, 3, NULL);
+    backbone_push_tokens(f->scratch, two, (const uint32_t[]){7, 8, 9}, 3, NULL);
     expect_same(one, two);
     batch_take(b, 1, one);
     state_reset(two);
-    backbone_push_tokens(f->backbone, two, (const uint32_t[]){7, 8}, 2, NULL);
+    backbone_push_tokens(f->scratch, two, (const uint32_t[]){7, 8}, 2, NULL);
     expect_same(one, two); /* the fork left it as it was */
     batch_put(b, 0, two);
     push(b, 0, 11);
     batch_take(b, 0, one);
-    backbone_push_tokens(f->backbone, two, (const uint32_t[]){11}, 1, NULL);
+    backbone_push_tokens(f->scratch, two, (const uint32_t[]){11}, 1, NULL);
     expect_same(one, two);
     batch_reset(b, 0);
     batch_take(b, 0, one);
@@ -200,9 +203,9 @@ static void more_than_can_be_computed_is_refused(void **context)
     struct fixture *f = *context;
     struct batch *b = NULL;
     struct error error = {""};
-    assert_int_equal(batch_create(&b, f->backbone, &bans_none, MAX_ROWS + 1, &error), -EINVAL);
+    assert_int_equal(batch_create(&b, f->scratch, &bans_none, MAX_ROWS + 1, &error), -EINVAL);
     assert_non_null(strstr(error.message, "65"));
-    assert_int_equal(batch_create(&b, f->backbone, &bans_none, 0, &error), -EINVAL);
+    assert_int_equal(batch_create(&b, f->scratch, &bans_none, 0, &error), -EINVAL);
     assert_null(b);
 }
 

@@ -24,6 +24,7 @@ enum {
 struct fixture {
     struct backend *backend;
     struct model *model;
+    struct hearing *hearing;
     char caption[256], reply[256], intent[256];
     float sure, meant; /* mean probabilities of the prompted caption and of the intent */
     struct event events[LOG_MAX];
@@ -44,7 +45,8 @@ static void load(struct fixture *f, const char *name)
     char path[128];
     char number[64];
     snprintf(path, sizeof(path), GOLDEN "%s.gguf", name);
-    if (model_load(&f->model, path, f->backend, NULL, NULL, &error))
+    if (model_load(&f->model, path, f->backend, NULL, NULL, &error) ||
+        hearing_create(&f->hearing, f->model, &error))
         fail_msg("%s", error.message);
     FILE *in = fopen(GOLDEN "orders.txt", "r");
     assert_non_null(in);
@@ -70,6 +72,7 @@ static struct fixture *create_fixture(const char *name)
 
 static void destroy_fixture(struct fixture *f)
 {
+    hearing_destroy(f->hearing);
     model_destroy(f->model);
     f->backend->ops->destroy(f->backend);
     free(f);
@@ -104,7 +107,7 @@ static struct recogniser *create(struct fixture *f, int long_ms)
                                        .user = f};
     struct recogniser *r;
     struct error error;
-    if (recogniser_create(&r, f->model, &config, &error))
+    if (recogniser_create(&r, f->hearing, &config, &error))
         fail_msg("%s", error.message);
     return r;
 }

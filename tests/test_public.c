@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "model/transformer.h"
 #include "tests/support/gguf_writer.h"
-#include "tests/support/hearing.h"
+#include "tests/support/heard.h"
 #include "tests/support/npy.h"
 #include "tests/support/test.h"
 
@@ -23,7 +23,7 @@ static const double limit = 1e-4;         /* relative, of weights in F32 */
 static const double rounded_limit = 2e-2; /* of others, where many rows are rounded to bf16 */
 
 /* A stage against its golden rows; Whisper's layers compute more than are kept. */
-static void check_stage(const struct hearing *h, const char *model, const char *stage, double most)
+static void check_stage(const struct heard *h, const char *model, const char *stage, double most)
 {
     char path[NAME_MAX_BYTES];
     struct npy want;
@@ -42,13 +42,13 @@ static void check_stages(const char *path, const char *model, const char *const 
                          size_t count, double most)
 {
     struct npy pcm;
-    struct hearing h;
+    struct heard h;
     assert_int_equal(npy_load(&pcm, "tests/golden/pcm.npy"), 0);
     hear(&h, path, "auto", pcm.floats, pcm.count, FEATURES_BLOCK);
     for (size_t i = 0; i < count; i++) {
         check_stage(&h, model, stages[i], most);
     }
-    hearing_finish(&h);
+    heard_finish(&h);
     npy_free(&pcm);
 }
 
@@ -78,11 +78,11 @@ static void thirty_seconds_are_one_window(void **state)
     float *silence = calloc(seconds_30 + 1, sizeof(float));
     assert_non_null(silence);
     for (size_t more = 0; more < 2; more++) {
-        struct hearing h;
+        struct heard h;
         hear(&h, "tests/golden/whisper.gguf", "auto", silence, seconds_30 + more, FEATURES_BLOCK);
         size_t rows = find_stage(&h, "encoder")->count / h.model->encoder->info.dim;
         assert_int_equal(rows, 1500 + more);
-        hearing_finish(&h);
+        heard_finish(&h);
     }
     free(silence);
 }
@@ -96,23 +96,25 @@ static void wavlm_is_transformers(void **state)
 }
 
 /* The ids that follow a hearing greedily, as the model's one prompt asks for them. */
-static void check_text(struct hearing *h, const struct npy *want)
+static void check_text(struct heard *h, const struct npy *want)
 {
     static const float never = -INFINITY;
-    struct model *m = h->model;
+    const struct model *m = h->model;
     size_t vocab = backbone_vocab(m->backbone);
     size_t dim = backbone_dim(m->backbone);
     const struct stage *heard = find_stage(h, "adapter");
     float *logits = h->be->ops->alloc(h->be, vocab);
     float *rows = h->be->ops->alloc(h->be, heard->count);
+    struct backbone_scratch *scratch;
     struct state *s = NULL;
     assert_true(logits && rows);
+    assert_int_equal(backbone_scratch_create(&scratch, m->backbone, 64, NULL), 0);
     assert_int_equal(state_create(&s, h->be, backbone_state_shape(m->backbone)), 0);
     h->be->ops->upload(h->be, rows, heard->rows, heard->count);
 
-    backbone_push_tokens(m->backbone, s, m->audio_begin.ids, m->audio_begin.count, NULL);
-    backbone_push_rows(m->backbone, s, rows, heard->count / dim, NULL);
-    backbone_push_tokens(m->backbone, s, m->reply.ids, m->reply.count, logits);
+    backbone_push_tokens(scratch, s, m->audio_begin.ids, m->audio_begin.count, NULL);
+    backbone_push_rows(scratch, s, rows, heard->count / dim, NULL);
+    backbone_push_tokens(scratch, s, m->reply.ids, m->reply.count, logits);
     for (size_t i = 0; i < want->count; i++) {
         h->be->ops->upload(h->be, logits, &never, 1); /* id 0 is banned */
         uint32_t id;
@@ -120,9 +122,10 @@ static void check_text(struct hearing *h, const struct npy *want)
         if (id != (uint32_t)want->ints[i]) {
             fail_msg("token %zu is %u, not %d", i, id, want->ints[i]);
         }
-        backbone_push_tokens(m->backbone, s, &id, 1, logits);
+        backbone_push_tokens(scratch, s, &id, 1, logits);
     }
     state_destroy(s);
+    backbone_scratch_destroy(scratch);
     h->be->ops->free(h->be, rows);
     h->be->ops->free(h->be, logits);
 }
@@ -132,7 +135,7 @@ static void check_generation(const char *name)
     char path[NAME_MAX_BYTES];
     struct npy pcm;
     struct npy want;
-    struct hearing h;
+    struct heard h;
     snprintf(path, sizeof(path), "tests/golden/generation_%s.npy", name);
     assert_int_equal(npy_load(&want, path), 0);
     assert_int_equal(npy_load(&pcm, "tests/golden/pcm.npy"), 0);
@@ -141,7 +144,7 @@ static void check_generation(const char *name)
     assert_int_equal(h.model->caption.count, 0);
     assert_int_equal(want.count, 64);
     check_text(&h, &want);
-    hearing_finish(&h);
+    heard_finish(&h);
     npy_free(&pcm);
     npy_free(&want);
 }
@@ -166,9 +169,10 @@ struct outcome {
 
 static void outcome_of(struct outcome *o, const char *path, const struct npy *pcm)
 {
-    struct hearing h;
+    struct heard h;
     hear(&h, path, "auto", pcm->floats, pcm->count, FEATURES_BLOCK);
-    struct backbone *b = h.model->backbone;
+    const struct backbone *b = h.model->backbone;
+    struct backbone_scratch *scratch;
     const struct stage *heard = find_stage(&h, "adapter");
     struct state *s = NULL;
     o->row_count = heard->count;
@@ -178,15 +182,17 @@ static void outcome_of(struct outcome *o, const char *path, const struct npy *pc
     float *rows = h.be->ops->alloc(h.be, heard->count);
     float *logits = h.be->ops->alloc(h.be, o->vocab);
     assert_true(o->rows && o->logits && rows && logits);
+    assert_int_equal(backbone_scratch_create(&scratch, b, 64, NULL), 0);
     assert_int_equal(state_create(&s, h.be, backbone_state_shape(b)), 0);
     memcpy(o->rows, heard->rows, heard->count * sizeof(float));
     h.be->ops->upload(h.be, rows, heard->rows, heard->count);
-    backbone_push_rows(b, s, rows, heard->count / backbone_dim(b), logits);
+    backbone_push_rows(scratch, s, rows, heard->count / backbone_dim(b), logits);
     h.be->ops->download(h.be, o->logits, logits, o->vocab);
     state_destroy(s);
+    backbone_scratch_destroy(scratch);
     h.be->ops->free(h.be, rows);
     h.be->ops->free(h.be, logits);
-    hearing_finish(&h);
+    heard_finish(&h);
 }
 
 static void outcome_finish(struct outcome *o)

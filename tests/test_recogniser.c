@@ -29,6 +29,7 @@ struct log {
 struct fixture {
     struct backend *backend;
     struct model *model;
+    struct hearing *hearing;
     struct log log;
     float *speech;
     size_t samples;
@@ -56,7 +57,8 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     struct error error;
     assert_int_equal(backend_cpu_create(&f->backend, 1), 0);
-    if (model_load(&f->model, "tests/golden/tiny.gguf", f->backend, NULL, NULL, &error))
+    if (model_load(&f->model, "tests/golden/tiny.gguf", f->backend, NULL, NULL, &error) ||
+        hearing_create(&f->hearing, f->model, &error))
         fail_msg("%s", error.message);
     f->model->decoding.max_tokens = 24;
     f->speech = speech_load(&f->samples);
@@ -68,6 +70,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
+    hearing_destroy(f->hearing);
     model_destroy(f->model);
     f->backend->ops->destroy(f->backend);
     free(f->speech);
@@ -87,7 +90,7 @@ static struct recogniser *create_wary(struct fixture *f, int partial_ms, bool re
                                        .user = &f->log};
     struct recogniser *r;
     struct error error;
-    if (recogniser_create(&r, f->model, &config, &error))
+    if (recogniser_create(&r, f->hearing, &config, &error))
         fail_msg("%s", error.message);
     f->log.count = 0;
     return r;
@@ -453,7 +456,7 @@ static void reference_destroy(struct reference *x)
 static void take_prompt(struct reference *x, const struct prompt *p)
 {
     if (p->count)
-        backbone_push_tokens(x->f->model->backbone, x->state, p->ids, p->count, x->logits);
+        backbone_push_tokens(x->f->hearing->scratch, x->state, p->ids, p->count, x->logits);
 }
 
 static void take_words(struct reference *x, const char *text)
@@ -461,13 +464,13 @@ static void take_words(struct reference *x, const char *text)
     uint32_t ids[64];
     size_t count = tokenizer_encode(x->f->model->tokenizer, text, strlen(text), ids, 64);
     assert_true(count <= 64);
-    backbone_push_tokens(x->f->model->backbone, x->state, ids, count, x->logits);
+    backbone_push_tokens(x->f->hearing->scratch, x->state, ids, count, x->logits);
 }
 
 static void take_rows(struct reference *x, const struct features_rows *rows)
 {
     if (rows->adapter_count)
-        backbone_push_rows(x->f->model->backbone, x->state, rows->adapter, rows->adapter_count,
+        backbone_push_rows(x->f->hearing->scratch, x->state, rows->adapter, rows->adapter_count,
                            NULL);
 }
 
@@ -492,12 +495,12 @@ static size_t take_text(struct reference *x)
     bool stopped = false;
     while (!stopped && count < m->decoding.max_tokens) {
         uint32_t id = decoding_greedy(&m->decoding, x->f->backend, x->logits, vocab);
-        backbone_push_tokens(m->backbone, x->state, &id, 1, x->logits);
+        backbone_push_tokens(x->f->hearing->scratch, x->state, &id, 1, x->logits);
         stopped = decoding_stops(&m->decoding, id);
         count++;
     }
     if (!stopped)
-        backbone_push_tokens(m->backbone, x->state, m->decoding.stop, 1, NULL);
+        backbone_push_tokens(x->f->hearing->scratch, x->state, m->decoding.stop, 1, NULL);
     return count;
 }
 
@@ -562,7 +565,7 @@ static void stop_early(struct fixture *f)
     take_prompt(&x, m->caption.count ? &m->caption : &m->reply);
     for (int i = 0; i < 5; i++) {
         id = decoding_greedy(&m->decoding, f->backend, x.logits, backbone_vocab(m->backbone));
-        backbone_push_tokens(m->backbone, x.state, &id, 1, x.logits);
+        backbone_push_tokens(f->hearing->scratch, x.state, &id, 1, x.logits);
     }
     m->decoding.stop[m->decoding.stop_count++] = id;
     reference_destroy(&x);
@@ -772,7 +775,7 @@ static void what_is_not_addressed_is_captioned_and_forgotten(void **state)
     struct recogniser_config config = {
         .reply = true, .sink = on_event, .address = address_nothing, .user = &f->log};
     struct error error;
-    assert_int_equal(recogniser_create(&r, f->model, &config, &error), 0);
+    assert_int_equal(recogniser_create(&r, f->hearing, &config, &error), 0);
     struct state *before = conversation_of(r, f);
     f->log.count = 0;
     utter(r, f, 40000, 800);
@@ -839,7 +842,7 @@ static void replies_are_drawn_and_captions_are_not(void **state)
             .user = &f->log};
         struct recogniser *r;
         struct error error;
-        assert_int_equal(recogniser_create(&r, f->model, &config, &error), 0);
+        assert_int_equal(recogniser_create(&r, f->hearing, &config, &error), 0);
         f->log.count = 0;
         utter(r, f, 40000, 800);
         *logs[i] = f->log;
@@ -915,7 +918,7 @@ static void no_event_holds_half_a_character(void **state)
             .user = &f->log};
         struct recogniser *r;
         struct error error;
-        assert_int_equal(recogniser_create(&r, m, &config, &error), 0);
+        assert_int_equal(recogniser_create(&r, f->hearing, &config, &error), 0);
         f->log.count = 0;
         utter(r, f, 40000, 800);
         for (size_t i = 0; i < f->log.count; i++)
@@ -942,7 +945,7 @@ static void two_at_once_hear_what_each_hears_alone(void **state)
         struct log *log = &alone[i];
         *log = together[i] = (struct log){.cancel_after = -1, .finals_only = true};
         config.user = log;
-        assert_int_equal(recogniser_create(&r[i], f->model, &config, NULL), 0);
+        assert_int_equal(recogniser_create(&r[i], f->hearing, &config, NULL), 0);
         recogniser_begin(r[i], 7, 0);
         recogniser_push(r[i], heard[i], COUNT);
         finish(r[i], COUNT * 1000 / 16);
@@ -950,7 +953,7 @@ static void two_at_once_hear_what_each_hears_alone(void **state)
     }
     for (int i = 0; i < 2; i++) {
         config.user = &together[i];
-        assert_int_equal(recogniser_create(&r[i], f->model, &config, NULL), 0);
+        assert_int_equal(recogniser_create(&r[i], f->hearing, &config, NULL), 0);
         recogniser_begin(r[i], 7, 0);
     }
     for (size_t at = 0; at < COUNT; at += CHUNK)
@@ -969,6 +972,23 @@ static void two_at_once_hear_what_each_hears_alone(void **state)
             assert_string_equal(together[i].events[j].text, alone[i].events[j].text);
         recogniser_destroy(r[i]);
     }
+}
+
+/* A second ear is a second state: it costs memory and binds nothing of the model. */
+static void an_ear_binds_no_weight(void **state)
+{
+    struct fixture *f = *state;
+    const struct backend_ops *ops = f->backend->ops;
+    struct backend_ops without = *ops;
+    struct recogniser_config config = {.reply = true};
+    struct recogniser *r[3];
+    without.weight_create = NULL;
+    f->backend->ops = &without;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(recogniser_create(&r[i], f->hearing, &config, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        recogniser_destroy(r[i]);
+    f->backend->ops = ops;
 }
 
 int main(void)
@@ -1000,6 +1020,7 @@ int main(void)
         cmocka_unit_test(a_text_ends_where_no_more_fits),
         cmocka_unit_test(no_event_holds_half_a_character),
         cmocka_unit_test(two_at_once_hear_what_each_hears_alone),
+        cmocka_unit_test(an_ear_binds_no_weight),
         cmocka_unit_test(a_conversation_survives_save_and_load),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -101,13 +101,14 @@ static void feed(const char *path, int seconds)
 {
     struct backend *be;
     struct model *m;
+    struct hearing *h;
     struct frontend *f;
     struct error error;
     struct chain c = {.next_id = 1};
     size_t count;
     float *x = speech_load(&count);
     assert_int_equal(backend_cpu_create(&be, 0), 0);
-    if (model_load(&m, path, be, NULL, NULL, &error))
+    if (model_load(&m, path, be, NULL, NULL, &error) || hearing_create(&h, m, &error))
         fail_msg("%s", error.message);
     m->decoding.max_tokens = 8;
     struct recogniser_config config = {
@@ -116,7 +117,7 @@ static void feed(const char *path, int seconds)
         .sampling = {.temperature = 1.0f, .top_p = 0.9f, .frequency_penalty = 0.2f},
         .sink = on_event,
         .user = &c};
-    assert_int_equal(recogniser_create(&c.recogniser, m, &config, &error), 0);
+    assert_int_equal(recogniser_create(&c.recogniser, h, &config, &error), 0);
     assert_int_equal(frontend_create(&f, NULL, on_piece, &c), 0);
     frontend_set_judge(f, is_over);
     frontend_limit(f, model_longest_ms(m), model_tail_ms(m));
@@ -138,6 +139,7 @@ static void feed(const char *path, int seconds)
 
     frontend_destroy(f);
     recogniser_destroy(c.recogniser);
+    hearing_destroy(h);
     model_destroy(m);
     be->ops->destroy(be);
     free(x);

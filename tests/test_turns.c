@@ -29,6 +29,7 @@ struct heard {
 struct fixture {
     struct backend *backend;
     struct model *model;
+    struct hearing *hearing;
     struct recogniser *recogniser;
     struct frontend *frontend; /* while something is heard */
     uint64_t next_id;
@@ -72,7 +73,8 @@ static int setup(void **state)
     struct error error;
     assert_int_equal(backend_cpu_create(&f->backend, 1), 0);
     if (model_load(&f->model, MODEL, f->backend, NULL, NULL, &error) ||
-        recogniser_create(&f->recogniser, f->model, &config, &error))
+        hearing_create(&f->hearing, f->model, &error) ||
+        recogniser_create(&f->recogniser, f->hearing, &config, &error))
         fail_msg("%s", error.message);
     f->next_id = 1;
     *state = f;
@@ -83,6 +85,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     recogniser_destroy(f->recogniser);
+    hearing_destroy(f->hearing);
     model_destroy(f->model);
     f->backend->ops->destroy(f->backend);
     free(f);

@@ -2,7 +2,7 @@
  * make_streaming.py), and in any split of the samples. The 30 s of exact are test_public's.
  */
 #include "tests/support/gguf_writer.h"
-#include "tests/support/hearing.h"
+#include "tests/support/heard.h"
 #include "tests/support/npy.h"
 #include "tests/support/test.h"
 
@@ -28,7 +28,7 @@ static void load(struct npy *a, const char *name)
     assert_int_equal(npy_load(a, path), 0);
 }
 
-static double distance(const struct hearing *h, const char *way, const char *name, size_t step)
+static double distance(const struct heard *h, const char *way, const char *name, size_t step)
 {
     char golden[PATH_BYTES];
     struct npy want;
@@ -51,12 +51,12 @@ static double distance(const struct hearing *h, const char *way, const char *nam
 static void check_stages(const char *way, const char *streaming, const char *const *stages)
 {
     struct npy pcm;
-    struct hearing h;
+    struct heard h;
     load(&pcm, "pcm");
     hear(&h, float_path, streaming, pcm.floats, pcm.count, FEATURES_BLOCK);
     for (size_t i = 0; stages[i]; i++)
         assert_true(distance(&h, way, stages[i], 1) < limit);
-    hearing_finish(&h);
+    heard_finish(&h);
     npy_free(&pcm);
 }
 
@@ -89,17 +89,17 @@ static float *make_long(void)
 
 static void blocks_go_on_behind_the_last_position(void **state)
 {
-    struct hearing h;
+    struct heard h;
     float *samples = make_long();
     (void)state;
     hear(&h, float_path, "blocks:16,400", samples, LONG_SAMPLES, FEATURES_BLOCK);
     assert_int_equal(find_stage(&h, "encoder")->count, 2001 * h.model->encoder->info.dim);
     assert_true(distance(&h, "long", "encoder", LONG_STEP) < limit);
-    hearing_finish(&h);
+    heard_finish(&h);
     free(samples);
 }
 
-static void check_same(const struct hearing *whole, const struct hearing *other)
+static void check_same(const struct heard *whole, const struct heard *other)
 {
     static const char *const stages[] = {"mel", "stem", "layer1", "encoder", "adapter"};
     for (size_t j = 0; j < sizeof(stages) / sizeof(stages[0]); j++) {
@@ -112,14 +112,14 @@ static void check_same(const struct hearing *whole, const struct hearing *other)
 
 static void nor_does_a_split_change_what_starts_over(void **state)
 {
-    struct hearing whole, other;
+    struct heard whole, other;
     float *samples = make_long();
     (void)state;
     hear(&whole, whisper_path, "blocks:20,400", samples, LONG_SAMPLES, FEATURES_BLOCK);
     hear(&other, whisper_path, "blocks:20,400", samples, LONG_SAMPLES, 333);
     check_same(&whole, &other);
-    hearing_finish(&whole);
-    hearing_finish(&other);
+    heard_finish(&whole);
+    heard_finish(&other);
     free(samples);
 }
 
@@ -127,17 +127,17 @@ static void any_split_of_the_samples_gives_the_same_rows(void **state)
 {
     static const size_t chunks[] = {1, 2, 7, 160};
     struct npy pcm;
-    struct hearing whole;
+    struct heard whole;
     (void)state;
     load(&pcm, "pcm");
     hear(&whole, whisper_path, "blocks:20,40", pcm.floats, pcm.count, FEATURES_BLOCK);
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
-        struct hearing h;
+        struct heard h;
         hear(&h, whisper_path, "blocks:20,40", pcm.floats, pcm.count, chunks[i]);
         check_same(&whole, &h);
-        hearing_finish(&h);
+        heard_finish(&h);
     }
-    hearing_finish(&whole);
+    heard_finish(&whole);
     npy_free(&pcm);
 }
 

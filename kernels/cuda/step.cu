@@ -6,9 +6,9 @@
  *     second time              they are captured, and the graph is launched
  *     from then on             step_begin launches the graph
  *
- * A graph holds addresses. Those that the key does not name belong to weights and to what lives as
- * long as they do, so that freeing a weight forgets all graphs and freeing memory those that name
- * it.
+ * A graph holds addresses. Those that the key does not name belong to weights, or are freed
+ * together with one that it names, so that freeing a weight forgets all graphs and freeing memory
+ * those that name it.
  */
 #include "kernels/cuda/cuda.h"
 

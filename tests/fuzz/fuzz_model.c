@@ -12,21 +12,24 @@ enum {
     ZEROS = 5 << 18,
 };
 
-static void run_backbone(struct model *m, float *rows, size_t count)
+static void run_backbone(const struct model *m, const float *rows, size_t count)
 {
     struct backend *be = m->backend;
+    struct backbone_scratch *scratch = NULL;
     struct state *s = NULL;
     float *logits = be->ops->alloc(be, backbone_vocab(m->backbone));
-    if (logits && state_create(&s, be, backbone_state_shape(m->backbone)) == 0) {
-        backbone_push_rows(m->backbone, s, rows, count, NULL);
-        backbone_push_tokens(m->backbone, s, m->caption.ids, m->caption.count, logits);
+    if (logits && backbone_scratch_create(&scratch, m->backbone, 64, NULL) == 0 &&
+        state_create(&s, be, backbone_state_shape(m->backbone)) == 0) {
+        backbone_push_rows(scratch, s, rows, count, NULL);
+        backbone_push_tokens(scratch, s, m->caption.ids, m->caption.count, logits);
         decoding_greedy(&m->decoding, be, logits, backbone_vocab(m->backbone));
     }
     state_destroy(s);
+    backbone_scratch_destroy(scratch);
     be->ops->free(be, logits);
 }
 
-static void run(struct model *m)
+static void run(const struct model *m)
 {
     struct backend *be = m->backend;
     const struct encoder *e = m->encoder;

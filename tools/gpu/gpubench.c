@@ -68,6 +68,7 @@ static double copy_bandwidth(struct backend *be)
 struct bench {
     struct backend *be;
     struct backbone *backbone;
+    struct backbone_scratch *scratch;
     double weight_bytes, bandwidth;
     double products; /* weights that a row of a hearing meets */
 };
@@ -87,7 +88,7 @@ static void decode(struct bench *b, size_t streams)
         double begin = measure_now(), took;
 
         for (int i = 0; i < STEPS; i++) {
-            backbone_push_batch(b->backbone, s, ids, logits);
+            backbone_push_batch(b->scratch, s, ids, logits);
             b->be->ops->argmax(b->be, ids, logits, streams, VOCAB);
         }
         took = (measure_now() - begin) / STEPS;
@@ -117,7 +118,7 @@ static int prefill_and_fork(struct bench *b)
     for (int run = 0; run < RUNS; run++) {
         double begin = measure_now(), took;
 
-        backbone_push_rows(b->backbone, s, rows, PREFILL, NULL);
+        backbone_push_rows(b->scratch, s, rows, PREFILL, NULL);
         measure_wait(b->be, s->wkv);
         took = measure_now() - begin;
         best = took < best ? took : best;
@@ -142,8 +143,10 @@ static int run(struct backend *be, const struct gguf *g, double weight_bytes, do
     struct bench b = {.be = be, .weight_bytes = weight_bytes, .products = products};
     struct error error = {"out of memory"};
     double begin = measure_now();
-    int ret = backbone_create(&b.backbone, g, be, BATCH_MAX, &error);
+    int ret = backbone_load(&b.backbone, g, be, &error);
 
+    if (ret == 0)
+        ret = backbone_scratch_create(&b.scratch, b.backbone, BATCH_MAX, &error);
     if (ret == 0)
         ret = be->ops->status(be, &error);
     if (ret == 0) {
@@ -157,11 +160,12 @@ static int run(struct backend *be, const struct gguf *g, double weight_bytes, do
     if (ret == 0)
         ret = prefill_and_fork(&b);
     if (ret == 0)
-        ret = measure_live(b.backbone, weight_bytes > LARGE ? LIVE_S / 2 : LIVE_S, &error);
+        ret = measure_live(b.scratch, weight_bytes > LARGE ? LIVE_S / 2 : LIVE_S, &error);
     if (ret == 0)
         ret = be->ops->status(be, &error);
     if (ret < 0)
         fprintf(stderr, "gpubench: %s\n", error.message);
+    backbone_scratch_destroy(b.scratch);
     backbone_destroy(b.backbone);
     return ret;
 }

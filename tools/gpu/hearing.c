@@ -13,8 +13,9 @@ enum {
     RUNS = 5,
 };
 
-struct hearing {
-    struct model *model;
+struct listener {
+    const struct model *model;
+    struct backbone_scratch *scratch;
     struct encoder_state *encoder;
     struct adapter_state *adapter;
     struct state *state, *fork;
@@ -23,14 +24,14 @@ struct hearing {
     float *rows, *adapted, *logits; /* backend memory */
 };
 
-static void push_rows(struct hearing *h, size_t count)
+static void push_rows(struct listener *h, size_t count)
 {
     size_t made = adapter_push(h->adapter, h->rows, count, h->adapted);
 
-    backbone_push_rows(h->model->backbone, h->state, h->adapted, made, NULL);
+    backbone_push_rows(h->scratch, h->state, h->adapted, made, NULL);
 }
 
-static void hear(struct hearing *h)
+static void hear(struct listener *h)
 {
     const struct encoder_info *info = &h->model->encoder->info;
     size_t piece = h->items / (SECONDS * PIECES_PER_SECOND);
@@ -46,27 +47,27 @@ static void hear(struct hearing *h)
     }
 }
 
-static void end(struct hearing *h)
+static void end(struct listener *h)
 {
     for (size_t made; (made = encoder_flush(h->encoder, h->rows)) > 0;)
         push_rows(h, made);
-    backbone_push_rows(h->model->backbone, h->state, h->adapted,
-                       adapter_flush(h->adapter, h->adapted), NULL);
+    backbone_push_rows(h->scratch, h->state, h->adapted, adapter_flush(h->adapter, h->adapted),
+                       NULL);
 }
 
-static void make_text(struct hearing *h)
+static void make_text(struct listener *h)
 {
-    struct model *m = h->model;
+    const struct model *m = h->model;
     const struct prompt *prompt = m->caption.count ? &m->caption : &m->reply;
     struct backend *be = m->backend;
     size_t vocab = backbone_vocab(m->backbone);
 
     state_copy(h->fork, h->state);
-    backbone_push_tokens(m->backbone, h->fork, prompt->ids, prompt->count, h->logits);
+    backbone_push_tokens(h->scratch, h->fork, prompt->ids, prompt->count, h->logits);
     for (size_t i = 0; i < TEXT_TOKENS; i++) {
         uint32_t id = decoding_greedy(&m->decoding, be, h->logits, vocab);
 
-        backbone_push_tokens(m->backbone, h->fork, &id, 1, h->logits);
+        backbone_push_tokens(h->scratch, h->fork, &id, 1, h->logits);
     }
     measure_wait(be, h->logits);
 }
@@ -76,7 +77,7 @@ static double less(double a, double b)
     return a < b ? a : b;
 }
 
-static void run(struct hearing *h)
+static void run(struct listener *h)
 {
     double heard = 1e9, ended = 1e9, told = 1e9;
 
@@ -99,7 +100,7 @@ static void run(struct hearing *h)
     printf("end of speech        %9.1f ms to a text of %d tokens\n", 1e3 * told, TEXT_TOKENS);
 }
 
-static int make_memory(struct hearing *h)
+static int make_memory(struct listener *h)
 {
     const struct model *m = h->model;
     struct backend *be = m->backend;
@@ -114,6 +115,7 @@ static int make_memory(struct hearing *h)
                                         adapter_dim(m->adapter));
     h->logits = be->ops->alloc(be, backbone_vocab(m->backbone));
     if (!h->input || !h->rows || !h->adapted || !h->logits ||
+        backbone_scratch_create(&h->scratch, m->backbone, 64, NULL) < 0 ||
         encoder_state_create(&h->encoder, m->encoder, NULL) < 0 ||
         adapter_state_create(&h->adapter, m->adapter, info->max_rows, NULL) < 0 ||
         state_create(&h->state, be, shape) < 0 || state_create(&h->fork, be, shape) < 0)
@@ -125,9 +127,9 @@ static int make_memory(struct hearing *h)
     return 0;
 }
 
-int measure_hearing(struct model *m, struct error *error)
+int measure_hearing(const struct model *m, struct error *error)
 {
-    struct hearing h = {.model = m};
+    struct listener h = {.model = m};
     struct backend *be = m->backend;
     int ret;
 
@@ -145,6 +147,7 @@ int measure_hearing(struct model *m, struct error *error)
     adapter_state_destroy(h.adapter);
     state_destroy(h.state);
     state_destroy(h.fork);
+    backbone_scratch_destroy(h.scratch);
     free(h.input);
     return ret;
 }

@@ -135,10 +135,11 @@ static bool try_streams(struct live *l)
     return l->now >= l->heard_s && p99 <= LIMIT_S;
 }
 
-int measure_live(struct backbone *b, double heard_s, struct error *error)
+int measure_live(struct backbone_scratch *scratch, double heard_s, struct error *error)
 {
     static const size_t counts[] = {1, 8, 16, 32, 64, 96, 128, 192, 256, 384, STREAMS_MAX};
     static const struct decoding nothing_banned = {0};
+    const struct backbone *b = backbone_scratch_of(scratch);
     struct backend *be = backbone_backend(b);
     struct live *l = calloc(1, sizeof(*l));
     float *row = be->ops->alloc(be, backbone_dim(b));
@@ -153,8 +154,8 @@ int measure_live(struct backbone *b, double heard_s, struct error *error)
         l->row = row;
         l->late = late;
         l->heard_s = heard_s;
-        if (2 * counts[i] > backbone_max_rows(b) ||
-            batch_create(&l->batch, b, &nothing_banned, 2 * counts[i], error) < 0)
+        if (2 * counts[i] > backbone_scratch_max_rows(scratch) ||
+            batch_create(&l->batch, scratch, &nothing_banned, 2 * counts[i], error) < 0)
             break; /* as many as there is room for */
         served = try_streams(l);
         most = served ? counts[i] : most;

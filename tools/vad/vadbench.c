@@ -390,12 +390,15 @@ static int run_with_model(struct bench *b, int argc, char **argv)
                                        .user = b};
     struct backend *be = NULL;
     struct model *m = NULL;
+    struct hearing *h = NULL;
     struct error error = {.message = "out of memory"};
     int result = backend_cpu_create(&be, 1);
     if (result == 0)
         result = model_load(&m, argv[4], be, NULL, NULL, &error);
     if (result == 0)
-        result = recogniser_create(&b->recogniser, m, &config, &error);
+        result = hearing_create(&h, m, &error);
+    if (result == 0)
+        result = recogniser_create(&b->recogniser, h, &config, &error);
     if (result == 0)
         result = frontend_create(&b->frontend, &endpoint, on_piece, b);
     if (result == 0) {
@@ -406,6 +409,7 @@ static int run_with_model(struct bench *b, int argc, char **argv)
     }
     frontend_destroy(b->frontend);
     recogniser_destroy(b->recogniser);
+    hearing_destroy(h);
     model_destroy(m);
     if (be)
         be->ops->destroy(be);

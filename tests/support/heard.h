@@ -1,8 +1,8 @@
 /* What a model hears of an utterance, with every stage of its encoder. Fails the test where
  * something does.
  */
-#ifndef EARSHOT_TESTS_HEARING_H
-#define EARSHOT_TESTS_HEARING_H
+#ifndef EARSHOT_TESTS_HEARD_H
+#define EARSHOT_TESTS_HEARD_H
 
 #include "pipeline/features.h"
 
@@ -16,7 +16,7 @@ struct stage {
     size_t count;
 };
 
-struct hearing {
+struct heard {
     struct backend *be;
     struct model *model;
     struct features *features;
@@ -26,11 +26,11 @@ struct hearing {
 };
 
 /* The samples, pushed in pieces of chunk; streaming: as encoder_options_parse reads it. */
-void hear(struct hearing *h, const char *path, const char *streaming, const float *samples,
+void hear(struct heard *h, const char *path, const char *streaming, const float *samples,
           size_t count, size_t chunk);
-void hearing_finish(struct hearing *h);
+void heard_finish(struct heard *h);
 
 /* "stem", "layer0", ... as the encoder shows them, "encoder" and "adapter". */
-const struct stage *find_stage(const struct hearing *h, const char *name);
+const struct stage *find_stage(const struct heard *h, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-#include "tests/support/hearing.h"
+#include "tests/support/heard.h"
 
 #include "tests/support/test.h"
 
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_rows(struct hearing *h, const char *name, const float *rows, size_t count)
+static void add_rows(struct heard *h, const char *name, const float *rows, size_t count)
 {
     size_t i = 0;
     while (i < h->stage_count && strcmp(h->stages[i].name, name) != 0) {
@@ -29,20 +29,20 @@ static void on_stage(void *user, const char *stage, const float *x, size_t rows,
     add_rows(user, stage, x, rows * dim);
 }
 
-static void take(struct hearing *h, const struct features_rows *rows)
+static void take(struct heard *h, const struct features_rows *rows)
 {
     size_t dim = h->model->encoder->info.dim;
     add_rows(h, "encoder", rows->encoder, rows->encoder_count * dim);
     add_rows(h, "adapter", rows->adapter, rows->adapter_count * adapter_dim(h->model->adapter));
 }
 
-void hear(struct hearing *h, const char *path, const char *streaming, const float *samples,
+void hear(struct heard *h, const char *path, const char *streaming, const float *samples,
           size_t count, size_t chunk)
 {
     struct encoder_options options;
     struct error error;
     struct features_rows rows;
-    *h = (struct hearing){.tap = {on_stage, h}};
+    *h = (struct heard){.tap = {on_stage, h}};
     assert_int_equal(backend_cpu_create(&h->be, 2), 0);
     assert_int_equal(encoder_options_parse(&options, streaming), 0);
     if (model_load(&h->model, path, h->be, &options, NULL, &error) < 0) {
@@ -59,7 +59,7 @@ void hear(struct hearing *h, const char *path, const char *streaming, const floa
     }
 }
 
-void hearing_finish(struct hearing *h)
+void heard_finish(struct heard *h)
 {
     for (size_t i = 0; i < h->stage_count; i++) {
         free(h->stages[i].rows);
@@ -69,7 +69,7 @@ void hearing_finish(struct hearing *h)
     h->be->ops->destroy(h->be);
 }
 
-const struct stage *find_stage(const struct hearing *h, const char *name)
+const struct stage *find_stage(const struct heard *h, const char *name)
 {
     for (size_t i = 0; i < h->stage_count; i++) {
         if (strcmp(h->stages[i].name, name) == 0) {
