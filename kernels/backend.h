@@ -147,7 +147,7 @@ struct backend_ops {
     void (*destroy)(struct backend *be);
     int (*status)(const struct backend *be, struct error *error); /* 0, or the first error */
 
-    /* Memory: zeroed, 64-byte aligned; NULL when there is none left. */
+    /* Memory: zeroed, 64-byte aligned; NULL when there is none left, or after an error. */
     float *(*alloc)(struct backend *be, size_t count);
     void (*free)(struct backend *be, float *p);
     void (*copy)(struct backend *be, float *dst, const float *src, size_t count);
@@ -156,6 +156,7 @@ struct backend_ops {
     /* rows of dim floats, from rows src_stride apart to rows dst_stride apart; no overlap. */
     void (*copy_rows)(struct backend *be, float *dst, size_t dst_stride, const float *src,
                       size_t src_stride, size_t rows, size_t dim);
+    /* host has been read when the call returns. */
     void (*upload)(struct backend *be, float *dst, const float *host, size_t count);
     void (*download)(struct backend *be, float *host, const float *src, size_t count);
 
@@ -164,7 +165,7 @@ struct backend_ops {
     int (*weight_create)(struct backend *be, struct weight **out, const struct tensor *t,
                          enum weight_use use);
     void (*weight_destroy)(struct backend *be, struct weight *w);
-    /* Makes scratch for calls of up to rows rows with the weights created so far. 0 or -ENOMEM. */
+    /* Makes scratch for calls of up to rows rows with the weights created so far. 0 or -errno. */
     int (*reserve)(struct backend *be, size_t rows);
 
     /* y[rows, out] = act(x W^T + bias). Row i of x begins at x + i * x_stride and has `in` floats;
@@ -223,9 +224,10 @@ struct backend_ops {
     /* Around calls that come again and again, so that a backend may keep them as one: key names all
      * memory that they use but that of the model (of what is freed together, one piece), and calls
      * with the same key must be the same in every argument. Nothing between the two may read or
-     * write host memory. True: make the calls, then step_end; false: they are done. */
+     * write host memory. step_begin: true: make the calls, then step_end; false: they are done.
+     * step_end: false: nothing was done, make the calls once more, from step_begin on. */
     bool (*step_begin)(struct backend *be, const void *const key[STEP_KEY_MAX]);
-    void (*step_end)(struct backend *be);
+    bool (*step_end)(struct backend *be);
 };
 
 struct backend {

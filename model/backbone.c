@@ -468,14 +468,13 @@ void backbone_push_embedded(struct backbone_scratch *t, struct state *s, float *
     s->rows++;
     /* t->x stands for all of t, which is made and released at once. */
     const void *const key[STEP_KEY_MAX] = {t->x, s->att_shift, s->wkv, s->ffn_shift, logits};
-    if (!be->ops->step_begin(be, key)) {
-        return;
-    }
-    pass(t, s, t->norm, 1);
-    if (logits) {
-        predict(t, 0, s->streams, logits);
-    }
-    be->ops->step_end(be);
+    do {
+        if (!be->ops->step_begin(be, key))
+            return;
+        pass(t, s, t->norm, 1);
+        if (logits)
+            predict(t, 0, s->streams, logits);
+    } while (!be->ops->step_end(be));
 }
 
 void backbone_push_tokens(struct backbone_scratch *t, struct state *s, const uint32_t *ids,

@@ -233,9 +233,9 @@ def broken_gpu():
     if not module.exists():
         return without("an emulated GPU, which a C++ compiler builds")
     broken = WORK / "broken"
-    d = Daemon("--backend", "cuda", model=TINY, extra={"EARSHOT_CUDA_MODULE": str(module),
-                                                       "EARSHOT_EMULATION_BROKEN": str(broken)},
-               source=f"file:{silence(60)}")
+    d = Daemon("--backend", "cuda", model=TINY, source=f"file:{silence(60)}",
+               extra={"EARSHOT_CUDA_MODULE": str(module), "EARSHOT_EMULATION_BROKEN": str(broken),
+                      "EARSHOT_CUDA_GRAPHS": "must"})
     check("the daemon is on a GPU", d.reaches(IDLE, 60)
           and str(d.get("Backend")).startswith("cuda:0"), d.said())
     broken.touch()

@@ -525,6 +525,7 @@ static struct seen start_on_gpu(struct config *c, char broken[32])
     unlink(broken);
     setenv("EARSHOT_CUDA_MODULE", EMULATED_GPU, 1);
     setenv("EARSHOT_EMULATION_BROKEN", broken, 1);
+    setenv("EARSHOT_CUDA_GRAPHS", "must", 1);
     strcpy(c->backend, "cuda");
     c->reply.max_tokens = 3;
     struct seen s = start(c, MODEL);

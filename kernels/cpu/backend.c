@@ -195,9 +195,10 @@ bool cpu_step_begin(struct backend *be, const void *const key[STEP_KEY_MAX])
     return true;
 }
 
-void cpu_step_end(struct backend *be)
+bool cpu_step_end(struct backend *be)
 {
     (void)be;
+    return true;
 }
 
 struct split {

@@ -102,7 +102,7 @@ int cpu_weight_create(struct backend *be, struct weight **out, const struct tens
 void cpu_weight_destroy(struct backend *be, struct weight *w);
 int cpu_reserve(struct backend *be, size_t rows);
 bool cpu_step_begin(struct backend *be, const void *const key[STEP_KEY_MAX]);
-void cpu_step_end(struct backend *be);
+bool cpu_step_end(struct backend *be);
 void cpu_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
                const struct weight *w);
 uint32_t cpu_draw(struct backend *be, const struct draw *d);

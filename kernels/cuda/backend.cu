@@ -31,6 +31,15 @@ bool cuda_check_blas(struct cuda_backend *cuda, cublasStatus_t status, const cha
     return !cuda->failed;
 }
 
+int cuda_allocated(struct cuda_backend *cuda, cudaError_t error, const char *what)
+{
+    if (error == cudaErrorMemoryAllocation && !cuda->failed) {
+        cudaGetLastError();
+        return -ENOMEM;
+    }
+    return cuda_check(cuda, error, what) ? 0 : -EIO;
+}
+
 bool cuda_wait(struct cuda_backend *cuda, const char *what)
 {
     if (cuda->failed)
@@ -71,6 +80,7 @@ static void cuda_destroy(struct backend *be)
         return;
     cuda_steps_forget(cuda, NULL);
     cuda_staging_free(cuda);
+    cuda_uploads_free(cuda);
     cuda_scratch_free(cuda);
     cudaFree(cuda->answer_device);
     cudaFreeHost(cuda->answer_host);
@@ -94,10 +104,8 @@ static float *cuda_alloc(struct backend *be, size_t count)
 
     if (cuda->failed || count > SIZE_MAX / 2 / sizeof(float))
         return NULL;
-    if (cudaMalloc((void **)&p, bytes ? bytes : 1)) {
-        cudaGetLastError();
+    if (cuda_allocated(cuda, cudaMalloc((void **)&p, bytes ? bytes : 1), "alloc") < 0)
         return NULL;
-    }
     cuda_check(cuda, cudaMemsetAsync(p, 0, bytes, cuda->stream), "alloc");
     return p;
 }
@@ -161,12 +169,6 @@ static void cuda_copy_rows(struct backend *be, float *dst, size_t dst_stride, co
                                      src_stride * sizeof(float), dim * sizeof(float), rows,
                                      cudaMemcpyDeviceToDevice, cuda->stream),
                    "copy_rows");
-}
-
-/* From memory that is not pinned, so it has been read when this returns. */
-static void cuda_upload(struct backend *be, float *dst, const float *host, size_t count)
-{
-    copy(cuda_of(be), dst, host, count, cudaMemcpyHostToDevice, "upload");
 }
 
 /* Zeros after an error. */
@@ -278,26 +280,39 @@ static void load_kernels(struct cuda_backend *cuda)
         cuda_check(cuda, cudaFuncGetAttributes(&attributes, files[i]()), "start");
 }
 
-static void start(struct cuda_backend *cuda)
+static int make_memory(struct cuda_backend *cuda)
+{
+    size_t bytes = ANSWERS * sizeof(float);
+    int rc = cuda_allocated(cuda, cudaMalloc((void **)&cuda->answer_device, bytes), "start");
+
+    if (rc == 0)
+        rc = cuda_allocated(cuda, cudaMallocHost((void **)&cuda->answer_host, bytes), "start");
+    if (rc == 0)
+        rc = cuda_allocated(cuda, cudaMalloc(&cuda->blas_workspace, BLAS_WORKSPACE), "start");
+    return rc == 0 ? cuda_uploads_make(cuda) : rc;
+}
+
+static int start(struct cuda_backend *cuda)
 {
     const char *keep = getenv("EARSHOT_CUDA_GRAPHS");
+    int rc;
 
     cuda->keep_steps = !keep || strcmp(keep, "0") != 0;
+    cuda->must_keep_steps = keep && strcmp(keep, "must") == 0;
     cuda_check(cuda, cudaSetDevice(cuda->device), "start");
     cuda_check(cuda, cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "start");
     if (!cuda->failed)
         try_device(cuda);
     load_kernels(cuda);
     if (cuda->failed)
-        return;
-    cuda_check(cuda, cudaMalloc((void **)&cuda->answer_device, ANSWERS * sizeof(float)), "start");
-    cuda_check(cuda, cudaMallocHost((void **)&cuda->answer_host, ANSWERS * sizeof(float)), "start");
-    cuda_check(cuda, cudaMalloc(&cuda->blas_workspace, BLAS_WORKSPACE), "start");
-    if (cuda->failed || !cuda_check_blas(cuda, cublasCreate(&cuda->blas), "start"))
-        return;
+        return -EIO;
+    rc = make_memory(cuda);
+    if (rc < 0 || !cuda_check_blas(cuda, cublasCreate(&cuda->blas), "start"))
+        return rc;
     cuda_check_blas(cuda, cublasSetStream(cuda->blas, cuda->stream), "start");
     cuda_check_blas(cuda, cublasSetWorkspace(cuda->blas, cuda->blas_workspace, BLAS_WORKSPACE),
                     "start");
+    return 0;
 }
 
 static void name_device(struct cuda_backend *cuda)
@@ -330,8 +345,8 @@ static int create(struct backend **out, int device, size_t need, struct error *e
     if (free_bytes < need)
         ret = error_set(error, -ENOMEM, "%s: %zu MB are free, %zu MB are needed", cuda->name,
                         free_bytes >> 20, need >> 20);
-    else
-        start(cuda);
+    else if (start(cuda) == -ENOMEM)
+        ret = error_set(error, -ENOMEM, "%s: no memory to begin with", cuda->name);
     if (cuda->failed)
         ret = error_set(error, -ENODEV, "%s", cuda->error.message);
     if (ret) {

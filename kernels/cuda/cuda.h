@@ -20,6 +20,7 @@ struct weight {
     enum tensor_type type;
     size_t out, in;
     size_t row_bytes;
+    int exponent;     /* of quantised types: values times 2^-exponent are within fp16 */
     uint8_t *values;  /* [out, row_bytes] */
     uint16_t *scales; /* [out, in / 32], or NULL */
 };
@@ -35,12 +36,24 @@ struct cuda_staging {
     size_t next;
 };
 
+#define UPLOAD_PARTS 2
+#define UPLOAD_BYTES ((size_t)1 << 20) /* of a part */
+
+/* Pinned memory that uploads leave from, one after the other: a part is used again when all that
+ * left from it has arrived. */
+struct cuda_uploads {
+    uint8_t *host[UPLOAD_PARTS];
+    cudaEvent_t left[UPLOAD_PARTS];
+    size_t part, used; /* the part that is filled, and its bytes so far */
+};
+
 #define STEPS_MAX 32
 
 /* Calls between step_begin and step_end: seen once, then captured, then launched as one. */
 struct cuda_step {
     const void *key[STEP_KEY_MAX];
     bool seen;
+    bool single;           /* no capture of them succeeds: they are launched one by one */
     cudaGraphExec_t graph; /* NULL: not captured yet */
     uint64_t used;         /* the time of the last use, in steps */
 };
@@ -69,9 +82,10 @@ struct cuda_backend {
     struct linear_bounds bounds; /* of the weights so far */
     struct cuda_scratch scratch;
     struct cuda_staging staging;
+    struct cuda_uploads uploads;
     float *answer_device, *answer_host; /* [ANSWERS], of argmax, draw, probability; pinned */
 
-    bool keep_steps;
+    bool keep_steps, must_keep_steps; /* must: a capture that fails is an error */
     struct cuda_step steps[STEPS_MAX];
     struct cuda_step *capturing;
     uint64_t time;
@@ -86,6 +100,9 @@ static inline struct cuda_backend *cuda_of(struct backend *be)
 bool cuda_check(struct cuda_backend *cuda, cudaError_t error, const char *what);
 bool cuda_check_blas(struct cuda_backend *cuda, cublasStatus_t status, const char *what);
 void cuda_fail(struct cuda_backend *cuda, const char *what, const char *why);
+/* What an allocation came to: 0, -ENOMEM without room for it, which is no error of the device, or
+ * -EIO after one. */
+int cuda_allocated(struct cuda_backend *cuda, cudaError_t error, const char *what);
 
 /* Waits for the stream; false after an error. */
 bool cuda_wait(struct cuda_backend *cuda, const char *what);
@@ -122,6 +139,9 @@ void cuda_weight_destroy(struct backend *be, struct weight *w);
 void cuda_staging_free(struct cuda_backend *cuda);
 int cuda_reserve(struct backend *be, size_t rows);
 void cuda_scratch_free(struct cuda_backend *cuda);
+int cuda_uploads_make(struct cuda_backend *cuda);
+void cuda_uploads_free(struct cuda_backend *cuda);
+void cuda_upload(struct backend *be, float *dst, const float *host, size_t count);
 void cuda_linear(struct backend *be, float *y, const float *x, size_t x_stride, size_t rows,
                  const struct weight *w, const float *bias, enum activation act);
 void cuda_linear_add(struct backend *be, float *y, const float *x, size_t rows,
@@ -150,7 +170,7 @@ uint32_t cuda_draw(struct backend *be, const struct draw *d);
 void cuda_note(struct backend *be, const struct penalties *p, size_t count, uint32_t id,
                float more);
 bool cuda_step_begin(struct backend *be, const void *const key[STEP_KEY_MAX]);
-void cuda_step_end(struct backend *be);
+bool cuda_step_end(struct backend *be);
 
 /* Forgets the steps that use p; all of them if p is NULL. */
 void cuda_steps_forget(struct cuda_backend *cuda, const void *p);

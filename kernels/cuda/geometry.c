@@ -1,5 +1,7 @@
 #include "kernels/cuda/geometry.h"
 
+#include "kernels/half.h"
+
 #define HALF_BYTES 2
 #define WARPS_ENOUGH 4096 /* that keep the largest devices busy */
 
@@ -59,6 +61,36 @@ unsigned geometry_warps_per_output(size_t out, size_t pieces)
            pieces >= (size_t)warps * 2 * LANES * 2)
         warps *= 2;
     return warps;
+}
+
+/* The largest scale's bits: those of halves without their sign are in the order of their values. */
+static uint16_t largest_scale(const struct tensor *t)
+{
+    const uint8_t *p = t->data;
+    size_t block_bytes = tensor_row_bytes(t->type, TENSOR_BLOCK);
+    size_t bytes = t->rows * tensor_row_bytes(t->type, t->cols);
+    uint16_t largest = 0;
+
+    for (size_t i = 0; i < bytes; i += block_bytes) {
+        uint16_t scale = (uint16_t)((p[i] | p[i + 1] << 8) & 0x7fff);
+
+        largest = scale > largest ? scale : largest;
+    }
+    return largest;
+}
+
+int geometry_half_exponent(const struct tensor *t)
+{
+    const float half_max = 65504.0f;
+    int exponent = 0;
+
+    if (!is_quantised(t->type))
+        return 0;
+    float value = half_to_float(largest_scale(t)) * (t->type == TENSOR_Q8_0 ? 128.0f : 8.0f);
+
+    for (; value > half_max; value /= 2.0f)
+        exponent++;
+    return exponent;
 }
 
 /* Bytes of some rows together, as many as go into limit, but one at least. */

@@ -42,6 +42,10 @@ size_t geometry_vector_values(enum tensor_type type);
  * depends on the matrix alone, so that the order of the sums does. */
 unsigned geometry_warps_per_output(size_t out, size_t pieces);
 
+/* By what power of two a quantised tensor's values are to be divided so that fp16 has room for all
+ * of them: 0 but for scales of blocks above some 500 (Q8_0) or 8000 (Q4_0). */
+int geometry_half_exponent(const struct tensor *t);
+
 /* The largest weights, as scratch memory must hold them. */
 struct linear_bounds {
     size_t x_bytes;      /* a row of x in the weight's type */

@@ -4,13 +4,13 @@
  * in], the library, whose matrices lie in columns, is asked for y^T = W x^T.
  *
  * Rows of x are scaled by a power of two to fill fp16's range, which their sums give back: so
- * nothing overflows, and little is lost at the other end. bias, activation and addition are a pass
- * over the sums.
+ * nothing overflows, and little is lost at the other end. A quantised weight with values past that
+ * range is scaled likewise, by one power of two for all of it. bias, activation and addition are a
+ * pass over the sums.
  */
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/values.h"
 
-#include <assert.h>
 #include <errno.h>
 
 #define ROW_THREADS 256
@@ -32,10 +32,11 @@ static __device__ void store_value(uint8_t *row, size_t i, float v, enum tensor_
         ((__half *)row)[i] = __float2half(v);
 }
 
-/* A block a row: out[row] = x[row] 2^e in another type, zero past in; scales[row] = 2^-e. */
+/* A block a row: out[row] = x[row] 2^e in another type, zero past in; scales[row] = 2^-e, times
+ * 2^w_exponent that the weight is short of. */
 static __global__ void convert_kernel(uint8_t *out, size_t row_bytes, float *scales, const float *x,
                                       size_t x_stride, size_t in, size_t padded,
-                                      enum tensor_type type)
+                                      enum tensor_type type, int w_exponent)
 {
     __shared__ float parts[WARPS_MAX];
     float top = 0.0f;
@@ -52,15 +53,17 @@ static __global__ void convert_kernel(uint8_t *out, size_t row_bytes, float *sca
     for (size_t i = threadIdx.x; i < padded; i += blockDim.x)
         store_value(out, i, i < in ? ldexpf(x[i], exponent) : 0.0f, type);
     if (threadIdx.x == 0)
-        scales[blockIdx.x] = ldexpf(1.0f, -exponent);
+        scales[blockIdx.x] = ldexpf(1.0f, w_exponent - exponent);
 }
 
-/* A block an output: its values as fp16, [outputs, in]. */
+/* A block an output: its values times 2^-exponent as fp16, [outputs, in]. */
 static __global__ void unpack_kernel(__half *out, const struct weight w, size_t first)
 {
+    float scale = ldexpf(1.0f, -w.exponent);
+
     out += blockIdx.x * w.in;
     for (size_t i = threadIdx.x; i < w.in; i += blockDim.x)
-        out[i] = __float2half(weight_value(w, first + blockIdx.x, i));
+        out[i] = __float2half(weight_value(w, first + blockIdx.x, i) * scale);
 }
 
 /* y[row, o] (+)= act(sums[row, o] scales[row] + bias[o]); sums may be y. */
@@ -130,17 +133,27 @@ static void multiply_all(struct cuda_backend *cuda, float *sums, const struct we
     }
 }
 
+/* What ->reserve makes for all weights that there are. */
+static bool has_scratch(const struct cuda_scratch *s, const struct weight *w)
+{
+    return s->x_bytes >= geometry_row_bytes(x_type(w->type), w->in) * LINEAR_MANY_ROWS &&
+           s->sums_bytes >= w->out * sizeof(float) &&
+           (!w->scales || s->weight_bytes >= w->in * sizeof(uint16_t));
+}
+
 void cuda_linear_many(struct cuda_backend *cuda, const struct few_product *p, size_t rows)
 {
     const struct cuda_scratch *s = &cuda->scratch;
     const struct weight *w = &p->w;
     enum tensor_type type = x_type(w->type);
     size_t x_bytes = geometry_row_bytes(type, w->in);
-
     size_t most = p->add ? geometry_rows_in(s->sums_bytes, w->out * sizeof(float), LINEAR_MANY_ROWS)
                          : LINEAR_MANY_ROWS;
 
-    assert(x_bytes * LINEAR_MANY_ROWS <= s->x_bytes && most > 0); /* ->reserve was called */
+    if (!has_scratch(s, w)) {
+        cuda_fail(cuda, "linear", "nothing is reserved for many rows");
+        return;
+    }
     for (size_t r = 0; r < rows; r += most) {
         size_t now = rows - r < most ? rows - r : most;
         size_t count = now * w->out;
@@ -148,7 +161,7 @@ void cuda_linear_many(struct cuda_backend *cuda, const struct few_product *p, si
 
         cuda_launch(cuda, "linear", convert_kernel, now, geometry_threads(w->in, ROW_THREADS), s->x,
                     x_bytes, s->x_scales, p->x + r * p->x_stride, p->x_stride, w->in,
-                    x_bytes / value_bytes(type), type);
+                    x_bytes / value_bytes(type), type, w->exponent);
         multiply_all(cuda, sums, w, x_bytes, now);
         cuda_launch(cuda, "linear", finish_kernel, geometry_blocks(count, ELEMENT_THREADS),
                     ELEMENT_THREADS, y, sums, s->x_scales, count, w->out, p->bias, p->act, p->add);
@@ -220,6 +233,20 @@ void cuda_scratch_free(struct cuda_backend *cuda)
     *s = {};
 }
 
+static int scratch_make(struct cuda_backend *cuda, struct cuda_scratch *s)
+{
+    const size_t scales_bytes = LINEAR_MANY_ROWS * sizeof(float);
+    int rc = cuda_allocated(cuda, cudaMalloc((void **)&s->x, s->x_bytes), "reserve");
+
+    if (rc == 0)
+        rc = cuda_allocated(cuda, cudaMalloc((void **)&s->x_scales, scales_bytes), "reserve");
+    if (rc == 0 && s->weight_bytes > 0)
+        rc = cuda_allocated(cuda, cudaMalloc((void **)&s->weight, s->weight_bytes), "reserve");
+    if (rc == 0)
+        rc = cuda_allocated(cuda, cudaMalloc((void **)&s->sums, s->sums_bytes), "reserve");
+    return rc;
+}
+
 /* Longer calls are cut into LINEAR_MANY_ROWS, shorter ones of all modules share the scratch: rows
  * does not matter. */
 int cuda_reserve(struct backend *be, size_t rows)
@@ -238,17 +265,12 @@ int cuda_reserve(struct backend *be, size_t rows)
         return 0;
     cuda_steps_forget(cuda, NULL);
     cuda_scratch_free(cuda);
-    if (cudaMalloc((void **)&wanted.x, wanted.x_bytes) ||
-        cudaMalloc((void **)&wanted.x_scales, LINEAR_MANY_ROWS * sizeof(float)) ||
-        (wanted.weight_bytes && cudaMalloc((void **)&wanted.weight, wanted.weight_bytes)) ||
-        cudaMalloc((void **)&wanted.sums, wanted.sums_bytes)) {
-        cudaGetLastError();
-        *s = wanted;
-        cuda_scratch_free(cuda);
-        return -ENOMEM;
-    }
+    int rc = scratch_make(cuda, &wanted);
+
     *s = wanted;
-    return 0;
+    if (rc < 0)
+        cuda_scratch_free(cuda);
+    return rc;
 }
 
 const void *cuda_linear_kernel(void)

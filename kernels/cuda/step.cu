@@ -6,6 +6,9 @@
  *     second time              they are captured, and the graph is launched
  *     from then on             step_begin launches the graph
  *
+ * A capture that fails has computed nothing: its error is forgotten, step_end asks for the calls
+ * again, and they are launched one by one from then on.
+ *
  * A graph holds addresses. Those that the key does not name belong to weights, or are freed
  * together with one that it names, so that freeing a weight forgets all graphs and freeing memory
  * those that name it.
@@ -55,6 +58,21 @@ static struct cuda_step *find(struct cuda_backend *cuda, const void *const key[S
     return oldest;
 }
 
+/* What is wrong with the device, not with the capture, the calls meet again. False: there is an
+ * error. */
+static bool do_without_graph(struct cuda_backend *cuda, struct cuda_step *s)
+{
+    if (cuda->must_keep_steps)
+        return false;
+    cudaGetLastError();
+    if (s->graph)
+        cudaGraphExecDestroy(s->graph);
+    s->graph = NULL;
+    s->single = true;
+    cuda->failed = false;
+    return true;
+}
+
 bool cuda_step_begin(struct backend *be, const void *const key[STEP_KEY_MAX])
 {
     struct cuda_backend *cuda = cuda_of(be);
@@ -68,22 +86,25 @@ bool cuda_step_begin(struct backend *be, const void *const key[STEP_KEY_MAX])
         cuda_check(cuda, cudaGraphLaunch(s->graph, cuda->stream), "step");
         return false;
     }
-    if (s->seen &&
-        cuda_check(cuda, cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
-                   "step"))
-        cuda->capturing = s;
+    if (s->seen && !s->single) {
+        if (cuda_check(cuda, cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
+                       "step"))
+            cuda->capturing = s;
+        else
+            do_without_graph(cuda, s);
+    }
     s->seen = true;
     return true;
 }
 
-void cuda_step_end(struct backend *be)
+bool cuda_step_end(struct backend *be)
 {
     struct cuda_backend *cuda = cuda_of(be);
     struct cuda_step *s = cuda->capturing;
     cudaGraph_t graph = NULL;
 
     if (!s)
-        return;
+        return true;
     cuda->capturing = NULL;
     cuda_check(cuda, cudaStreamEndCapture(cuda->stream, &graph), "step");
     if (!cuda->failed)
@@ -92,4 +113,5 @@ void cuda_step_end(struct backend *be)
         cuda_check(cuda, cudaGraphLaunch(s->graph, cuda->stream), "step");
     if (graph)
         cudaGraphDestroy(graph);
+    return !cuda->failed || !do_without_graph(cuda, s);
 }

@@ -51,6 +51,20 @@ void cuda_staging_free(struct cuda_backend *cuda)
     *s = {};
 }
 
+static int stage_make(struct cuda_backend *cuda, size_t i, size_t bytes)
+{
+    struct cuda_staging *s = &cuda->staging;
+    const char *what = "weight_create";
+    int rc = cuda_allocated(cuda, cudaMallocHost((void **)&s->host[i], bytes), what);
+
+    if (rc == 0)
+        rc = cuda_allocated(cuda, cudaMalloc((void **)&s->device[i], bytes), what);
+    if (rc == 0)
+        rc = cuda_allocated(cuda, cudaEventCreateWithFlags(&s->sent[i], cudaEventDisableTiming),
+                            what);
+    return rc;
+}
+
 static int staging_make(struct cuda_backend *cuda, size_t bytes)
 {
     struct cuda_staging *s = &cuda->staging;
@@ -60,16 +74,14 @@ static int staging_make(struct cuda_backend *cuda, size_t bytes)
     if (!cuda_wait(cuda, "weight_create"))
         return -EIO;
     cuda_staging_free(cuda);
-    for (size_t i = 0; i < STAGES; i++)
-        if (cudaMallocHost((void **)&s->host[i], bytes) ||
-            cudaMalloc((void **)&s->device[i], bytes) ||
-            cudaEventCreateWithFlags(&s->sent[i], cudaEventDisableTiming)) {
-            cudaGetLastError();
-            cuda_staging_free(cuda);
-            return -ENOMEM;
-        }
+    int rc = 0;
+
+    for (size_t i = 0; i < STAGES && rc == 0; i++)
+        rc = stage_make(cuda, i, bytes);
     s->bytes = bytes;
-    return 0;
+    if (rc < 0)
+        cuda_staging_free(cuda);
+    return rc;
 }
 
 /* rows of t from first on. */
@@ -112,12 +124,24 @@ static int send(struct cuda_backend *cuda, const struct weight *w, const struct 
     return cuda->failed ? -EIO : 0;
 }
 
+static int make_memory(struct cuda_backend *cuda, struct weight *w)
+{
+    size_t scales_bytes = w->out * (w->in / TENSOR_BLOCK) * sizeof(uint16_t);
+    bool quantised = w->type == TENSOR_Q8_0 || w->type == TENSOR_Q4_0;
+    const char *what = "weight_create";
+    int rc = cuda_allocated(cuda, cudaMalloc((void **)&w->values, w->out * w->row_bytes), what);
+
+    if (rc == 0 && quantised)
+        rc = cuda_allocated(cuda, cudaMalloc((void **)&w->scales, scales_bytes), what);
+    return rc;
+}
+
 int cuda_weight_create(struct backend *be, struct weight **out, const struct tensor *t,
                        enum weight_use use)
 {
     struct cuda_backend *cuda = cuda_of(be);
     size_t row_bytes = geometry_row_bytes(t->type, t->cols);
-    int ret = -ENOMEM;
+    int rc;
 
     if (row_bytes == 0 || t->rows == 0 || t->rows > GRID_MAX ||
         t->cols > GRID_MAX / sizeof(float) || t->rows > SIZE_MAX / 2 / row_bytes)
@@ -132,24 +156,18 @@ int cuda_weight_create(struct backend *be, struct weight **out, const struct ten
     w->out = t->rows;
     w->in = t->cols;
     w->row_bytes = row_bytes;
-    bool quantised = t->type == TENSOR_Q8_0 || t->type == TENSOR_Q4_0;
-
-    if (cudaMalloc((void **)&w->values, w->out * row_bytes) ||
-        (quantised &&
-         cudaMalloc((void **)&w->scales, w->out * (w->in / TENSOR_BLOCK) * sizeof(uint16_t)))) {
-        cudaGetLastError();
-        goto fail;
+    w->exponent = use == WEIGHT_PRODUCTS ? geometry_half_exponent(t) : 0;
+    rc = make_memory(cuda, w);
+    if (rc == 0)
+        rc = send(cuda, w, t);
+    if (rc < 0) {
+        cuda_weight_destroy(be, w);
+        return rc;
     }
-    ret = send(cuda, w, t);
-    if (ret)
-        goto fail;
     if (use == WEIGHT_PRODUCTS)
         geometry_add_weight(&cuda->bounds, w->type, w->out, w->in);
     *out = w;
     return 0;
-fail:
-    cuda_weight_destroy(be, w);
-    return ret;
 }
 
 void cuda_weight_destroy(struct backend *be, struct weight *w)

@@ -14,6 +14,8 @@ enum {
     FEWER = 16,
     BEFORE = 7,
     SLOTS = 5,
+    MANY_SLOTS = 40, /* whose products are the library's */
+    MANY_STEPS = 9,
     SECONDS = 1,
     PCM_PER_SECOND = 16000,
     MEL_PER_SECOND = 100
@@ -214,30 +216,32 @@ static void another_scratch(struct side *s, const char *name, const uint32_t *id
 }
 
 /* Steps of a batch whose slots rest, take tokens and take rows; what each slot is in the end. Host
- * [SLOTS] states behind each other. */
-static char *batched(struct side *s, const uint32_t *ids, size_t count, uint32_t *next)
+ * [slots] states behind each other. Both kinds of step, with and without what comes next, come
+ * often enough to be kept. */
+static char *batched(struct side *s, size_t slots, const uint32_t *ids, size_t count,
+                     uint32_t *next)
 {
     struct batch *b = NULL;
     size_t bytes = state_bytes(s->state), dim = backbone_dim(s->model->backbone);
-    char *states = malloc(SLOTS * bytes);
+    char *states = malloc(slots * bytes);
     float *row = s->be->ops->alloc(s->be, dim), half = 0.5f;
     struct error error;
 
-    if (!states || !row || batch_create(&b, s->scratch, &s->model->decoding, SLOTS, &error) < 0)
+    if (!states || !row || batch_create(&b, s->scratch, &s->model->decoding, slots, &error) < 0)
         exit(1);
     for (size_t i = 0; i < dim; i += 3)
         s->be->ops->upload(s->be, row + i, &half, 1);
     for (size_t step = 0; step < count; step++) {
-        struct turn turns[SLOTS];
+        struct turn turns[MANY_SLOTS];
 
-        for (size_t i = 0; i < SLOTS; i++) {
+        for (size_t i = 0; i < slots; i++) {
             turns[i].type = (enum turn_type)((step * (i + 1) + i) % 3);
             turns[i].token = ids[(step + i) % count];
             turns[i].row = row;
         }
         batch_step(b, turns, step % 3 == 2 ? next : NULL);
     }
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < slots; i++) {
         batch_take(b, i, s->state);
         state_encode(s->state, 1, states + i * bytes);
     }
@@ -246,23 +250,44 @@ static char *batched(struct side *s, const uint32_t *ids, size_t count, uint32_t
     return states;
 }
 
-static void batches(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids,
-                    size_t count)
+/* The worst error of [slots] states behind each other. */
+static double states_error(const char *got, const char *want, size_t slots, size_t bytes)
 {
-    uint32_t want_next[SLOTS], got_next[SLOTS];
-    char *want = batched(cpu, ids, count, want_next), *got = batched(gpu, ids, count, got_next);
-    size_t bytes = state_bytes(cpu->state), header = 64;
+    const size_t header = 64;
     double worst = 0.0;
 
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < slots; i++) {
         const char *x = got + i * bytes + header, *y = want + i * bytes + header;
         double error = relative_error((const float *)(const void *)x,
                                       (const float *)(const void *)y, (bytes - header) / 4);
 
         worst = error > worst ? error : worst;
     }
-    check(name, "states that move side by side", worst, limit);
+    return worst;
+}
+
+static void batches(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids,
+                    size_t count)
+{
+    uint32_t want_next[SLOTS], got_next[SLOTS];
+    char *want = batched(cpu, SLOTS, ids, count, want_next);
+    char *got = batched(gpu, SLOTS, ids, count, got_next);
+
+    check(name, "states that move side by side",
+          states_error(got, want, SLOTS, state_bytes(cpu->state)), limit);
     check(name, "what each says next", memcmp(want_next, got_next, sizeof(want_next)) != 0, 0.0);
+    free(want);
+    free(got);
+}
+
+static void many_slots(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids)
+{
+    uint32_t next[MANY_SLOTS];
+    char *want = batched(cpu, MANY_SLOTS, ids, MANY_STEPS, next);
+    char *got = batched(gpu, MANY_SLOTS, ids, MANY_STEPS, next);
+
+    check(name, "40 states that move side by side",
+          states_error(got, want, MANY_SLOTS, state_bytes(cpu->state)), rounded);
     free(want);
     free(got);
 }
@@ -386,6 +411,8 @@ static void compare_model(struct backend *cpu_backend, struct backend *gpu_backe
         forks(&gpu, name, ids, FEWER);
         another_scratch(&gpu, name, ids, FEWER);
         batches(&cpu, &gpu, name, ids, FEWER - 1);
+        if (golden)
+            many_slots(&cpu, &gpu, name, ids);
         heard_rows(&cpu, &gpu, name, ids, FEWER);
         if (cpu.model->encoder)
             hearing(&cpu, &gpu, name);

@@ -50,6 +50,32 @@ static void memory(struct backends *b)
     op->free(b->gpu, NULL);
 }
 
+/* More than any buffer on the way holds, and less: what was read is not read again. */
+static void uploads(struct backends *b)
+{
+    static const size_t counts[] = {1, 7, 1000003, 3, 700000, 1};
+    const struct backend_ops *op = b->gpu->ops;
+
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+        float *host = calloc(counts[i], sizeof(float));
+        float *p = op->alloc(b->gpu, counts[i]);
+        size_t wrong = 0;
+
+        if (!host || !p)
+            exit(1);
+        for (size_t j = 0; j < counts[i]; j++)
+            host[j] = (float)(j % 8191 + i);
+        op->upload(b->gpu, p, host, counts[i]);
+        memset(host, 0xff, counts[i] * sizeof(float));
+        op->download(b->gpu, host, p, counts[i]);
+        for (size_t j = 0; j < counts[i]; j++)
+            wrong += host[j] != (float)(j % 8191 + i);
+        expect(b, wrong == 0, "memory of the host may be used again after an upload");
+        op->free(b->gpu, p);
+        free(host);
+    }
+}
+
 static void bad_weights(struct backends *b)
 {
     static const float f[64];
@@ -69,7 +95,7 @@ static void bad_weights(struct backends *b)
 int compare_operations(struct backend *be)
 {
     static void (*const tests[])(struct backends * b) = {
-        memory, bad_weights, compare_products, compare_rows, compare_choices,
+        memory, uploads, bad_weights, compare_products, compare_rows, compare_choices,
     };
     struct backends b = {.gpu = be};
 

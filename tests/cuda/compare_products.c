@@ -166,6 +166,65 @@ static void linear_range(struct backends *b)
     report("linear, large and small rows", worst);
 }
 
+/* Scales of blocks up to the largest there is; many rows meet them in fp16. */
+static void linear_large_blocks(struct backends *b)
+{
+    static const struct {
+        enum tensor_type type;
+        uint16_t scale; /* fp16 */
+    } cases[] = {
+        {TENSOR_Q8_0, 0x6000 /* 512 */},   {TENSOR_Q8_0, 0x6080 /* 576 */},
+        {TENSOR_Q8_0, 0x7bff /* 65504 */}, {TENSOR_Q8_0, 0xfbff /* -65504 */},
+        {TENSOR_Q4_0, 0x7000 /* 8192 */},  {TENSOR_Q4_0, 0x7bff},
+    };
+    double worst = 0.0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct tensor t = random_tensor(cases[i].type, 40, 96);
+        size_t block = tensor_row_bytes(t.type, TENSOR_BLOCK);
+        unsigned char *last = (unsigned char *)t.data + (size_t)40 * 3 * block - block;
+
+        memcpy(last, &cases[i].scale, sizeof(cases[i].scale));
+        last[2] = 0x80; /* -128; 0 and -8 */
+        worst = fmax(worst, try_linear(b, &t, 40, 96, 0, true, ACTIVATION_NONE));
+        worst = fmax(worst, try_linear(b, &t, 2, 96, 0, true, ACTIVATION_NONE));
+        free((void *)t.data);
+    }
+    report("linear, blocks of large scales", worst);
+}
+
+/* The same calls again and again, until a backend keeps them: each time they are done once. */
+static void linear_kept(struct backends *b)
+{
+    enum { OUT = 48, IN = 64, TIMES = 5 };
+    static const size_t counts[] = {3, 40};
+    double worst = 0.0;
+
+    for (size_t n = 0; n < ARRAY_SIZE(types) * ARRAY_SIZE(counts); n++) {
+        size_t rows = counts[n % ARRAY_SIZE(counts)];
+        struct tensor t = random_tensor(types[n / ARRAY_SIZE(counts)], OUT, IN);
+        struct both w = weights(b, &t, WEIGHT_PRODUCTS, rows);
+        struct pair x = pair_random(b, rows * IN, 1.0f, 0.0f);
+        struct pair y = pair_random(b, rows * OUT, 1.0f, 0.0f);
+        const void *const key[STEP_KEY_MAX] = {x.gpu, y.gpu};
+
+        for (int i = 0; i < TIMES; i++) {
+            b->cpu->ops->linear_add(b->cpu, y.cpu, x.cpu, rows, w.cpu, NULL);
+            do {
+                if (!b->gpu->ops->step_begin(b->gpu, key))
+                    break;
+                b->gpu->ops->linear_add(b->gpu, y.gpu, x.gpu, rows, w.gpu, NULL);
+            } while (!b->gpu->ops->step_end(b->gpu));
+        }
+        worst = fmax(worst, pair_compare("linear_add, kept", &y, limit_of(&t, rows)));
+        weights_free(b, &w);
+        pair_free(&x);
+        pair_free(&y);
+        free((void *)t.data);
+    }
+    report("linear_add, kept", worst);
+}
+
 /* host[count] of both must have the same bits. */
 static void expect_same(struct backends *b, const float *x, const float *y, size_t count,
                         const char *what)
@@ -300,6 +359,8 @@ void compare_products(struct backends *b)
     linear(b);
     linear_odd(b);
     linear_range(b);
+    linear_large_blocks(b);
+    linear_kept(b);
     few_rows(b);
     linears(b);
 }

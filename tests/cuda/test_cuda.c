@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int main(int argc, char **argv)
@@ -15,7 +16,8 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     int failures = 0;
 
-    setvbuf(stdout, NULL, _IOLBF, 0); /* who is killed has told how far it came */
+    setvbuf(stdout, NULL, _IOLBF, 0);         /* who is killed has told how far it came */
+    setenv("EARSHOT_CUDA_GRAPHS", "must", 0); /* a capture that fails is a failure */
     int ret = backend_cuda_create(&be, -1, 0, &error);
 
     if (ret < 0) {

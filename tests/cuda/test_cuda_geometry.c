@@ -60,6 +60,30 @@ static void warps_share_long_narrow_matrices(void)
         }
 }
 
+static int half_exponent(enum tensor_type type, uint16_t first, uint16_t second)
+{
+    uint8_t blocks[2][34] = {{0}};
+    const struct tensor t = {type, 1, (size_t)2 * TENSOR_BLOCK, blocks};
+    uint8_t *p = blocks[0];
+
+    for (size_t i = 0; i < 2; i++, p += tensor_row_bytes(type, TENSOR_BLOCK)) {
+        p[0] = (uint8_t)((i ? second : first) & 0xff);
+        p[1] = (uint8_t)((i ? second : first) >> 8);
+    }
+    return geometry_half_exponent(&t);
+}
+
+static void values_of_blocks_fit_halves(void)
+{
+    expect(half_exponent(TENSOR_Q8_0, 0, 0x3c00) == 0, "128 fits");
+    expect(half_exponent(TENSOR_Q8_0, 0x5fff, 0x5fff) == 0, "128 x 511.75 fits");
+    expect(half_exponent(TENSOR_Q8_0, 0, 0x6000) == 1, "128 x 512 is above 65504");
+    expect(half_exponent(TENSOR_Q8_0, 0xfbff, 0) == 7, "128 x -65504");
+    expect(half_exponent(TENSOR_Q4_0, 0x6fff, 0xefff) == 0, "8 x 8188 fits");
+    expect(half_exponent(TENSOR_Q4_0, 0x7000, 0) == 1, "8 x 8192 does not");
+    expect(half_exponent(TENSOR_Q4_0, 0, 0x7bff) == 3, "8 x 65504");
+}
+
 static void scratch_holds_the_largest_weights(void)
 {
     struct linear_bounds b = {0};
@@ -90,6 +114,7 @@ int main(void)
     threads_are_whole_warps();
     rows_are_whole_vectors();
     warps_share_long_narrow_matrices();
+    values_of_blocks_fit_halves();
     scratch_holds_the_largest_weights();
     printf("%d failures\n", failures);
     return failures > 0;

@@ -7,8 +7,9 @@
  * is read before a barrier that should be there is found, in one of the orders: the fibers, and the
  * blocks, run forwards or backwards (emulation_order). Lanes that part ways, and barriers that some
  * never reach, end the program with a message. Memory of the device is memory of the host, filled
- * with NaN, its ends watched by the address sanitizer. Streams run at once; what is captured is
- * kept as a list of calls. What a device does besides, this cannot show: time, and races between
+ * with NaN, its ends watched by the address sanitizer. A stream runs as late as it may: when
+ * somebody waits for it. What is captured is kept as a list of calls, and what a capture forbids
+ * spoils it, as on a device. What a device does besides, this cannot show: time, and races between
  * blocks that neither order brings to light.
  */
 #ifndef EARSHOT_TESTS_CUDA_EMULATION_CUDA_RUNTIME_H
@@ -137,6 +138,8 @@ enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorMemoryAllocation = 2,
     cudaErrorIllegalAddress = 700,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
 };
 
 enum cudaMemcpyKind {

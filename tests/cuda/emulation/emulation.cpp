@@ -5,6 +5,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
+#include <deque>
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -241,13 +242,17 @@ void emulation_run(unsigned blocks, unsigned threads, const std::function<void(v
     }
 }
 
-void emulation_set_order(enum emulation_order wanted)
-{
-    order = wanted;
-}
+/* The runtime. What is submitted to the stream waits until somebody waits for it, as on a device
+ * that is busy: so host memory that is used again too early is found. */
+struct emulation_event {
+    uint64_t at; /* works submitted before it was recorded */
+};
 
-/* The runtime. */
-static cudaGraph_t capture; /* NULL: nothing is captured */
+static std::deque<std::function<void(void)>> waiting;
+static uint64_t submitted, done; /* works */
+static cudaGraph_t capture;      /* NULL: nothing is captured */
+static bool capture_is_invalid;
+static size_t refusals;
 static int calls_left = -1;
 static bool broken;
 static size_t memory = SIZE_MAX, graphs;
@@ -255,8 +260,43 @@ static bool contexts[DEVICES];
 static int device;
 static size_t allocations; /* that are not free again */
 
+static bool is_broken(void)
+{
+    const char *file = getenv("EARSHOT_EMULATION_BROKEN");
+
+    return broken || (file && access(file, F_OK) == 0);
+}
+
+static void run_until(uint64_t end)
+{
+    while (done < end) {
+        std::function<void(void)> work = std::move(waiting.front());
+
+        waiting.pop_front();
+        done++;
+        work();
+    }
+}
+
+/* On a device that is broken nothing runs any more. */
+static void settle(void)
+{
+    if (is_broken()) {
+        waiting.clear();
+        done = submitted;
+    }
+    run_until(submitted);
+}
+
+void emulation_set_order(enum emulation_order wanted)
+{
+    settle();
+    order = wanted;
+}
+
 void emulation_fail_after(int after)
 {
+    settle();
     calls_left = after;
     broken = false;
 }
@@ -271,6 +311,11 @@ size_t emulation_graphs(void)
     return graphs;
 }
 
+size_t emulation_refusals(void)
+{
+    return refusals;
+}
+
 size_t emulation_contexts(void)
 {
     size_t open = 0;
@@ -280,30 +325,37 @@ size_t emulation_contexts(void)
     return open;
 }
 
-static bool is_broken_from_outside(void)
-{
-    const char *file = getenv("EARSHOT_EMULATION_BROKEN");
-
-    return file && access(file, F_OK) == 0;
-}
-
 static cudaError_t call_runtime(void)
 {
     if (calls_left == 0)
         broken = true;
     if (calls_left > 0)
         calls_left--;
-    return broken || is_broken_from_outside() ? cudaErrorIllegalAddress : cudaSuccess;
+    return is_broken() ? cudaErrorIllegalAddress : cudaSuccess;
+}
+
+/* A call that no capture may hold: it fails while there is one, which is no good from then on. */
+static cudaError_t call_outside_capture(void)
+{
+    if (capture) {
+        capture_is_invalid = true;
+        refusals++;
+        return cudaErrorStreamCaptureUnsupported;
+    }
+    return call_runtime();
 }
 
 cudaError_t emulation_submit(std::function<void(void)> work)
 {
     if (call_runtime())
         return cudaErrorIllegalAddress;
+    if (capture && capture_is_invalid)
+        return cudaErrorStreamCaptureInvalidated;
     if (capture) {
         capture->push_back(work);
     } else {
-        work();
+        waiting.push_back(work);
+        submitted++;
     }
     return cudaSuccess;
 }
@@ -317,6 +369,10 @@ const char *cudaGetErrorString(cudaError_t error)
         return "out of memory";
     case cudaErrorIllegalAddress:
         return "an illegal memory access was encountered";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
     }
     return "unknown";
 }
@@ -347,6 +403,9 @@ cudaError_t cudaGetDevice(int *current)
 
 cudaError_t cudaDeviceReset(void)
 {
+    if (capture)
+        return call_outside_capture();
+    settle();
     contexts[device] = false;
     if (emulation_contexts() == 0 && allocations > 0)
         give_up("memory that outlives its device");
@@ -373,6 +432,10 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *all)
 
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
+    cudaError_t error = call_outside_capture();
+
+    if (error)
+        return error;
     if (bytes >= memory || posix_memalign(p, 256, bytes ? bytes : 1))
         return cudaErrorMemoryAllocation;
     memset(*p, 0xff, bytes);
@@ -380,8 +443,12 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     return cudaSuccess;
 }
 
+/* Waits for all that may use it, and gives back even what a broken device had. */
 cudaError_t cudaFree(void *p)
 {
+    if (capture)
+        return call_outside_capture();
+    settle();
     allocations -= p != NULL;
     free(p);
     return cudaSuccess;
@@ -402,11 +469,13 @@ cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t)
     return emulation_submit([=] { memset(p, value, bytes); });
 }
 
+/* Memory of the host is read and written when the copy's turn comes, pinned or not: a device that
+ * shares the host's page tables does so. */
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t)
 {
     if (capture && kind != cudaMemcpyDeviceToDevice)
-        give_up("host memory is copied while calls are captured");
+        return call_outside_capture();
     return emulation_submit([=] { memcpy(dst, src, bytes); });
 }
 
@@ -434,9 +503,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
-    if (capture)
-        give_up("the stream is waited for while calls are captured");
-    return call_runtime();
+    cudaError_t error = call_outside_capture();
+
+    if (!capture)
+        settle();
+    return error;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode)
@@ -444,6 +515,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode)
     if (capture)
         give_up("a capture within a capture");
     capture = new std::vector<std::function<void(void)>>;
+    capture_is_invalid = false;
     return cudaSuccess;
 }
 
@@ -451,23 +523,30 @@ cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph)
 {
     *graph = capture;
     capture = NULL;
+    if (capture_is_invalid) {
+        delete *graph;
+        *graph = NULL;
+        return cudaErrorStreamCaptureInvalidated;
+    }
     return call_runtime();
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
 {
-    *exec = new std::vector<std::function<void(void)>>(*graph);
-    return cudaSuccess;
+    cudaError_t error = call_runtime();
+
+    if (!error)
+        *exec = new std::vector<std::function<void(void)>>(*graph);
+    return error;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
 {
-    if (call_runtime())
-        return cudaErrorIllegalAddress;
     graphs++;
-    for (auto &work : *exec)
-        work();
-    return cudaSuccess;
+    return emulation_submit([=] {
+        for (auto &work : *exec)
+            work();
+    });
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph)
@@ -478,36 +557,46 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
+    settle();
     delete exec;
     return cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
 {
-    *event = NULL;
+    cudaError_t error = call_runtime();
+
+    if (!error)
+        *event = new emulation_event();
+    return error;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    delete event;
     return cudaSuccess;
 }
 
-cudaError_t cudaEventDestroy(cudaEvent_t)
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t)
 {
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t)
-{
+    event->at = submitted;
     return call_runtime();
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t)
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
-    return call_runtime();
+    cudaError_t error = call_outside_capture();
+
+    if (!error)
+        run_until(event->at);
+    return error;
 }
 
 /* The library. */
 cublasStatus_t cublasCreate(cublasHandle_t *blas)
 {
     *blas = NULL;
-    return CUBLAS_STATUS_SUCCESS;
+    return call_outside_capture() ? CUBLAS_STATUS_ALLOC_FAILED : CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasDestroy(cublasHandle_t)
@@ -527,7 +616,17 @@ cublasStatus_t cublasSetWorkspace(cublasHandle_t, void *, size_t)
 
 const char *cublasGetStatusString(cublasStatus_t status)
 {
-    return status ? "invalid value" : "no error";
+    switch (status) {
+    case CUBLAS_STATUS_SUCCESS:
+        return "no error";
+    case CUBLAS_STATUS_ALLOC_FAILED:
+        return "no memory";
+    case CUBLAS_STATUS_INVALID_VALUE:
+        return "invalid value";
+    case CUBLAS_STATUS_EXECUTION_FAILED:
+        return "execution failed";
+    }
+    return "unknown";
 }
 
 static float value(const void *p, cudaDataType type, size_t i)
@@ -549,7 +648,7 @@ cublasStatus_t cublasGemmEx(cublasHandle_t, cublasOperation_t a_op, cublasOperat
         ldb < k || ldc < m || a_type != b_type || c_type != CUDA_R_32F ||
         *(const float *)alpha != 1.0f || *(const float *)beta != 0.0f)
         return CUBLAS_STATUS_INVALID_VALUE;
-    emulation_submit([=] {
+    cudaError_t error = emulation_submit([=] {
         for (size_t i = 0; i < (size_t)m * (size_t)n; i++) {
             size_t column = i / (size_t)m, row = i % (size_t)m;
             float sum = 0.0f;
@@ -560,5 +659,6 @@ cublasStatus_t cublasGemmEx(cublasHandle_t, cublasOperation_t a_op, cublasOperat
             ((float *)c)[column * (size_t)ldc + row] = sum;
         }
     });
-    return CUBLAS_STATUS_SUCCESS;
+
+    return error ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
 }

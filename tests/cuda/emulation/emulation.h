@@ -18,6 +18,7 @@ void emulation_set_order(enum emulation_order order); /* of fibers and blocks */
 void emulation_fail_after(int calls);
 void emulation_set_memory(size_t bytes); /* an allocation of more fails */
 size_t emulation_graphs(void);           /* launched so far */
+size_t emulation_refusals(void);         /* of calls that a capture forbids, so far */
 size_t emulation_contexts(void);         /* of devices, open */
 
 #ifdef __cplusplus
