@@ -144,17 +144,10 @@ def new_model(args):
     return model, reading["vocab"]
 
 
-def keep_reading(backbone, alone):
-    """While ear and adapter learn alone, nothing of the backbone changes but what it makes of a row without a piece."""
-    for p in backbone.parameters():
+def keep_blocks(backbone, alone):
+    """While ear and adapter learn alone, the backbone's blocks stay as reading has left them."""
+    for p in backbone.blocks.parameters():
         p.requires_grad_(not alone)
-    if alone:
-        backbone.head.weight.requires_grad_()
-
-
-def only_none(gradient):
-    """A head's gradient, of the row of no piece alone."""
-    return torch.cat((gradient[: pieces.NONE + 1], torch.zeros_like(gradient[pieces.NONE + 1 :])))
 
 
 def from_config(config):
@@ -186,8 +179,7 @@ def train(rank, args):
     if path.exists():
         optimizer.load_state_dict(saved["optimizer"])
         step, together, clock = saved["step"], saved["together"], checkpoint.Clock(saved["spent"])
-    keep_reading(model.backbone, alone=True)
-    hook = model.backbone.head.weight.register_hook(only_none)
+    keep_blocks(model.backbone, alone=True)
 
     def store():
         checkpoint.save(path, model=model.state_dict(), config=config_of(model), vocab=tokens,
@@ -208,8 +200,7 @@ def train(rank, args):
             break
         if alone and spent >= args.alone * 60:
             alone = False
-            hook.remove()
-            keep_reading(model.backbone, alone=False)
+            keep_blocks(model.backbone, alone=False)
         texts = [sampler.data.texts[i] for i in batch.items]
         *heard, letters, guesses = hearing_losses(model, batch, captions, texts)
         loss = LETTERS_SHARE * letters + GUESS_SHARE * guesses

@@ -13,7 +13,7 @@ from training.ear import Ear, EarConfig
 from training.export import INTENT, REPLY
 from training.model import AdapterConfig, BackboneConfig
 from training.reading import IGNORED, shifted
-from training.train_aligned import only_none, wanted_ids
+from training.train_aligned import wanted_ids
 
 TOKENS = [b""] + [bytes([i]) for i in range(256)] + [b"\x16Reply:", b" the", b" c", b"at", b" sat"]
 
@@ -94,11 +94,6 @@ def test_repeats_of_a_guess_are_one():
     for row, path in zip(ids.tolist(), first.tolist()):
         assert row == [i if k == 0 or i != path[k - 1] else 0 for k, i in enumerate(path)]
     assert (ids != first).any()
-
-
-def test_alone_the_head_learns_no_piece():
-    gradient = only_none(torch.ones(5, 3))
-    assert gradient[0].tolist() == [1, 1, 1] and gradient[1:].abs().sum() == 0
 
 
 def test_greedy_captions_are_those_of_a_row_at_a_time():
