@@ -396,16 +396,17 @@ static int bench_all(struct bench *b, const char *path, struct error *error)
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to,
-            "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
-            "                     [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
-            "                                  blocks[:BLOCK,LEFT]] [--json]\n"
-            "earshot bench --daemon [FILE] [--texts N] [--bus BUS] [--json]\n"
-            "Prints the speed of each part beside what the machine can do at most; with a\n"
-            "sound file of speech also the share of a core that listening takes and the time\n"
-            "from the end of speech to the text.\n"
-            "--daemon: how late the texts of the running daemon are, of a file that is sent to it\n"
-            "at the speed of speech, or of what the microphone hears.\n");
+    fprintf(
+        to,
+        "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
+        "                     [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
+        "                                  blocks[:BLOCK,LEFT]] [--json]\n"
+        "earshot bench --daemon [FILE] [--texts N] [--bus BUS] [--json]\n"
+        "Prints the speed of each part beside the most that this machine can do. With a sound\n"
+        "file of speech it also prints the share of a core that listening takes, and the time\n"
+        "from the end of speech to the text.\n"
+        "--daemon measures the running daemon instead: how late its texts are, for a file sent\n"
+        "to it at the speed of speech, or for what the microphone hears.\n");
     return code;
 }
 

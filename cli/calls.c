@@ -25,19 +25,19 @@ static const struct {
 };
 
 const struct bus_client_option client_ask_options[] = {
-    {"temperature", "X", "0 always the likeliest word, 1 as likely as the model says"},
-    {"top-p", "X", "only the likeliest words that together have this probability"},
-    {"top-k", "N", "of those the first N; 0 all"},
-    {"presence-penalty", "X", "against what the answer has already"},
-    {"frequency-penalty", "X", "and again for every time that it has it"},
-    {"penalty-decay", "X", "what such a time counts one word later"},
-    {"seed", "N", "the same seed, the same answer; 0 another one every time"},
-    {"max-tokens", "N", "the longest answer; 0 what the model says"},
+    {"temperature", "X", "0: always the likeliest word; 1: draw words as the model weighs them"},
+    {"top-p", "X", "draw only from the likeliest words whose probabilities add up to X"},
+    {"top-k", "N", "draw only from the N likeliest words; 0: from all"},
+    {"presence-penalty", "X", "subtract X from words that the answer already has"},
+    {"frequency-penalty", "X", "subtract X more for each time they occur"},
+    {"penalty-decay", "X", "multiply these counts by X after every word"},
+    {"seed", "N", "the same seed gives the same answer; 0: a new one every time"},
+    {"max-tokens", "N", "the longest answer; 0: as the model file says"},
     {NULL},
 };
 
 const struct bus_client_option client_listen_options[] = {
-    {"toggle", NULL, "end the turn that is open, or begin one: for a key that has no release"},
+    {"toggle", NULL, "end the open turn, or begin one: for keys without a release event"},
     {NULL},
 };
 

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/offline.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -15,25 +16,27 @@ static const struct command {
     const struct bus_client_option *options; /* NULL: none of its own */
     bool local;                              /* works without the daemon */
 } commands[] = {
-    {"captions", "", "what is being said, live", 0, 0, client_captions, client_captions_options},
-    {"history", "", "what was said", 0, 0, client_history, client_history_options},
-    {"status", "", "what the daemon does, and with what", 0, 0, client_status,
+    {"captions", "", "show live captions", 0, 0, client_captions, client_captions_options},
+    {"history", "", "show what was said", 0, 0, client_history, client_history_options},
+    {"status", "", "show what the daemon is doing, its microphone and delays", 0, 0, client_status,
      client_status_options},
-    {"ask", "TEXT...", "the assistant's reply to a text", 1, 10000, client_ask, client_ask_options},
-    {"listen", "", "begin a turn now; prints its id", 0, 0, client_listen, client_listen_options},
+    {"ask", "TEXT...", "ask the assistant; prints its reply", 1, 10000, client_ask,
+     client_ask_options},
+    {"listen", "", "begin a turn now (push to talk); prints its id", 0, 0, client_listen,
+     client_listen_options},
     {"finish", "", "end the turn", 0, 0, client_finish},
-    {"cancel", "", "drop the turn and any reply", 0, 0, client_cancel},
+    {"cancel", "", "drop the turn, and any reply", 0, 0, client_cancel},
     {"mute", "", "close the microphone", 0, 0, client_mute},
     {"unmute", "", "open it again", 0, 0, client_unmute},
     {"reset", "", "forget the conversation", 0, 0, client_reset},
-    {"save", "NAME", "keep the conversation on disk", 1, 1, client_save},
-    {"restore", "NAME", "go on with one that was saved", 1, 1, client_restore},
-    {"states", "", "the conversations that were saved", 0, 0, client_states, client_states_options},
-    {"run", "", "start programs by what was said", 0, 0, client_run, client_run_options},
-    {"notify", "", "show the replies as notifications of the desktop", 0, 0, client_notify},
+    {"save", "NAME", "save the conversation under a name", 1, 1, client_save},
+    {"restore", "NAME", "continue a saved conversation", 1, 1, client_restore},
+    {"states", "", "list the saved conversations", 0, 0, client_states, client_states_options},
+    {"run", "", "run programs when their sentences are said", 0, 0, client_run, client_run_options},
+    {"notify", "", "show replies as desktop notifications", 0, 0, client_notify},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
-    {"devices", "", "the microphones that there are", 0, 0, client_devices, .local = true},
-    {"record", "FILE.opus", "what a microphone hears, as a sound file", 1, 1, client_record,
+    {"devices", "", "list the microphones", 0, 0, client_devices, .local = true},
+    {"record", "FILE.opus", "record a microphone into a file", 1, 1, client_record,
      client_record_options, .local = true},
 };
 
@@ -63,7 +66,8 @@ static size_t count_options(const struct command *command)
 
 static void usage(const struct command *command, FILE *out)
 {
-    fprintf(out, "Usage: earshot %s [OPTION]... %s\n", command->name, command->words);
+    fprintf(out, "Usage: earshot %s [OPTION]...%s%s\n", command->name, *command->words ? " " : "",
+            command->words);
 }
 
 static void print_option(const char *name, const char *value, const char *help)
@@ -76,12 +80,12 @@ static void print_option(const char *name, const char *value, const char *help)
 static int help(const struct command *command)
 {
     usage(command, stdout);
-    printf("%s\n\n", command->help);
+    printf("%c%s.\n\n", toupper((unsigned char)command->help[0]), command->help + 1);
     for (size_t i = 0; i < count_options(command); i++)
         print_option(command->options[i].name, command->options[i].value, command->options[i].help);
     if (!command->local)
-        print_option("bus", "BUS", "session (default), system or an address");
-    print_option("help", NULL, "this");
+        print_option("bus", "BUS", "the D-Bus to use: session (default), system or an address");
+    print_option("help", NULL, "show this help");
     return EXIT_DONE;
 }
 

@@ -9,10 +9,10 @@
 /* The first options of a command, in this order. */
 #define CUE_OPTIONS                                                                                \
     {"json", NULL,                                                                                 \
-     "an object a line: id, start_ms, end_ms, text, words, reply, confidence, intent"},            \
-        {"srt", NULL, "SubRip"}, {"vtt", NULL, "WebVTT"},                                          \
+     "one JSON object per line: id, start_ms, end_ms, text, words, reply, confidence, intent"},    \
+        {"srt", NULL, "SubRip subtitles"}, {"vtt", NULL, "WebVTT subtitles"},                      \
     {                                                                                              \
-        "output", "FILE", "that, or plain lines, into a file, which must not exist"                \
+        "output", "FILE", "write to FILE, which must not exist yet"                                \
     }
 
 enum {

@@ -258,16 +258,17 @@ static enum stage parse_stage(const char *name)
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to,
-            "earshot dump --stage mel|encoder|adapter|logits FILE -o OUT.npy [OPTION]...\n"
-            "earshot dump --stage conv|stem|layerN FILE -o OUT.npy [OPTION]...   inside encoders\n"
-            "                                                  that look both ways\n"
-            "earshot dump --stage logits --tokens 23,65,24 -o OUT.npy [OPTION]...\n"
-            "Options: [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
-            "         [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
-            "                      blocks[:BLOCK,LEFT]]; -o is --output.\n"
-            "Writes float32 [rows, dim]. The whole file is one utterance. Logits: a row of the\n"
-            "vocabulary after each adapter row, or after each token from an empty state.\n");
+    fprintf(
+        to,
+        "earshot dump --stage mel|encoder|adapter|logits FILE -o OUT.npy [OPTION]...\n"
+        "earshot dump --stage conv|stem|layerN FILE -o OUT.npy [OPTION]...   inside encoders\n"
+        "                                                  that look both ways\n"
+        "earshot dump --stage logits --tokens 23,65,24 -o OUT.npy [OPTION]...\n"
+        "Options: [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
+        "         [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
+        "                      blocks[:BLOCK,LEFT]]; -o is --output.\n"
+        "Writes float32 [rows, dim]. The whole file counts as one utterance. logits has one row\n"
+        "of the vocabulary's size for each adapter row, or with --tokens for each token.\n");
     return code;
 }
 

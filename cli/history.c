@@ -15,7 +15,7 @@ enum {
 
 const struct bus_client_option client_history_options[] = {
     CUE_OPTIONS,
-    {"limit", "N", "the last N alone"},
+    {"limit", "N", "show only the last N"},
     {NULL},
 };
 

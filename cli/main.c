@@ -12,16 +12,17 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    {"transcribe", command_transcribe, "FILE...        the words in sound files, a line each"},
-    {"dump", command_dump, "--stage S ...  what a stage computed, as .npy"},
-    {"model", command_model, "info FILE      what is in a model file"},
-    {"bench", command_bench, "[FILE]         how fast this machine runs the model"},
+    {"transcribe", command_transcribe,
+     "FILE...        print the words in sound files, one line per file"},
+    {"dump", command_dump, "--stage S ...  write what one stage computes, as .npy"},
+    {"model", command_model, "info FILE      show what a model file holds"},
+    {"bench", command_bench, "[FILE]         measure how fast this machine runs the model"},
 };
 
 static void usage(FILE *to)
 {
     fprintf(to, "earshot " EARSHOT_VERSION ": local speech to text\n\n"
-                "Offline, in this process (-h after a command tells its options):\n");
+                "Without the daemon (COMMAND --help shows the options):\n");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(to, "  earshot %-11s %s\n", commands[i].name, commands[i].help);
     client_usage(to, true);

@@ -131,7 +131,7 @@ static int model_info(const char *path)
 static int usage(FILE *to, int code)
 {
     fprintf(to, "earshot model info FILE\n"
-                "Prints metadata, prompts, and tensors with their types and sizes.\n");
+                "Prints the metadata, the prompts, and the tensors with their types and sizes.\n");
     return code;
 }
 

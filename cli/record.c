@@ -28,8 +28,8 @@ enum {
 };
 
 const struct bus_client_option client_record_options[] = {
-    {"device", "NAME", "the microphone, as `earshot devices` prints it"},
-    {"seconds", "N", "so long; else until Ctrl-C"},
+    {"device", "NAME", "the microphone, as `earshot devices` lists it"},
+    {"seconds", "N", "stop after N seconds (default: at Ctrl-C)"},
     {NULL},
 };
 

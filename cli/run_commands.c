@@ -17,10 +17,12 @@
 extern char **environ;
 
 const struct bus_client_option client_run_options[] = {
-    {"commands", "FILE", "the sentences and their commands; see earshot(1)"},
-    {"min-confidence", "X", "how sure the model must be, 0 to 1 (0.9); a rule may say its own"},
-    {"dry-run", NULL, "print the commands, and start none"},
-    {"quiet", NULL, "print no words that were said, as in the journal"},
+    {"commands", "FILE", "which sentences run which programs; see earshot(1)"},
+    {"min-confidence", "X",
+     "run nothing that was heard with less confidence (0 to 1, default 0.9); a rule may set its "
+     "own"},
+    {"dry-run", NULL, "print the commands instead of running them"},
+    {"quiet", NULL, "print nothing of what was said; the default in a systemd journal"},
     {NULL},
 };
 

@@ -12,7 +12,7 @@ enum {
 };
 
 const struct bus_client_option client_states_options[] = {
-    {"delete", "NAME", "delete this one, and print nothing"},
+    {"delete", "NAME", "delete the conversation NAME"},
     {NULL},
 };
 

@@ -20,7 +20,8 @@ enum {
 };
 
 const struct bus_client_option client_status_options[] = {
-    {"watch", NULL, "a line whenever something changes; a terminal sees the one line change"},
+    {"watch", NULL,
+     "print a line whenever something changes; on a terminal, one line that changes"},
     {NULL},
 };
 

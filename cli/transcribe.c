@@ -326,12 +326,12 @@ static int usage(FILE *to, int code)
             "                           [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
             "                                        blocks[:BLOCK,LEFT]]\n"
             "                           [--json | --srt | --vtt]\n"
-            "Prints one line a file, in order; an empty one where nothing was said. FILE is -\n"
-            "for standard input, which is printed as it comes, up to its end or Ctrl-C.\n"
-            "--json gives an object a line: file, text, utterances with times, replies and "
-            "confidence,\n"
-            "and error, why the file could not be read, or not to its end.\n"
-            "--srt and --vtt take one file.\n");
+            "Prints the words of each file on one line, in order; an empty line means that\n"
+            "nothing was said. The FILE - is standard input, which is printed while it arrives,\n"
+            "until it ends or until Ctrl-C.\n"
+            "--json prints one object per file: file, text, utterances (with times, reply and\n"
+            "confidence) and error, the reason why the file could not be read to its end.\n"
+            "--srt and --vtt print subtitles of one file.\n");
     return code;
 }
 

@@ -24,13 +24,14 @@ enum {
 static void usage(FILE *out)
 {
     fputs("Usage: earshotd [OPTION]...\n"
-          "Listens, and tells over D-Bus what was said. The command line wins over the file.\n\n"
-          "  --config FILE      the configuration; see --print-defaults\n"
+          "Listens to a microphone and publishes what was said over D-Bus. Options here override\n"
+          "the configuration file.\n\n"
+          "  --config FILE      the configuration file (--print-defaults shows one)\n"
           "  --source SOURCE    portaudio, portaudio:DEVICE, file:PATH or file:PATH:fast\n"
-          "  --model FILE       the model\n"
+          "  --model FILE       the model file\n"
           "  --backend NAME     auto, cpu, cuda or cuda:N\n"
           "  --bus BUS          session, system or an address\n"
-          "  --print-defaults   every key of the configuration with its default\n"
+          "  --print-defaults   print a configuration file with every key and its default\n"
           "  --help, --version\n",
           out);
 }

@@ -3,7 +3,7 @@
 Pieces come from byte-pair merges over training/corpus.py's texts; a word's pieces begin with its space, marks are bytes.
 Encoding is greedy longest match, as in the C tokenizer. Saved as pieces.json: {"tokens": [hex]}.
 
-Usage: python -m training.pieces [--count 2500]
+Usage: python -m training.pieces [--count 800]
 """
 
 import argparse
@@ -50,7 +50,7 @@ def load():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=2500)
+    parser.add_argument("--count", type=int, default=800)
     tokens = build(parser.parse_args().count)
     (data_root() / "pieces.json").write_text(json.dumps({"tokens": [token.hex() for token in tokens]}))
 
