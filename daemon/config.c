@@ -335,6 +335,7 @@ struct reading {
     int line;
     int failed_line;
     struct error first; /* the first thing that is wrong */
+    int set[KEYS];      /* the line that sets a key; 0: none yet */
 };
 
 static void reading_fail(struct reading *r, const char *what)
@@ -408,8 +409,14 @@ static int take_pair(void *user, const char *section, const char *name, const ch
 {
     struct reading *r = user;
     struct error error;
-    if (config_set(r->config, section, name, value, &error) == 0)
+    const struct config_key *k = find_key(section, name);
+    if (k && r->set[k - keys])
+        error_set(&error, -EINVAL, "[%s] %s is set twice, first in line %d", section, name,
+                  r->set[k - keys]);
+    else if (config_set(r->config, section, name, value, &error) == 0) {
+        r->set[k - keys] = r->line;
         return 1;
+    }
     reading_fail(r, error.message);
     return 0;
 }

@@ -181,6 +181,8 @@ static void a_wrong_line_is_named(void **state)
         {"[text]\nmode = shouting\n", ":2:", "shouting"},
         {"[text]\nmode =\n", ":2:", "mode"},
         {"[model]\nbackend = auto cpu\n", ":2:", "auto cpu"},
+        {"[model]\nthreads = 1\n[text]\n[model]\nthreads = 2\n",
+         ":5:", "[model] threads is set twice, first in line 2"},
         {"[model\npath = x\n", ":1:", "neither"},
         {"[model]\njust words\n", ":2:", "neither"},
         {"[model]\npath = x\n  threads = 4\n", ":3:", "indented"},
