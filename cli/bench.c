@@ -194,16 +194,16 @@ static int bench_backbone(struct bench *b)
     float *logits = be->ops->alloc(be, vocab);
     struct state *s = NULL;
     double prefill[RUNS], decode[RUNS];
-    int code = !rows || !logits ? -1 : state_create(&s, be, backbone_state_shape(m->backbone));
+    int code = !rows || !logits ? -1 : state_create(&s, be, backbone_state_shape(m->backbone), 1);
     for (int run = 0; !code && run < RUNS; run++) {
         state_reset(s);
         double begin = seconds(CLOCK_MONOTONIC);
-        backbone_push_rows(scratch, s, rows, PREFILL_ROWS, NULL);
+        backbone_push_rows(scratch, s, 0, rows, PREFILL_ROWS, NULL);
         prefill[run] = seconds(CLOCK_MONOTONIC) - begin;
         begin = seconds(CLOCK_MONOTONIC);
         uint32_t id = m->caption.count ? m->caption.ids[0] : 1;
         for (int i = 0; i < DECODE_TOKENS; i++) {
-            backbone_push_tokens(scratch, s, &id, 1, logits);
+            backbone_push_tokens(scratch, s, 0, &id, 1, logits);
             id = decoding_greedy(&m->decoding, be, logits, vocab);
         }
         decode[run] = seconds(CLOCK_MONOTONIC) - begin;
@@ -235,7 +235,7 @@ static int bench_chain(struct bench *b, struct error *error)
     float *audio = make_audio(count), *logits = op->alloc(m->backend, vocab);
     int code = features_create(&f, m, error);
     if (!code &&
-        (!audio || !logits || state_create(&s, m->backend, backbone_state_shape(m->backbone))))
+        (!audio || !logits || state_create(&s, m->backend, backbone_state_shape(m->backbone), 1)))
         code = error_set(error, -1, "out of memory");
     for (int run = 0; !code && run < RUNS; run++) {
         double begin = seconds(CLOCK_MONOTONIC);
@@ -244,13 +244,13 @@ static int bench_chain(struct bench *b, struct error *error)
         for (size_t i = 0; i < count; i += FEATURES_BLOCK) {
             size_t n = count - i < FEATURES_BLOCK ? count - i : FEATURES_BLOCK;
             features_push(f, audio + i, n, &out);
-            backbone_push_rows(scratch, s, out.adapter, out.adapter_count, NULL);
+            backbone_push_rows(scratch, s, 0, out.adapter, out.adapter_count, NULL);
         }
         while (features_end(f, &out))
-            backbone_push_rows(scratch, s, out.adapter, out.adapter_count, NULL);
+            backbone_push_rows(scratch, s, 0, out.adapter, out.adapter_count, NULL);
         uint32_t id = m->caption.count ? m->caption.ids[0] : 1;
         for (int i = 0; i < CHAIN_TOKENS; i++) {
-            backbone_push_tokens(scratch, s, &id, 1, logits);
+            backbone_push_tokens(scratch, s, 0, &id, 1, logits);
             id = decoding_greedy(&m->decoding, m->backend, logits, vocab);
         }
         times[run] = seconds(CLOCK_MONOTONIC) - begin;

@@ -76,10 +76,10 @@ static void push_row(struct dump *d, const float *row)
 {
     const struct model *m = d->model;
     if (m->captions == MODEL_CAPTIONS_PROMPTED) {
-        backbone_push_rows(d->hearing->scratch, d->state, row, 1, d->logits);
+        backbone_push_rows(d->hearing->scratch, d->state, 0, row, 1, d->logits);
         return;
     }
-    backbone_push_heard(d->hearing->scratch, d->state, row, d->piece, d->logits);
+    backbone_push_heard(d->hearing->scratch, d->state, 0, row, d->piece, d->logits);
     m->backend->ops->argmax(m->backend, &d->piece, d->logits, 1, backbone_vocab(m->backbone));
 }
 
@@ -169,7 +169,7 @@ static int prepare(struct dump *d, struct error *error)
     if (d->stage != STAGE_LOGITS)
         return 0;
     d->logits = m->backend->ops->alloc(m->backend, d->table.cols);
-    if (!d->logits || state_create(&d->state, m->backend, backbone_state_shape(m->backbone)))
+    if (!d->logits || state_create(&d->state, m->backend, backbone_state_shape(m->backbone), 1))
         return error_set(error, -ENOMEM, "out of memory");
     return 0;
 }
@@ -200,7 +200,7 @@ static int dump_file(struct dump *d, const char *path, struct error *error)
         features_tap(d->features, d->stage == STAGE_INSIDE ? &d->tap : NULL);
     }
     if (d->stage == STAGE_LOGITS && m->audio_begin.count)
-        backbone_push_tokens(d->hearing->scratch, d->state, m->audio_begin.ids,
+        backbone_push_tokens(d->hearing->scratch, d->state, 0, m->audio_begin.ids,
                              m->audio_begin.count, NULL);
     code = offline_read(path, on_samples, d, error);
     if (!code)
@@ -236,7 +236,7 @@ static int dump_tokens(struct dump *d, const char *list, struct error *error)
         return error_set(error, -ENOMEM, "out of memory");
     long count = parse_tokens(list, ids, d->table.cols, error);
     for (long i = 0; i < count; i++) {
-        backbone_push_tokens(d->hearing->scratch, d->state, &ids[i], 1, d->logits);
+        backbone_push_tokens(d->hearing->scratch, d->state, 0, &ids[i], 1, d->logits);
         add_backend(d, d->logits, 1);
     }
     free(ids);

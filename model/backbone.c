@@ -78,6 +78,15 @@ struct backbone_scratch {
     float *x_r, *x_w, *x_k, *x_v, *x_a, *x_g; /* shifted */
     float *rank_w, *rank_a, *rank_v, *rank_g; /* [max_rows, max_rank] */
     float *wide;                              /* [max_rows, F] */
+    uint32_t *ids;                            /* host [max_rows]: of a step's slots */
+    float *moves;                             /* host [max_rows]: 1 for a slot that moves, else 0 */
+};
+
+/* The slots of a state that a pass moves: count, from first on. */
+struct range {
+    struct state *state;
+    size_t first, count;
+    const float *moves; /* [count], or NULL: all move */
 };
 
 static int read_config(struct backbone *b, struct error *error)
@@ -290,6 +299,8 @@ int backbone_scratch_create(struct backbone_scratch **out, const struct backbone
     for (size_t i = 0; i < sizeof(ranks) / sizeof(ranks[0]); i++)
         *ranks[i] = memory_rows(&t->memory, max_rows, b->max_rank);
     t->wide = memory_rows(&t->memory, max_rows, b->config.ffn);
+    t->ids = memory_host(&t->memory, max_rows, sizeof(t->ids[0]));
+    t->moves = memory_host(&t->memory, max_rows, sizeof(t->moves[0]));
     memory_reserve(&t->memory, max_rows);
     int rc = memory_check(&t->memory, "the backbone's rows", error);
     if (rc < 0) {
@@ -318,15 +329,21 @@ size_t backbone_scratch_max_rows(const struct backbone_scratch *t)
     return t->max_rows;
 }
 
-/* rows: of every stream. */
-static void mix_rows(struct backbone_scratch *t, struct state *s, size_t layer, size_t rows)
+/* Where a range begins in a buffer [layers, slots, size]. */
+static float *range_at(const struct range *r, float *buffer, size_t layer, size_t size)
+{
+    return buffer + (layer * r->state->slots + r->first) * size;
+}
+
+/* rows: of every slot. */
+static void mix_rows(struct backbone_scratch *t, const struct range *s, size_t layer, size_t rows)
 {
     const struct backbone *b = t->backbone;
     const struct backend_ops *op = b->be->ops;
     const struct backbone_config *c = &b->config;
     const struct backbone_block *l = &b->blocks[layer];
     size_t dim = c->dim;
-    size_t all = s->streams * rows;
+    size_t all = s->count * rows;
     const struct product down[] = {
         {t->r, t->x_r, l->receptance, NULL, ACTIVATION_NONE},
         {t->k, t->x_k, l->key, NULL, ACTIVATION_NONE},
@@ -345,7 +362,7 @@ static void mix_rows(struct backbone_scratch *t, struct state *s, size_t layer, 
     size_t fewer = layer == 0 ? 1 : 0;
 
     op->norm_shift(b->be, &(struct norm_shift){
-                              .streams = s->streams,
+                              .streams = s->count,
                               .rows = rows,
                               .moves = s->moves,
                               .dim = dim,
@@ -353,7 +370,7 @@ static void mix_rows(struct backbone_scratch *t, struct state *s, size_t layer, 
                               .w = l->ln1_w,
                               .b = l->ln1_b,
                               .eps = norm_eps,
-                              .prev = s->att_shift + layer * s->streams * dim,
+                              .prev = range_at(s, s->state->att_shift, layer, dim),
                               .n = t->norm,
                               .count = 6,
                               .mu = {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g},
@@ -362,13 +379,13 @@ static void mix_rows(struct backbone_scratch *t, struct state *s, size_t layer, 
     op->linears(b->be, down, sizeof(down) / sizeof(down[0]) - fewer, all);
     op->linears(b->be, up, sizeof(up) / sizeof(up[0]) - fewer, all);
     op->rwkv7(b->be, &(struct rwkv7){
-                         .streams = s->streams,
+                         .streams = s->count,
                          .rows = rows,
                          .moves = s->moves,
                          .heads = c->heads,
                          .head_size = c->head_size,
                          .y = t->y,
-                         .state = s->wkv + layer * s->streams * dim * c->head_size,
+                         .state = range_at(s, s->state->wkv, layer, dim * c->head_size),
                          .r = t->r,
                          .g = t->g,
                          .k = t->k,
@@ -391,16 +408,17 @@ static void mix_rows(struct backbone_scratch *t, struct state *s, size_t layer, 
     op->linear_add(b->be, t->x, t->y, all, l->output, NULL);
 }
 
-static void mix_channels(struct backbone_scratch *t, struct state *s, size_t layer, size_t rows)
+static void mix_channels(struct backbone_scratch *t, const struct range *s, size_t layer,
+                         size_t rows)
 {
     const struct backbone *b = t->backbone;
     const struct backend_ops *op = b->be->ops;
     const struct backbone_block *l = &b->blocks[layer];
     size_t dim = b->config.dim;
-    size_t all = s->streams * rows;
+    size_t all = s->count * rows;
 
     op->norm_shift(b->be, &(struct norm_shift){
-                              .streams = s->streams,
+                              .streams = s->count,
                               .rows = rows,
                               .moves = s->moves,
                               .dim = dim,
@@ -408,7 +426,7 @@ static void mix_channels(struct backbone_scratch *t, struct state *s, size_t lay
                               .w = l->ln2_w,
                               .b = l->ln2_b,
                               .eps = norm_eps,
-                              .prev = s->ffn_shift + layer * s->streams * dim,
+                              .prev = range_at(s, s->state->ffn_shift, layer, dim),
                               .n = t->norm,
                               .count = 1,
                               .mu = {l->ffn_x_k},
@@ -418,11 +436,12 @@ static void mix_channels(struct backbone_scratch *t, struct state *s, size_t lay
     op->linear_add(b->be, t->x, t->wide, all, l->ffn_value, NULL);
 }
 
-/* One pass over embeddings [streams, rows, D], max_rows at most; what comes out is in t->x. */
-static void pass(struct backbone_scratch *t, struct state *s, const float *embeddings, size_t rows)
+/* One pass over embeddings [slots, rows, D], max_rows at most; what comes out is in t->x. */
+static void pass(struct backbone_scratch *t, const struct range *s, const float *embeddings,
+                 size_t rows)
 {
     const struct backbone *b = t->backbone;
-    b->be->ops->layer_norm(b->be, t->x, embeddings, s->streams * rows, b->config.dim, b->ln0_w,
+    b->be->ops->layer_norm(b->be, t->x, embeddings, s->count * rows, b->config.dim, b->ln0_w,
                            b->ln0_b, norm_eps);
     for (size_t i = 0; i < b->config.layers; i++) {
         mix_rows(t, s, i, rows);
@@ -445,80 +464,119 @@ static size_t pass_rows(const struct backbone_scratch *t, size_t left)
     return left < t->max_rows ? left : t->max_rows;
 }
 
-void backbone_push_rows(struct backbone_scratch *t, struct state *s, const float *rows,
+static struct range one_slot(struct state *s, size_t slot)
+{
+    assert(slot < s->slots);
+    return (struct range){s, slot, 1, NULL};
+}
+
+void backbone_push_rows(struct backbone_scratch *t, struct state *s, size_t slot, const float *rows,
                         size_t count, float *logits)
 {
-    assert(s->streams == 1);
+    const struct range one = one_slot(s, slot);
     size_t now = 0;
     for (size_t at = 0; at < count; at += now) {
         now = pass_rows(t, count - at);
-        pass(t, s, rows + at * t->backbone->config.dim, now);
+        pass(t, &one, rows + at * t->backbone->config.dim, now);
     }
-    s->rows += count;
+    s->rows[slot] += count;
     if (logits && count > 0) {
         predict(t, now - 1, 1, logits);
     }
 }
 
-/* What decoding does again and again. */
-void backbone_push_embedded(struct backbone_scratch *t, struct state *s, float *logits)
-{
-    struct backend *be = t->backbone->be;
-    assert(s->streams <= t->max_rows);
-    s->rows++;
-    /* t->x stands for all of t, which is made and released at once. */
-    const void *const key[STEP_KEY_MAX] = {t->x, s->att_shift, s->wkv, s->ffn_shift, logits};
-    do {
-        if (!be->ops->step_begin(be, key))
-            return;
-        pass(t, s, t->norm, 1);
-        if (logits)
-            predict(t, 0, s->streams, logits);
-    } while (!be->ops->step_end(be));
-}
-
-void backbone_push_tokens(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
-                          size_t count, float *logits)
+/* The embeddings of tokens, at most max_rows, to the first rows of t->norm. */
+static void embed(struct backbone_scratch *t, const uint32_t *ids, size_t count)
 {
     const struct backbone *b = t->backbone;
-    assert(s->streams == 1);
+    assert(count <= t->max_rows);
+    b->be->ops->embed(b->be, t->norm, ids, count, b->emb);
+}
+
+/* A row of t->norm into each slot of the range. Where that is the whole state it is what decoding
+ * does again and again. */
+static void step(struct backbone_scratch *t, const struct range *r, float *logits)
+{
+    struct backend *be = t->backbone->be;
+    const struct state *s = r->state;
+    bool whole = r->count == s->slots;
+    /* t->x stands for all of t, which is made and released at once; so do the state's own. */
+    const void *const key[STEP_KEY_MAX] = {t->x, s->att_shift, s->wkv, s->ffn_shift, logits};
+    do {
+        if (whole && !be->ops->step_begin(be, key))
+            return;
+        pass(t, r, t->norm, 1);
+        if (logits)
+            predict(t, 0, r->count, logits);
+    } while (whole && !be->ops->step_end(be));
+}
+
+static void step_slot(struct backbone_scratch *t, struct state *s, size_t slot, float *logits)
+{
+    const struct range one = one_slot(s, slot);
+    s->rows[slot]++;
+    step(t, &one, logits);
+}
+
+void backbone_push_tokens(struct backbone_scratch *t, struct state *s, size_t slot,
+                          const uint32_t *ids, size_t count, float *logits)
+{
+    const struct range one = one_slot(s, slot);
     if (count == 1) {
-        backbone_push_batch(t, s, ids, logits);
+        embed(t, ids, 1);
+        step_slot(t, s, slot, logits);
         return;
     }
     size_t now = 0;
     for (size_t at = 0; at < count; at += now) {
         now = pass_rows(t, count - at);
-        b->be->ops->embed(b->be, t->norm, ids + at, now, b->emb);
-        pass(t, s, t->norm, now);
+        embed(t, ids + at, now);
+        pass(t, &one, t->norm, now);
     }
-    s->rows += count;
+    s->rows[slot] += count;
     if (logits && count > 0) {
         predict(t, now - 1, 1, logits);
     }
 }
 
-float *backbone_embed(struct backbone_scratch *t, const uint32_t *ids, size_t count)
+void backbone_push_heard(struct backbone_scratch *t, struct state *s, size_t slot, const float *row,
+                         uint32_t id, float *logits)
 {
-    const struct backbone *b = t->backbone;
-    assert(count <= t->max_rows);
-    b->be->ops->embed(b->be, t->norm, ids, count, b->emb);
-    return t->norm;
-}
-
-void backbone_push_heard(struct backbone_scratch *t, struct state *s, const float *row, uint32_t id,
-                         float *logits)
-{
-    assert(s->streams == 1);
-    float *input = backbone_embed(t, &id, 1);
     struct backend *be = t->backbone->be;
-    be->ops->add(be, input, row, t->backbone->config.dim);
-    backbone_push_embedded(t, s, logits);
+    embed(t, &id, 1);
+    be->ops->add(be, t->norm, row, t->backbone->config.dim);
+    step_slot(t, s, slot, logits);
 }
 
-void backbone_push_batch(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
-                         float *logits)
+/* What each slot takes to its row of t->norm; which move, to the state. */
+static void gather(struct backbone_scratch *t, struct state *s, const struct intake *intakes)
 {
-    backbone_embed(t, ids, s->streams);
-    backbone_push_embedded(t, s, logits);
+    struct backend *be = t->backbone->be;
+    size_t dim = t->backbone->config.dim;
+    for (size_t i = 0; i < s->slots; i++) {
+        enum intake_type type = intakes[i].type;
+        t->ids[i] = type == INTAKE_TOKEN || type == INTAKE_HEARD ? intakes[i].token : 0;
+        t->moves[i] = type == INTAKE_NOTHING ? 0.0f : 1.0f;
+        s->rows[i] += type != INTAKE_NOTHING;
+    }
+    embed(t, t->ids, s->slots);
+    for (size_t i = 0; i < s->slots; i++) {
+        float *to = t->norm + i * dim;
+        if (intakes[i].type == INTAKE_ROW)
+            be->ops->copy(be, to, intakes[i].row, dim);
+        else if (intakes[i].type == INTAKE_HEARD)
+            be->ops->add(be, to, intakes[i].row, dim);
+    }
+    be->ops->upload(be, s->moves, t->moves, s->slots);
+}
+
+void backbone_step(struct backbone_scratch *t, struct state *s, const struct intake *intakes,
+                   float *logits)
+{
+    /* A state of one slot moves as by a push, or not at all. */
+    const struct range all = {s, 0, s->slots, s->slots > 1 ? s->moves : NULL};
+    if (s->slots == 1 && intakes[0].type == INTAKE_NOTHING)
+        return;
+    gather(t, s, intakes);
+    step(t, &all, logits);
 }

@@ -34,25 +34,37 @@ void backbone_scratch_destroy(struct backbone_scratch *t);
 const struct backbone *backbone_scratch_of(const struct backbone_scratch *t);
 size_t backbone_scratch_max_rows(const struct backbone_scratch *t);
 
-/* Takes rows [count, dim] (backend memory, in the place of embeddings: ln0 is applied here) into
- * the state. logits: backend memory [vocab] for the last row, or NULL. */
-void backbone_push_rows(struct backbone_scratch *t, struct state *s, const float *rows,
+/* Into one slot of a state, rows [count, dim] (backend memory, in the place of embeddings: ln0 is
+ * applied here). logits: backend memory [vocab] for the last row, or NULL. */
+void backbone_push_rows(struct backbone_scratch *t, struct state *s, size_t slot, const float *rows,
                         size_t count, float *logits);
 /* The same for token ids (host). */
-void backbone_push_tokens(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
-                          size_t count, float *logits);
+void backbone_push_tokens(struct backbone_scratch *t, struct state *s, size_t slot,
+                          const uint32_t *ids, size_t count, float *logits);
 /* A row [dim] and, added to it, the embedding of a token: what is heard and what was said last.
  * logits: backend memory [vocab], or NULL. */
-void backbone_push_heard(struct backbone_scratch *t, struct state *s, const float *row, uint32_t id,
-                         float *logits);
-/* The next token of every stream of s that moves (state.h). ids: host [streams], streams <=
- * max_rows; logits: backend memory [streams, vocab], or NULL. */
-void backbone_push_batch(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
-                         float *logits);
-/* In two steps, so that rows can take the place of tokens in between: the embeddings of count <=
- * max_rows tokens, backend memory [count, dim] that the next push overwrites; and one of them into
- * every stream of s that moves. */
-float *backbone_embed(struct backbone_scratch *t, const uint32_t *ids, size_t count);
-void backbone_push_embedded(struct backbone_scratch *t, struct state *s, float *logits);
+void backbone_push_heard(struct backbone_scratch *t, struct state *s, size_t slot, const float *row,
+                         uint32_t id, float *logits);
+
+enum intake_type {
+    INTAKE_NOTHING, /* the slot stays as it is */
+    INTAKE_TOKEN,
+    INTAKE_ROW,
+    INTAKE_HEARD, /* a row and, added to it, the embedding of a token */
+};
+
+/* What a slot takes in a step. */
+struct intake {
+    enum intake_type type;
+    uint32_t token;
+    const float *row; /* backend memory [dim], as the adapter makes it */
+};
+
+/* One step moves all slots of a state, at most as many as a pass has rows. Up to BACKEND_FEW_ROWS
+ * slots, each gets the bits that it gets alone. intakes: host [slots]. logits: backend memory
+ * [slots, vocab], those of a slot that takes nothing anything; or NULL, which spares the product
+ * that gives them. */
+void backbone_step(struct backbone_scratch *t, struct state *s, const struct intake *intakes,
+                   float *logits);
 
 #endif

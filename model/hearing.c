@@ -1,12 +1,23 @@
-/* One pass of the backbone has room for the rows of one ear. */
+/* Scratch for one pass of the backbone, and what is chosen after it. */
 #include "model/hearing.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 enum {
     HEARING_PASS_ROWS = 64, /* enough to share a weight's way through the cache */
 };
+
+static void ban(struct hearing *h, size_t vocab)
+{
+    static const float never = -INFINITY;
+    const struct decoding *d = &h->model->decoding;
+    struct backend *be = h->model->backend;
+    for (size_t i = 0; i < d->ban_count; i++)
+        if (d->ban[i] < vocab)
+            be->ops->upload(be, h->bans + d->ban[i], &never, 1);
+}
 
 int hearing_create(struct hearing **out, const struct model *model, struct error *error)
 {
@@ -14,12 +25,18 @@ int hearing_create(struct hearing **out, const struct model *model, struct error
     *out = NULL;
     if (!h)
         return error_set(error, -ENOMEM, "out of memory");
+    size_t vocab = backbone_vocab(model->backbone);
     h->model = model;
-    int rc = backbone_scratch_create(&h->scratch, model->backbone, HEARING_PASS_ROWS, error);
+    memory_init(&h->memory, model->backend);
+    h->bans = memory_rows(&h->memory, 1, vocab);
+    int rc = memory_check(&h->memory, "hearing", error);
+    if (rc == 0)
+        rc = backbone_scratch_create(&h->scratch, model->backbone, HEARING_PASS_ROWS, error);
     if (rc < 0) {
         hearing_destroy(h);
         return rc;
     }
+    ban(h, vocab);
     *out = h;
     return 0;
 }
@@ -29,5 +46,14 @@ void hearing_destroy(struct hearing *h)
     if (!h)
         return;
     backbone_scratch_destroy(h->scratch);
+    memory_finish(&h->memory);
     free(h);
+}
+
+void hearing_choose(struct hearing *h, float *logits, size_t rows, uint32_t *best)
+{
+    struct backend *be = h->model->backend;
+    size_t vocab = backbone_vocab(h->model->backbone);
+    be->ops->affine(be, logits, logits, rows, vocab, NULL, NULL, h->bans, ACTIVATION_NONE);
+    be->ops->argmax(be, best, logits, rows, vocab);
 }

@@ -9,11 +9,17 @@
 
 struct hearing {
     const struct model *model;
+    struct memory memory;
     struct backbone_scratch *scratch; /* owned */
+    float *bans;                      /* [vocab]: 0, or -inf for what the model may not say */
 };
 
 /* The model must outlive it. 0 or -ENOMEM. */
 int hearing_create(struct hearing **out, const struct model *model, struct error *error);
 void hearing_destroy(struct hearing *h);
+
+/* The likeliest token that the model may say after each row of logits, the lowest id on a tie.
+ * logits: backend memory [rows, vocab], overwritten; best: host [rows]. */
+void hearing_choose(struct hearing *h, float *logits, size_t rows, uint32_t *best);
 
 #endif

@@ -55,28 +55,26 @@ static bool same_shape(const struct state_shape *a, const struct state_shape *b)
            a->head_size == b->head_size;
 }
 
-int state_create(struct state **out, struct backend *be, const struct state_shape *shape)
+int state_create(struct state **out, struct backend *be, const struct state_shape *shape,
+                 size_t slots)
 {
-    return state_create_batch(out, be, shape, 1);
-}
-
-int state_create_batch(struct state **out, struct backend *be, const struct state_shape *shape,
-                       size_t streams)
-{
-    *out = NULL;
     struct state *s = calloc(1, sizeof(*s));
-    if (!s) {
+    *out = NULL;
+    if (!s)
         return -ENOMEM;
-    }
+    memory_init(&s->memory, be);
     s->backend = be;
     s->shape = *shape;
-    s->streams = streams;
-    s->att_shift = be->ops->alloc(be, streams * shift_count(shape));
-    s->wkv = be->ops->alloc(be, streams * wkv_count(shape));
-    s->ffn_shift = be->ops->alloc(be, streams * shift_count(shape));
-    if (!s->att_shift || !s->wkv || !s->ffn_shift) {
+    s->slots = slots;
+    s->att_shift = memory_rows(&s->memory, slots, shift_count(shape));
+    s->wkv = memory_rows(&s->memory, slots, wkv_count(shape));
+    s->ffn_shift = memory_rows(&s->memory, slots, shift_count(shape));
+    s->moves = memory_rows(&s->memory, 1, slots);
+    s->rows = memory_host(&s->memory, slots, sizeof(s->rows[0]));
+    int rc = memory_check(&s->memory, "a state", NULL);
+    if (rc < 0) {
         state_destroy(s);
-        return -ENOMEM;
+        return rc;
     }
     *out = s;
     return 0;
@@ -84,52 +82,63 @@ int state_create_batch(struct state **out, struct backend *be, const struct stat
 
 void state_destroy(struct state *s)
 {
-    if (!s) {
+    if (!s)
         return;
-    }
-    float *const all[] = {s->att_shift, s->wkv, s->ffn_shift};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (all[i]) {
-            s->backend->ops->free(s->backend, all[i]);
-        }
-    }
+    memory_finish(&s->memory);
     free(s);
 }
 
 void state_reset(struct state *s)
 {
     const struct backend_ops *op = s->backend->ops;
-    op->zero(s->backend, s->att_shift, s->streams * shift_count(&s->shape));
-    op->zero(s->backend, s->wkv, s->streams * wkv_count(&s->shape));
-    op->zero(s->backend, s->ffn_shift, s->streams * shift_count(&s->shape));
-    s->rows = 0;
+    op->zero(s->backend, s->att_shift, s->slots * shift_count(&s->shape));
+    op->zero(s->backend, s->wkv, s->slots * wkv_count(&s->shape));
+    op->zero(s->backend, s->ffn_shift, s->slots * shift_count(&s->shape));
+    memset(s->rows, 0, s->slots * sizeof(s->rows[0]));
+}
+
+void state_reset_slot(struct state *s, size_t slot)
+{
+    const struct backend_ops *op = s->backend->ops;
+    size_t dim = s->shape.dim;
+    size_t wkv = wkv_count(&s->shape) / s->shape.layers;
+    assert(slot < s->slots);
+    for (size_t i = 0; i < s->shape.layers; i++) {
+        op->zero(s->backend, s->att_shift + (i * s->slots + slot) * dim, dim);
+        op->zero(s->backend, s->wkv + (i * s->slots + slot) * wkv, wkv);
+        op->zero(s->backend, s->ffn_shift + (i * s->slots + slot) * dim, dim);
+    }
+    s->rows[slot] = 0;
 }
 
 void state_copy(struct state *dst, const struct state *src)
 {
     assert(dst->backend == src->backend && same_shape(&dst->shape, &src->shape));
-    assert(dst->streams == src->streams);
+    assert(dst->slots == src->slots);
     const struct backend_ops *op = dst->backend->ops;
-    size_t shift = src->streams * shift_count(&src->shape);
+    size_t shift = src->slots * shift_count(&src->shape);
     op->copy(dst->backend, dst->att_shift, src->att_shift, shift);
-    op->copy(dst->backend, dst->wkv, src->wkv, src->streams * wkv_count(&src->shape));
+    op->copy(dst->backend, dst->wkv, src->wkv, src->slots * wkv_count(&src->shape));
     op->copy(dst->backend, dst->ffn_shift, src->ffn_shift, shift);
-    dst->rows = src->rows;
+    memcpy(dst->rows, src->rows, src->slots * sizeof(src->rows[0]));
 }
 
-void state_copy_stream(struct state *dst, size_t to, const struct state *src, size_t from)
+void state_copy_slot(struct state *dst, size_t to, const struct state *src, size_t from)
 {
     assert(dst->backend == src->backend && same_shape(&dst->shape, &src->shape));
-    assert(to < dst->streams && from < src->streams);
+    assert(to < dst->slots && from < src->slots);
     const struct backend_ops *op = dst->backend->ops;
     const struct state_shape *s = &src->shape;
     size_t wkv = wkv_count(s) / s->layers;
-    op->copy_rows(dst->backend, dst->att_shift + to * s->dim, dst->streams * s->dim,
-                  src->att_shift + from * s->dim, src->streams * s->dim, s->layers, s->dim);
-    op->copy_rows(dst->backend, dst->wkv + to * wkv, dst->streams * wkv, src->wkv + from * wkv,
-                  src->streams * wkv, s->layers, wkv);
-    op->copy_rows(dst->backend, dst->ffn_shift + to * s->dim, dst->streams * s->dim,
-                  src->ffn_shift + from * s->dim, src->streams * s->dim, s->layers, s->dim);
+    if (dst == src && to == from)
+        return;
+    op->copy_rows(dst->backend, dst->att_shift + to * s->dim, dst->slots * s->dim,
+                  src->att_shift + from * s->dim, src->slots * s->dim, s->layers, s->dim);
+    op->copy_rows(dst->backend, dst->wkv + to * wkv, dst->slots * wkv, src->wkv + from * wkv,
+                  src->slots * wkv, s->layers, wkv);
+    op->copy_rows(dst->backend, dst->ffn_shift + to * s->dim, dst->slots * s->dim,
+                  src->ffn_shift + from * s->dim, src->slots * s->dim, s->layers, s->dim);
+    dst->rows[to] = src->rows[from];
 }
 
 size_t state_bytes(const struct state *s)
@@ -146,7 +155,7 @@ static uint64_t checksum(const void *data, size_t size)
 
 void state_encode(const struct state *s, uint64_t fingerprint, void *out)
 {
-    assert(s->streams == 1);
+    assert(s->slots == 1);
     const struct backend_ops *op = s->backend->ops;
     size_t shift = shift_count(&s->shape);
     size_t wkv = wkv_count(&s->shape);
@@ -165,7 +174,7 @@ void state_encode(const struct state *s, uint64_t fingerprint, void *out)
         .dim = (uint32_t)s->shape.dim,
         .heads = (uint32_t)s->shape.heads,
         .head_size = (uint32_t)s->shape.head_size,
-        .rows = s->rows,
+        .rows = s->rows[0],
     };
     memcpy(out, &h, sizeof(h));
     h.checksum = checksum(out, state_bytes(s));
@@ -225,7 +234,7 @@ static int check_all(const struct state *s, uint64_t fingerprint, const void *da
 static int decode(struct state *s, uint64_t fingerprint, const void *data, size_t size,
                   const char *path, struct error *error)
 {
-    assert(s->streams == 1);
+    assert(s->slots == 1);
     int r = check_all(s, fingerprint, data, size, path, error);
     if (r < 0) {
         return r;
@@ -237,7 +246,7 @@ static int decode(struct state *s, uint64_t fingerprint, const void *data, size_
     op->upload(s->backend, s->att_shift, floats, shift);
     op->upload(s->backend, s->wkv, floats + shift, wkv);
     op->upload(s->backend, s->ffn_shift, floats + shift + wkv, shift);
-    memcpy(&s->rows, (const char *)data + offsetof(struct state_header, rows), sizeof(s->rows));
+    memcpy(s->rows, (const char *)data + offsetof(struct state_header, rows), sizeof(s->rows[0]));
     return 0;
 }
 

@@ -254,7 +254,7 @@ static void step(struct recogniser *r, const float *row)
     size_t vocab = backbone_vocab(m->backbone);
     float *logits = r->decode.logits;
     uint32_t id = 0;
-    backbone_push_heard(r->scratch, r->hearing, row, a->id, logits);
+    backbone_push_heard(r->scratch, r->hearing, 0, row, a->id, logits);
     op->argmax(m->backend, &id, logits, 1, vocab);
     if (id == 0)
         take_nothing(r);

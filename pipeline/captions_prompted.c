@@ -52,7 +52,7 @@ static void take(struct recogniser *r, const struct features_rows *rows)
     for (size_t i = 0; rows->phones && i < rows->encoder_count; i++)
         recogniser_count_evidence(r, rows->phones[i]);
     if (rows->adapter_count)
-        backbone_push_rows(r->scratch, r->hearing, rows->adapter, rows->adapter_count, NULL);
+        backbone_push_rows(r->scratch, r->hearing, 0, rows->adapter, rows->adapter_count, NULL);
 }
 
 static int64_t due(const struct recogniser *r)
@@ -105,9 +105,10 @@ static float end_probability(struct recogniser *r)
     float sum = 0.0f;
     state_reset(d->fork);
     if (m->audio_begin.count)
-        backbone_push_tokens(r->scratch, d->fork, m->audio_begin.ids, m->audio_begin.count, NULL);
-    backbone_push_tokens(r->scratch, d->fork, caption->ids, caption->count, NULL);
-    backbone_push_tokens(r->scratch, d->fork, d->ids, decode_text_tokens(d), d->logits);
+        backbone_push_tokens(r->scratch, d->fork, 0, m->audio_begin.ids, m->audio_begin.count,
+                             NULL);
+    backbone_push_tokens(r->scratch, d->fork, 0, caption->ids, caption->count, NULL);
+    backbone_push_tokens(r->scratch, d->fork, 0, d->ids, decode_text_tokens(d), d->logits);
     for (size_t i = 0; i < m->decoding.stop_count; i++)
         sum += m->backend->ops->probability(m->backend, d->logits, vocab, m->decoding.stop[i]);
     return sum;

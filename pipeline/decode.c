@@ -27,7 +27,7 @@ int decode_init(struct decode *d, struct hearing *hearing, struct text *text,
     d->logits = be->ops->alloc(be, vocab);
     d->ids = calloc(DECODE_IDS_MAX, sizeof(*d->ids));
     if (!d->logits || !d->ids ||
-        state_create(&d->fork, be, backbone_state_shape(model->backbone)) ||
+        state_create(&d->fork, be, backbone_state_shape(model->backbone), 1) ||
         sampler_create(&d->sampler, be, &model->decoding, model->tokenizer, vocab))
         return -ENOMEM;
     return 0;
@@ -54,7 +54,7 @@ void decode_begin(struct decode *d, const struct prompt *prompt,
     d->given_count = d->given_taken = 0;
     text_clear(d->text);
     sampler_begin(d->sampler, sampling);
-    backbone_push_tokens(d->scratch, d->fork, prompt->ids, prompt->count, d->logits);
+    backbone_push_tokens(d->scratch, d->fork, 0, prompt->ids, prompt->count, d->logits);
     d->all_us += decode_now_us() - d->begin_us;
 }
 
@@ -94,7 +94,7 @@ bool decode_next(struct decode *d)
     if (!given)
         d->surprise -=
             log((double)be->ops->probability(be, d->logits, backbone_vocab(m->backbone), id));
-    backbone_push_tokens(d->scratch, d->fork, &id, 1, d->logits);
+    backbone_push_tokens(d->scratch, d->fork, 0, &id, 1, d->logits);
     d->whole = be->ops->status(be, NULL) == 0;
     d->stopped = decoding_stops(&m->decoding, id);
     if (!d->stopped && d->whole)

@@ -60,7 +60,7 @@ int recogniser_create(struct recogniser **out, struct hearing *hearing,
     struct backend *be = model->backend;
     const struct state_shape *shape = backbone_state_shape(model->backbone);
     int code = -ENOMEM;
-    if (state_create(&r->conversation, be, shape) || state_create(&r->hearing, be, shape) ||
+    if (state_create(&r->conversation, be, shape, 1) || state_create(&r->hearing, be, shape, 1) ||
         decode_init(&r->decode, hearing, &r->text, recogniser_is_cancelled, r) ||
         create_captions(r) || create_intents(r, hearing)) {
         error_set(error, code, "no memory for the states");
@@ -212,7 +212,7 @@ void recogniser_begin(struct recogniser *r, uint64_t id, int64_t time_us)
     features_begin(r->features);
     state_copy(r->hearing, r->conversation);
     if (m->audio_begin.count)
-        backbone_push_tokens(r->scratch, r->hearing, m->audio_begin.ids, m->audio_begin.count,
+        backbone_push_tokens(r->scratch, r->hearing, 0, m->audio_begin.ids, m->audio_begin.count,
                              NULL);
     r->told = false;
     evidence_begin(&r->evidence);
@@ -293,7 +293,7 @@ static void carry_on(struct recogniser *r)
     if (!m->carry)
         return;
     if (!r->decode.stopped && m->decoding.stop_count)
-        backbone_push_tokens(r->scratch, r->decode.fork, m->decoding.stop, 1, NULL);
+        backbone_push_tokens(r->scratch, r->decode.fork, 0, m->decoding.stop, 1, NULL);
     state_copy(r->conversation, r->decode.fork);
     r->turn++;
 }
@@ -464,10 +464,10 @@ int recogniser_ask(struct recogniser *r, const char *text, size_t size,
         return count;
     state_copy(r->decode.fork, r->conversation);
     if (m->text_begin.count)
-        backbone_push_tokens(r->scratch, r->decode.fork, m->text_begin.ids, m->text_begin.count,
+        backbone_push_tokens(r->scratch, r->decode.fork, 0, m->text_begin.ids, m->text_begin.count,
                              NULL);
     if (count)
-        backbone_push_tokens(r->scratch, r->decode.fork, r->decode.ids, (size_t)count, NULL);
+        backbone_push_tokens(r->scratch, r->decode.fork, 0, r->decode.ids, (size_t)count, NULL);
     begin_text(r, &m->ask, r->event.text, sampling ? sampling : &r->config.sampling);
     r->made = MADE_ANSWER;
     return 0;

@@ -13,7 +13,7 @@ for isa in scalar avx2 avx512 amx; do
         echo "skipped: $isa, which this processor does not have"
         continue
     fi
-    for test in public encoder adapter backbone rwkv7 model; do
+    for test in public encoder adapter backbone slots rwkv7 model; do
         if EARSHOT_ISA=$isa "$build/tests/test_$test" >"$build/isa.log" 2>&1; then
             echo "ok: test_$test, $isa"
         else

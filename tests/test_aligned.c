@@ -157,7 +157,7 @@ static void step_rows(struct stepping *s, const struct features_rows *rows)
     size_t vocab = backbone_vocab(m->backbone);
     for (size_t i = 0; i < rows->adapter_count; i++) {
         assert_true(s->count < s->most);
-        backbone_push_heard(s->f->hearing->scratch, s->state,
+        backbone_push_heard(s->f->hearing->scratch, s->state, 0,
                             rows->adapter + i * backbone_dim(m->backbone), s->id, s->logits);
         op->argmax(m->backend, &s->id, s->logits, 1, vocab);
         s->ids[s->count] = s->id;
@@ -178,8 +178,8 @@ static void step_sound(struct stepping *s, struct fixture *f, size_t times)
     s->ids = calloc(s->most, sizeof(*s->ids));
     s->probabilities = calloc(s->most, sizeof(*s->probabilities));
     s->logits = f->backend->ops->alloc(f->backend, backbone_vocab(f->model->backbone));
-    assert_int_equal(state_create(&s->state, f->backend, backbone_state_shape(f->model->backbone)),
-                     0);
+    assert_int_equal(
+        state_create(&s->state, f->backend, backbone_state_shape(f->model->backbone), 1), 0);
     assert_int_equal(features_create(&features, f->model, &error), 0);
     for (size_t at = 0, n; at < padded; at += n) {
         const float *from = at < total ? f->sound + at % f->samples : zeros;

@@ -36,7 +36,7 @@ static int setup(void **context)
     assert_int_equal(gguf_open(&f->gguf, "tests/golden/tiny.gguf", NULL), 0);
     assert_int_equal(backbone_load(&f->backbone, f->gguf, f->be, NULL), 0);
     assert_int_equal(backbone_scratch_create(&f->scratch, f->backbone, 64, NULL), 0);
-    assert_int_equal(state_create(&f->state, f->be, backbone_state_shape(f->backbone)), 0);
+    assert_int_equal(state_create(&f->state, f->be, backbone_state_shape(f->backbone), 1), 0);
     f->logits = f->be->ops->alloc(f->be, backbone_vocab(f->backbone));
     for (size_t i = 0; i < TOKENS; i++) {
         f->ids[i] = (uint32_t)(i * 7919 % backbone_vocab(f->backbone));
@@ -89,10 +89,10 @@ static void push_in_chunks(struct fixture *f, size_t chunk)
     state_reset(f->state);
     for (size_t at = 0; at < TOKENS; at += chunk) {
         size_t left = TOKENS - at;
-        backbone_push_tokens(f->scratch, f->state, f->ids + at, left < chunk ? left : chunk,
+        backbone_push_tokens(f->scratch, f->state, 0, f->ids + at, left < chunk ? left : chunk,
                              left <= chunk ? f->logits : NULL);
     }
-    assert_int_equal(f->state->rows, TOKENS);
+    assert_int_equal(f->state->rows[0], TOKENS);
 }
 
 static struct result few_at_once(struct fixture *f)
@@ -145,56 +145,11 @@ static void the_length_of_a_pass_does_not_matter(void **context)
         struct backbone_scratch *other = NULL;
         assert_int_equal(backbone_scratch_create(&other, f->backbone, lengths[i], NULL), 0);
         state_reset(f->state);
-        backbone_push_tokens(other, f->state, f->ids, TOKENS, f->logits);
+        backbone_push_tokens(other, f->state, 0, f->ids, TOKENS, f->logits);
         same(f, &all);
         backbone_scratch_destroy(other);
     }
     release(&all);
-}
-
-/* Streams that move together say what each says alone, and one of them goes on alone. */
-static void a_batch_is_its_streams(void **context)
-{
-    enum { STREAMS = 3, LENGTH = 9 };
-    struct fixture *f = *context;
-    size_t vocab = backbone_vocab(f->backbone);
-    struct state *batch = NULL;
-    float *logits = f->be->ops->alloc(f->be, STREAMS * vocab);
-    float *alone = malloc(vocab * sizeof(float));
-    float *together = malloc(STREAMS * vocab * sizeof(float));
-    assert_true(logits && alone && together);
-    assert_int_equal(state_create_batch(&batch, f->be, &f->state->shape, STREAMS), 0);
-    for (size_t i = 0; i < LENGTH; i++) {
-        const uint32_t ids[STREAMS] = {f->ids[i], f->ids[i + 10], f->ids[i + 20]};
-        backbone_push_batch(f->scratch, batch, ids, logits);
-    }
-    assert_int_equal(batch->rows, LENGTH);
-    f->be->ops->download(f->be, together, logits, STREAMS * vocab);
-    for (size_t n = 0; n < STREAMS; n++) {
-        state_reset(f->state);
-        backbone_push_tokens(f->scratch, f->state, f->ids + 10 * n, LENGTH, f->logits);
-        f->be->ops->download(f->be, alone, f->logits, vocab);
-        assert_memory_equal(alone, together + n * vocab, vocab * sizeof(float));
-        struct result expected = result(f);
-        state_reset(f->state);
-        state_copy_stream(f->state, 0, batch, n);
-        f->state->rows = LENGTH;
-        same(f, &expected);
-        release(&expected);
-    }
-    state_copy_stream(batch, 1, f->state, 0);
-    state_reset(f->state);
-    state_copy_stream(f->state, 0, batch, 1);
-    f->state->rows = LENGTH;
-    struct result moved = result(f);
-    state_reset(f->state);
-    backbone_push_tokens(f->scratch, f->state, f->ids + 20, LENGTH, f->logits);
-    same(f, &moved);
-    release(&moved);
-    f->be->ops->free(f->be, logits);
-    state_destroy(batch);
-    free(alone);
-    free(together);
 }
 
 static void rows_in_the_place_of_embeddings_are_tokens(void **context)
@@ -211,7 +166,7 @@ static void rows_in_the_place_of_embeddings_are_tokens(void **context)
     f->be->ops->upload(f->be, rows, host, TOKENS * dim);
     struct result all = at_once(f);
     state_reset(f->state);
-    backbone_push_rows(f->scratch, f->state, rows, TOKENS, f->logits);
+    backbone_push_rows(f->scratch, f->state, 0, rows, TOKENS, f->logits);
     same(f, &all);
     release(&all);
     f->be->ops->free(f->be, rows);
@@ -222,15 +177,15 @@ static void a_fork_goes_on_as_its_origin(void **context)
 {
     struct fixture *f = *context;
     struct state *fork = NULL;
-    assert_int_equal(state_create(&fork, f->be, backbone_state_shape(f->backbone)), 0);
+    assert_int_equal(state_create(&fork, f->be, backbone_state_shape(f->backbone), 1), 0);
     state_reset(f->state);
-    backbone_push_tokens(f->scratch, f->state, f->ids, 70, NULL);
+    backbone_push_tokens(f->scratch, f->state, 0, f->ids, 70, NULL);
     state_copy(fork, f->state);
-    backbone_push_tokens(f->scratch, f->state, f->ids + 70, TOKENS - 70, f->logits);
+    backbone_push_tokens(f->scratch, f->state, 0, f->ids + 70, TOKENS - 70, f->logits);
     struct result all = result(f);
     state_copy(f->state, fork);
-    backbone_push_tokens(f->scratch, fork, f->ids + 3, 40, f->logits); /* thrown away */
-    backbone_push_tokens(f->scratch, f->state, f->ids + 70, TOKENS - 70, f->logits);
+    backbone_push_tokens(f->scratch, fork, 0, f->ids + 3, 40, f->logits); /* thrown away */
+    backbone_push_tokens(f->scratch, f->state, 0, f->ids + 70, TOKENS - 70, f->logits);
     same(f, &all);
     state_destroy(fork);
     release(&all);
@@ -240,8 +195,8 @@ static void no_rows_change_nothing(void **context)
 {
     struct fixture *f = *context;
     struct result all = at_once(f);
-    backbone_push_tokens(f->scratch, f->state, f->ids, 0, f->logits);
-    backbone_push_rows(f->scratch, f->state, NULL, 0, f->logits);
+    backbone_push_tokens(f->scratch, f->state, 0, f->ids, 0, f->logits);
+    backbone_push_rows(f->scratch, f->state, 0, NULL, 0, f->logits);
     same(f, &all);
     release(&all);
 }
@@ -255,7 +210,7 @@ static void nothing_is_allocated_after_create(void **context)
     without.reserve = NULL;
     without.weight_create = NULL;
     f->be->ops = &without;
-    backbone_push_tokens(f->scratch, f->state, f->ids, TOKENS, f->logits);
+    backbone_push_tokens(f->scratch, f->state, 0, f->ids, TOKENS, f->logits);
     f->be->ops = ops;
 }
 
@@ -266,7 +221,6 @@ int main(void)
         CASE(serial_and_batched_are_the_same),
         CASE(many_at_once_are_nearly_the_same),
         CASE(the_length_of_a_pass_does_not_matter),
-        CASE(a_batch_is_its_streams),
         CASE(rows_in_the_place_of_embeddings_are_tokens),
         CASE(a_fork_goes_on_as_its_origin),
         CASE(no_rows_change_nothing),

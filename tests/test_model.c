@@ -38,7 +38,8 @@ static int setup(void **context)
         return -1;
     }
     assert_int_equal(backbone_scratch_create(&f->scratch, f->model->backbone, 64, NULL), 0);
-    assert_int_equal(state_create(&f->state, f->be, backbone_state_shape(f->model->backbone)), 0);
+    assert_int_equal(state_create(&f->state, f->be, backbone_state_shape(f->model->backbone), 1),
+                     0);
     *context = f;
     return 0;
 }
@@ -194,13 +195,13 @@ static void tokens_give_the_reference_logits_and_states(void **context)
     size_t vocab = backbone_vocab(f->model->backbone);
     float *logits = f->be->ops->alloc(f->be, expected.count);
     for (size_t i = 0; i < tokens.count; i++) {
-        backbone_push_tokens(f->scratch, f->state, ids + i, 1, logits + i * vocab);
+        backbone_push_tokens(f->scratch, f->state, 0, ids + i, 1, logits + i * vocab);
     }
     check_device(f->be, "logits", logits, expected.floats, expected.count);
     check_state(f);
 
     state_reset(f->state);
-    backbone_push_tokens(f->scratch, f->state, ids, tokens.count, logits);
+    backbone_push_tokens(f->scratch, f->state, 0, ids, tokens.count, logits);
     check_device(f->be, "logits at once", logits, expected.floats + expected.count - vocab, vocab);
     check_state(f);
     f->be->ops->free(f->be, logits);
@@ -218,13 +219,13 @@ static void what_is_heard_is_written_down(void **context)
     float *input = f->be->ops->alloc(f->be, rows.count);
     float *logits = f->be->ops->alloc(f->be, backbone_vocab(m->backbone));
     f->be->ops->upload(f->be, input, rows.floats, rows.count);
-    backbone_push_rows(f->scratch, f->state, input, rows.shape[0], NULL);
-    backbone_push_tokens(f->scratch, f->state, m->caption.ids, m->caption.count, logits);
+    backbone_push_rows(f->scratch, f->state, 0, input, rows.shape[0], NULL);
+    backbone_push_tokens(f->scratch, f->state, 0, m->caption.ids, m->caption.count, logits);
     check_device(f->be, "heard logits", logits, first.floats, first.count);
     for (size_t i = 0; i < greedy.count; i++) {
         uint32_t id = decoding_greedy(&m->decoding, f->be, logits, backbone_vocab(m->backbone));
         assert_int_equal(id, greedy.ints[i]);
-        backbone_push_tokens(f->scratch, f->state, &id, 1, logits);
+        backbone_push_tokens(f->scratch, f->state, 0, &id, 1, logits);
     }
     f->be->ops->free(f->be, input);
     f->be->ops->free(f->be, logits);

@@ -109,12 +109,12 @@ static void check_text(struct heard *h, const struct npy *want)
     struct state *s = NULL;
     assert_true(logits && rows);
     assert_int_equal(backbone_scratch_create(&scratch, m->backbone, 64, NULL), 0);
-    assert_int_equal(state_create(&s, h->be, backbone_state_shape(m->backbone)), 0);
+    assert_int_equal(state_create(&s, h->be, backbone_state_shape(m->backbone), 1), 0);
     h->be->ops->upload(h->be, rows, heard->rows, heard->count);
 
-    backbone_push_tokens(scratch, s, m->audio_begin.ids, m->audio_begin.count, NULL);
-    backbone_push_rows(scratch, s, rows, heard->count / dim, NULL);
-    backbone_push_tokens(scratch, s, m->reply.ids, m->reply.count, logits);
+    backbone_push_tokens(scratch, s, 0, m->audio_begin.ids, m->audio_begin.count, NULL);
+    backbone_push_rows(scratch, s, 0, rows, heard->count / dim, NULL);
+    backbone_push_tokens(scratch, s, 0, m->reply.ids, m->reply.count, logits);
     for (size_t i = 0; i < want->count; i++) {
         h->be->ops->upload(h->be, logits, &never, 1); /* id 0 is banned */
         uint32_t id;
@@ -122,7 +122,7 @@ static void check_text(struct heard *h, const struct npy *want)
         if (id != (uint32_t)want->ints[i]) {
             fail_msg("token %zu is %u, not %d", i, id, want->ints[i]);
         }
-        backbone_push_tokens(scratch, s, &id, 1, logits);
+        backbone_push_tokens(scratch, s, 0, &id, 1, logits);
     }
     state_destroy(s);
     backbone_scratch_destroy(scratch);
@@ -183,10 +183,10 @@ static void outcome_of(struct outcome *o, const char *path, const struct npy *pc
     float *logits = h.be->ops->alloc(h.be, o->vocab);
     assert_true(o->rows && o->logits && rows && logits);
     assert_int_equal(backbone_scratch_create(&scratch, b, 64, NULL), 0);
-    assert_int_equal(state_create(&s, h.be, backbone_state_shape(b)), 0);
+    assert_int_equal(state_create(&s, h.be, backbone_state_shape(b), 1), 0);
     memcpy(o->rows, heard->rows, heard->count * sizeof(float));
     h.be->ops->upload(h.be, rows, heard->rows, heard->count);
-    backbone_push_rows(scratch, s, rows, heard->count / backbone_dim(b), logits);
+    backbone_push_rows(scratch, s, 0, rows, heard->count / backbone_dim(b), logits);
     h.be->ops->download(h.be, o->logits, logits, o->vocab);
     state_destroy(s);
     backbone_scratch_destroy(scratch);

@@ -439,8 +439,8 @@ static struct reference reference_create(const struct fixture *f)
 {
     struct reference x = {.f = f};
     struct error error;
-    assert_int_equal(state_create(&x.state, f->backend, backbone_state_shape(f->model->backbone)),
-                     0);
+    assert_int_equal(
+        state_create(&x.state, f->backend, backbone_state_shape(f->model->backbone), 1), 0);
     x.logits = f->backend->ops->alloc(f->backend, backbone_vocab(f->model->backbone));
     assert_int_equal(features_create(&x.features, f->model, &error), 0);
     return x;
@@ -456,7 +456,7 @@ static void reference_destroy(struct reference *x)
 static void take_prompt(struct reference *x, const struct prompt *p)
 {
     if (p->count)
-        backbone_push_tokens(x->f->hearing->scratch, x->state, p->ids, p->count, x->logits);
+        backbone_push_tokens(x->f->hearing->scratch, x->state, 0, p->ids, p->count, x->logits);
 }
 
 static void take_words(struct reference *x, const char *text)
@@ -464,13 +464,13 @@ static void take_words(struct reference *x, const char *text)
     uint32_t ids[64];
     size_t count = tokenizer_encode(x->f->model->tokenizer, text, strlen(text), ids, 64);
     assert_true(count <= 64);
-    backbone_push_tokens(x->f->hearing->scratch, x->state, ids, count, x->logits);
+    backbone_push_tokens(x->f->hearing->scratch, x->state, 0, ids, count, x->logits);
 }
 
 static void take_rows(struct reference *x, const struct features_rows *rows)
 {
     if (rows->adapter_count)
-        backbone_push_rows(x->f->hearing->scratch, x->state, rows->adapter, rows->adapter_count,
+        backbone_push_rows(x->f->hearing->scratch, x->state, 0, rows->adapter, rows->adapter_count,
                            NULL);
 }
 
@@ -495,12 +495,12 @@ static size_t take_text(struct reference *x)
     bool stopped = false;
     while (!stopped && count < m->decoding.max_tokens) {
         uint32_t id = decoding_greedy(&m->decoding, x->f->backend, x->logits, vocab);
-        backbone_push_tokens(x->f->hearing->scratch, x->state, &id, 1, x->logits);
+        backbone_push_tokens(x->f->hearing->scratch, x->state, 0, &id, 1, x->logits);
         stopped = decoding_stops(&m->decoding, id);
         count++;
     }
     if (!stopped)
-        backbone_push_tokens(x->f->hearing->scratch, x->state, m->decoding.stop, 1, NULL);
+        backbone_push_tokens(x->f->hearing->scratch, x->state, 0, m->decoding.stop, 1, NULL);
     return count;
 }
 
@@ -513,7 +513,7 @@ static struct state *conversation_of(const struct recogniser *r, const struct fi
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
-    assert_int_equal(state_create(&s, f->backend, backbone_state_shape(f->model->backbone)), 0);
+    assert_int_equal(state_create(&s, f->backend, backbone_state_shape(f->model->backbone), 1), 0);
     if (recogniser_save(r, path, &error) || state_load(s, f->model->fingerprint, path, &error))
         fail_msg("%s", error.message);
     unlink(path);
@@ -524,7 +524,7 @@ static bool same_state(const struct state *a, const struct state *b)
 {
     const struct state_shape *n = &a->shape;
     size_t rows = n->layers * n->dim;
-    return a->rows == b->rows && !memcmp(a->att_shift, b->att_shift, rows * sizeof(float)) &&
+    return a->rows[0] == b->rows[0] && !memcmp(a->att_shift, b->att_shift, rows * sizeof(float)) &&
            !memcmp(a->wkv, b->wkv, rows * n->head_size * sizeof(float)) &&
            !memcmp(a->ffn_shift, b->ffn_shift, rows * sizeof(float));
 }
@@ -533,8 +533,8 @@ static bool goes_on_from(const struct recogniser *r, const struct reference *x)
 {
     struct state *s = conversation_of(r, x->f);
     bool same = same_state(s, x->state);
-    printf("%llu rows and tokens against %llu\n", (unsigned long long)s->rows,
-           (unsigned long long)x->state->rows);
+    printf("%llu rows and tokens against %llu\n", (unsigned long long)s->rows[0],
+           (unsigned long long)x->state->rows[0]);
     state_destroy(s);
     return same;
 }
@@ -565,7 +565,7 @@ static void stop_early(struct fixture *f)
     take_prompt(&x, m->caption.count ? &m->caption : &m->reply);
     for (int i = 0; i < 5; i++) {
         id = decoding_greedy(&m->decoding, f->backend, x.logits, backbone_vocab(m->backbone));
-        backbone_push_tokens(f->hearing->scratch, x.state, &id, 1, x.logits);
+        backbone_push_tokens(f->hearing->scratch, x.state, 0, &id, 1, x.logits);
     }
     m->decoding.stop[m->decoding.stop_count++] = id;
     reference_destroy(&x);

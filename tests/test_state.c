@@ -28,7 +28,7 @@ static void fill(struct state *s, float first)
     s->backend->ops->upload(s->backend, s->att_shift + 7, host, 128);
     s->backend->ops->upload(s->backend, s->wkv + 1000, host, 128);
     s->backend->ops->upload(s->backend, s->ffn_shift + 128, host, 128);
-    s->rows = 12345678901;
+    s->rows[0] = 12345678901;
 }
 
 static int setup(void **context)
@@ -36,8 +36,8 @@ static int setup(void **context)
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     assert_int_equal(backend_cpu_create(&f->be, 1), 0);
-    assert_int_equal(state_create(&f->state, f->be, &shape), 0);
-    assert_int_equal(state_create(&f->other, f->be, &shape), 0);
+    assert_int_equal(state_create(&f->state, f->be, &shape, 1), 0);
+    assert_int_equal(state_create(&f->other, f->be, &shape, 1), 0);
     fill(f->state, 1.0f);
     fill(f->other, 1000.0f);
     snprintf(f->path, sizeof(f->path), "/tmp/earshot-test-state-%d", (int)getpid());
@@ -78,11 +78,11 @@ static void a_new_and_a_reset_state_are_empty(void **context)
 {
     struct fixture *f = *context;
     struct state *empty = NULL;
-    assert_int_equal(state_create(&empty, f->be, &shape), 0);
+    assert_int_equal(state_create(&empty, f->be, &shape, 1), 0);
     assert_false(equal(f->state, empty));
     state_reset(f->state);
     assert_true(equal(f->state, empty));
-    assert_int_equal(empty->rows, 0);
+    assert_int_equal(empty->rows[0], 0);
     state_destroy(empty);
 }
 
@@ -91,7 +91,7 @@ static void a_copy_is_independent(void **context)
     struct fixture *f = *context;
     state_copy(f->other, f->state);
     assert_true(equal(f->other, f->state));
-    assert_true(f->other->rows == f->state->rows);
+    assert_true(f->other->rows[0] == f->state->rows[0]);
     fill(f->state, 5.0f);
     assert_false(equal(f->other, f->state));
     void *before = encoded(f->other);
@@ -109,7 +109,7 @@ static void a_file_brings_it_back_exactly(void **context)
     assert_int_equal(state_save(f->state, fingerprint, f->path, &error), 0);
     assert_int_equal(state_load(f->other, fingerprint, f->path, &error), 0);
     assert_true(equal(f->other, f->state));
-    assert_true(f->other->rows == 12345678901);
+    assert_true(f->other->rows[0] == 12345678901);
 }
 
 /* Decoding says so and changes nothing. */
@@ -177,7 +177,7 @@ static void what_is_wrong_is_said(void **context)
 
     struct state *small = NULL;
     const struct state_shape other = {.layers = 1, .dim = 128, .heads = 2, .head_size = 64};
-    assert_int_equal(state_create(&small, f->be, &other), 0);
+    assert_int_equal(state_create(&small, f->be, &other, 1), 0);
     data = encoded(small);
     refused(f, data, state_bytes(small), -EINVAL, "shape (1 layers of 128)");
     free(data);

@@ -1,5 +1,4 @@
-#include "model/batch.h"
-#include "model/model.h"
+#include "model/hearing.h"
 #include "tests/cuda/compare.h"
 #include "tests/support/npy.h"
 
@@ -39,7 +38,7 @@ static void check(const char *model, const char *what, double error, double most
 struct side {
     struct backend *be;
     struct model *model;
-    struct backbone_scratch *scratch;
+    struct hearing *hearing;
     struct state *state;
     float *logits; /* backend memory [vocab] */
     size_t vocab;
@@ -49,7 +48,7 @@ static void close_side(struct side *s)
 {
     s->be->ops->free(s->be, s->logits);
     state_destroy(s->state);
-    backbone_scratch_destroy(s->scratch);
+    hearing_destroy(s->hearing);
     model_destroy(s->model);
 }
 
@@ -66,8 +65,8 @@ static int open_side(struct side *s, struct backend *be, const char *path,
     }
     s->vocab = backbone_vocab(s->model->backbone);
     s->logits = be->ops->alloc(be, s->vocab);
-    if (!s->logits || backbone_scratch_create(&s->scratch, s->model->backbone, 64, &error) < 0 ||
-        state_create(&s->state, be, backbone_state_shape(s->model->backbone)) < 0) {
+    if (!s->logits || hearing_create(&s->hearing, s->model, &error) < 0 ||
+        state_create(&s->state, be, backbone_state_shape(s->model->backbone), 1) < 0) {
         printf("FAILED: %s: no memory\n", path);
         failures++;
         close_side(s);
@@ -91,7 +90,7 @@ static float *one_by_one(struct side *s, const uint32_t *ids, size_t count)
     float *rows = new_rows(count * s->vocab);
 
     for (size_t i = 0; i < count; i++) {
-        backbone_push_tokens(s->scratch, s->state, ids + i, 1, s->logits);
+        backbone_push_tokens(s->hearing->scratch, s->state, 0, ids + i, 1, s->logits);
         s->be->ops->download(s->be, rows + i * s->vocab, s->logits, s->vocab);
     }
     return rows;
@@ -101,7 +100,7 @@ static float *at_once(struct side *s, const uint32_t *ids, size_t count)
 {
     float *row = new_rows(s->vocab);
 
-    backbone_push_tokens(s->scratch, s->state, ids, count, s->logits);
+    backbone_push_tokens(s->hearing->scratch, s->state, 0, ids, count, s->logits);
     s->be->ops->download(s->be, row, s->logits, s->vocab);
     return row;
 }
@@ -179,7 +178,7 @@ static void forks(struct side *s, const char *name, const uint32_t *ids, size_t 
     struct state *fork = NULL;
     float *first, *again;
 
-    if (state_create(&fork, s->be, &s->state->shape) < 0)
+    if (state_create(&fork, s->be, &s->state->shape, 1) < 0)
         exit(1);
     state_reset(s->state);
     free(at_once(s, ids, BEFORE));
@@ -200,14 +199,14 @@ static void forks(struct side *s, const char *name, const uint32_t *ids, size_t 
 /* Steps that were kept are not taken where the rows of a pass have become others. */
 static void another_scratch(struct side *s, const char *name, const uint32_t *ids, size_t count)
 {
-    struct backbone_scratch *first = s->scratch;
+    struct hearing *first = s->hearing;
     float *want, *got;
 
     state_reset(s->state);
     want = one_by_one(s, ids, count);
-    if (backbone_scratch_create(&s->scratch, s->model->backbone, 64, NULL) < 0)
+    if (hearing_create(&s->hearing, s->model, NULL) < 0)
         exit(1);
-    backbone_scratch_destroy(first);
+    hearing_destroy(first);
     state_reset(s->state);
     got = one_by_one(s, ids, count);
     check(name, "with another scratch the same", relative_error(got, want, count * s->vocab), 0.0);
@@ -215,38 +214,52 @@ static void another_scratch(struct side *s, const char *name, const uint32_t *id
     free(got);
 }
 
-/* Steps of a batch whose slots rest, take tokens and take rows; what each slot is in the end. Host
- * [slots] states behind each other. Both kinds of step, with and without what comes next, come
- * often enough to be kept. */
-static char *batched(struct side *s, size_t slots, const uint32_t *ids, size_t count,
-                     uint32_t *next)
+/* What is likeliest after each slot that took something; 0 after others. */
+static void choose(struct side *s, float *logits, size_t slots, const struct intake *intakes,
+                   uint32_t *next)
 {
-    struct batch *b = NULL;
+    hearing_choose(s->hearing, logits, slots, next);
+    for (size_t i = 0; i < slots; i++)
+        next[i] = intakes[i].type == INTAKE_NOTHING ? 0 : next[i];
+}
+
+/* Steps of slots that rest, take tokens, take rows and take both, and more tokens of one of them in
+ * between; what each slot is in the end. Host [slots] states behind each other. Both kinds of step,
+ * with and without what comes next, come often enough to be kept. */
+static char *side_by_side(struct side *s, size_t slots, const uint32_t *ids, size_t count,
+                          uint32_t *next)
+{
+    struct backbone_scratch *scratch = s->hearing->scratch;
+    struct state *all = NULL;
     size_t bytes = state_bytes(s->state), dim = backbone_dim(s->model->backbone);
     char *states = malloc(slots * bytes);
     float *row = s->be->ops->alloc(s->be, dim), half = 0.5f;
-    struct error error;
+    float *logits = s->be->ops->alloc(s->be, slots * s->vocab);
 
-    if (!states || !row || batch_create(&b, s->scratch, &s->model->decoding, slots, &error) < 0)
+    if (!states || !row || !logits || state_create(&all, s->be, &s->state->shape, slots) < 0)
         exit(1);
     for (size_t i = 0; i < dim; i += 3)
         s->be->ops->upload(s->be, row + i, &half, 1);
     for (size_t step = 0; step < count; step++) {
-        struct turn turns[MANY_SLOTS];
+        struct intake intakes[MANY_SLOTS];
 
         for (size_t i = 0; i < slots; i++) {
-            turns[i].type = (enum turn_type)((step * (i + 1) + i) % 3);
-            turns[i].token = ids[(step + i) % count];
-            turns[i].row = row;
+            intakes[i].type = (enum intake_type)((step * (i + 1) + i) % 4);
+            intakes[i].token = ids[(step + i) % count];
+            intakes[i].row = row;
         }
-        batch_step(b, turns, step % 3 == 2 ? next : NULL);
+        backbone_step(scratch, all, intakes, step % 3 == 2 ? logits : NULL);
+        if (step % 3 == 2)
+            choose(s, logits, slots, intakes, next);
+        backbone_push_tokens(scratch, all, 1, ids, 1 + step % 2, NULL);
     }
     for (size_t i = 0; i < slots; i++) {
-        batch_take(b, i, s->state);
+        state_copy_slot(s->state, 0, all, i);
         state_encode(s->state, 1, states + i * bytes);
     }
-    batch_destroy(b);
+    state_destroy(all);
     s->be->ops->free(s->be, row);
+    s->be->ops->free(s->be, logits);
     return states;
 }
 
@@ -266,12 +279,12 @@ static double states_error(const char *got, const char *want, size_t slots, size
     return worst;
 }
 
-static void batches(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids,
-                    size_t count)
+static void few_slots(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids,
+                      size_t count)
 {
     uint32_t want_next[SLOTS], got_next[SLOTS];
-    char *want = batched(cpu, SLOTS, ids, count, want_next);
-    char *got = batched(gpu, SLOTS, ids, count, got_next);
+    char *want = side_by_side(cpu, SLOTS, ids, count, want_next);
+    char *got = side_by_side(gpu, SLOTS, ids, count, got_next);
 
     check(name, "states that move side by side",
           states_error(got, want, SLOTS, state_bytes(cpu->state)), limit);
@@ -283,8 +296,8 @@ static void batches(struct side *cpu, struct side *gpu, const char *name, const 
 static void many_slots(struct side *cpu, struct side *gpu, const char *name, const uint32_t *ids)
 {
     uint32_t next[MANY_SLOTS];
-    char *want = batched(cpu, MANY_SLOTS, ids, MANY_STEPS, next);
-    char *got = batched(gpu, MANY_SLOTS, ids, MANY_STEPS, next);
+    char *want = side_by_side(cpu, MANY_SLOTS, ids, MANY_STEPS, next);
+    char *got = side_by_side(gpu, MANY_SLOTS, ids, MANY_STEPS, next);
 
     check(name, "40 states that move side by side",
           states_error(got, want, MANY_SLOTS, state_bytes(cpu->state)), rounded);
@@ -375,7 +388,7 @@ static float *heard(struct side *s, const uint32_t *ids, size_t count)
             row[j] = (float)(random >> 8) / 8388608.0f - 1.0f;
         }
         s->be->ops->upload(s->be, in, row, dim);
-        backbone_push_heard(s->scratch, s->state, in, ids[i], s->logits);
+        backbone_push_heard(s->hearing->scratch, s->state, 0, in, ids[i], s->logits);
     }
     s->be->ops->download(s->be, logits, s->logits, s->vocab);
     s->be->ops->free(s->be, in);
@@ -410,7 +423,7 @@ static void compare_model(struct backend *cpu_backend, struct backend *gpu_backe
         tokens(&cpu, &gpu, name, ids, golden ? TOKENS : FEWER, golden);
         forks(&gpu, name, ids, FEWER);
         another_scratch(&gpu, name, ids, FEWER);
-        batches(&cpu, &gpu, name, ids, FEWER - 1);
+        few_slots(&cpu, &gpu, name, ids, FEWER - 1);
         if (golden)
             many_slots(&cpu, &gpu, name, ids);
         heard_rows(&cpu, &gpu, name, ids, FEWER);

@@ -19,9 +19,9 @@ static void run_backbone(const struct model *m, const float *rows, size_t count)
     struct state *s = NULL;
     float *logits = be->ops->alloc(be, backbone_vocab(m->backbone));
     if (logits && backbone_scratch_create(&scratch, m->backbone, 64, NULL) == 0 &&
-        state_create(&s, be, backbone_state_shape(m->backbone)) == 0) {
-        backbone_push_rows(scratch, s, rows, count, NULL);
-        backbone_push_tokens(scratch, s, m->caption.ids, m->caption.count, logits);
+        state_create(&s, be, backbone_state_shape(m->backbone), 1) == 0) {
+        backbone_push_rows(scratch, s, 0, rows, count, NULL);
+        backbone_push_tokens(scratch, s, 0, m->caption.ids, m->caption.count, logits);
         decoding_greedy(&m->decoding, be, logits, backbone_vocab(m->backbone));
     }
     state_destroy(s);

@@ -18,7 +18,7 @@ static struct state *the_state(void)
 {
     static struct state *state;
     struct backend *be = NULL;
-    if (!state && (backend_cpu_create(&be, 1) < 0 || state_create(&state, be, &shape) < 0)) {
+    if (!state && (backend_cpu_create(&be, 1) < 0 || state_create(&state, be, &shape, 1) < 0)) {
         abort();
     }
     return state;

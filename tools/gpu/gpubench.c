@@ -79,16 +79,19 @@ static void decode(struct bench *b, size_t streams)
     struct state *s = NULL;
     float *logits = b->be->ops->alloc(b->be, streams * VOCAB);
     uint32_t *ids = calloc(streams, sizeof(*ids));
+    struct intake *intakes = calloc(streams, sizeof(*intakes));
     double best = 1e9;
 
-    bool room = logits && ids &&
-                state_create_batch(&s, b->be, backbone_state_shape(b->backbone), streams) == 0;
+    bool room = logits && ids && intakes &&
+                state_create(&s, b->be, backbone_state_shape(b->backbone), streams) == 0;
 
     for (int run = 0; room && run < RUNS; run++) {
         double begin = measure_now(), took;
 
         for (int i = 0; i < STEPS; i++) {
-            backbone_push_batch(b->scratch, s, ids, logits);
+            for (size_t slot = 0; slot < streams; slot++)
+                intakes[slot] = (struct intake){INTAKE_TOKEN, ids[slot], NULL};
+            backbone_step(b->scratch, s, intakes, logits);
             b->be->ops->argmax(b->be, ids, logits, streams, VOCAB);
         }
         took = (measure_now() - begin) / STEPS;
@@ -104,6 +107,7 @@ static void decode(struct bench *b, size_t streams)
     state_destroy(s);
     b->be->ops->free(b->be, logits);
     free(ids);
+    free(intakes);
 }
 
 static int prefill_and_fork(struct bench *b)
@@ -113,12 +117,12 @@ static int prefill_and_fork(struct bench *b)
     struct state *s = NULL, *fork = NULL;
     double best = 1e9, fork_best = 1e9;
 
-    if (!rows || state_create(&s, b->be, shape) < 0 || state_create(&fork, b->be, shape) < 0)
+    if (!rows || state_create(&s, b->be, shape, 1) < 0 || state_create(&fork, b->be, shape, 1) < 0)
         return -ENOMEM;
     for (int run = 0; run < RUNS; run++) {
         double begin = measure_now(), took;
 
-        backbone_push_rows(b->scratch, s, rows, PREFILL, NULL);
+        backbone_push_rows(b->scratch, s, 0, rows, PREFILL, NULL);
         measure_wait(b->be, s->wkv);
         took = measure_now() - begin;
         best = took < best ? took : best;

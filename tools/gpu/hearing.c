@@ -28,7 +28,7 @@ static void push_rows(struct listener *h, size_t count)
 {
     size_t made = adapter_push(h->adapter, h->rows, count, h->adapted);
 
-    backbone_push_rows(h->scratch, h->state, h->adapted, made, NULL);
+    backbone_push_rows(h->scratch, h->state, 0, h->adapted, made, NULL);
 }
 
 static void hear(struct listener *h)
@@ -51,7 +51,7 @@ static void end(struct listener *h)
 {
     for (size_t made; (made = encoder_flush(h->encoder, h->rows)) > 0;)
         push_rows(h, made);
-    backbone_push_rows(h->scratch, h->state, h->adapted, adapter_flush(h->adapter, h->adapted),
+    backbone_push_rows(h->scratch, h->state, 0, h->adapted, adapter_flush(h->adapter, h->adapted),
                        NULL);
 }
 
@@ -63,11 +63,11 @@ static void make_text(struct listener *h)
     size_t vocab = backbone_vocab(m->backbone);
 
     state_copy(h->fork, h->state);
-    backbone_push_tokens(h->scratch, h->fork, prompt->ids, prompt->count, h->logits);
+    backbone_push_tokens(h->scratch, h->fork, 0, prompt->ids, prompt->count, h->logits);
     for (size_t i = 0; i < TEXT_TOKENS; i++) {
         uint32_t id = decoding_greedy(&m->decoding, be, h->logits, vocab);
 
-        backbone_push_tokens(h->scratch, h->fork, &id, 1, h->logits);
+        backbone_push_tokens(h->scratch, h->fork, 0, &id, 1, h->logits);
     }
     measure_wait(be, h->logits);
 }
@@ -118,7 +118,7 @@ static int make_memory(struct listener *h)
         backbone_scratch_create(&h->scratch, m->backbone, 64, NULL) < 0 ||
         encoder_state_create(&h->encoder, m->encoder, NULL) < 0 ||
         adapter_state_create(&h->adapter, m->adapter, info->max_rows, NULL) < 0 ||
-        state_create(&h->state, be, shape) < 0 || state_create(&h->fork, be, shape) < 0)
+        state_create(&h->state, be, shape, 1) < 0 || state_create(&h->fork, be, shape, 1) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < h->items * info->input_dim; i++) {
         random = random * 1664525u + 1013904223u;

@@ -1,9 +1,9 @@
 /* Streams that somebody speaks into all the time: 25 rows a second each, and every 240 ms a text of
- * what was heard so far, for which the hearing is forked. One batch has all of it, hearings in its
+ * what was heard so far, for which the hearing is forked. One state has all of it, hearings in its
  * first slots and forks in the others; a step takes one row or token of whoever has one. The clock
  * is one of its own: waiting for sound is skipped, what is computed takes as long as it takes.
  */
-#include "model/batch.h"
+#include "model/backbone.h"
 #include "tools/gpu/measure.h"
 
 #include <errno.h>
@@ -28,9 +28,11 @@ struct stream {
 };
 
 struct live {
-    struct batch *batch;
+    struct backbone_scratch *scratch;
+    struct state *state;
+    float *logits; /* backend memory [slots, vocab] */
     struct stream streams[STREAMS_MAX];
-    struct turn turns[2 * STREAMS_MAX];
+    struct intake intakes[2 * STREAMS_MAX];
     uint32_t next[2 * STREAMS_MAX];
     struct backend *backend;
     const float *row;
@@ -54,14 +56,14 @@ static bool plan(struct live *l)
     l->talks = false;
     for (size_t i = 0; i < l->count; i++) {
         const struct stream *s = &l->streams[i];
-        struct turn *hearing = &l->turns[i], *fork = &l->turns[l->count + i];
+        struct intake *hearing = &l->intakes[i], *fork = &l->intakes[l->count + i];
 
-        hearing->type = row_time(s, s->rows) <= l->now ? TURN_ROW : TURN_REST;
+        hearing->type = row_time(s, s->rows) <= l->now ? INTAKE_ROW : INTAKE_NOTHING;
         hearing->row = l->row;
-        fork->type = s->left > 0 ? TURN_TOKEN : TURN_REST;
+        fork->type = s->left > 0 ? INTAKE_TOKEN : INTAKE_NOTHING;
         fork->token = s->token;
-        l->talks = l->talks || fork->type == TURN_TOKEN;
-        busy = busy || l->talks || hearing->type == TURN_ROW;
+        l->talks = l->talks || fork->type == INTAKE_TOKEN;
+        busy = busy || l->talks || hearing->type == INTAKE_ROW;
     }
     return busy;
 }
@@ -70,20 +72,23 @@ static void take_step(struct live *l)
 {
     double begin = measure_now();
 
-    batch_step(l->batch, l->turns, l->talks ? l->next : NULL);
+    backbone_step(l->scratch, l->state, l->intakes, l->talks ? l->logits : NULL);
+    if (l->talks)
+        l->backend->ops->argmax(l->backend, l->next, l->logits, 2 * l->count,
+                                backbone_vocab(backbone_scratch_of(l->scratch)));
     measure_wait(l->backend, l->row);
     l->now += measure_now() - begin;
     for (size_t i = 0; i < l->count; i++) {
         struct stream *s = &l->streams[i];
 
-        if (l->turns[l->count + i].type == TURN_TOKEN) {
+        if (l->intakes[l->count + i].type == INTAKE_TOKEN) {
             s->token = l->next[l->count + i];
             if (--s->left == 0)
                 l->late[l->texts++] = l->now - s->newest;
         }
-        if (l->turns[i].type != TURN_ROW || ++s->rows % ROWS_PER_TEXT != 0 || s->left > 0)
+        if (l->intakes[i].type != INTAKE_ROW || ++s->rows % ROWS_PER_TEXT != 0 || s->left > 0)
             continue;
-        batch_fork(l->batch, l->count + i, i);
+        state_copy_slot(l->state, l->count + i, l->state, i);
         s->left = TEXT_STEPS;
         s->newest = row_time(s, s->rows - 1);
         s->token = 1;
@@ -135,10 +140,28 @@ static bool try_streams(struct live *l)
     return l->now >= l->heard_s && p99 <= LIMIT_S;
 }
 
+static void drop_slots(struct live *l)
+{
+    state_destroy(l->state);
+    l->backend->ops->free(l->backend, l->logits);
+    l->state = NULL;
+    l->logits = NULL;
+}
+
+static bool make_slots(struct live *l, const struct backbone *b)
+{
+    size_t slots = 2 * l->count;
+
+    l->logits = l->backend->ops->alloc(l->backend, slots * backbone_vocab(b));
+    if (l->logits && state_create(&l->state, l->backend, backbone_state_shape(b), slots) == 0)
+        return true;
+    drop_slots(l);
+    return false;
+}
+
 int measure_live(struct backbone_scratch *scratch, double heard_s, struct error *error)
 {
     static const size_t counts[] = {1, 8, 16, 32, 64, 96, 128, 192, 256, 384, STREAMS_MAX};
-    static const struct decoding nothing_banned = {0};
     const struct backbone *b = backbone_scratch_of(scratch);
     struct backend *be = backbone_backend(b);
     struct live *l = calloc(1, sizeof(*l));
@@ -154,12 +177,12 @@ int measure_live(struct backbone_scratch *scratch, double heard_s, struct error 
         l->row = row;
         l->late = late;
         l->heard_s = heard_s;
-        if (2 * counts[i] > backbone_scratch_max_rows(scratch) ||
-            batch_create(&l->batch, scratch, &nothing_banned, 2 * counts[i], error) < 0)
+        l->scratch = scratch;
+        if (2 * counts[i] > backbone_scratch_max_rows(scratch) || !make_slots(l, b))
             break; /* as many as there is room for */
         served = try_streams(l);
         most = served ? counts[i] : most;
-        batch_destroy(l->batch);
+        drop_slots(l);
     }
     if (ret == 0)
         printf("live streams         %9zu of those tried, with 99 %% of the texts within %.0f ms "
