@@ -1,6 +1,8 @@
 /* Windows of the convolution slide over the history of encoder rows: window j is rows j s .. j s +
  * k - 1 of (p zeros, the rows, p zeros at the end), contiguous, so the convolution is one product.
- * An utterance of L rows gives floor((L + 2p - k) / s) + 1; one of no rows gives none.
+ * An utterance of L rows gives floor((L + 2p - k) / s) + 1; one of no rows gives none. Windows of
+ * several slots are gathered behind each other, at most BACKEND_FEW_ROWS, so that no row depends on
+ * who is beside it; those of one slot alone are read where they lie.
  */
 #include "model/adapter.h"
 
@@ -10,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     ADAPTER_KERNEL_MAX = 64,
@@ -26,13 +29,20 @@ struct adapter {
     float *proj0_b, *proj2_b;       /* [H], [D] */
 };
 
+struct adapter_slot {
+    struct past rows; /* of [E]: those that windows to come will see */
+    bool heard;       /* a row since the reset */
+};
+
 struct adapter_state {
     const struct adapter *adapter;
     struct memory memory;
-    size_t max_rows;     /* a push */
-    struct past rows;    /* of [E]: those that windows to come will see */
-    bool heard;          /* a row since the reset */
-    float *mixed, *wide; /* [adapter_rows_bound, H] */
+    size_t slots;
+    size_t max_rows;           /* a push, of a slot */
+    struct adapter_slot *slot; /* [slots] */
+    size_t *made;              /* host [slots]: rows of the call under way */
+    float *windows;            /* [BACKEND_FEW_ROWS, k E] */
+    float *mixed, *wide;       /* [adapter_rows_bound, or BACKEND_FEW_ROWS, H] */
 };
 
 static int read_config(struct adapter *a, bool *convolves, struct error *error)
@@ -129,28 +139,44 @@ void adapter_destroy(struct adapter *a)
     free(a);
 }
 
-int adapter_state_create(struct adapter_state **out, const struct adapter *a, size_t max_rows,
-                         struct error *error)
+static void make_buffers(struct adapter_state *s)
 {
-    size_t add = max_rows > a->padding ? max_rows : a->padding;
-    size_t bound = adapter_rows_bound(a, max_rows);
+    const struct adapter *a = s->adapter;
+    struct memory *m = &s->memory;
+    size_t add = s->max_rows > a->padding ? s->max_rows : a->padding;
+    size_t bound = adapter_rows_bound(a, s->max_rows);
+    s->slot = memory_host(m, s->slots, sizeof(s->slot[0]));
+    s->made = memory_host(m, s->slots, sizeof(s->made[0]));
+    for (size_t i = 0; s->slot && i < s->slots; i++)
+        past_init(&s->slot[i].rows, m, a->kernel, add, a->input);
+    if (s->slots > 1) {
+        bound = bound > BACKEND_FEW_ROWS ? bound : BACKEND_FEW_ROWS;
+        s->windows = memory_rows(m, BACKEND_FEW_ROWS, a->kernel * a->input);
+    }
+    s->mixed = memory_rows(m, bound, a->hidden);
+    s->wide = memory_rows(m, bound, a->hidden);
+    memory_reserve(m, bound);
+}
+
+int adapter_state_create(struct adapter_state **out, const struct adapter *a, size_t slots,
+                         size_t max_rows, struct error *error)
+{
     struct adapter_state *s = calloc(1, sizeof(*s));
     *out = NULL;
     if (!s)
         return error_set(error, -ENOMEM, "no memory for the adapter's state");
     s->adapter = a;
+    s->slots = slots;
     s->max_rows = max_rows;
     memory_init(&s->memory, a->be);
-    past_init(&s->rows, &s->memory, a->kernel, add, a->input);
-    s->mixed = memory_rows(&s->memory, bound, a->hidden);
-    s->wide = memory_rows(&s->memory, bound, a->hidden);
-    memory_reserve(&s->memory, bound);
+    make_buffers(s);
     int rc = memory_check(&s->memory, "the adapter's state", error);
     if (rc < 0) {
         adapter_state_destroy(s);
         return rc;
     }
-    adapter_reset(s);
+    for (size_t i = 0; i < slots; i++)
+        adapter_reset(s, i);
     *out = s;
     return 0;
 }
@@ -163,10 +189,10 @@ void adapter_state_destroy(struct adapter_state *s)
     free(s);
 }
 
-void adapter_reset(struct adapter_state *s)
+void adapter_reset(struct adapter_state *s, size_t slot)
 {
-    past_reset(&s->rows, s->adapter->be, s->adapter->padding);
-    s->heard = false;
+    past_reset(&s->slot[slot].rows, s->adapter->be, s->adapter->padding);
+    s->slot[slot].heard = false;
 }
 
 size_t adapter_dim(const struct adapter *a)
@@ -193,18 +219,12 @@ uint64_t adapter_reach(const struct adapter *a, uint64_t row)
     return end > a->padding ? end - a->padding : 0;
 }
 
-/* All the windows that are complete. */
-static size_t advance(struct adapter_state *s, float *out)
+/* rows windows, each stride floats after the one before, through the products. */
+static void adapt(struct adapter_state *s, const float *windows, size_t stride, size_t rows,
+                  float *out)
 {
     const struct adapter *a = s->adapter;
     const struct backend_ops *op = a->be->ops;
-    size_t there = past_rows(&s->rows);
-    if (there < a->kernel) {
-        return 0;
-    }
-    size_t rows = (there - a->kernel) / a->stride + 1;
-    size_t stride = a->stride * a->input;
-    const float *windows = past_first(&s->rows);
     const float *mixed = windows;
     size_t mixed_stride = stride;
     if (a->conv) {
@@ -214,30 +234,82 @@ static size_t advance(struct adapter_state *s, float *out)
     }
     op->linear(a->be, s->wide, mixed, mixed_stride, rows, a->proj0, a->proj0_b, ACTIVATION_RELU);
     op->linear(a->be, out, s->wide, a->hidden, rows, a->proj2, a->proj2_b, ACTIVATION_NONE);
-    past_drop(&s->rows, rows * a->stride);
-    return rows;
 }
 
-size_t adapter_push(struct adapter_state *s, const float *rows, size_t count, float *out)
-{
-    struct backend *be = s->adapter->be;
-    assert(count <= s->max_rows);
-    if (count == 0) {
-        return 0;
-    }
-    s->heard = true;
-    float *place = past_append(&s->rows, be, count);
-    be->ops->copy(be, place, rows, count * s->adapter->input);
-    return advance(s, out);
-}
-
-size_t adapter_flush(struct adapter_state *s, float *out)
+/* The windows of the slots first .. end - 1 behind each other. */
+static const float *gather(struct adapter_state *s, size_t first, size_t end)
 {
     const struct adapter *a = s->adapter;
-    if (!s->heard || a->padding == 0) {
-        return 0;
+    size_t window = a->kernel * a->input;
+    float *to = s->windows;
+    for (size_t i = first; i < end; i++) {
+        const float *from = past_first(&s->slot[i].rows);
+        for (size_t j = 0; j < s->made[i]; j++, to += window)
+            a->be->ops->copy(a->be, to, from + j * a->stride * a->input, window);
     }
-    float *place = past_append(&s->rows, a->be, a->padding);
-    a->be->ops->zero(a->be, place, a->padding * a->input);
-    return advance(s, out);
+    return s->windows;
+}
+
+/* Slots from first on whose windows go together: one, or several with few. Returns the end of them;
+ * *rows: their windows. */
+static size_t group_end(const struct adapter_state *s, size_t first, size_t *rows)
+{
+    size_t end = first + 1;
+    *rows = s->made[first];
+    while (end < s->slots && *rows + s->made[end] <= BACKEND_FEW_ROWS)
+        *rows += s->made[end++];
+    return end;
+}
+
+/* All the windows that are complete. made: host [slots], or NULL. */
+static size_t advance(struct adapter_state *s, float *out, size_t *made)
+{
+    const struct adapter *a = s->adapter;
+    size_t all = 0;
+    for (size_t i = 0; i < s->slots; i++) {
+        size_t there = past_rows(&s->slot[i].rows);
+        s->made[i] = there < a->kernel ? 0 : (there - a->kernel) / a->stride + 1;
+    }
+    for (size_t first = 0, end, rows; first < s->slots; first = end) {
+        end = group_end(s, first, &rows);
+        bool alone = rows == s->made[first];
+        const float *windows = alone ? past_first(&s->slot[first].rows) : gather(s, first, end);
+        size_t stride = (alone ? a->stride : a->kernel) * a->input;
+        if (rows > 0)
+            adapt(s, windows, stride, rows, out + all * a->dim);
+        all += rows;
+    }
+    for (size_t i = 0; i < s->slots; i++)
+        past_drop(&s->slot[i].rows, s->made[i] * a->stride);
+    if (made)
+        memcpy(made, s->made, s->slots * sizeof(made[0]));
+    return all;
+}
+
+size_t adapter_push(struct adapter_state *s, const float *rows, const size_t *counts, float *out,
+                    size_t *made)
+{
+    const struct adapter *a = s->adapter;
+    for (size_t i = 0; i < s->slots; i++) {
+        assert(counts[i] <= s->max_rows);
+        if (counts[i] == 0)
+            continue;
+        float *place = past_append(&s->slot[i].rows, a->be, counts[i]);
+        a->be->ops->copy(a->be, place, rows, counts[i] * a->input);
+        rows += counts[i] * a->input;
+        s->slot[i].heard = true;
+    }
+    return advance(s, out, made);
+}
+
+size_t adapter_flush(struct adapter_state *s, const bool *ends, float *out, size_t *made)
+{
+    const struct adapter *a = s->adapter;
+    for (size_t i = 0; i < s->slots; i++) {
+        if ((ends && !ends[i]) || !s->slot[i].heard || a->padding == 0)
+            continue;
+        float *place = past_append(&s->slot[i].rows, a->be, a->padding);
+        a->be->ops->zero(a->be, place, a->padding * a->input);
+    }
+    return advance(s, out, made);
 }

@@ -65,7 +65,7 @@ static int create_states(struct features *f, struct error *error)
     size_t most = m->encoder->info.max_rows;
     int code = encoder_state_create(&f->encoder, m->encoder, error);
     if (!code)
-        code = adapter_state_create(&f->adapter, m->adapter, most, error);
+        code = adapter_state_create(&f->adapter, m->adapter, 1, most, error);
     if (!code && m->phones)
         code = phones_state_create(&f->phone_state, m->phones, most, error);
     return code;
@@ -129,7 +129,7 @@ void features_begin(struct features *f)
     if (f->mel)
         logmel_reset(f->mel);
     encoder_reset(f->encoder);
-    adapter_reset(f->adapter);
+    adapter_reset(f->adapter, 0);
     f->ending = ENDING_INPUT;
 }
 
@@ -139,7 +139,7 @@ static void adapt(struct features *f, struct features_rows *out)
     if (out->encoder_count == 0)
         return;
     out->adapter_count =
-        adapter_push(f->adapter, f->encoder_rows, out->encoder_count, f->adapter_rows);
+        adapter_push(f->adapter, f->encoder_rows, &out->encoder_count, f->adapter_rows, NULL);
     if (f->phone_state) {
         phones_hear(f->phone_state, f->encoder_rows, out->encoder_count, f->phones, f->letters);
         out->phones = f->phones;
@@ -200,7 +200,7 @@ bool features_end(struct features *f, struct features_rows *out)
             f->ending = ENDING_ADAPTER;
         return true;
     case ENDING_ADAPTER:
-        out->adapter_count = adapter_flush(f->adapter, f->adapter_rows);
+        out->adapter_count = adapter_flush(f->adapter, NULL, f->adapter_rows, NULL);
         f->ending = ENDED;
         return true;
     case ENDED:

@@ -16,6 +16,7 @@ enum {
     DIM = 20,
     KERNEL_MAX = 6,
     ROWS_MAX = 40,
+    SLOTS_MAX = 32,
 };
 
 struct shape {
@@ -138,7 +139,7 @@ static void begin(struct run *r, const struct shape *s)
     assert_int_equal(backend_cpu_create(&r->be, 1), 0);
     assert_int_equal(gguf_open_memory(&r->gguf, r->file.data, r->file.size, NULL), 0);
     assert_int_equal(adapter_load(&r->adapter, r->gguf, r->be, INPUT, NULL), 0);
-    assert_int_equal(adapter_state_create(&r->state, r->adapter, ROWS_MAX, NULL), 0);
+    assert_int_equal(adapter_state_create(&r->state, r->adapter, 1, ROWS_MAX, NULL), 0);
     r->in = r->be->ops->alloc(r->be, ROWS_MAX * INPUT);
     r->out = r->be->ops->alloc(r->be, 3 * ROWS_MAX * DIM);
     r->be->ops->upload(r->be, r->in, input, ROWS_MAX * INPUT);
@@ -159,14 +160,14 @@ static void end(struct run *r)
 static size_t adapt(struct run *r, size_t count, size_t chunk, float *host)
 {
     size_t made = 0;
-    adapter_reset(r->state);
+    adapter_reset(r->state, 0);
     for (size_t at = 0; at < count; at += chunk) {
         size_t now = count - at < chunk ? count - at : chunk;
-        size_t rows = adapter_push(r->state, r->in + at * INPUT, now, r->out + made * DIM);
+        size_t rows = adapter_push(r->state, r->in + at * INPUT, &now, r->out + made * DIM, NULL);
         assert_true(rows <= adapter_rows_bound(r->adapter, now));
         made += rows;
     }
-    size_t rows = adapter_flush(r->state, r->out + made * DIM);
+    size_t rows = adapter_flush(r->state, NULL, r->out + made * DIM, NULL);
     assert_true(rows <= adapter_rows_bound(r->adapter, 1));
     made += rows;
     r->be->ops->download(r->be, host, r->out, made * DIM);
@@ -221,13 +222,123 @@ static void any_split_gives_the_same_rows(void **context)
     free(some);
 }
 
+/* What slot i pushes the n-th time: none, or up to more rows than one product takes of many. */
+static size_t piece_of(size_t i, size_t n)
+{
+    return (i * 7 + n * (3 + i % 4)) % 5 == 0 ? 0
+                                              : (i * 11 + n * 5) % (i % 6 == 5 ? ROWS_MAX - 2 : 9);
+}
+
+struct beside {
+    struct adapter_state *together, *alone[SLOTS_MAX];
+    size_t counts[SLOTS_MAX], made[SLOTS_MAX];
+    float *in, *out, *single; /* backend */
+    float *got, *want;        /* host [SLOTS_MAX * 3 * ROWS_MAX * DIM] */
+};
+
+static void beside_begin(struct beside *b, const struct run *r, size_t slots)
+{
+    size_t most = SLOTS_MAX * 3 * ROWS_MAX * DIM;
+    assert_int_equal(adapter_state_create(&b->together, r->adapter, slots, ROWS_MAX, NULL), 0);
+    for (size_t i = 0; i < slots; i++)
+        assert_int_equal(adapter_state_create(&b->alone[i], r->adapter, 1, ROWS_MAX, NULL), 0);
+    b->in = r->be->ops->alloc(r->be, SLOTS_MAX * ROWS_MAX * INPUT);
+    b->out = r->be->ops->alloc(r->be, most);
+    b->single = r->be->ops->alloc(r->be, 3 * ROWS_MAX * DIM);
+    b->got = calloc(most, sizeof(float));
+    b->want = calloc(3 * ROWS_MAX * DIM, sizeof(float));
+    assert_true(b->in && b->out && b->single && b->got && b->want);
+}
+
+static void beside_end(struct beside *b, const struct run *r, size_t slots)
+{
+    adapter_state_destroy(b->together);
+    for (size_t i = 0; i < slots; i++)
+        adapter_state_destroy(b->alone[i]);
+    r->be->ops->free(r->be, b->in);
+    r->be->ops->free(r->be, b->out);
+    r->be->ops->free(r->be, b->single);
+    free(b->got);
+    free(b->want);
+}
+
+/* Every slot's rows, pushed alone (or flushed, where it ends), are those of the call. */
+static void expect_alone(struct beside *b, const struct run *r, size_t slots, const bool *ends)
+{
+    const float *got = b->got, *in = b->in;
+    for (size_t i = 0; i < slots; i++) {
+        size_t made = 0;
+        if (!ends)
+            made = adapter_push(b->alone[i], in, &b->counts[i], b->single, NULL);
+        else if (ends[i])
+            made = adapter_flush(b->alone[i], NULL, b->single, NULL);
+        assert_int_equal(made, b->made[i]);
+        r->be->ops->download(r->be, b->want, b->single, made * DIM);
+        assert_memory_equal(got, b->want, made * DIM * sizeof(float));
+        got += made * DIM;
+        in += b->counts[i] * INPUT;
+    }
+}
+
+static void push_all(struct beside *b, const struct run *r, size_t slots, size_t n)
+{
+    float *in = b->in;
+    for (size_t i = 0; i < slots; i++) {
+        b->counts[i] = piece_of(i, n);
+        r->be->ops->upload(r->be, in, input + (n + i) % 3 * INPUT, b->counts[i] * INPUT);
+        in += b->counts[i] * INPUT;
+    }
+    size_t made = adapter_push(b->together, b->in, b->counts, b->out, b->made);
+    r->be->ops->download(r->be, b->got, b->out, made * DIM);
+    expect_alone(b, r, slots, NULL);
+}
+
+/* Some utterances end, and others begin in their slots. */
+static void end_some(struct beside *b, const struct run *r, size_t slots, size_t n)
+{
+    bool ends[SLOTS_MAX];
+    for (size_t i = 0; i < slots; i++)
+        ends[i] = (i + n) % 3 == 0;
+    size_t made = adapter_flush(b->together, ends, b->out, b->made);
+    r->be->ops->download(r->be, b->got, b->out, made * DIM);
+    expect_alone(b, r, slots, ends);
+    for (size_t i = 0; i < slots; i++) {
+        if (ends[i]) {
+            adapter_reset(b->together, i);
+            adapter_reset(b->alone[i], 0);
+        }
+    }
+}
+
+static void a_slot_is_what_it_would_be_alone(void **context)
+{
+    static const size_t counts[] = {1, 2, 8, SLOTS_MAX};
+    (void)context;
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        for (size_t j = 0; j < sizeof(counts) / sizeof(counts[0]); j++) {
+            struct run r = {0};
+            struct beside b = {0};
+            begin(&r, &shapes[i]);
+            beside_begin(&b, &r, counts[j]);
+            for (size_t n = 0; n < 12; n++) {
+                push_all(&b, &r, counts[j], n);
+                if (n % 4 == 3)
+                    end_some(&b, &r, counts[j], n);
+            }
+            beside_end(&b, &r, counts[j]);
+            end(&r);
+        }
+    }
+}
+
 static void an_utterance_of_no_rows_gives_none(void **context)
 {
     (void)context;
     struct run r = {0};
     begin(&r, &(const struct shape){3, 2, 2});
-    assert_int_equal(adapter_push(r.state, r.in, 0, r.out), 0);
-    assert_int_equal(adapter_flush(r.state, r.out), 0);
+    const size_t none = 0;
+    assert_int_equal(adapter_push(r.state, r.in, &none, r.out, NULL), 0);
+    assert_int_equal(adapter_flush(r.state, NULL, r.out, NULL), 0);
     end(&r);
 }
 
@@ -271,6 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_those_of_conv1d),
         cmocka_unit_test(any_split_gives_the_same_rows),
+        cmocka_unit_test(a_slot_is_what_it_would_be_alone),
         cmocka_unit_test(an_utterance_of_no_rows_gives_none),
         cmocka_unit_test(impossible_shapes_are_refused),
     };

@@ -131,13 +131,14 @@ static void the_adapter_gives_the_reference_rows(void **context)
     f->be->ops->upload(f->be, rows, input.floats, input.count);
     size_t made = 0;
     size_t most = f->model->encoder->info.max_rows;
-    assert_int_equal(adapter_state_create(&s, a, most, NULL), 0);
+    assert_int_equal(adapter_state_create(&s, a, 1, most, NULL), 0);
     for (size_t at = 0; at < input.shape[0]; at += most) {
         size_t left = input.shape[0] - at;
-        made += adapter_push(s, rows + at * input.shape[1], left < most ? left : most,
-                             out + made * adapter_dim(a));
+        size_t now = left < most ? left : most;
+        made +=
+            adapter_push(s, rows + at * input.shape[1], &now, out + made * adapter_dim(a), NULL);
     }
-    made += adapter_flush(s, out + made * adapter_dim(a));
+    made += adapter_flush(s, NULL, out + made * adapter_dim(a), NULL);
     adapter_state_destroy(s);
     assert_int_equal(made, expected.shape[0]);
     check_device(f->be, "adapter", out, expected.floats, expected.count);

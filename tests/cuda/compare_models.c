@@ -322,7 +322,7 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
     *adapter = new_rows(most * out_dim);
     *encoder_count = *adapter_count = 0;
     if (encoder_state_create(&encoding, e, NULL) < 0 ||
-        adapter_state_create(&adapting, a, e->info.max_rows, NULL) < 0)
+        adapter_state_create(&adapting, a, 1, e->info.max_rows, NULL) < 0)
         exit(1);
     for (size_t at = 0; at < items || made > 0;) {
         bool end = at == items;
@@ -331,7 +331,7 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
 
         made = end ? encoder_flush(encoding, rows)
                    : encoder_push(encoding, input + at * e->info.input_dim, now, rows);
-        adapted = adapter_push(adapting, rows, made, out);
+        adapted = adapter_push(adapting, rows, &made, out, NULL);
         s->be->ops->download(s->be, *encoder + *encoder_count * dim, rows, made * dim);
         s->be->ops->download(s->be, *adapter + *adapter_count * out_dim, out, adapted * out_dim);
         *encoder_count += made;
@@ -339,7 +339,7 @@ static void hear(struct side *s, const float *input, size_t items, float **encod
         at += now;
         made += !end; /* there may be more to flush */
     }
-    made = adapter_flush(adapting, out);
+    made = adapter_flush(adapting, NULL, out, NULL);
     s->be->ops->download(s->be, *adapter + *adapter_count * out_dim, out, made * out_dim);
     *adapter_count += made;
     encoder_state_destroy(encoding);

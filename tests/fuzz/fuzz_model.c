@@ -45,14 +45,14 @@ static void run(const struct model *m)
     struct encoder_state *ear = NULL;
     struct adapter_state *adapter = NULL;
     if (frames && rows && heard && encoder_state_create(&ear, e, NULL) == 0 &&
-        adapter_state_create(&adapter, m->adapter, bound, NULL) == 0) {
+        adapter_state_create(&adapter, m->adapter, 1, bound, NULL) == 0) {
         size_t count = encoder_push(ear, frames, e->info.max_input, rows);
-        count = adapter_push(adapter, rows, count, heard);
+        count = adapter_push(adapter, rows, &count, heard, NULL);
         run_backbone(m, heard, count);
         while ((count = encoder_flush(ear, rows)) > 0) {
-            adapter_push(adapter, rows, count, heard);
+            adapter_push(adapter, rows, &count, heard, NULL);
         }
-        run_backbone(m, heard, adapter_flush(adapter, heard));
+        run_backbone(m, heard, adapter_flush(adapter, NULL, heard, NULL));
     }
     adapter_state_destroy(adapter);
     encoder_state_destroy(ear);

@@ -26,7 +26,7 @@ struct listener {
 
 static void push_rows(struct listener *h, size_t count)
 {
-    size_t made = adapter_push(h->adapter, h->rows, count, h->adapted);
+    size_t made = adapter_push(h->adapter, h->rows, &count, h->adapted, NULL);
 
     backbone_push_rows(h->scratch, h->state, 0, h->adapted, made, NULL);
 }
@@ -38,7 +38,7 @@ static void hear(struct listener *h)
 
     piece = piece < info->max_input ? piece : info->max_input;
     encoder_reset(h->encoder);
-    adapter_reset(h->adapter);
+    adapter_reset(h->adapter, 0);
     state_reset(h->state);
     for (size_t at = 0; at < h->items; at += piece) {
         size_t now = h->items - at < piece ? h->items - at : piece;
@@ -51,8 +51,8 @@ static void end(struct listener *h)
 {
     for (size_t made; (made = encoder_flush(h->encoder, h->rows)) > 0;)
         push_rows(h, made);
-    backbone_push_rows(h->scratch, h->state, 0, h->adapted, adapter_flush(h->adapter, h->adapted),
-                       NULL);
+    backbone_push_rows(h->scratch, h->state, 0, h->adapted,
+                       adapter_flush(h->adapter, NULL, h->adapted, NULL), NULL);
 }
 
 static void make_text(struct listener *h)
@@ -117,7 +117,7 @@ static int make_memory(struct listener *h)
     if (!h->input || !h->rows || !h->adapted || !h->logits ||
         backbone_scratch_create(&h->scratch, m->backbone, 64, NULL) < 0 ||
         encoder_state_create(&h->encoder, m->encoder, NULL) < 0 ||
-        adapter_state_create(&h->adapter, m->adapter, info->max_rows, NULL) < 0 ||
+        adapter_state_create(&h->adapter, m->adapter, 1, info->max_rows, NULL) < 0 ||
         state_create(&h->state, be, shape, 1) < 0 || state_create(&h->fork, be, shape, 1) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < h->items * info->input_dim; i++) {
