@@ -14,6 +14,8 @@ extern "C" {
 /* Prints the greatest relative error of each; returns how many checks failed. streaming: how
  * encoders that look both ways hear, as encoder_options_parse reads it. */
 int compare_operations(struct backend *be);
+/* One part of them, for slow tools: "rwkv7", "norm" or "linear_few". -1: there is no such part. */
+int compare_part(struct backend *be, const char *part);
 int compare_models(struct backend *be, const char *streaming);
 
 #ifdef __cplusplus

@@ -92,18 +92,17 @@ static void bad_weights(struct backends *b)
                "a bad weight is refused");
 }
 
-int compare_operations(struct backend *be)
+typedef void test(struct backends *b);
+
+static int compare(struct backend *be, test *const *tests, size_t count)
 {
-    static void (*const tests[])(struct backends * b) = {
-        memory, uploads, bad_weights, compare_products, compare_rows, compare_choices,
-    };
     struct backends b = {.gpu = be};
 
     setenv("EARSHOT_ISA", "scalar", 1);
     if (backend_cpu_create(&b.cpu, 1) < 0)
         return 1;
     unsetenv("EARSHOT_ISA");
-    for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+    for (size_t i = 0; i < count; i++) {
         struct error error;
 
         tests[i](&b);
@@ -115,4 +114,27 @@ int compare_operations(struct backend *be)
     }
     b.cpu->ops->destroy(b.cpu);
     return b.failures;
+}
+
+int compare_operations(struct backend *be)
+{
+    static test *const tests[] = {
+        memory, uploads, bad_weights, compare_products, compare_rows, compare_choices,
+    };
+
+    return compare(be, tests, ARRAY_SIZE(tests));
+}
+
+int compare_part(struct backend *be, const char *part)
+{
+    static const struct {
+        const char *name;
+        test *test;
+    } parts[] = {
+        {"rwkv7", compare_rwkv7}, {"norm", compare_norms}, {"linear_few", compare_few_rows}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        if (strcmp(parts[i].name, part) == 0)
+            return compare(be, &parts[i].test, 1);
+    return -1;
 }

@@ -239,7 +239,7 @@ static void expect_same(struct backends *b, const float *x, const float *y, size
 }
 
 /* A few rows are the same bits in calls of any size. */
-static void few_rows(struct backends *b)
+void compare_few_rows(struct backends *b)
 {
     enum { ROWS = BACKEND_FEW_ROWS, OUT = 50, IN = 576, HEADS = 3, HISTORY = 40 };
     static const size_t sizes[] = {1, 2, 3, 7, 8, 9, 31};
@@ -361,6 +361,6 @@ void compare_products(struct backends *b)
     linear_range(b);
     linear_large_blocks(b);
     linear_kept(b);
-    few_rows(b);
+    compare_few_rows(b);
     linears(b);
 }

@@ -318,7 +318,7 @@ static double try_rwkv7(struct backends *b, struct rwkv7 shape, bool first)
     return worst;
 }
 
-static void rwkv7(struct backends *b)
+void compare_rwkv7(struct backends *b)
 {
     static const struct rwkv7 shapes[] = {
         {.streams = 1, .rows = 1, .heads = 1, .head_size = 64},
@@ -338,13 +338,18 @@ static void rwkv7(struct backends *b)
     report("rwkv7", worst);
 }
 
-void compare_rows(struct backends *b)
+void compare_norms(struct backends *b)
 {
     layer_norm(b);
     norm_shift(b);
+}
+
+void compare_rows(struct backends *b)
+{
+    compare_norms(b);
     elementwise(b);
     conv_depthwise(b);
     rope(b);
     attention(b);
-    rwkv7(b);
+    compare_rwkv7(b);
 }

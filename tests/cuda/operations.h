@@ -14,6 +14,9 @@ void reserve(struct backends *b, size_t rows); /* both */
 
 void compare_products(struct backends *b);
 void compare_rows(struct backends *b); /* what goes row by row, attention, time mixing */
+void compare_norms(struct backends *b);
+void compare_rwkv7(struct backends *b);
+void compare_few_rows(struct backends *b);
 void compare_choices(struct backends *b);
 
 #endif

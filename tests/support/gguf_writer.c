@@ -82,6 +82,14 @@ void gguf_writer_f32(struct gguf_writer *w, const char *key, float value)
     bytes_add(&w->keys, &value, sizeof(value));
 }
 
+void gguf_writer_bool(struct gguf_writer *w, const char *key, bool value)
+{
+    uint8_t byte = value;
+
+    add_key(w, key, GGUF_BOOL);
+    bytes_add(&w->keys, &byte, 1);
+}
+
 void gguf_writer_string(struct gguf_writer *w, const char *key, const char *value)
 {
     add_key(w, key, GGUF_STRING);

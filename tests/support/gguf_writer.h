@@ -28,6 +28,7 @@ void gguf_writer_finish(struct gguf_writer *w);
 
 void gguf_writer_u32(struct gguf_writer *w, const char *key, uint32_t value);
 void gguf_writer_f32(struct gguf_writer *w, const char *key, float value);
+void gguf_writer_bool(struct gguf_writer *w, const char *key, bool value);
 void gguf_writer_string(struct gguf_writer *w, const char *key, const char *value);
 /* count items of fixed size */
 void gguf_writer_array(struct gguf_writer *w, const char *key, enum gguf_type type,

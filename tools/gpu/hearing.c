@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 enum {
-    SECONDS = 10,
+    SECONDS = 5,
     PIECES_PER_SECOND = 10, /* as a microphone gives them */
     TEXT_TOKENS = 12,
     RUNS = 5,
@@ -97,6 +97,8 @@ static void run(struct listener *h)
     }
     printf("hearing %d s         %9.1f ms, and %.1f ms at the end\n", SECONDS, 1e3 * heard,
            1e3 * ended);
+    measure_figure(1e3 * heard, "ms", "hearing of %d s", SECONDS);
+    measure_figure(1e3 * told, "ms", "end of speech to a text of %d tokens", TEXT_TOKENS);
     printf("end of speech        %9.1f ms to a text of %d tokens\n", 1e3 * told, TEXT_TOKENS);
 }
 

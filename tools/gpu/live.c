@@ -137,6 +137,8 @@ static bool try_streams(struct live *l)
     p99 = l->texts ? l->late[l->texts * 99 / 100] : l->heard_s;
     printf("live, %3zu streams     %9.1f ms half of the texts, %9.1f ms 99 %%%s\n", l->count,
            1e3 * p50, 1e3 * p99, l->now < l->heard_s ? ", given up" : "");
+    measure_figure(1e3 * p50, "ms", "half of the texts, %zu live streams", l->count);
+    measure_figure(1e3 * p99, "ms", "99 %% of the texts, %zu live streams", l->count);
     return l->now >= l->heard_s && p99 <= LIMIT_S;
 }
 
@@ -159,9 +161,9 @@ static bool make_slots(struct live *l, const struct backbone *b)
     return false;
 }
 
-int measure_live(struct backbone_scratch *scratch, double heard_s, struct error *error)
+int measure_live(struct backbone_scratch *scratch, double heard_s, const size_t *counts, size_t n,
+                 struct error *error)
 {
-    static const size_t counts[] = {1, 8, 16, 32, 64, 96, 128, 192, 256, 384, STREAMS_MAX};
     const struct backbone *b = backbone_scratch_of(scratch);
     struct backend *be = backbone_backend(b);
     struct live *l = calloc(1, sizeof(*l));
@@ -171,7 +173,7 @@ int measure_live(struct backbone_scratch *scratch, double heard_s, struct error 
     bool served = true;
     int ret = l && row && late ? 0 : error_set(error, -ENOMEM, "out of memory");
 
-    for (size_t i = 0; ret == 0 && served && i < sizeof(counts) / sizeof(counts[0]); i++) {
+    for (size_t i = 0; ret == 0 && served && i < n; i++) {
         l->count = counts[i];
         l->backend = be;
         l->row = row;

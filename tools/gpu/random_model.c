@@ -1,5 +1,7 @@
+/* Models of the public sizes: one random piece, again and again. */
 #include "tools/gpu/random_model.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,45 +23,68 @@ const struct model_size *model_size_find(const char *name)
     return NULL;
 }
 
-static uint64_t seed = 1;
-
 static uint64_t next_random(void)
 {
+    static uint64_t seed = 1;
+
     seed ^= seed << 13;
     seed ^= seed >> 7;
     seed ^= seed << 17;
     return seed;
 }
 
-/* Random values of about 2^-6: halves and the scales of blocks get their exponents set. */
-static void add_matrix(struct gguf_writer *g, const char *name, enum tensor_type type, size_t rows,
-                       size_t cols)
-{
-    size_t bytes = rows * tensor_row_bytes(type, cols),
-           block = tensor_row_bytes(type, TENSOR_BLOCK);
-    const uint64_t shape[] = {cols, rows};
-    unsigned char *data = malloc(bytes + 8);
+/* Whole blocks of every type, and not a power of two: rows that begin at one differ. */
+enum { PATTERN_BYTES = 34 * 18 * 2 * 1025 };
 
-    if (!data)
-        exit(1);
-    for (size_t i = 0; i < bytes; i += 8) {
+/* Random values of about 2^-6: halves and the scales of blocks get their exponents set. */
+static void fill_pattern(unsigned char *pattern, enum tensor_type type)
+{
+    size_t block = tensor_row_bytes(type, TENSOR_BLOCK);
+
+    for (size_t i = 0; i < PATTERN_BYTES; i += 8) {
         uint64_t bits = next_random();
 
         if (type == TENSOR_F16)
             bits = (bits & 0x83ff83ff83ff83ffu) | 0x2400240024002400u;
         else if (type == TENSOR_BF16)
             bits = (bits & 0x807f807f807f807fu) | 0x3c803c803c803c80u;
-        memcpy(data + i, &bits, 8);
+        memcpy(pattern + i, &bits, 8);
     }
-    for (size_t i = 0; block < 2 * (size_t)TENSOR_BLOCK && i < bytes; i += block) {
-        data[i] = 0;
-        data[i + 1] = type == TENSOR_Q8_0 ? 0x08 : 0x18; /* 2^-13, 2^-9 */
+    for (size_t i = 0; block < 2 * (size_t)TENSOR_BLOCK && i < PATTERN_BYTES; i += block) {
+        pattern[i] = 0;
+        pattern[i + 1] = type == TENSOR_Q8_0 ? 0x08 : 0x18; /* 2^-13, 2^-9 */
     }
-    gguf_writer_tensor(g, name, 2, shape, type, data, bytes);
-    free(data);
 }
 
-static void add_vector(struct gguf_writer *g, const char *name, size_t count, float value)
+void random_tensor(struct gguf_writer *g, const char *name, enum tensor_type type, size_t dims,
+                   const size_t *shape)
+{
+    static unsigned char patterns[TENSOR_BF16 + 1][PATTERN_BYTES];
+    static bool filled[TENSOR_BF16 + 1];
+    uint64_t dimensions[4];
+    size_t rows = 1, bytes;
+
+    if (!filled[type])
+        fill_pattern(patterns[type], type);
+    filled[type] = true;
+    for (size_t i = 0; i < dims; i++) {
+        dimensions[dims - 1 - i] = shape[i];
+        rows *= i + 1 < dims ? shape[i] : 1;
+    }
+    bytes = rows * tensor_row_bytes(type, shape[dims - 1]);
+    gguf_writer_tensor(g, name, (uint32_t)dims, dimensions, type, NULL, 0);
+    for (size_t at = 0; at < bytes; at += PATTERN_BYTES)
+        bytes_add(&g->data, patterns[type],
+                  bytes - at < PATTERN_BYTES ? bytes - at : (size_t)PATTERN_BYTES);
+}
+
+static void add_matrix(struct gguf_writer *g, const char *name, enum tensor_type type, size_t rows,
+                       size_t cols)
+{
+    random_tensor(g, name, type, 2, (const size_t[]){rows, cols});
+}
+
+void random_vector(struct gguf_writer *g, const char *name, size_t count, float value)
 {
     float *data = malloc(count * sizeof(float));
 
@@ -128,7 +153,7 @@ static void add_block(struct gguf_writer *g, const struct model_size *s, enum te
     matrices_of(s, matrices);
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         snprintf(name, sizeof(name), "backbone.blocks.%zu.%s", layer, vectors[i]);
-        add_vector(g, name, s->dim, 0.5f);
+        random_vector(g, name, s->dim, 0.5f);
     }
     for (size_t i = 0; i < MATRICES; i++) {
         enum tensor_type of = matrices[i].cols % TENSOR_BLOCK ? TENSOR_F16 : type;
@@ -141,6 +166,23 @@ static void add_block(struct gguf_writer *g, const struct model_size *s, enum te
     free(r_k);
 }
 
+void random_backbone(struct gguf_writer *g, const struct model_size *s, enum tensor_type type)
+{
+    gguf_writer_u32(g, "earshot.backbone.dim", (uint32_t)s->dim);
+    gguf_writer_u32(g, "earshot.backbone.layers", (uint32_t)s->layers);
+    gguf_writer_u32(g, "earshot.backbone.head_size", HEAD_SIZE);
+    gguf_writer_u32(g, "earshot.backbone.ffn", (uint32_t)s->ffn);
+    gguf_writer_u32(g, "earshot.backbone.vocab", RANDOM_MODEL_VOCAB);
+    add_matrix(g, "backbone.emb.weight", type, RANDOM_MODEL_VOCAB, s->dim);
+    add_matrix(g, "backbone.head.weight", type, RANDOM_MODEL_VOCAB, s->dim);
+    random_vector(g, "backbone.blocks.0.ln0.weight", s->dim, 1.0f);
+    random_vector(g, "backbone.blocks.0.ln0.bias", s->dim, 0.0f);
+    random_vector(g, "backbone.ln_out.weight", s->dim, 1.0f);
+    random_vector(g, "backbone.ln_out.bias", s->dim, 0.0f);
+    for (size_t i = 0; i < s->layers; i++)
+        add_block(g, s, type, i);
+}
+
 struct gguf *random_model(const struct model_size *s, enum tensor_type type, struct bytes *file)
 {
     struct gguf_writer g;
@@ -148,19 +190,7 @@ struct gguf *random_model(const struct model_size *s, enum tensor_type type, str
     struct error error;
 
     gguf_writer_init(&g);
-    gguf_writer_u32(&g, "earshot.backbone.dim", (uint32_t)s->dim);
-    gguf_writer_u32(&g, "earshot.backbone.layers", (uint32_t)s->layers);
-    gguf_writer_u32(&g, "earshot.backbone.head_size", HEAD_SIZE);
-    gguf_writer_u32(&g, "earshot.backbone.ffn", (uint32_t)s->ffn);
-    gguf_writer_u32(&g, "earshot.backbone.vocab", RANDOM_MODEL_VOCAB);
-    add_matrix(&g, "backbone.emb.weight", type, RANDOM_MODEL_VOCAB, s->dim);
-    add_matrix(&g, "backbone.head.weight", type, RANDOM_MODEL_VOCAB, s->dim);
-    add_vector(&g, "backbone.blocks.0.ln0.weight", s->dim, 1.0f);
-    add_vector(&g, "backbone.blocks.0.ln0.bias", s->dim, 0.0f);
-    add_vector(&g, "backbone.ln_out.weight", s->dim, 1.0f);
-    add_vector(&g, "backbone.ln_out.bias", s->dim, 0.0f);
-    for (size_t i = 0; i < s->layers; i++)
-        add_block(&g, s, type, i);
+    random_backbone(&g, s, type);
     *file = gguf_writer_bytes(&g);
     gguf_writer_finish(&g);
     if (gguf_open_memory(&out, file->data, file->size, &error) < 0)
