@@ -151,7 +151,7 @@ static int bench_features(struct bench *b, struct error *error)
     size_t count = (size_t)AUDIO_S * RATE_HZ, rows = 0;
     double times[RUNS];
     struct features *f;
-    int code = features_create(&f, b->session.model, error);
+    int code = features_create(&f, b->session.hearing, error);
     if (code)
         return code;
     float *audio = make_audio(count);
@@ -233,7 +233,7 @@ static int bench_chain(struct bench *b, struct error *error)
     struct state *s = NULL;
     struct features_rows out;
     float *audio = make_audio(count), *logits = op->alloc(m->backend, vocab);
-    int code = features_create(&f, m, error);
+    int code = features_create(&f, b->session.hearing, error);
     if (!code &&
         (!audio || !logits || state_create(&s, m->backend, backbone_state_shape(m->backbone), 1)))
         code = error_set(error, -1, "out of memory");

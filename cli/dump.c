@@ -193,7 +193,7 @@ static int dump_file(struct dump *d, const char *path, struct error *error)
     if (d->stage != STAGE_MEL) {
         if (!m->encoder)
             return error_set(error, -ENOTSUP, "%s has no speech encoder", m->name);
-        code = features_create(&d->features, m, error);
+        code = features_create(&d->features, d->hearing, error);
         if (code)
             return code;
         d->tap = (struct encoder_tap){.take = on_inside, .user = d};

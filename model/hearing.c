@@ -1,4 +1,4 @@
-/* Scratch for one pass of the backbone, and what is chosen after it. */
+/* Scratch for one pass of the backbone and for the phone head, and what is chosen after a pass. */
 #include "model/hearing.h"
 
 #include <errno.h>
@@ -32,6 +32,8 @@ int hearing_create(struct hearing **out, const struct model *model, struct error
     int rc = memory_check(&h->memory, "hearing", error);
     if (rc == 0)
         rc = backbone_scratch_create(&h->scratch, model->backbone, HEARING_PASS_ROWS, error);
+    if (rc == 0 && model->phones)
+        rc = phones_state_create(&h->phones, model->phones, model->encoder->info.max_rows, error);
     if (rc < 0) {
         hearing_destroy(h);
         return rc;
@@ -46,6 +48,7 @@ void hearing_destroy(struct hearing *h)
     if (!h)
         return;
     backbone_scratch_destroy(h->scratch);
+    phones_state_destroy(h->phones);
     memory_finish(&h->memory);
     free(h);
 }

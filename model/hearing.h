@@ -11,6 +11,7 @@ struct hearing {
     const struct model *model;
     struct memory memory;
     struct backbone_scratch *scratch; /* owned */
+    struct phones_state *phones;      /* owned; NULL: the model has no such head */
     float *bans;                      /* [vocab]: 0, or -inf for what the model may not say */
 };
 

@@ -30,7 +30,7 @@ void memory_finish(struct memory *m)
 static struct memory_item *new_item(struct memory *m)
 {
     if (m->count == m->capacity) {
-        size_t capacity = m->capacity ? 2 * m->capacity : 32;
+        size_t capacity = m->capacity ? 2 * m->capacity : 8;
         struct memory_item *items = realloc(m->items, capacity * sizeof(items[0]));
         m->failed = m->failed || !items;
         if (!items)

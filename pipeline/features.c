@@ -1,4 +1,4 @@
-/* An ear: the states of the model's encoder, adapter and phone head, and room for their rows. */
+/* An ear: states of the model's encoder and adapter, and room for their rows. */
 #include "pipeline/features.h"
 
 #include "dsp/logmel.h"
@@ -19,7 +19,7 @@ struct features {
     const struct model *model;
     struct encoder_state *encoder;
     struct adapter_state *adapter;
-    struct phones_state *phone_state; /* NULL: the model has no such head */
+    struct phones_state *phone_state; /* the hearing's; NULL: the model has no such head */
     struct logmel *mel;               /* NULL for encoders that take samples */
     float *frames;                    /* host [logmel_bound(FEATURES_BLOCK), bins] */
     float *encoder_rows;              /* backend memory, room for a push */
@@ -66,8 +66,6 @@ static int create_states(struct features *f, struct error *error)
     int code = encoder_state_create(&f->encoder, m->encoder, error);
     if (!code)
         code = adapter_state_create(&f->adapter, m->adapter, 1, most, error);
-    if (!code && m->phones)
-        code = phones_state_create(&f->phone_state, m->phones, most, error);
     return code;
 }
 
@@ -83,13 +81,15 @@ static int create_buffers(struct features *f, struct error *error)
     return code ? code : create_rows(f, input, error);
 }
 
-int features_create(struct features **out, const struct model *model, struct error *error)
+int features_create(struct features **out, struct hearing *hearing, struct error *error)
 {
+    const struct model *model = hearing->model;
     assert(model->encoder && model->adapter);
     struct features *f = calloc(1, sizeof(*f));
     if (!f)
         return error_set(error, -ENOMEM, "no memory for features");
     f->model = model;
+    f->phone_state = hearing->phones;
     int code = create_states(f, error);
     if (!code)
         code = create_buffers(f, error);
@@ -112,7 +112,6 @@ void features_destroy(struct features *f)
     be->ops->free(be, f->adapter_rows);
     encoder_state_destroy(f->encoder);
     adapter_state_destroy(f->adapter);
-    phones_state_destroy(f->phone_state);
     free(f->frames);
     free(f->phones);
     free(f->letters);

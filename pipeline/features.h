@@ -5,7 +5,7 @@
 #ifndef EARSHOT_PIPELINE_FEATURES_H
 #define EARSHOT_PIPELINE_FEATURES_H
 
-#include "model/model.h"
+#include "model/hearing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,8 +29,8 @@ struct features_rows {
 
 struct features;
 
-/* An ear of the model, which must have an encoder and outlive it. 0 or -errno. */
-int features_create(struct features **out, const struct model *model, struct error *error);
+/* An ear of the hearing, which must outlive it; its model must have an encoder. 0 or -errno. */
+int features_create(struct features **out, struct hearing *hearing, struct error *error);
 /* Shows the stages inside the encoder to the tap from now on; NULL: to nobody. Not owned. */
 void features_tap(struct features *f, const struct encoder_tap *tap);
 void features_destroy(struct features *f);

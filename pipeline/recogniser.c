@@ -68,7 +68,7 @@ int recogniser_create(struct recogniser **out, struct hearing *hearing,
     }
     code = 0;
     if (model->encoder)
-        code = features_create(&r->features, model, error);
+        code = features_create(&r->features, hearing, error);
     if (code)
         goto fail;
     text_init(&r->text, r->event.text, sizeof(r->event.text));

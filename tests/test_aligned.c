@@ -180,7 +180,7 @@ static void step_sound(struct stepping *s, struct fixture *f, size_t times)
     s->logits = f->backend->ops->alloc(f->backend, backbone_vocab(f->model->backbone));
     assert_int_equal(
         state_create(&s->state, f->backend, backbone_state_shape(f->model->backbone), 1), 0);
-    assert_int_equal(features_create(&features, f->model, &error), 0);
+    assert_int_equal(features_create(&features, f->hearing, &error), 0);
     for (size_t at = 0, n; at < padded; at += n) {
         const float *from = at < total ? f->sound + at % f->samples : zeros;
         size_t left = at < total ? f->samples - at % f->samples : padded - at;

@@ -105,10 +105,9 @@ static void check_text(struct heard *h, const struct npy *want)
     const struct stage *heard = find_stage(h, "adapter");
     float *logits = h->be->ops->alloc(h->be, vocab);
     float *rows = h->be->ops->alloc(h->be, heard->count);
-    struct backbone_scratch *scratch;
+    struct backbone_scratch *scratch = h->hearing->scratch;
     struct state *s = NULL;
     assert_true(logits && rows);
-    assert_int_equal(backbone_scratch_create(&scratch, m->backbone, 64, NULL), 0);
     assert_int_equal(state_create(&s, h->be, backbone_state_shape(m->backbone), 1), 0);
     h->be->ops->upload(h->be, rows, heard->rows, heard->count);
 
@@ -125,7 +124,6 @@ static void check_text(struct heard *h, const struct npy *want)
         backbone_push_tokens(scratch, s, 0, &id, 1, logits);
     }
     state_destroy(s);
-    backbone_scratch_destroy(scratch);
     h->be->ops->free(h->be, rows);
     h->be->ops->free(h->be, logits);
 }
@@ -172,7 +170,7 @@ static void outcome_of(struct outcome *o, const char *path, const struct npy *pc
     struct heard h;
     hear(&h, path, "auto", pcm->floats, pcm->count, FEATURES_BLOCK);
     const struct backbone *b = h.model->backbone;
-    struct backbone_scratch *scratch;
+    struct backbone_scratch *scratch = h.hearing->scratch;
     const struct stage *heard = find_stage(&h, "adapter");
     struct state *s = NULL;
     o->row_count = heard->count;
@@ -182,14 +180,12 @@ static void outcome_of(struct outcome *o, const char *path, const struct npy *pc
     float *rows = h.be->ops->alloc(h.be, heard->count);
     float *logits = h.be->ops->alloc(h.be, o->vocab);
     assert_true(o->rows && o->logits && rows && logits);
-    assert_int_equal(backbone_scratch_create(&scratch, b, 64, NULL), 0);
     assert_int_equal(state_create(&s, h.be, backbone_state_shape(b), 1), 0);
     memcpy(o->rows, heard->rows, heard->count * sizeof(float));
     h.be->ops->upload(h.be, rows, heard->rows, heard->count);
     backbone_push_rows(scratch, s, 0, rows, heard->count / backbone_dim(b), logits);
     h.be->ops->download(h.be, o->logits, logits, o->vocab);
     state_destroy(s);
-    backbone_scratch_destroy(scratch);
     h.be->ops->free(h.be, rows);
     h.be->ops->free(h.be, logits);
     heard_finish(&h);

@@ -272,7 +272,7 @@ static float most_phones(struct fixture *f, size_t samples)
     size_t at = 0;
     struct features *features;
     struct features_rows rows;
-    assert_int_equal(features_create(&features, f->model, NULL), 0);
+    assert_int_equal(features_create(&features, f->hearing, NULL), 0);
     for (size_t i = 0; i < samples + FEATURES_BLOCK; i += FEATURES_BLOCK) {
         size_t left = i < samples ? samples - i : 0;
         if (left > 0)
@@ -442,7 +442,7 @@ static struct reference reference_create(const struct fixture *f)
     assert_int_equal(
         state_create(&x.state, f->backend, backbone_state_shape(f->model->backbone), 1), 0);
     x.logits = f->backend->ops->alloc(f->backend, backbone_vocab(f->model->backbone));
-    assert_int_equal(features_create(&x.features, f->model, &error), 0);
+    assert_int_equal(features_create(&x.features, f->hearing, &error), 0);
     return x;
 }
 

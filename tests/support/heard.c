@@ -48,7 +48,8 @@ void hear(struct heard *h, const char *path, const char *streaming, const float 
     if (model_load(&h->model, path, h->be, &options, NULL, &error) < 0) {
         fail_msg("%s", error.message);
     }
-    assert_int_equal(features_create(&h->features, h->model, &error), 0);
+    assert_int_equal(hearing_create(&h->hearing, h->model, &error), 0);
+    assert_int_equal(features_create(&h->features, h->hearing, &error), 0);
     features_tap(h->features, &h->tap);
     for (size_t at = 0; at < count; at += chunk) {
         features_push(h->features, samples + at, count - at < chunk ? count - at : chunk, &rows);
@@ -65,6 +66,7 @@ void heard_finish(struct heard *h)
         free(h->stages[i].rows);
     }
     features_destroy(h->features);
+    hearing_destroy(h->hearing);
     model_destroy(h->model);
     h->be->ops->destroy(h->be);
 }

@@ -19,6 +19,7 @@ struct stage {
 struct heard {
     struct backend *be;
     struct model *model;
+    struct hearing *hearing;
     struct features *features;
     struct encoder_tap tap;
     struct stage stages[STAGES_MAX];

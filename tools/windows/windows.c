@@ -47,6 +47,7 @@ struct way {
     const char *text;
     struct backend *be;
     struct model *model;
+    struct hearing *hearing;
     struct features *features;
     float *encoder, *adapter; /* [count], owned */
     size_t encoder_count, adapter_count;
@@ -92,7 +93,7 @@ static int append(struct backend *be, float **to, size_t *count, const float *ro
 
 static int take(struct way *w, const struct features_rows *rows)
 {
-    struct model *m = w->model;
+    const struct model *m = w->model;
     size_t dim = m->encoder->info.dim, adapter = adapter_dim(m->adapter);
     if (append(w->be, &w->encoder, &w->encoder_count, rows->encoder, rows->encoder_count * dim))
         return -1;
@@ -135,12 +136,15 @@ static int open_way(struct way *w, const char *path, const char *text, int threa
     int rc = model_load(&w->model, path, w->be, &options, NULL, error);
     if (!rc && !w->model->encoder)
         rc = error_set(error, -1, "%s has no encoder", path);
-    return rc ? rc : features_create(&w->features, w->model, error);
+    if (!rc)
+        rc = hearing_create(&w->hearing, w->model, error);
+    return rc ? rc : features_create(&w->features, w->hearing, error);
 }
 
 static void close_way(struct way *w)
 {
     features_destroy(w->features);
+    hearing_destroy(w->hearing);
     model_destroy(w->model);
     if (w->be)
         w->be->ops->destroy(w->be);
