@@ -27,7 +27,7 @@ class EarConfig:
     ffn: int = 2048
     mel_bins: int = 80
     positions: int = 1500
-    block: int = 40
+    block: int = 32
     left: int = 400
 
 

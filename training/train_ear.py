@@ -158,7 +158,7 @@ def main():
     parser.add_argument("--out", default="ear")
     parser.add_argument("--begin-with", help="weights of this run, with a new clock and optimiser")
     parser.add_argument("--whisper", required=True, help="a state dict of Whisper's encoder, to begin with and to learn from")
-    parser.add_argument("--block", type=int, default=40, help="rows that are encoded together")
+    parser.add_argument("--block", type=int, default=32, help="rows that are encoded together")
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--frames", type=int, default=2400, help="padded frames a batch and process")
     parser.add_argument("--seed", type=int, default=1)
