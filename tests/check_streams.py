@@ -197,7 +197,7 @@ def beside_an_answer(d):
                             "frequency_penalty": -5.0, "penalty_decay": 1.0}, signature="sv")  # the same word
 
     def ask():
-        asking.object.Ask("what is seven times eight", long, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=600,
+        asking.object.Ask("tell me of the sea", long, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=600,
                           reply_handler=answered, error_handler=lambda e: answers.append(e.get_dbus_name()))
 
     def answered(text, _):
