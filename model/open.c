@@ -23,12 +23,15 @@ static bool is_cpu(const struct backend *be)
     return strncmp(be->ops->name, "cpu", 3) == 0;
 }
 
-/* On a backend that is there. */
+/* On a backend that is there. What broke it is told, not what could not be done afterwards. */
 static int load(struct opened *o, const char *path, const struct encoder_options *encoder,
                 const struct model_watch *watch, struct error *error)
 {
     int rc = model_load(&o->model, path, o->backend, encoder, watch, error);
-    return rc < 0 ? rc : hearing_create(&o->hearing, o->model, error);
+    if (rc == 0)
+        rc = hearing_create(&o->hearing, o->model, error);
+    int broken = o->backend->ops->status(o->backend, rc < 0 ? error : NULL);
+    return rc < 0 && broken < 0 ? broken : rc;
 }
 
 int model_open(struct opened *o, const char *path, const char *backend, int threads,

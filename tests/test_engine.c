@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/engine.h"
+#include "model/open.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -511,8 +512,8 @@ static void read_state(const char *path, char **data, size_t *size)
     unlink(path);
 }
 
-/* An engine on a GPU that break_gpu breaks; skipped where none is emulated. */
-static struct seen start_on_gpu(struct config *c, char broken[32])
+/* A GPU that breaks once the file is there; skipped where none is emulated. */
+static void emulate_gpu(char broken[32])
 {
     if (EMULATED_GPU[0] == '\0') {
         print_message("skipped: no C++ compiler, and so no emulated GPU\n");
@@ -526,6 +527,11 @@ static struct seen start_on_gpu(struct config *c, char broken[32])
     setenv("EARSHOT_CUDA_MODULE", EMULATED_GPU, 1);
     setenv("EARSHOT_EMULATION_BROKEN", broken, 1);
     setenv("EARSHOT_CUDA_GRAPHS", "must", 1);
+}
+
+static struct seen start_on_gpu(struct config *c, char broken[32])
+{
+    emulate_gpu(broken);
     strcpy(c->backend, "cuda");
     c->reply.max_tokens = 3;
     struct seen s = start(c, MODEL);
@@ -589,6 +595,33 @@ static void a_gpu_that_fails_while_somebody_speaks_costs_one_utterance(void **st
     assert_int_equal(s.started, s.completed + s.cancelled);
 }
 
+/* user: the file at which the emulated GPU breaks. */
+static void break_gpu(void *user, int percent)
+{
+    if (percent > 0)
+        write_file(user);
+}
+
+/* What went wrong with the GPU is told, not what could not be made without it. */
+static void a_gpu_that_fails_while_it_loads_is_named(void **state)
+{
+    (void)state;
+    struct config c = config_for("file:" SPEECH);
+    struct encoder_options encoder = config_encoder(&c);
+    char broken[32];
+    struct opened o;
+    struct error error = {""};
+    emulate_gpu(broken);
+    const struct model_watch watch = {break_gpu, broken};
+    int rc = model_open(&o, MODEL, "cuda", 1, &encoder, &watch, &error);
+    unlink(broken);
+    assert_int_equal(rc, -EIO);
+    assert_non_null(strstr(error.message, "illegal memory access"));
+    rc = model_open(&o, MODEL, "cuda", 1, &encoder, NULL, &error);
+    assert_int_equal(rc, 0);
+    model_close(&o);
+}
+
 static void without_a_fallback_the_engine_fails_and_says_why(void **state)
 {
     (void)state;
@@ -639,6 +672,7 @@ int main(void)
         cmocka_unit_test(who_asks_without_end_is_heard),
         cmocka_unit_test(a_gpu_that_fails_gives_way_to_the_cpu),
         cmocka_unit_test(a_gpu_that_fails_while_somebody_speaks_costs_one_utterance),
+        cmocka_unit_test(a_gpu_that_fails_while_it_loads_is_named),
         cmocka_unit_test(without_a_fallback_the_engine_fails_and_says_why),
         cmocka_unit_test(both_threads_show_that_they_live),
     };
