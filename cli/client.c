@@ -33,6 +33,8 @@ static const struct command {
     {"restore", "NAME", "continue a saved conversation", 1, 1, client_restore},
     {"states", "", "list the saved conversations", 0, 0, client_states, client_states_options},
     {"run", "", "run programs when their sentences are said", 0, 0, client_run, client_run_options},
+    {"type", "", "type what is said into the window that has the focus", 0, 0, client_type,
+     client_type_options},
     {"notify", "", "show replies as desktop notifications", 0, 0, client_notify},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
     {"devices", "", "list the microphones", 0, 0, client_devices, .local = true},

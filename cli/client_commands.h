@@ -7,7 +7,7 @@
 
 extern const struct bus_client_option client_ask_options[], client_captions_options[],
     client_history_options[], client_listen_options[], client_record_options[],
-    client_run_options[], client_states_options[], client_status_options[];
+    client_run_options[], client_states_options[], client_status_options[], client_type_options[];
 
 int client_ask(struct bus_client *c);
 int client_cancel(struct bus_client *c);
@@ -26,6 +26,7 @@ int client_run(struct bus_client *c);
 int client_save(struct bus_client *c);
 int client_states(struct bus_client *c);
 int client_status(struct bus_client *c);
+int client_type(struct bus_client *c);
 int client_unmute(struct bus_client *c);
 
 #endif

@@ -27,6 +27,10 @@ for library in libc6 libdbus-1-3 libflac12 libmpg123-0 libogg0 libopusenc0 libsn
     dpkg-deb --field "$package" Depends | grep -q "$library" || fail "no dependency on $library"
 done
 
+for library in libxdo libx11 libgtk; do
+    ! dpkg-deb --field "$package" Depends Recommends | grep -q "$library" || fail "a server would get $library"
+done
+
 changes=$(dpkg-deb --fsys-tarfile "$package" | tar -xO ./usr/share/doc/earshot/changelog.gz | zcat)
 [[ $changes == "earshot ($(dpkg-deb --field "$package" Version)) "* ]] || fail "the changelog is of another version"
 if command -v lintian > /dev/null; then
