@@ -13,6 +13,7 @@ MAY_INCLUDE = {
     "pipeline": {"pipeline", "model", "dsp", "kernels", "base"},
     "daemon": {"daemon", "pipeline", "model", "audio", "dsp", "kernels", "base"},
     "cli": {"cli", "pipeline", "model", "audio", "dsp", "kernels", "base"},
+    "bridges": {"bridges", "base"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 

@@ -13,7 +13,7 @@ from support.lacking import IN_CI  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 EARSHOT, EARSHOTD = BUILD / "cli" / "earshot", BUILD / "daemon" / "earshotd"
-PAGES = {"earshot.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot.conf.5": BUILD / "man",
+PAGES = {"earshot.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot-wyoming.8": ROOT / "man", "earshot.conf.5": BUILD / "man",
          "org.earshot.Earshot1.5": BUILD / "man"}
 failures = 0
 
@@ -81,6 +81,16 @@ def daemon():
     check("earshotd(8) tells the options", page_options(page) == real, page_options(page) ^ real)
 
 
+def bridge():
+    program = BUILD / "bridges" / "earshot-wyoming"
+    if not program.exists():
+        print("skipped: built without the bridges")
+        return
+    page = (ROOT / "man" / "earshot-wyoming.8").read_text()
+    real = long_options(said(program, "--help"))
+    check("earshot-wyoming(8) tells the options", page_options(page) == real, page_options(page) ^ real)
+
+
 def configuration():
     page = (BUILD / "man" / "earshot.conf.5").read_text()
     real = re.findall(r"^#([a-z_]+) =", said(EARSHOTD, "--print-defaults"), re.MULTILINE)
@@ -95,6 +105,6 @@ def interface():
             check(f"org.earshot.Earshot1(5) tells of {name}", re.search(rf"\b{name}\b", page))
 
 
-for part in (form, commands, exceptions, daemon, configuration, interface):
+for part in (form, commands, exceptions, daemon, bridge, configuration, interface):
     part()
 sys.exit(1 if failures else 0)

@@ -18,6 +18,13 @@ for manager in user system; do
         "$build/systemd/$manager/earshot.service" > "$work/$manager/earshot.service"
     systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot.service"
 done
+for unit in "$build"/systemd/*/earshot-wyoming.service; do
+    manager=$(basename "$(dirname "$unit")")
+    sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/bridges/earshot-wyoming|" -e 's|^SupplementaryGroups=earshot|SupplementaryGroups=daemon|' \
+        "$unit" > "$work/$manager/earshot-wyoming.service"
+    sed 's|^SocketGroup=earshot|SocketGroup=daemon|' "${unit%.service}.socket" > "$work/$manager/earshot-wyoming.socket"
+    systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot-wyoming.service" "$work/$manager/earshot-wyoming.socket"
+done
 for drop_in in relaxed cuda; do
     mkdir -p "$work/$drop_in/earshot.service.d"
     cp "$work/user/earshot.service" "$work/$drop_in"
@@ -28,11 +35,12 @@ done
 # What needs a namespace of the user's own, or takes capabilities away: a manager that may not would not
 # start the unit (status 217, 218). relaxed.conf takes all of it back.
 needs='^(PrivateUsers|CapabilityBoundingSet|PrivateDevices|Protect(Clock|Hostname|KernelLogs|KernelModules))='
-if ! diff <(grep -oE "$needs" "$build/systemd/user/earshot.service" | sort) \
-    <(grep -E "$needs(no|~)\$" systemd/relaxed.conf | grep -oE "$needs" | sort); then
-    echo "FAILED: relaxed.conf does not take back what the unit has"
+for unit in "$build"/systemd/user/*.service; do
+    diff <(grep -oE "$needs" "$unit" | sort) \
+        <(grep -E "$needs(no|~)\$" systemd/relaxed.conf | grep -oE "$needs" | sort) && continue
+    echo "FAILED: relaxed.conf does not take back what $unit has"
     exit 1
-fi
+done
 
 # The generator, where namespaces can be made and where not.
 mkdir "$work/bin" "$work/can" "$work/cannot"
@@ -40,18 +48,23 @@ printf '#!/bin/sh\nexec "$WITH"\n' > "$work/bin/unshare"
 chmod +x "$work/bin/unshare" "$build/systemd/user-generator"
 WITH=true PATH=$work/bin:$PATH "$build/systemd/user-generator" "$work/can"
 WITH=false PATH=$work/bin:$PATH "$build/systemd/user-generator" "$work/cannot"
-if [ -n "$(ls "$work/can")" ] || ! cmp systemd/relaxed.conf "$work/cannot/earshot.service.d/relaxed.conf"; then
+if [ -n "$(ls "$work/can")" ] || ! cmp systemd/relaxed.conf "$work/cannot/earshot.service.d/relaxed.conf" ||
+    ! cmp systemd/relaxed.conf "$work/cannot/earshot-wyoming.service.d/relaxed.conf"; then
     echo "FAILED: the generator relaxes $(ls "$work/can"), or does not where it should"
     exit 1
 fi
 
 help=$(systemd-analyze --help 2>&1)
 grep -q -- --offline <<< "$help" || end_without "systemd-analyze security --offline (systemd 250)"
-exposure() { # MANAGER UNIT TENTHS
-    echo "$2:"
-    systemd-analyze "--$1" security --offline=true --threshold="$3" --no-pager "$work/$2/earshot.service" |
+exposure() { # MANAGER UNIT TENTHS [SERVICE]
+    echo "$2 ${4:-earshot}:"
+    systemd-analyze "--$1" security --offline=true --threshold="$3" --no-pager "$work/$2/${4:-earshot}.service" |
         tail -n 1
 }
 exposure user user 30
 exposure user relaxed 48
 exposure system system 6
+if [ -f "$work/user/earshot-wyoming.service" ]; then
+    exposure user user 30 earshot-wyoming
+    exposure system system 10 earshot-wyoming
+fi

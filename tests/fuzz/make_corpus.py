@@ -5,6 +5,7 @@
     sound     a tenth of a second of it in every format that libsndfile reads
     config    the configuration with every default, and one with every kind of value
     rules, history   what their documents have as examples
+    wyoming   a satellite's conversation, in pieces of several sizes
 """
 import pathlib
 import struct
@@ -79,6 +80,19 @@ def texts():
     put("history", "history", ("".join(rows) + "11\t5\t6\tsaid\ta \\\\ late \\n reply\n").encode())
 
 
+def conversations():
+    """The first byte says in what pieces they come."""
+    form = b'{"rate": 16000, "width": 2, "channels": 1, "timestamp": null}'
+    events = [b'{"type": "describe", "version": "1.8.0"}\n', b'{"type": "transcribe", "data": {"language": "en", "context": {"a": [1, true, "\\u00e4"]}}}\n',
+              b'{"type": "audio-start", "data_length": %d}\n' % len(form) + form,
+              b'{"type": "audio-chunk", "data_length": %d, "payload_length": 64}\n' % len(form) + form + bytes(range(64)),
+              b'{"type": "audio-chunk", "data": {"rate": 8000}, "data_length": 14, "payload_length": 0}\n{"channels":1}',
+              b'{"type": "audio-stop", "data": {"timestamp": 1e3}}\n', b'{"type": "ping", "data": {"text": "who"}, "payload_length": null}\n']
+    for pieces in range(6):
+        put("wyoming", f"conversation{pieces}", bytes((pieces,)) + b"".join(events))
+
+
 streams()
 sounds()
 texts()
+conversations()

@@ -1,0 +1,38 @@
+/* Bytes that grow up to a limit. */
+#include "bridges/bytes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int bytes_append(struct bytes *b, const void *data, size_t size, size_t limit)
+{
+    if (size > limit || b->size > limit - size)
+        return -ENOBUFS;
+    if (b->size + size + 1 > b->capacity) {
+        size_t capacity = 2 * (b->size + size) + 1;
+        char *grown = realloc(b->data, capacity);
+        if (!grown)
+            return -ENOMEM;
+        b->data = grown;
+        b->capacity = capacity;
+    }
+    memcpy(b->data + b->size, data, size);
+    b->size += size;
+    b->data[b->size] = '\0';
+    return 0;
+}
+
+void bytes_drop(struct bytes *b, size_t size)
+{
+    if (!size)
+        return;
+    b->size -= size;
+    memmove(b->data, b->data + size, b->size + 1);
+}
+
+void bytes_free(struct bytes *b)
+{
+    free(b->data);
+    *b = (struct bytes){0};
+}

@@ -1,0 +1,525 @@
+#!/usr/bin/python3
+"""earshot-wyoming: the Wyoming protocol over TCP and a unix socket, with the public client where it is installed, many
+satellites at once, peers that die in the middle, and what a hostile one sends."""
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import support.daemon  # noqa: E402
+from support.daemon import *  # noqa: E402,F403
+from support.streams import managed, offline_samples, samples  # noqa: E402
+
+try:
+    import wyoming.asr
+    import wyoming.audio
+    import wyoming.client
+    import wyoming.info
+    import wyoming.ping
+except ImportError:
+    wyoming = None
+
+PROGRAM = BUILD / "bridges" / "earshot-wyoming"
+FORMAT = {"rate": 16000, "width": 2, "channels": 1}
+CHUNK = 2048  # bytes: what Home Assistant's satellites send
+SILENT_S, KEEPALIVE_S = 10, 10
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Bridge:
+    """A running earshot-wyoming, at a port and a path."""
+
+    def __init__(self, *options, prefix=(), listen=True, inherit=None):
+        self.port, self.path = free_port(), WORK / "wyoming.sock"
+        where = ("--listen", f"tcp://127.0.0.1:{self.port} unix://{self.path}") if listen else ()
+        self.log = open(WORK / "wyoming.log", "w+")
+        self.process = subprocess.Popen([*prefix, PROGRAM, "--bus", support.daemon.BUS.address, *where, *options],
+                                        stderr=self.log, env=environment(), pass_fds=[inherit] if inherit else ())
+        started.append(self.process)
+        self.there = wait_until(lambda: self.process.poll() is not None or "listens at" in self.said(), 20)
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def connect(self, unix=False):
+        return Client(str(self.path) if unix else ("127.0.0.1", self.port))
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def stop(self, texts=()):
+        self.process.terminate()
+        wait_until(lambda: self.process.poll() is not None, 10)
+        check("earshot-wyoming ends without an error", self.process.poll() == 0, f"{self.process.poll()} {self.said()}")
+        check("no transcript in its log", not any(text in self.said() for text in texts if len(text) > 8), self.said())
+        check("its unix socket is gone with it", not self.path.exists())
+        self.log.close()
+
+
+class Client:
+    """The protocol by hand, from its documented form."""
+
+    def __init__(self, where):
+        self.socket = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
+        self.socket.settimeout(60)
+        self.socket.connect(where)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, type, data=None, payload=b"", inline=False):
+        header = {"type": type, "version": "1.8.0"}
+        rest = json.dumps(data).encode() if data and not inline else b""
+        if inline:
+            header["data"] = data
+        if rest:
+            header["data_length"] = len(rest)
+        if payload:
+            header["payload_length"] = len(payload)
+        self.socket.sendall(json.dumps(header).encode() + b"\n" + rest + payload)
+
+    def read(self):
+        """The next event: (type, data); None: the connection has ended."""
+        try:
+            line = self.file.readline()
+            if not line:
+                return None
+            header = json.loads(line)
+            data = header.get("data") or {}
+            if header.get("data_length"):
+                data |= json.loads(self.file.read(header["data_length"]))
+            self.file.read(header.get("payload_length") or 0)
+            return header["type"], data
+        except ConnectionResetError:
+            return None
+
+    def until(self, *types):
+        """All events up to one of these types, or to the end."""
+        events = []
+        while not events or events[-1] and events[-1][0] not in types:
+            events.append(self.read())
+        return events
+
+    def speak(self, data, chunk=CHUNK, form=None):
+        form = form or FORMAT
+        self.send("audio-start", form | {"timestamp": 0})
+        for at in range(0, len(data), chunk):
+            self.send("audio-chunk", form | {"timestamp": None}, data[at:at + chunk])
+        self.send("audio-stop", {"timestamp": None})
+
+    def transcribe(self, data, **speak):
+        """The events that answer."""
+        self.send("transcribe", {"language": "en"})
+        self.speak(data, **speak)
+        return self.until("transcript-stop", "error")
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+def text_of(events):
+    return " ".join(event[1]["text"] for event in events if event and event[0] == "transcript")
+
+
+def in_threads(count, function):
+    """What the function returns for 0, 1, ..; the main loop goes on meanwhile."""
+    results = [None] * count
+
+    def work(i):
+        try:
+            results[i] = function(i)
+        except Exception as e:  # noqa: BLE001
+            results[i] = e
+    threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: not any(thread.is_alive() for thread in threads), 240)
+    return results
+
+
+def away(function):
+    return in_threads(1, lambda _: function())[0]
+
+
+def protocol(d, b):
+    """describe, ping, and a transcript over TCP and the unix socket."""
+    for unix in (False, True):
+        where = "the unix socket" if unix else "TCP"
+        c = b.connect(unix)
+        c.send("describe")
+        kind, info = c.read()
+        program = info["asr"][0]
+        check(f"{where}: describe tells of one program that hears", kind == "info" and len(info["asr"]) == 1
+              and program["models"][0]["languages"] == ["en"] and program["supports_transcript_streaming"] is True
+              and program["installed"] is True and program["attribution"]["name"], info)
+        for inline in (False, True):
+            c.send("ping", {"text": "1234"}, inline=inline)
+            check(f"{where}: a ping is answered", c.read() == ("pong", {"text": "1234"}))
+        c.send("select-program", {"name": "earshot"})
+        c.send("of-another-time", {"a": 1}, b"1234")
+        events = away(lambda: c.transcribe(samples()))
+        check(f"{where}: the text is what earshot transcribe hears", letters(text_of(events)) == offline_samples(MODEL), events)
+        kinds = [event[0] for event in events]
+        check(f"{where}: the events of streaming come in order", kinds[0] == "transcript-start" and kinds[-2:] == ["transcript", "transcript-stop"]
+              and len(kinds) > 3 and set(kinds[1:-2]) == {"transcript-chunk"}, kinds)
+        check(f"{where}: the chunks make the transcript",
+              "".join(event[1]["text"] for event in events[1:-2]) == text_of(events), events)
+        events = away(lambda: c.transcribe(bytes(32000)))
+        check(f"{where}: the same connection goes on; silence has an empty text", text_of(events) == ""
+              and events[-1] == ("transcript-stop", {}), events)
+        c.close()
+    check("no stream is left", wait_until(lambda: not managed(d), 10), managed(d))
+
+
+def formats(d, b):
+    """Other formats are converted, or refused by name."""
+    whole = offline().split()
+    for rate, channels in ((8000, 1), (44100, 1), (48000, 2)):
+        data = samples(rate)
+        if channels == 2:
+            data = b"".join(data[i:i + 2] * 2 for i in range(0, len(data), 2))
+        form = {"rate": rate, "width": 2, "channels": channels}
+        c = b.connect()
+        text = text_of(away(lambda: c.transcribe(data, form=form, chunk=4 * rate)))
+        c.close()
+        heard = [word for word in text.split() if word in whole]
+        check(f"{rate} Hz and {channels} channels are heard", len(heard) >= (0.4 if rate == 8000 else 0.8) * len(whole), text)
+    for name, form in (("rate", {"rate": 7999}), ("rate", {"rate": 96000}), ("width", {"width": 3}), ("channels", {"channels": 3}),
+                       ("rate", {"rate": "16000"}), ("channels", {"channels": 0}), ("width", {"width": 1.5})):
+        for event in ("audio-start", "audio-chunk"):
+            c = b.connect()
+            c.send(event, FORMAT | form)
+            got = c.read()
+            check(f"{event} with {form} is refused by name", got[0] == "error" and got[1]["code"] == "format"
+                  and name in got[1]["text"] and event in got[1]["text"], got)
+            check("and the connection ends", c.read() is None)
+            c.close()
+
+
+def public_client(d, b):
+    """The public package, with the messages that Home Assistant sends: a connection a request."""
+    if not wyoming:
+        print("skipped: the Python package wyoming is not installed; the protocol was spoken by hand alone")
+        return
+    import asyncio
+
+    async def describe(uri):
+        async with wyoming.client.AsyncClient.from_uri(uri) as client:
+            await client.write_event(wyoming.info.Describe().event())
+            return wyoming.info.Info.from_event(await client.read_event())
+
+    async def ping(uri):
+        async with wyoming.client.AsyncClient.from_uri(uri) as client:
+            await client.write_event(wyoming.ping.Ping(text="there?").event())
+            return wyoming.ping.Pong.from_event(await client.read_event()).text
+
+    async def transcribe(uri, data):
+        async with wyoming.client.AsyncClient.from_uri(uri) as client:
+            await client.write_event(wyoming.asr.Transcribe(language="en").event())
+            await client.write_event(wyoming.audio.AudioStart(rate=16000, width=2, channels=1).event())
+            for at in range(0, len(data), CHUNK):
+                await client.write_event(wyoming.audio.AudioChunk(
+                    rate=16000, width=2, channels=1, audio=data[at:at + CHUNK]).event())
+            await client.write_event(wyoming.audio.AudioStop().event())
+            while event := await client.read_event():
+                if wyoming.asr.Transcript.is_type(event.type):
+                    return wyoming.asr.Transcript.from_event(event).text
+    for uri in (f"tcp://127.0.0.1:{b.port}", f"unix://{b.path}"):
+        info = away(lambda: asyncio.run(describe(uri)))
+        check(f"{uri[:4]}: the package understands info", [p.name for p in info.asr] == ["earshot"]
+              and info.asr[0].models[0].languages == ["en"] and info.asr[0].supports_transcript_streaming, info)
+        check(f"{uri[:4]}: and pong", away(lambda: asyncio.run(ping(uri))) == "there?")
+        text = away(lambda: asyncio.run(transcribe(uri, samples())))
+        check(f"{uri[:4]}: and hears what earshot transcribe hears", letters(text) == offline_samples(MODEL), text)
+
+
+def at_once(d, b):
+    """Eight satellites, each with its own text."""
+    def satellite(i):
+        c = b.connect(unix=i % 2)
+        text = text_of(c.transcribe(samples()))
+        c.close()
+        return text
+    begin = time.monotonic()
+    texts = in_threads(8, satellite)
+    print(f"eight at once: {time.monotonic() - begin:.1f} s")
+    check("each of eight at once hears the same", all(letters(str(text)) == offline_samples(MODEL) for text in texts), texts)
+
+
+def refused(b, what, code, *parts):
+    """Bytes that are answered by an error, and end this connection."""
+    c = b.connect()
+    try:
+        for part in parts:
+            c.socket.sendall(part)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    got = c.until("error")[-1]
+    check(f"{what}: an error says so", got and got[0] == "error" and got[1]["code"] == code, got)
+    check(f"{what}: the connection ends", c.read() is None)
+    c.close()
+    return got[1]["text"] if got else ""
+
+
+def hostile(d, b):
+    """Whatever one connection sends, another is heard."""
+    other = b.connect()
+    other.send("audio-start", FORMAT)
+    for what, line in (("no JSON", b"GET / HTTP/1.1\r\n"), ("JSON that is no object", b"[1]\n"), ("no type", b"{}\n"),
+                       ("a type that is a number", b'{"type": 7}\n'), ("a type without an end", b'{"type": "' + b"a" * 100 + b'"}\n'),
+                       ("a line without an end", b"{" * 17000), ("deep JSON", b'{"a":' * 3000 + b"\n"), ("bytes", bytes(range(256)) * 80),
+                       ("a payload below zero", b'{"type":"audio-chunk","payload_length":-1}\n'),
+                       ("a payload beyond the limit", b'{"type":"audio-chunk","payload_length":1048577}\n'),
+                       ("a payload that is no number", b'{"type":"audio-chunk","payload_length":"9"}\n'),
+                       ("a payload of half a byte", b'{"type":"audio-chunk","payload_length":0.5}\n'),
+                       ("a huge number", b'{"type":"audio-chunk","payload_length":1e300}\n'),
+                       ("data beyond the limit", b'{"type":"x","data_length":65537}\n'),
+                       ("data that is no object", b'{"type":"x","data":[1]}\n'),
+                       ("data behind the line that is no object", b'{"type":"x","data_length":3}\n[1]')):
+        text = refused(b, what, "protocol", line)
+        if "payload" in what:
+            check(f"{what}: it is named", "payload_length" in text, text)
+    refused(b, "audio-stop without audio", "order", b'{"type":"audio-stop"}\n')
+    start = b'{"type":"audio-start","data":{"rate":16000,"width":2,"channels":1}}\n'
+    refused(b, "audio-start twice", "order", start, start)
+    refused(b, "a chunk of another rate", "format", start,
+            b'{"type":"audio-chunk","data":{"rate":8000,"width":2,"channels":1},"payload_length":2}\n..')
+    refused(b, "half a frame", "format", start,
+            b'{"type":"audio-chunk","data":{"rate":16000,"width":2,"channels":1},"payload_length":3}\n...')
+    text = refused(b, "a language that the model does not hear", "language", b'{"type":"transcribe","data":{"language":"de"}}\n')
+    check("which is named", '"de"' in text, text)
+    data = samples()
+    for at in range(0, len(data), CHUNK):
+        other.send("audio-chunk", FORMAT, data[at:at + CHUNK])
+    other.send("audio-stop")
+    check("another is heard meanwhile", letters(text_of(away(lambda: other.until("transcript-stop", "error")))) == offline_samples(MODEL))
+    other.close()
+
+
+def limits(d):
+    """Connections, and a client that reads nothing."""
+    b = Bridge("--connections", "2")
+    clients = [b.connect() for _ in range(2)]
+    for c in clients:
+        c.send("describe")
+        c.read()
+    third = b.connect()
+    got = third.read()
+    check("a third of two connections is refused", got and got[0] == "error" and got[1]["code"] == "busy" and "2" in got[1]["text"], got)
+    third.close()
+    clients[0].socket.settimeout(0.5)
+    line, sent = json.dumps({"type": "ping", "data": {"text": "x" * 8000}}).encode() + b"\n", 0
+    try:
+        while sent < 100e6:
+            clients[0].socket.sendall(line)
+            sent += len(line)
+    except OSError:
+        pass
+    check("who reads nothing is not read on", sent < 50e6, sent)
+    clients[1].send("ping", {"text": "me"})
+    check("and does not hold others up", clients[1].read() == ("pong", {"text": "me"}))
+    memory = int(pathlib.Path(f"/proc/{b.process.pid}/statm").read_text().split()[1]) * 4
+    check("nor takes memory", memory < (200000 if SANITIZER else 20000), f"{memory} KiB")
+    check("it is let go of", wait_until(lambda: b.descriptors() == IDLE_DESCRIPTORS + 1, SILENT_S + 5), b.descriptors())
+    for c in clients:
+        c.close()
+    b.stop()
+
+
+def power_loss(d, b):
+    """A satellite that is gone in the middle: at once where the network says so, else in ten seconds."""
+    data = samples()[:64000]
+    half = [b.connect() for _ in range(2)]
+    for c in half:
+        c.send("audio-start", FORMAT)
+        c.send("audio-chunk", FORMAT, data)
+    check("two streams are open", wait_until(lambda: len(managed(d)) == 2, 10))
+    half[0].socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
+    half[0].close()
+    half[1].socket.sendall(b'{"type": "audio-chunk", "payload_length": 2000}\n123')
+    half[1].close()
+    check("their streams end with them", wait_until(lambda: not managed(d), 5), managed(d))
+    check("and nothing of them is left", wait_until(lambda: b.descriptors() == IDLE_DESCRIPTORS, 5), b.descriptors())
+
+    silent, slow = b.connect(), b.connect()
+    silent.send("audio-start", FORMAT)
+    slow.socket.sendall(b'{"type":')
+    begin = time.monotonic()
+    got, late = away(silent.read), away(slow.read)
+    seconds = time.monotonic() - begin
+    check("who falls silent within the audio is gone after ten seconds", got and got[1]["code"] == "timeout"
+          and SILENT_S - 1 < seconds < SILENT_S + 1.5 + SLOW, f"{got} {seconds:.1f}")
+    check("and who falls silent within an event", late and late[1]["code"] == "timeout", late)
+    silent.close()
+    slow.close()
+    check("their streams are gone", wait_until(lambda: not managed(d), 5), managed(d))
+
+
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c",
+             'ip link set lo up && ip addr add 10.1.2.3 dev lo && ip addr add 10.1.2.4 dev lo && exec "$@"', "sh")
+
+
+def has_namespaces():
+    """Networks of a test's own."""
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True, env=environment()).returncode == 0:
+        return True
+    print("skipped: no network namespaces, or no ip (Debian: iproute2)")
+    return False
+
+
+def in_namespace(b, *command):
+    process = subprocess.Popen(["nsenter", "--preserve-credentials", "--user", "--net", "--target", str(b.process.pid), *command],
+                               stdout=subprocess.PIPE, text=True)
+    started.append(process)
+    return process
+
+
+def ask_from(b, source, seconds):
+    """A process in the bridge's namespace that asks, prints how much came, and stays connected for so long."""
+    return in_namespace(b, sys.executable, "-c",
+                        "import socket, sys, time\n"
+                        "s = socket.create_connection((sys.argv[2], int(sys.argv[1])), source_address=(sys.argv[2], 0))\n"
+                        "try:\n"
+                        "    s.sendall(b'{\"type\": \"describe\"}\\n')\n"
+                        "    print(len(s.recv(100)), flush=True)\n"
+                        "except ConnectionError:\n"
+                        "    print(0, flush=True)\n"
+                        "time.sleep(float(sys.argv[3]))\n", str(b.port), source, str(seconds))
+
+
+def networks(d):
+    """Who is of no network that is allowed gets no byte."""
+    if not has_namespaces():
+        return
+    b = Bridge("--listen", f"tcp://0.0.0.0:{free_port()}", "--allow", "10.1.2.3/32", prefix=NAMESPACE)
+    b.port = int(re.search(r"listens at 0.0.0.0:(\d+)", b.said()).group(1))
+    for source, count in (("10.1.2.3", "100"), ("10.1.2.4", "0"), ("127.0.0.1", "100")):
+        check(f"{source} gets {count} bytes", ask_from(b, source, 0).stdout.readline().strip() == count, b.said())
+    check("who was refused is named", "10.1.2.4" in b.said() and "not allowed" in b.said(), b.said())
+    b.stop()
+
+
+def activated(d):
+    """A socket that systemd hands over takes the place of all others."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        b = Bridge("--listen", f"tcp://127.0.0.1:{free_port()}", listen=False, inherit=s.fileno(),
+                   prefix=("sh", "-c", f'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{s.fileno()}', "sh"))
+        b.port = s.getsockname()[1]
+    c = b.connect()
+    c.send("ping", {"text": "1"})
+    check("a socket of systemd's is used", c.read() == ("pong", {"text": "1"}), b.said())
+    check("and it alone", b.said().count("listens at") == 1, b.said())
+    c.close()
+    b.stop()
+
+
+def half_open(d):
+    """A network that is down: a peer of which no packet comes any more, that owes nothing."""
+    if not has_namespaces():
+        return
+    b = Bridge(prefix=NAMESPACE)
+    client = ask_from(b, "127.0.0.1", 100)
+    check("a client in the namespace is answered", client.stdout.readline().strip() == "100", b.said())
+    there = b.descriptors()
+    check("the network goes down", in_namespace(b, "ip", "link", "set", "lo", "down").wait(10) == 0)
+    begin = time.monotonic()
+    gone = wait_until(lambda: b.descriptors() < there, KEEPALIVE_S + 5)
+    seconds = time.monotonic() - begin
+    print(f"the dead peer was found after {seconds:.1f} s")
+    check("a peer whose network is dead is found in ten seconds", gone and seconds <= KEEPALIVE_S + SLOW, f"{seconds:.1f} {b.descriptors()}")
+    client.kill()
+    b.stop()
+
+
+def who_may(d):
+    """Nothing but loopback without leave; options that are wrong are named."""
+    def says(*options, config=None):
+        path = WORK / "wyoming.conf"
+        if config is not None:
+            path.write_text(config)
+            options = ("--config", path, *options)
+        got = subprocess.run([PROGRAM, "--bus", support.daemon.BUS.address, *map(str, options)], capture_output=True, text=True, env=environment(),
+                             timeout=20)
+        return got.returncode, got.stderr
+    code, text = says("--listen", f"tcp://0.0.0.0:{free_port()}")
+    check("beyond loopback it wants to know who may connect", code == 1 and "--allow" in text and "0.0.0.0" in text, text)
+    for options, word in ((("--listen", "tcp://localhost:1"), "localhost"), (("--listen", "udp://127.0.0.1:1"), "udp"), (("--allow", "10.0.0.0/33"), "10.0.0.0/33"),
+                          (("--allow", "fd00::/8", "--allow", "home"), "home"), (("--connections", "0"), '"0"'), (("--connections", "1x"), "1x"),
+                          (("--listen", "unix://here"), "here"), (("now",), "now"), (("--loud",), "loud")):
+        code, text = says(*options)
+        check(f"{options} is named, usage is 2", code == 2 and word in text, text)
+    for config, word in (("[wyoming]\nlisten = tcp://1.2.3.4\n", "2: "), ("[wyoming]\nport = 1\n", "port"), ("[wake]\na = 1\n", "[wake]"),
+                         ("[wyoming]\n\nnothing\n", "3: ")):
+        code, text = says(config=config)
+        check(f"a file with {config!r} is refused by name and line", code == 1 and word in text and "wyoming.conf" in text, text)
+    code, text = says("--config", WORK / "no-such-file")
+    check("so is one that is not there", code == 1 and "no-such-file" in text, text)
+    (WORK / "good.conf").write_text("[wyoming]\nconnections = 1\nlanguage = en de\nallow = 10.0.0.0/8 fd00::/8\n")
+    b = Bridge("--config", WORK / "good.conf", "--connections", "2")
+    c, second = b.connect(), b.connect()
+    c.send("describe")
+    check("a file counts", c.read()[1]["asr"][0]["models"][0]["languages"] == ["en", "de"], b.said())
+    second.send("ping", {"text": "a"})
+    check("and the command line wins", second.read() == ("pong", {"text": "a"}))
+    c.close()
+    second.close()
+    b.stop()
+
+
+def without_daemon(b):
+    """No daemon: an error says so; and the next request finds the one that has come."""
+    c = b.connect()
+    c.speak(samples()[:32000])
+    got = away(lambda: c.until("error"))[-1]
+    check("without a daemon an error says so", got and got[1]["code"] == "no-daemon" and "start" in got[1]["text"], got)
+    c.close()
+    d = Daemon(source=f"file:{silence(600)}")
+    d.reaches(IDLE)
+    c = b.connect()
+    check("the next request finds the daemon", letters(text_of(away(lambda: c.transcribe(samples())))) == offline_samples(MODEL), b.said())
+    c.send("audio-start", FORMAT)
+    c.send("audio-chunk", FORMAT, samples()[:64000])
+    wait_until(lambda: managed(d), 10)
+    d.process.kill()
+    got = away(lambda: c.until("error"))[-1]
+    check("a daemon that dies is told of", got and got[1]["code"] == "daemon-gone", got)
+    c.close()
+
+
+def bridged():
+    global IDLE_DESCRIPTORS
+    b = Bridge()
+    check("it listens without a daemon", b.there and b.process.poll() is None, b.said())
+    IDLE_DESCRIPTORS = b.descriptors()
+    without_daemon(b)
+    d = Daemon(source=f"file:{silence(600)}")
+    d.reaches(IDLE)
+    for part in (protocol, formats, public_client, at_once, hostile, power_loss):
+        begin = time.monotonic()
+        part(d, b)
+        print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
+    b.stop(offline().splitlines())
+    for part in (limits, networks, activated, half_open, who_may):
+        begin = time.monotonic()
+        part(d)
+        print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
+    d.stop()
+
+
+if not PROGRAM.exists():
+    print("skipped: built without the bridges (EARSHOT_BRIDGES)")
+    sys.exit(77)
+run(bridged)
