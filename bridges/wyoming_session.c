@@ -73,7 +73,7 @@ struct session {
     uint8_t packet[PACKET_BYTES + IN_BYTES];
     size_t packet_size;
 
-    struct bytes out, said;
+    struct buffer out, said;
     bool told; /* transcript-start */
 };
 
@@ -181,9 +181,9 @@ static void on_text(void *user, const char *text)
 {
     struct session *s = user;
     size_t before = s->said.size;
-    int rc = before ? bytes_append(&s->said, " ", 1, TEXT_MAX) : 0;
+    int rc = before ? buffer_append(&s->said, " ", 1, TEXT_MAX) : 0;
     if (!rc)
-        rc = bytes_append(&s->said, text, strlen(text), TEXT_MAX);
+        rc = buffer_append(&s->said, text, strlen(text), TEXT_MAX);
     if (rc) {
         fail(s, "too-long", "the transcript is longer than %d bytes; stop the audio earlier",
              TEXT_MAX);
@@ -205,7 +205,7 @@ static void on_over(void *user, const char *code, const char *why)
                    s->world->languages.names[0]);
         send_event(s, "transcript-stop", NULL, NULL, NULL, NULL);
         close_stream(s);
-        bytes_free(&s->said);
+        buffer_free(&s->said);
         s->told = false;
         s->state = STATE_IDLE;
         s->progress_us = now_us(s);
@@ -364,7 +364,7 @@ static void send_out(struct session *s)
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         s->gone = true;
     if (sent > 0) {
-        bytes_drop(&s->out, (size_t)sent);
+        buffer_drop(&s->out, (size_t)sent);
         s->progress_us = now_us(s);
     }
     if (s->state == STATE_ENDING && !s->out.size)
@@ -492,8 +492,8 @@ void session_destroy(struct session *s)
     sd_event_source_disable_unref(s->io);
     sd_event_source_disable_unref(s->timer);
     wyoming_reader_finish(&s->reader);
-    bytes_free(&s->out);
-    bytes_free(&s->said);
+    buffer_free(&s->out);
+    buffer_free(&s->said);
     close(s->fd);
     free(s);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Takes data, which may be NULL. */
-static int write_event(struct bytes *out, const char *type, cJSON *data)
+static int write_event(struct buffer *out, const char *type, cJSON *data)
 {
     cJSON *event = cJSON_CreateObject();
     cJSON_AddStringToObject(event, "type", type);
@@ -19,12 +19,12 @@ static int write_event(struct bytes *out, const char *type, cJSON *data)
         return -ENOMEM;
     size_t size = strlen(line);
     line[size] = '\n'; /* in the NUL's place */
-    int rc = bytes_append(out, line, size + 1, WYOMING_OUT_MAX);
+    int rc = buffer_append(out, line, size + 1, WYOMING_OUT_MAX);
     cJSON_free(line);
     return rc;
 }
 
-int wyoming_write(struct bytes *out, const char *type, const char *key, const char *text,
+int wyoming_write(struct buffer *out, const char *type, const char *key, const char *text,
                   const char *second_key, const char *second_text)
 {
     cJSON *data = cJSON_CreateObject();
@@ -60,7 +60,7 @@ static cJSON *hearing(const struct wyoming_languages *languages)
     return program;
 }
 
-int wyoming_write_info(struct bytes *out, const struct wyoming_languages *languages)
+int wyoming_write_info(struct buffer *out, const struct wyoming_languages *languages)
 {
     static const char *const others[] = {"tts", "handle", "intent", "wake", "mic", "snd"};
     cJSON *data = cJSON_CreateObject();

@@ -178,6 +178,11 @@ def protocol(d, b):
         events = away(lambda: c.transcribe(bytes(32000)))
         check(f"{where}: the same connection goes on; silence has an empty text", text_of(events) == ""
               and events[-1] == ("transcript-stop", {}), events)
+        c.speak(b"")
+        c.speak(bytes(3200))
+        events = away(lambda: c.until("transcript-stop", "error") + c.until("transcript-stop", "error"))
+        check(f"{where}: two requests at once, one of them without a chunk, have two transcripts",
+              [event[0] for event in events] == ["transcript-start", "transcript", "transcript-stop"] * 2, events)
         c.close()
     check("no stream is left", wait_until(lambda: not managed(d), 10), managed(d))
 
@@ -305,6 +310,45 @@ def hostile(d, b):
     other.send("audio-stop")
     check("another is heard meanwhile", letters(text_of(away(lambda: other.until("transcript-stop", "error")))) == offline_samples(MODEL))
     other.close()
+
+
+FLOOD = """
+import socket, sys
+kind, port = int(sys.argv[1]), int(sys.argv[2])
+body = b'{"a": [' + b"1," * 32760 + b"1]}"
+noise = (b'{"type": "noise", "data_length": %d, "payload_length": 1048576}\\n' % len(body) + body + bytes(1048576),
+         b'{"type": "ping", "data": {"text": "' + b"x" * 16000 + b'"}}\\n', b'{"type": "describe"}\\n' * 100, b'{"type": "noise"}\\n' * 1000)[kind]
+s = socket.create_connection(("127.0.0.1", port))
+print("floods", flush=True)
+while True:
+    s.sendall(noise)
+    if kind in (1, 2):
+        s.recv(1 << 20)
+"""
+
+
+def flooded(d, b):
+    """Four that send as fast as they can do not hold another up."""
+    floods = [subprocess.Popen([sys.executable, "-c", FLOOD, str(kind), str(b.port)], stdout=subprocess.PIPE, text=True) for kind in range(4)]
+    started.extend(floods)
+    check("four flood", all(flood.stdout.readline() == "floods\n" for flood in floods))
+    c, times = b.connect(), []
+    for n in range(100):
+        begin = time.monotonic()
+        c.send("ping", {"text": str(n)})
+        if c.read() != ("pong", {"text": str(n)}):
+            break
+        times.append((time.monotonic() - begin) * 1e3)
+        time.sleep(0.01)
+    check("who asks beside them is answered", len(times) == 100, times)
+    check("and they flood still", all(flood.poll() is None for flood in floods))
+    for flood in floods:
+        flood.kill()
+        flood.wait()
+    c.close()
+    times = sorted(times) or [1e9]
+    print(f"beside four that flood: {times[len(times) // 2]:.1f} ms in the median, {times[-1]:.1f} ms at most")
+    check("within 50 ms", times[len(times) // 2] < 50 + 1e3 * SLOW, times)
 
 
 def limits(d):
@@ -507,7 +551,7 @@ def bridged():
     without_daemon(b)
     d = Daemon(source=f"file:{silence(600)}")
     d.reaches(IDLE)
-    for part in (protocol, formats, public_client, at_once, hostile, power_loss):
+    for part in (protocol, formats, public_client, at_once, hostile, flooded, power_loss):
         begin = time.monotonic()
         part(d, b)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)

@@ -1,11 +1,11 @@
 /* Bytes that grow up to a limit. */
-#include "bridges/bytes.h"
+#include "bridges/buffer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-int bytes_append(struct bytes *b, const void *data, size_t size, size_t limit)
+int buffer_append(struct buffer *b, const void *data, size_t size, size_t limit)
 {
     if (size > limit || b->size > limit - size)
         return -ENOBUFS;
@@ -23,7 +23,7 @@ int bytes_append(struct bytes *b, const void *data, size_t size, size_t limit)
     return 0;
 }
 
-void bytes_drop(struct bytes *b, size_t size)
+void buffer_drop(struct buffer *b, size_t size)
 {
     if (!size)
         return;
@@ -31,8 +31,8 @@ void bytes_drop(struct bytes *b, size_t size)
     memmove(b->data, b->data + size, b->size + 1);
 }
 
-void bytes_free(struct bytes *b)
+void buffer_free(struct buffer *b)
 {
     free(b->data);
-    *b = (struct bytes){0};
+    *b = (struct buffer){0};
 }
