@@ -23,7 +23,8 @@ enum {
     BACKSPACES_MAX = 500, /* of one call */
 };
 
-const struct type_way *const type_ways[] = {&type_x11, &type_wtype, &type_ydotool, NULL};
+const struct type_way *const type_ways[] = {&type_x11, &type_wayland, &type_wtype, &type_ydotool,
+                                            NULL};
 
 static bool is_installed(const char *program)
 {
@@ -103,11 +104,11 @@ static int probe_wtype(struct error *why)
     return 0;
 }
 
-/* One call: Backspace so often, then the text. Now and then a window loses the first key of a new
- * keyboard: that is one without a meaning. */
+/* One call: Backspace so often, then the text. Where the seat has no other keyboard, windows need a
+ * moment to take notice of the new one. */
 static int type_by_wtype(size_t backspaces, const char *text, struct error *error)
 {
-    const char *arguments[ARGUMENTS_MAX * 2] = {"wtype", "-k", "VoidSymbol"};
+    const char *arguments[ARGUMENTS_MAX * 2] = {"wtype", "-s", "50"};
     size_t count = 3, pressed = backspaces < BACKSPACES_MAX ? backspaces : BACKSPACES_MAX;
     for (size_t i = 0; i < pressed; i++) {
         arguments[count++] = "-k";

@@ -27,7 +27,7 @@ for library in libc6 libdbus-1-3 libflac12 libmpg123-0 libogg0 libopusenc0 libsn
     dpkg-deb --field "$package" Depends | grep -q "$library" || fail "no dependency on $library"
 done
 
-for library in libxtst libx11 libgtk; do
+for library in libxtst libx11 libwayland libgtk; do
     ! dpkg-deb --field "$package" Depends Recommends | grep -q "$library" || fail "a server would get $library"
 done
 
