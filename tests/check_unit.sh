@@ -19,6 +19,7 @@ for manager in user system; do
     systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot.service"
 done
 for unit in "$build"/systemd/*/earshot-wyoming.service; do
+    [ -f "$unit" ] || continue # built without the bridges
     manager=$(basename "$(dirname "$unit")")
     sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/bridges/earshot-wyoming|" -e 's|^SupplementaryGroups=earshot|SupplementaryGroups=daemon|' \
         "$unit" > "$work/$manager/earshot-wyoming.service"
