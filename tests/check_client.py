@@ -36,6 +36,14 @@ def follow(*args, out=subprocess.PIPE):
                             errors="replace", env=environment())
 
 
+def ended(client, path, lines):
+    """What a client has written into a file, which has to be so many lines, and its end."""
+    wait_until(lambda: path.read_text(errors="replace").count("\n") >= lines)
+    client.terminate()
+    check("a client ends", wait_until(lambda: client.poll() is not None))
+    return path.read_text(errors="replace")
+
+
 def subscribers():
     """The names on the bus that are nobody's but a connection's."""
     return sum(name.startswith(":") for name in support.BUS.connection.list_names())
@@ -161,16 +169,16 @@ def digits():
     file = WORK / "history.plain"
     check("history --output prints nothing", waited(follow("history", "--output", file)) == ""
           and file.read_text() == "yes\n" * 3, file)
-    live = follow("captions", "--json")
+    path = WORK / "digits"
+    live = follow("captions", "--json", out=open(path, "w"))
     check("two clients are there", wait_until(lambda: subscribers() == before + 2))
     pause(0.3)
     for number in ids:
         told.UtteranceCompleted(number, "yes", OPTIONS)
         told.ReplyCompleted(number, "no", OPTIONS)
-    pause(0.3)
+    captions = ended(live, path, 2 * len(ids))
     told.stop()
-    live.terminate()
-    for name, text, times in (("history", history, 1), ("captions", waited(live), 2)):
+    for name, text, times in (("history", history, 1), ("captions", captions, 2)):
         got = [json.loads(line)["id"] for line in text.splitlines()]
         check(f"{name} --json: ids have all their digits", got == [number for number in ids for _ in range(times)]
               and all(isinstance(number, int) for number in got), text)
@@ -578,7 +586,8 @@ def restarted():
 def confident():
     """How sure the model is: a number in JSON, faint words on a terminal."""
     told = Rememberer()
-    piped, screen = follow("captions", "--json"), Screen("captions")
+    path = WORK / "confident"
+    piped, screen = follow("captions", "--json", out=open(path, "w")), Screen("captions")
     check("both are there", screen.shows("listening to", 5), screen.text)
     pause(0.3)
     for number, (text, confidence) in enumerate((("sure", 0.987654), ("unsure", 0.5), ("nobody knows", None))):
@@ -589,10 +598,9 @@ def confident():
     told.UtteranceCompleted(1764000000000009, "a\x9b31mb\u202ec\x1b[31m\x7f\u2066", OPTIONS)
     check("nothing in a text moves the cursor", screen.shows("a 31mb c [31m  \r\n"), repr(screen.text))
     screen.stop()
-    piped.terminate()
     silent = follow("ask", " ")
     check("an empty answer is an error", waited(silent) == "" and silent.returncode == 1)
-    printed = waited(piped)
+    printed = ended(piped, path, 4)
     objects = [json.loads(line) for line in printed.splitlines()]
     check("nor does anything in JSON, which has it all", objects[-1]["text"] == "a\x9b31mb\u202ec\x1b[31m\x7f\u2066"
           and not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", printed), repr(printed))
