@@ -3,8 +3,8 @@
     x_t = adapter row t + emb(piece given at row t - 1);   piece t = argmax head(backbone(x)_t),   0: none
 
 A row by itself, past the backbone's blocks, is a guess: head(ln_out(ln0(emb(0) + row))), by CTC with the same head. A piece is
-due at the row where the likeliest path of the guesses has it, in the very batch; so the captions begin as good as the guesses,
-and the backbone adds what was said before and what English is.
+due at the first row where the likeliest path of the guesses has it, in the very batch (which row is its last, nobody can know
+yet); so the captions begin as good as the guesses, and the backbone adds what was said before and what English is.
 """
 
 import re
@@ -42,7 +42,7 @@ class Script:
 def best_paths(log_probs, rows, targets):
     """The likeliest CTC paths of a batch: log_probs [B, L, C], rows [B], targets: lists of classes.
 
-    -> for each clip the row in which each class of its target ends, or None where the clip is too short for its text
+    -> for each clip the row in which each class of its target begins, or None where the clip is too short for its text
     """
     log_probs = log_probs.numpy()
     batch, longest = len(targets), max(map(len, targets), default=0)
@@ -69,19 +69,19 @@ def best_paths(log_probs, rows, targets):
 
 
 def trace(came, scores, rows, count):
-    """One clip's path backwards -> the last row of each of its count classes, or None."""
+    """One clip's path backwards -> the first row of each of its count classes, or None."""
     if count == 0 or rows == 0:
         return []
     last = scores[rows - 1]
     at = 2 * count if last[2 * count] >= last[2 * count - 1] else 2 * count - 1
     if last[at] < -1e29:
         return None
-    ends = [-1] * count
+    begins = [-1] * count
     for t in range(rows - 1, -1, -1):
-        if at % 2 and ends[at // 2] < 0:
-            ends[at // 2] = t
+        if at % 2:
+            begins[at // 2] = t
         at -= int(came[t, at])
-    return ends
+    return begins
 
 
 class Listener(nn.Module):
