@@ -55,6 +55,34 @@ int paths_expand(const char *given, char *path, size_t capacity)
     return n >= 0 && (size_t)n < capacity ? 0 : -ENAMETOOLONG;
 }
 
+/* What snprintf has returned for a path. */
+static bool is_there(int length, const char *path, size_t capacity)
+{
+    return length >= 0 && (size_t)length < capacity && access(path, F_OK) == 0;
+}
+
+int paths_user_config(const char *name, char *path, size_t capacity)
+{
+    const char *folder = paths_variable("XDG_CONFIG_HOME");
+    const char *home = folder ? NULL : paths_variable("HOME");
+    int n = -1;
+    if (folder)
+        n = snprintf(path, capacity, "%s/earshot/%s", folder, name);
+    else if (home)
+        n = snprintf(path, capacity, "%s/.config/earshot/%s", home, name);
+    return is_there(n, path, capacity) ? 0 : -ENOENT;
+}
+
+int paths_config(const char *name, char *path, size_t capacity)
+{
+    char relative[128];
+    if (paths_user_config(name, path, capacity) == 0)
+        return 0;
+    snprintf(relative, sizeof relative, EARSHOT_SYSCONF_FROM_BIN "/earshot/%s", name);
+    bool there = paths_installed(relative, path, capacity) == 0 && access(path, F_OK) == 0;
+    return there ? 0 : -ENOENT;
+}
+
 int paths_default_model(char *path, size_t capacity)
 {
     const char *named = getenv("EARSHOT_MODEL");

@@ -16,6 +16,12 @@ const char *paths_variable(const char *name);
  * -ENOENT: it begins so and there is no $HOME. */
 int paths_expand(const char *given, char *path, size_t capacity);
 
+/* A configuration file that is there: $XDG_CONFIG_HOME/earshot/NAME, ~/.config/earshot/NAME where
+ * that is not set. 0 or -ENOENT. */
+int paths_user_config(const char *name, char *path, size_t capacity);
+/* That one, else the installed one, /etc/earshot/NAME for a program in /usr/bin. 0 or -ENOENT. */
+int paths_config(const char *name, char *path, size_t capacity);
+
 /* $EARSHOT_MODEL if it is set, else the first that exists of $XDG_DATA_HOME/earshot/NAME, the
  * installed NAME, and assets/NAME of the source tree this was built from, NAME being
  * earshot-en-tiny.gguf. Returns 0, or -ENOENT with the last place looked at in path. */

@@ -1,6 +1,8 @@
 /* A bridge's options, from a file's section and from the command line. */
 #include "bridges/options.h"
 
+#include "base/paths.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <ini.h>
@@ -8,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     EXIT_USAGE = 2,
@@ -110,30 +111,13 @@ static int on_key(void *user, const char *section, const char *key, const char *
     return !*r->error.message;
 }
 
-/* Of the file that is there; false: none is. */
-static bool find_config(const struct reader *r, char path[PATH_BYTES])
-{
-    const char *folder = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    if (r->config) {
-        snprintf(path, PATH_BYTES, "%s", r->config);
-        return true;
-    }
-    if (folder && *folder)
-        snprintf(path, PATH_BYTES, "%s/earshot/%s.conf", folder, r->program->section);
-    else
-        snprintf(path, PATH_BYTES, "%s/.config/earshot/%s.conf", home ? home : "",
-                 r->program->section);
-    if (access(path, F_OK) == 0)
-        return true;
-    snprintf(path, PATH_BYTES, "/etc/earshot/%s.conf", r->program->section);
-    return access(path, F_OK) == 0;
-}
-
 /* 0 or -EINVAL, and all is said. */
 static int read_file(struct reader *r)
 {
-    char path[PATH_BYTES];
-    if (!find_config(r, path))
+    char name[64], found[PATH_BYTES];
+    const char *path = r->config ? r->config : found;
+    snprintf(name, sizeof name, "%s.conf", r->program->section);
+    if (!r->config && paths_config(name, found, sizeof found))
         return 0;
     int line = ini_parse(path, on_key, r);
     if (line < 0)

@@ -302,18 +302,6 @@ static int print_ways(const char *name)
     return taken ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* Of the phrases, where no option says: "" where there is none. */
-static void default_phrases(char path[static PATH_MAX_BYTES])
-{
-    const char *folder = paths_variable("XDG_CONFIG_HOME");
-    if (folder)
-        snprintf(path, PATH_MAX_BYTES, "%s/earshot/typing", folder);
-    else if (paths_expand("~/.config/earshot/typing", path, PATH_MAX_BYTES))
-        path[0] = '\0';
-    if (access(path, F_OK))
-        path[0] = '\0';
-}
-
 static bool is_way(const char *name)
 {
     for (size_t i = 0; type_ways[i]; i++)
@@ -346,10 +334,10 @@ int client_type(struct bus_client *c)
         free(t);
         return EXIT_USAGE;
     }
-    default_phrases(path);
+    bool kept = paths_user_config("typing", path, sizeof path) == 0;
     int rc = t ? typing_create(&t->typing,
                                phrases ? phrases
-                               : *path ? path
+                               : kept  ? path
                                        : NULL,
                                &error)
                : error_set(&error, -ENOMEM, "out of memory");

@@ -32,22 +32,6 @@ int places_model(const char *argument, const char *configured, char *path, size_
     return rc ? error_set(error, rc, "%s: the path is too long", given) : 0;
 }
 
-int places_config(char *path, size_t capacity)
-{
-    const char *base = paths_variable("XDG_CONFIG_HOME");
-    const char *home = paths_variable("HOME");
-    if (base && join(path, capacity, base, "/earshot", "/earshot.conf") == 0 &&
-        access(path, F_OK) == 0)
-        return 0;
-    if (!base && home && join(path, capacity, home, "/.config/earshot", "/earshot.conf") == 0 &&
-        access(path, F_OK) == 0)
-        return 0;
-    if (paths_installed(EARSHOT_SYSCONF_FROM_BIN "/earshot/earshot.conf", path, capacity) == 0 &&
-        access(path, F_OK) == 0)
-        return 0;
-    return -ENOENT;
-}
-
 bool places_is_name(const char *name)
 {
     static const char allowed[] =

@@ -12,9 +12,6 @@
 int places_model(const char *argument, const char *configured, char *path, size_t capacity,
                  struct error *error);
 
-/* The configuration file that is there: the user's, else the system's. 0 or -ENOENT. */
-int places_config(char *path, size_t capacity);
-
 /* The file of a saved conversation, in $STATE_DIRECTORY or $XDG_STATE_HOME/earshot, which is made
  * if missing. Names are 1..64 of A-Z a-z 0-9 _ -. 0, -EINVAL for another name, or -errno. */
 int places_saved_state(const char *name, char *path, size_t capacity, struct error *error);

@@ -1,5 +1,6 @@
 #include "daemon/settings.h"
 
+#include "base/paths.h"
 #include "daemon/places.h"
 
 int settings_read(const struct settings *s, struct config *c, struct error *error)
@@ -16,7 +17,7 @@ int settings_read(const struct settings *s, struct config *c, struct error *erro
     config_init(c);
     if (s->config)
         rc = config_read(c, s->config, error);
-    else if (places_config(path, sizeof path) == 0)
+    else if (paths_config("earshot.conf", path, sizeof path) == 0)
         rc = config_read(c, path, error);
     for (size_t i = 0; !rc && i < sizeof said / sizeof *said; i++)
         if (said[i].value)

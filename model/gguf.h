@@ -56,6 +56,7 @@ const char *gguf_path(const struct gguf *g);     /* for messages, shortened at t
 size_t gguf_size(const struct gguf *g);          /* bytes of the file */
 uint64_t gguf_fingerprint(const struct gguf *g); /* of all metadata, shapes and some weights */
 const char *gguf_type_name(enum gguf_type type); /* "u32" ... */
+size_t gguf_type_bytes(enum gguf_type type);     /* of a value; 0: it has no fixed size */
 
 /* t, or a part of one, has been read: its pages may leave memory until it is read again. */
 void gguf_release(const struct gguf *g, const struct tensor *t);

@@ -94,8 +94,7 @@ static int shown(struct gguf_string name)
     return name.size < 80 ? (int)name.size : 80;
 }
 
-/* Bytes of a value; 0 for what has no fixed size. */
-static size_t type_bytes(enum gguf_type type)
+size_t gguf_type_bytes(enum gguf_type type)
 {
     switch (type) {
     case GGUF_U8:
@@ -159,7 +158,7 @@ static int read_array(struct cursor *c, struct gguf_key *key)
         return error_set(c->error, -EINVAL, "%s: key %.*s is an array of arrays", c->gguf->path,
                          shown(key->name), key->name.data);
     }
-    size_t least = key->item == GGUF_STRING ? sizeof(uint64_t) : type_bytes(key->item);
+    size_t least = key->item == GGUF_STRING ? sizeof(uint64_t) : gguf_type_bytes(key->item);
     if (key->count > cursor_left(c) / least) {
         return error_set(c->error, -EINVAL, "%s: key %.*s claims %llu items, %zu bytes are left",
                          c->gguf->path, shown(key->name), key->name.data,
@@ -194,7 +193,7 @@ static int read_value(struct cursor *c, struct gguf_key *key)
         }
         return r;
     }
-    size_t bytes = type_bytes(key->type);
+    size_t bytes = gguf_type_bytes(key->type);
     if (cursor_left(c) < bytes) {
         return error_set(c->error, -EINVAL, "%s: truncated at byte %zu: the value of key %.*s",
                          c->gguf->path, c->at, shown(key->name), key->name.data);

@@ -3,8 +3,14 @@
  * A number is read from its largest part on; each part must be smaller than the one before. */
 #include "pipeline/spoken_number.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    THOUSAND = 1000,
+    MILLION = THOUSAND * THOUSAND,
+};
 
 static const char *const small[] = {"zero",    "one",     "two",       "three",    "four",
                                     "five",    "six",     "seven",     "eight",    "nine",
@@ -173,4 +179,77 @@ bool spoken_number(char *const *words, size_t count, double *value)
         good = take_decimals(words + used + 1, count - used - 1, &part);
     *value = (used ? (double)whole : 0) + part;
     return good;
+}
+
+/* Numbers being written. */
+struct writer {
+    char *text;
+    size_t size;
+};
+
+/* A word behind what is there, with a space or a hyphen between. */
+static void put(struct writer *w, char between, const char *word)
+{
+    int more = snprintf(w->text + w->size, SPOKEN_NUMBER_MAX - w->size, "%.*s%s", w->size > 0,
+                        &between, word);
+    w->size += (size_t)more;
+}
+
+static void put_below_1000(struct writer *w, int n)
+{
+    if (n >= 100) {
+        put(w, ' ', small[n / 100]);
+        put(w, ' ', "hundred");
+        n %= 100;
+        if (n == 0)
+            return;
+        put(w, ' ', "and");
+    }
+    if (n < 20) {
+        put(w, ' ', small[n]);
+        return;
+    }
+    put(w, ' ', tens[n / 10 - 2]);
+    if (n % 10)
+        put(w, '-', small[n % 10]);
+}
+
+static void put_whole(struct writer *w, int64_t n)
+{
+    static const struct {
+        int64_t value;
+        const char *name;
+    } groups[] = {{(int64_t)MILLION * MILLION, "trillion"},
+                  {(int64_t)THOUSAND * MILLION, "billion"},
+                  {MILLION, "million"},
+                  {THOUSAND, "thousand"}};
+    if (n == 0)
+        put(w, ' ', small[0]);
+    int64_t whole = n;
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        if (n < groups[i].value)
+            continue;
+        put_below_1000(w, (int)(n / groups[i].value));
+        put(w, ' ', groups[i].name);
+        n %= groups[i].value;
+    }
+    if (n == 0)
+        return;
+    if (whole >= THOUSAND && n < 100)
+        put(w, ' ', "and");
+    put_below_1000(w, (int)n);
+}
+
+size_t spoken_number_write(int64_t millionths, char text[SPOKEN_NUMBER_MAX])
+{
+    struct writer w = {text, 0};
+    if (millionths < 0)
+        put(&w, ' ', "minus");
+    int64_t size = millionths < 0 ? -millionths : millionths;
+    put_whole(&w, size / MILLION);
+    if (size % MILLION)
+        put(&w, ' ', "point");
+    for (int64_t rest = size % MILLION; rest > 0; rest = rest * 10 % MILLION)
+        put(&w, ' ', small[rest * 10 / MILLION]);
+    return w.size;
 }

@@ -133,85 +133,6 @@ static bool number(const struct sentence *s, size_t from, size_t to, int64_t *th
     return true;
 }
 
-struct writer {
-    char *text;
-    size_t size;
-};
-
-/* A word behind what is there, with a space or a hyphen between. */
-static void put(struct writer *w, char between, const char *word)
-{
-    int more = snprintf(w->text + w->size, SUM_ANSWER_MAX - w->size, "%.*s%s", w->size > 0,
-                        &between, word);
-    w->size += (size_t)more;
-}
-
-static const char *const small[] = {"zero",    "one",     "two",       "three",    "four",
-                                    "five",    "six",     "seven",     "eight",    "nine",
-                                    "ten",     "eleven",  "twelve",    "thirteen", "fourteen",
-                                    "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"};
-
-static void put_below_1000(struct writer *w, int n)
-{
-    static const char *const tens[] = {"twenty", "thirty",  "forty",  "fifty",
-                                       "sixty",  "seventy", "eighty", "ninety"};
-    if (n >= 100) {
-        put(w, ' ', small[n / 100]);
-        put(w, ' ', "hundred");
-        n %= 100;
-        if (n == 0)
-            return;
-        put(w, ' ', "and");
-    }
-    if (n < 20) {
-        put(w, ' ', small[n]);
-        return;
-    }
-    put(w, ' ', tens[n / 10 - 2]);
-    if (n % 10)
-        put(w, '-', small[n % 10]);
-}
-
-static void put_whole(struct writer *w, int64_t n)
-{
-    static const struct {
-        int64_t value;
-        const char *name;
-    } groups[] = {{(int64_t)MILLION * MILLION, "trillion"},
-                  {(int64_t)THOUSAND * MILLION, "billion"},
-                  {MILLION, "million"},
-                  {THOUSAND, "thousand"}};
-    if (n == 0)
-        put(w, ' ', small[0]);
-    int64_t whole = n;
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
-        if (n < groups[i].value)
-            continue;
-        put_below_1000(w, (int)(n / groups[i].value));
-        put(w, ' ', groups[i].name);
-        n %= groups[i].value;
-    }
-    if (n == 0)
-        return;
-    if (whole >= THOUSAND && n < 100)
-        put(w, ' ', "and");
-    put_below_1000(w, (int)n);
-}
-
-/* A number of millionths in words. */
-static void put_number(struct writer *w, int64_t millionths)
-{
-    if (millionths < 0)
-        put(w, ' ', "minus");
-    int64_t size = millionths < 0 ? -millionths : millionths;
-    put_whole(w, size / MILLION);
-    if (size % MILLION == 0)
-        return;
-    put(w, ' ', "point");
-    for (int64_t rest = size % MILLION; rest > 0; rest = rest * 10 % MILLION)
-        put(w, ' ', small[rest * 10 / MILLION]);
-}
-
 /* The nearest whole number of n / d, d not 0; halves away from zero. */
 static int64_t rounded(int64_t n, int64_t d)
 {
@@ -220,18 +141,28 @@ static int64_t rounded(int64_t n, int64_t d)
     return up ? q + ((n < 0) == (d < 0) ? 1 : -1) : q;
 }
 
-static void put_quotient(struct writer *w, int64_t left, int64_t right)
+/* "About 3.33" in words where three decimals do not hold it; NULL where it has no value. */
+static const char *quotient(int64_t left, int64_t right, int64_t *millionths)
 {
-    if (right == 0) {
-        put(w, ' ', "nothing can be divided by zero");
-        return;
-    }
-    if (left * THOUSAND % right == 0) {
-        put_number(w, left * THOUSAND / right * THOUSAND);
-        return;
-    }
-    put(w, ' ', "about");
-    put_number(w, rounded(left * 100, right) * (MILLION / 100));
+    bool exact = right && left * THOUSAND % right == 0;
+    if (right)
+        *millionths = exact ? left * THOUSAND / right * THOUSAND
+                            : rounded(left * 100, right) * (MILLION / 100);
+    return !right ? NULL : exact ? "" : "about ";
+}
+
+static size_t write_answer(char answer[SUM_ANSWER_MAX], char sign, int64_t left, int64_t right)
+{
+    char number[SPOKEN_NUMBER_MAX] = "nothing can be divided by zero";
+    int64_t millionths = sign == '*'   ? left * right
+                         : sign == '+' ? (left + right) * THOUSAND
+                                       : (left - right) * THOUSAND;
+    const char *before = sign == '/' ? quotient(left, right, &millionths) : "";
+    if (before)
+        spoken_number_write(millionths, number);
+    int size = snprintf(answer, SUM_ANSWER_MAX, "%s%s.", before ? before : "", number);
+    answer[0] = (char)(answer[0] - 'a' + 'A');
+    return (size_t)size;
 }
 
 size_t sum_answer(const char *text, char answer[SUM_ANSWER_MAX])
@@ -245,18 +176,8 @@ size_t sum_answer(const char *text, char answer[SUM_ANSWER_MAX])
         int64_t left, right;
         size_t count;
         char sign = operator_at(&s, i, &count);
-        if (!sign || !number(&s, first, i, &left) || !number(&s, i + count, s.count, &right))
-            continue;
-        struct writer w = {answer, 0};
-        if (sign == '/')
-            put_quotient(&w, left, right);
-        else
-            put_number(&w, sign == '*'   ? left * right
-                           : sign == '+' ? (left + right) * THOUSAND
-                                         : (left - right) * THOUSAND);
-        put(&w, '.', "");
-        answer[0] = (char)(answer[0] - 'a' + 'A');
-        return w.size;
+        if (sign && number(&s, first, i, &left) && number(&s, i + count, s.count, &right))
+            return write_answer(answer, sign, left, right);
     }
     return 0;
 }

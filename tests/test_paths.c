@@ -59,7 +59,7 @@ static void relative_variables_are_not_set(void **state)
         setenv("XDG_DATA_HOME", values[i], 1);
         setenv("STATE_DIRECTORY", values[i], 1);
         assert_null(paths_variable("XDG_STATE_HOME"));
-        assert_int_equal(places_config(path, sizeof path), 0);
+        assert_int_equal(paths_config("earshot.conf", path, sizeof path), 0);
         assert_below_home(path, "/.config/earshot/earshot.conf");
         assert_int_equal(places_state(path, sizeof path), 0);
         assert_below_home(path, "/.local/state/earshot");
@@ -79,7 +79,7 @@ static void absolute_ones_count(void **state)
     setenv("XDG_CONFIG_HOME", other, 1);
     setenv("XDG_STATE_HOME", other, 1);
     write_file("other/earshot", "earshot.conf");
-    assert_int_equal(places_config(path, sizeof path), 0);
+    assert_int_equal(paths_config("earshot.conf", path, sizeof path), 0);
     assert_below_home(path, "/other/earshot/earshot.conf");
     assert_int_equal(places_state(path, sizeof path), 0);
     assert_below_home(path, "/other/earshot");

@@ -19,6 +19,7 @@ from training.model import Adapter, Backbone, mixed_precision
 from training.pieces import NONE
 from training.reading import shifted
 
+
 @dataclass
 class AlignedConfig:
     delay_rows: int = 3  # of the adapter: so far behind its sound a piece may come

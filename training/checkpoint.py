@@ -107,6 +107,14 @@ class Team:
         return self.sum(mine)
 
 
+def run(train, args):
+    """train(rank, args) in this process, or in as many as the team has."""
+    if args.team > 1:
+        torch.multiprocessing.spawn(train, (args,), args.team)
+    else:
+        train(0, args)
+
+
 def rate(step, progress, peak, warmup=500, flat=0.3, floor=0.01):
     """Learning rate: linear warm-up in steps, flat, then a cosine to floor * peak as progress goes from `flat` to 1."""
     if progress > flat:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from convert import vocabulary
 from training import checkpoint, pieces
@@ -58,10 +59,8 @@ class Reader:
 
 def in_rows(sentences):
     """[(given, wanted)] -> given [B, T], wanted [B, T], filled up"""
-    longest = max(len(given) for given, _ in sentences)
-    rows = [([*given, *[pieces.NONE] * (longest - len(given))], [*wanted, *[IGNORED] * (longest - len(wanted))])
-            for given, wanted in sentences]  # fmt: skip
-    return torch.tensor([given for given, _ in rows]), torch.tensor([wanted for _, wanted in rows])
+    given, wanted = ([torch.tensor(ids) for ids in column] for column in zip(*sentences))
+    return pad_sequence(given, True, pieces.NONE), pad_sequence(wanted, True, IGNORED)
 
 
 def shifted(ids):
@@ -143,11 +142,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1536, help="rows a batch and process")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--team", type=int, default=1, help="processes that train together, a core each")
-    args = parser.parse_args()
-    if args.team > 1:
-        torch.multiprocessing.spawn(train, (args,), args.team)
-    else:
-        train(0, args)
+    checkpoint.run(train, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -99,11 +99,12 @@ def caption_losses(model, heard, vocab, answers, reading):
     rows, guesses, counts, scripts = heard
     wanted = wanted_ids(guesses, counts, scripts)
     given = disturbed(shifted(wanted.clamp(min=0)), vocab)
-    spoken = F.pad(wanted > 0, (0, max(len(found[0]) for found in answers)))
+    spoken = wanted > 0
     rows, given, wanted = appended(rows, given, wanted, counts, answers)
     logits = model.logits(rows, given)
     with torch.no_grad():
-        right = float((logits[spoken].argmax(-1) == wanted[spoken]).float().mean()) if spoken.any() else 1.0
+        hits = (logits.argmax(-1) == wanted)[:, : spoken.shape[1]][spoken]
+        right = float(hits.float().mean()) if len(hits) else 1.0
     given, following = reading
     return pieces_loss(logits, wanted), pieces_loss(model.logits(None, given), following), right
 
@@ -250,11 +251,7 @@ def main():
     parser.add_argument("--team", type=int, default=2, help="processes that train together, a core each")
     parser.add_argument("--dev-seconds", type=float, default=900, help="between evaluations")
     parser.add_argument("--most", type=int, default=40, help="clips of a dev set")
-    args = parser.parse_args()
-    if args.team > 1:
-        torch.multiprocessing.spawn(train, (args,), args.team)
-    else:
-        train(0, args)
+    checkpoint.run(train, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -130,17 +130,17 @@ def train(rank, args):
         targets = [spelling(sampler.data.texts[i]) for i in batch.items]
         rows, log_probs = model(batch.mel, batch.frames)
         letters = ctc(log_probs, batch.frames // 2, targets)
-        distance = teacher.distance(rows, batch)
-        (distance + LETTERS_SHARE * letters).backward()
+        lacking = teacher.distance(rows, batch)
+        (lacking + LETTERS_SHARE * letters).backward()
         spent = team.average(learning, clock.tick())
         checkpoint.take_step(optimizer, checkpoint.rate(step, spent / (args.minutes * 60), args.lr, warmup=200))
         step, heard = step + 1, heard + args.team * float(batch.frames.sum()) / 360000
-        losses.append((float(letters.detach()), float(distance.detach())))
+        losses.append((float(letters.detach()), float(lacking.detach())))
         if rank:
             continue
         if step % 50 == 0:
-            letters, distance = np.mean(losses[-50:], axis=0)
-            print(f"step {step} letters {letters:.3f} distance {distance:.3f} heard {heard:.2f} h spent {spent:.0f} s", flush=True)
+            letters, lacking = np.mean(losses[-50:], axis=0)
+            print(f"step {step} letters {letters:.3f} distance {lacking:.3f} heard {heard:.2f} h spent {spent:.0f} s", flush=True)
         if time.time() - last_save > 150:
             store()
             last_save = time.time()
@@ -166,11 +166,7 @@ def main():
     parser.add_argument("--team", type=int, default=2, help="processes that train together, a core each")
     parser.add_argument("--dev-seconds", type=float, default=900, help="between evaluations")
     parser.add_argument("--most", type=int, default=50, help="clips of a dev set")
-    args = parser.parse_args()
-    if args.team > 1:
-        torch.multiprocessing.spawn(train, (args,), args.team)
-    else:
-        train(0, args)
+    checkpoint.run(train, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -240,11 +240,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--team", type=int, default=1, help="processes that train together, a core each")
-    args = parser.parse_args()
-    if args.team > 1:
-        torch.multiprocessing.spawn(train, (args,), args.team)
-    else:
-        train(0, args)
+    checkpoint.run(train, parser.parse_args())
 
 
 def losses(model, tasks, batch, phase, progress):

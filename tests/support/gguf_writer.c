@@ -163,40 +163,15 @@ static bool is(const char *wanted, const char *name)
     return wanted && strcmp(wanted, name) == 0;
 }
 
-static size_t item_bytes(enum gguf_type type)
-{
-    switch (type) {
-    case GGUF_U8:
-    case GGUF_I8:
-    case GGUF_BOOL:
-        return 1;
-    case GGUF_U16:
-    case GGUF_I16:
-        return 2;
-    case GGUF_U32:
-    case GGUF_I32:
-    case GGUF_F32:
-        return 4;
-    case GGUF_U64:
-    case GGUF_I64:
-    case GGUF_F64:
-        return 8;
-    case GGUF_STRING:
-    case GGUF_ARRAY:
-        break;
-    }
-    return 0;
-}
-
 static void copy_array(struct gguf_writer *w, const struct gguf *g, const char *key)
 {
     for (int type = GGUF_U8; type <= GGUF_F64; type++) {
         const void *items = NULL;
         size_t count = 0;
-        if (item_bytes((enum gguf_type)type) > 0 &&
+        if (gguf_type_bytes((enum gguf_type)type) > 0 &&
             gguf_get_array(g, key, (enum gguf_type)type, &items, &count, NULL) == 0) {
-            gguf_writer_array(w, key, (enum gguf_type)type, items, item_bytes((enum gguf_type)type),
-                              count);
+            gguf_writer_array(w, key, (enum gguf_type)type, items,
+                              gguf_type_bytes((enum gguf_type)type), count);
         }
     }
 }
