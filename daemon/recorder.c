@@ -1,5 +1,6 @@
 /* Between the two threads is one queue. A message that has no room makes the producer skip the rest
- * of its utterance: the consumer sees the next one begin, and drops what it has.
+ * of its utterance: the consumer sees the next one begin, and drops what it has. Sound is gathered
+ * before it takes a message: it comes in pieces as short as 10 ms.
  */
 #include "daemon/recorder.h"
 
@@ -67,11 +68,12 @@ struct recorder {
 
     /* the producer's */
     struct recorder_config wanted;
-    bool config_waits;  /* the consumer does not know of it yet */
-    bool skips;         /* the rest of this utterance */
-    size_t pushed;      /* samples of it */
-    bool told_skipping; /* the log has it */
-    struct record out;  /* scratch */
+    bool config_waits;       /* the consumer does not know of it yet */
+    bool skips;              /* the rest of this utterance */
+    size_t pushed;           /* samples of it */
+    bool told_skipping;      /* the log has it */
+    struct record sound_out; /* gathered; its count is 0 where nothing is */
+    struct record out;       /* scratch */
 
     /* the consumer's */
     struct recorder_config config;
@@ -259,6 +261,7 @@ int recorder_create(struct recorder **out, struct error *error)
     if (!r)
         return error_set(error, -ENOMEM, "out of memory");
     r->skips = true; /* until an utterance begins */
+    r->sound_out.type = RECORD_SOUND;
     folder_lock_init(&r->lock, "");
     clock_believed_us(&r->date);
     r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -293,18 +296,17 @@ void recorder_destroy(struct recorder *r)
 }
 
 /* False: no room. */
-static bool push(struct recorder *r, enum record_type type)
+static bool push(struct recorder *r, const struct record *message)
 {
-    r->out.type = type;
-    if (!queue_push(r->queue, &r->out))
+    if (!queue_push(r->queue, message))
         return false;
     engine_wake(r->wake);
     return true;
 }
 
-static void push_or_skip(struct recorder *r, enum record_type type)
+static void push_or_skip(struct recorder *r, const struct record *message)
 {
-    if (push(r, type))
+    if (push(r, message))
         return;
     r->skips = true;
     if (!r->told_skipping)
@@ -312,10 +314,27 @@ static void push_or_skip(struct recorder *r, enum record_type type)
     r->told_skipping = true;
 }
 
+static void push_gathered(struct recorder *r)
+{
+    if (r->sound_out.count)
+        push_or_skip(r, &r->sound_out);
+    r->sound_out.count = 0;
+}
+
+/* r->out, as a message of this type, behind the sound that came before it. */
+static void push_out(struct recorder *r, enum record_type type)
+{
+    push_gathered(r);
+    r->out.type = type;
+    if (!r->skips)
+        push_or_skip(r, &r->out);
+}
+
 static void push_config(struct recorder *r)
 {
+    r->out.type = RECORD_CONFIG;
     r->out.config = r->wanted;
-    r->config_waits = !push(r, RECORD_CONFIG);
+    r->config_waits = !push(r, &r->out);
 }
 
 void recorder_configure(struct recorder *r, const struct recorder_config *config)
@@ -337,8 +356,9 @@ void recorder_begin(struct recorder *r, uint64_t id)
     if (r->skips)
         return;
     r->pushed = 0;
+    r->sound_out.count = 0;
     r->out.id = id;
-    push_or_skip(r, RECORD_BEGIN);
+    push_out(r, RECORD_BEGIN);
 }
 
 void recorder_push(struct recorder *r, const float *samples, size_t count)
@@ -349,9 +369,11 @@ void recorder_push(struct recorder *r, const float *samples, size_t count)
     r->skips = r->pushed > LONGEST; /* without an end it is nobody's words */
     if (r->skips)
         return;
-    r->out.count = count;
-    memcpy(r->out.samples, samples, count * sizeof *samples);
-    push_or_skip(r, RECORD_SOUND);
+    struct record *out = &r->sound_out;
+    if (out->count + count > FRONTEND_BLOCK)
+        push_gathered(r);
+    memcpy(out->samples + out->count, samples, count * sizeof *samples);
+    out->count += count;
 }
 
 static void push_text(struct recorder *r, enum record_type type, const char *text)
@@ -359,7 +381,7 @@ static void push_text(struct recorder *r, enum record_type type, const char *tex
     if (!r || r->skips)
         return;
     snprintf(r->out.text, sizeof r->out.text, "%s", text);
-    push_or_skip(r, type);
+    push_out(r, type);
 }
 
 void recorder_text(struct recorder *r, const char *text)
@@ -376,7 +398,7 @@ void recorder_end(struct recorder *r)
 {
     if (!r || r->skips)
         return;
-    push_or_skip(r, RECORD_END);
+    push_out(r, RECORD_END);
     r->told_skipping = r->told_skipping && r->skips; /* until one is whole again */
     r->skips = true;
 }

@@ -10,7 +10,9 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 
 enum {
     PIECE = 1600,
+    SHORT_PIECE = 160, /* as a front end hands them on */
 };
 
 struct log {
@@ -33,6 +36,18 @@ struct log {
 static char directory[64] = "/tmp/earshot-recorder-XXXXXX";
 static float *speech; /* [speech_count] */
 static size_t speech_count;
+static pthread_mutex_t disk = PTHREAD_MUTEX_INITIALIZER; /* who holds it keeps it from syncing */
+static atomic_int syncs;
+
+/* In the place of the library's: a disk that stands still, and is fast otherwise. */
+int fsync(int fd)
+{
+    (void)fd;
+    atomic_fetch_add(&syncs, 1);
+    pthread_mutex_lock(&disk);
+    pthread_mutex_unlock(&disk);
+    return 0;
+}
 
 static struct recorder_config config_for(const char *where)
 {
@@ -49,11 +64,11 @@ static struct recorder *start(const struct recorder_config *c)
     return r;
 }
 
-static void say(struct recorder *r, uint64_t id, const char *text, const char *reply)
+static void say(struct recorder *r, uint64_t id, size_t piece, const char *text, const char *reply)
 {
     recorder_begin(r, id);
-    for (size_t i = 0; i + PIECE <= speech_count; i += PIECE)
-        recorder_push(r, speech + i, PIECE);
+    for (size_t i = 0; i + piece <= speech_count; i += piece)
+        recorder_push(r, speech + i, piece);
     if (text)
         recorder_text(r, text);
     if (reply)
@@ -95,23 +110,54 @@ static int empty(void **state)
     return 0;
 }
 
-static void what_became_text_is_kept(void **state)
+/* The sound's length. */
+static size_t samples_of(const char *name)
 {
-    (void)state;
-    struct recorder_config c = config_for(directory);
-    char name[256], path[512];
+    char path[512];
     struct sound *s;
-    struct recorder *r = start(&c);
-    say(r, ID, "one", NULL);
-    recorder_destroy(r);
-    assert_int_equal(count_recordings(name), 1);
     snprintf(path, sizeof path, "%s/%s.opus", directory, name);
     assert_int_equal(sound_open(&s, path, NULL), 0);
     float *samples = calloc(speech_count + 1, sizeof *samples);
-    assert_int_equal(sound_read(s, samples, speech_count + 1), speech_count / PIECE * PIECE);
+    long count = sound_read(s, samples, speech_count + 1);
+    assert_true(count > 0);
     assert_int_equal(sound_read(s, samples, 1), 0);
     free(samples);
     sound_close(s);
+    return (size_t)count;
+}
+
+static void what_became_text_is_kept(void **state)
+{
+    (void)state;
+    static const size_t pieces[] = {PIECE, SHORT_PIECE, 7};
+    struct recorder_config c = config_for(directory);
+    char name[256];
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        struct recorder *r = start(&c);
+        say(r, ID, pieces[i], "one", NULL);
+        recorder_destroy(r);
+        assert_int_equal(count_recordings(name), 1);
+        assert_int_equal(samples_of(name), speech_count / pieces[i] * pieces[i]);
+    }
+}
+
+/* Twenty seconds of sound wait for a disk that stands still. */
+static void a_slow_disk_costs_no_recording(void **state)
+{
+    (void)state;
+    struct recorder_config c = config_for(directory);
+    char name[256];
+    struct recorder *r = start(&c);
+    int before = atomic_load(&syncs);
+    pthread_mutex_lock(&disk);
+    say(r, ID, PIECE, "one", NULL);
+    while (atomic_load(&syncs) == before)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    say(r, ID + 1, SHORT_PIECE, "two", NULL);
+    say(r, ID + 2, SHORT_PIECE, "three", NULL);
+    pthread_mutex_unlock(&disk);
+    recorder_destroy(r);
+    assert_int_equal(count_recordings(name), 3);
 }
 
 static void nothing_else_is(void **state)
@@ -120,7 +166,7 @@ static void nothing_else_is(void **state)
     struct recorder_config c = config_for(directory);
     char name[256];
     struct recorder *r = start(&c);
-    say(r, ID, NULL, NULL); /* no words */
+    say(r, ID, PIECE, NULL, NULL); /* no words */
     recorder_begin(r, ID + 1);
     recorder_push(r, speech, PIECE);
     recorder_begin(r, ID + 2); /* the one before was dropped */
@@ -131,11 +177,11 @@ static void nothing_else_is(void **state)
     recorder_end(r);
     c.keep = false;
     recorder_configure(r, &c);
-    say(r, ID + 3, "four", "yes");
+    say(r, ID + 3, PIECE, "four", "yes");
     recorder_destroy(r);
     assert_int_equal(count_recordings(name), 0);
     recorder_configure(NULL, &c);
-    say(NULL, ID, "one", "yes");
+    say(NULL, ID, PIECE, "one", "yes");
 }
 
 static void it_is_switched_on_and_off(void **state)
@@ -145,14 +191,14 @@ static void it_is_switched_on_and_off(void **state)
     char name[256];
     c.keep = false;
     struct recorder *r = start(&c);
-    say(r, ID, "one", NULL);
+    say(r, ID, PIECE, "one", NULL);
     recorder_begin(r, ID + 1);
     c.keep = true;
     recorder_configure(r, &c);
     recorder_push(r, speech, PIECE);
     recorder_text(r, "half of it");
     recorder_end(r);
-    say(r, ID + 2, "three", NULL);
+    say(r, ID + 2, PIECE, "three", NULL);
     recorder_destroy(r);
     assert_int_equal(count_recordings(name), 1);
     assert_non_null(strstr(name, "1795233012345680"));
@@ -217,14 +263,14 @@ static void a_full_disk_is_told_of_once(void **state)
     begin_log(&log);
     struct recorder *r = start(&c);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    say(r, ID, "one", NULL);
+    say(r, ID, PIECE, "one", NULL);
     wait_for_log(&log, "nothing is recorded");
-    say(r, ID + 1, "two", NULL);
+    say(r, ID + 1, PIECE, "two", NULL);
     recorder_configure(r, &c); /* told of again where somebody asks again */
-    say(r, ID + 2, "three", NULL);
+    say(r, ID + 2, PIECE, "three", NULL);
     wait_for_log(&log, "45680");
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    say(r, ID + 3, "four", NULL);
+    say(r, ID + 3, PIECE, "four", NULL);
     recorder_destroy(r);
     end_log(&log);
     assert_int_equal(count_recordings(name), 1);
@@ -248,7 +294,7 @@ static void a_broken_directory_is_tried_again(void **state)
     struct recorder *r = start(&c);
     wait_for_log(&log, path);
     assert_int_equal(unlink(path), 0);
-    say(r, ID, "one", NULL);
+    say(r, ID, PIECE, "one", NULL);
     recorder_destroy(r);
     end_log(&log);
     strcat(directory, "/below");
@@ -298,6 +344,7 @@ int main(void)
     speech = speech_load(&speech_count);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(what_became_text_is_kept, empty),
+        cmocka_unit_test_teardown(a_slow_disk_costs_no_recording, empty),
         cmocka_unit_test_teardown(nothing_else_is, empty),
         cmocka_unit_test_teardown(it_is_switched_on_and_off, empty),
         cmocka_unit_test_teardown(a_full_disk_is_told_of_once, empty),
