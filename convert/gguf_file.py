@@ -66,6 +66,17 @@ class Writer(gguf.GGUFWriter):
         """letters: a string per class of encoder.phones.weight, "" for the blank, which comes first."""
         self.add_numbers("earshot.encoder.letters", letters, gguf.GGUFValueType.STRING)
 
+    def add_language(self, language):
+        """language: {"weight", "bonus", "levels": [{"pieces": u16, "costs": u8, "backoffs": u8, "children": u32}]}, numpy arrays
+        (docs/model.md, "Language model"); the first level has no pieces, the last neither back-offs nor children."""
+        self.add_uint32("earshot.language.order", len(language["levels"]))
+        self.add_float32("earshot.language.weight", language["weight"])
+        self.add_float32("earshot.language.bonus", language["bonus"])
+        kinds = {"pieces": "UINT16", "costs": "UINT8", "backoffs": "UINT8", "children": "UINT32"}
+        for n, level in enumerate(language["levels"], 1):
+            for name, values in level.items():
+                self.add_numbers(f"earshot.language.{n}.{name}", values.tolist(), gguf.GGUFValueType[kinds[name]])
+
     def add_vocabulary(self, tokens):
         """tokens: bytes per id, empty where an id has none."""
         self.add_numbers("earshot.vocab.bytes", b"".join(tokens), gguf.GGUFValueType.UINT8)

@@ -198,7 +198,7 @@ static int read_aligned(struct model *m, struct error *error)
                          gguf_path(m->gguf));
     m->captions = MODEL_CAPTIONS_ALIGNED;
     m->delay_rows = rows;
-    return 0;
+    return language_load(&m->language, m->gguf, backbone_vocab(m->backbone), error);
 }
 
 static int read_captions(struct model *m, struct error *error)
@@ -300,6 +300,7 @@ void model_destroy(struct model *m)
         return;
     }
     tokenizer_destroy(m->tokenizer);
+    language_destroy(m->language);
     letters_destroy(m->letters);
     phones_destroy(m->phones);
     adapter_destroy(m->adapter);

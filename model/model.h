@@ -10,6 +10,7 @@
 #include "model/backbone.h"
 #include "model/encoder.h"
 #include "model/gguf.h"
+#include "model/language.h"
 #include "model/letters.h"
 #include "model/phones.h"
 #include "model/sampler.h"
@@ -33,7 +34,7 @@ struct prompt {
 /* How a caption comes about. */
 enum model_captions {
     MODEL_CAPTIONS_PROMPTED, /* the rows of an utterance, then a prompt, then the text */
-    MODEL_CAPTIONS_ALIGNED,  /* a piece or none with every row, delay_rows after its sound */
+    MODEL_CAPTIONS_ALIGNED,  /* by CTC over the rows of the backbone, and a beam */
 };
 
 struct model {
@@ -49,7 +50,8 @@ struct model {
     struct prompt ask;    /* after a text that is asked; where the file has none, as reply */
     struct prompt intent; /* after a caption: what it asks for is written */
     enum model_captions captions;
-    size_t delay_rows; /* of aligned captions */
+    size_t delay_rows;         /* of aligned captions: silence that is heard behind an utterance */
+    struct language *language; /* of aligned captions; NULL: the file has none */
     struct decoding decoding;
     bool space;           /* a text that is asked gets a leading space */
     bool carry;           /* the state goes on from utterance to utterance */

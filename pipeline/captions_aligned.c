@@ -1,13 +1,12 @@
-/* Captions aligned with what is heard: every row gives a piece or none.
+/* Captions aligned with what is heard: every row gives probabilities of pieces by CTC, and a beam
+ * finds the likeliest text.
  *
- *     adapter row t ─┐
- *                    + ─► backbone ─► logits ─► argmax: id of row t; 0: none
- *     id of row t-1 ─┘
+ *     adapter row t -> backbone -> logits -> ln softmax -> beam, with the language model
  *
- * A piece is never taken back, so an update is the text so far. Its last word may still grow: until
- * the next one begins, or some rows gave none. Then it has its times: the best path of its letters
- * through the rows of the encoder, or, where that cannot be found, the rows that gave its pieces,
- * less the delay by which they come.
+ * What the beam has settled is never taken back; what is behind it in an update may still change.
+ * The last word that is settled may still grow, until the next one begins. Then it has its times:
+ * the best path of its letters through the rows of the encoder, or, where that cannot be found, the
+ * rows that gave its pieces.
  *
  * A text that becomes long is completed where a word begins, the next utterance begins with that
  * word, and the hearing goes on: nothing is heard twice, or not at all.
@@ -19,11 +18,10 @@
 #include <string.h>
 
 enum {
-    SETTLED_ROWS = 5, /* that gave none: the word is whole, as far as can be told */
-    PAUSE_ROWS = 4,   /* that gave none: a pause between two words */
-    LETTER_MS = 60,   /* a spoken letter, where nothing better is known */
-    LETTERS_MAX = 8,  /* of a piece that count so */
-    JUDGED_MS = 200,  /* of sound without rows yet: in a pause that is silence */
+    PAUSE_ROWS = 4,  /* that gave none: a pause between two words */
+    LETTER_MS = 60,  /* a spoken letter, where nothing better is known */
+    LETTERS_MAX = 8, /* of a piece that count so */
+    JUDGED_MS = 200, /* of sound without rows yet: in a pause that is silence */
 
     /* A text is long from here on: it ends with a sentence, */
     LONG_BYTES = 1024,
@@ -83,9 +81,8 @@ static void guess(const struct recogniser *r, int64_t *start_ms, int64_t *end_ms
 {
     const struct aligned *a = &r->aligned;
     int64_t row_ms = (int64_t)model_row_ms(r->model);
-    int64_t behind = 1 - (int64_t)r->model->delay_rows;
-    *start_ms = ((int64_t)a->first_row + behind) * row_ms - (int64_t)a->first_letters * LETTER_MS;
-    *end_ms = ((int64_t)a->last_row + behind) * row_ms;
+    *start_ms = (int64_t)(a->first_row + 1) * row_ms - (int64_t)a->first_letters * LETTER_MS;
+    *end_ms = (int64_t)(a->last_row + 1) * row_ms;
 }
 
 /* The last word has grown to its end: its times, behind the word before and within what was heard.
@@ -113,9 +110,14 @@ static void end_word(struct recogniser *r)
     r->event.word_count = (uint32_t)a->words;
 }
 
+/* Of the text and what is open. */
 static float text_confidence(const struct aligned *a)
 {
-    return a->pieces ? (float)exp(-a->surprise / (double)a->pieces) : 0.0f;
+    double surprise = a->surprise;
+    size_t pieces = a->pieces + a->open_count;
+    for (size_t i = 0; i < a->open_count; i++)
+        surprise -= log((double)a->open[i].probability);
+    return pieces ? (float)exp(-surprise / (double)pieces) : 0.0f;
 }
 
 static bool is_long(const struct recogniser *r, size_t bytes, size_t words)
@@ -123,15 +125,16 @@ static bool is_long(const struct recogniser *r, size_t bytes, size_t words)
     return r->text.size >= bytes || r->aligned.words >= words;
 }
 
-/* Whether the utterance is completed before the word that begins now. */
-static bool ends_here(const struct recogniser *r)
+/* Whether the utterance is completed before the word that begins in this row. */
+static bool ends_here(const struct recogniser *r, uint64_t row)
 {
-    int64_t lasted_ms = (int64_t)(r->aligned.row * model_row_ms(r->model)) - r->aligned.part_ms;
+    int64_t lasted_ms = (int64_t)(row * model_row_ms(r->model)) - r->aligned.part_ms;
+    bool pauses = row > r->aligned.last_row + PAUSE_ROWS;
     bool lasts = r->config.long_ms > 0 && lasted_ms >= r->config.long_ms;
     if (r->aligned.words == 0 || r->model->encoder->info.max_ms > 0)
         return false;
     return ((lasts || is_long(r, LONG_BYTES, LONG_WORDS)) && words_end_sentence(r->text.data)) ||
-           (is_long(r, LONGER_BYTES, LONGER_WORDS) && r->aligned.nothing >= PAUSE_ROWS) ||
+           (is_long(r, LONGER_BYTES, LONGER_WORDS) && pauses) ||
            is_long(r, LONGEST_BYTES, LONGEST_WORDS);
 }
 
@@ -166,7 +169,7 @@ static void go_on_as_another(struct recogniser *r)
         recogniser_announce(r);
 }
 
-static void begin_word(struct recogniser *r)
+static void begin_word(struct recogniser *r, uint64_t row)
 {
     struct aligned *a = &r->aligned;
     if (a->words == EVENT_WORDS_MAX)
@@ -174,12 +177,13 @@ static void begin_word(struct recogniser *r)
     a->words++;
     *last_word(r) = (struct event_word){.at = (uint16_t)r->text.size};
     a->likely = 1.0;
-    a->first_row = a->row;
+    a->first_row = row;
     a->first_letters = 0;
 }
 
 /* Bytes of one word, without white space before them. */
-static void grow_word(struct recogniser *r, const char *bytes, size_t size, double probability)
+static void grow_word(struct recogniser *r, const char *bytes, size_t size,
+                      const struct beam_token *token)
 {
     struct aligned *a = &r->aligned;
     struct event_word *w = last_word(r);
@@ -190,19 +194,18 @@ static void grow_word(struct recogniser *r, const char *bytes, size_t size, doub
     if (first && a->first_letters > LETTERS_MAX)
         a->first_letters = LETTERS_MAX;
     w->size = (uint16_t)(r->text.size - w->at);
-    a->likely *= probability;
-    a->last_row = a->row;
+    a->likely *= (double)token->probability;
     a->grows = true;
     r->event.word_count = (uint32_t)a->words - 1;
 }
 
 /* White space, then the bytes of a word, either of which may be missing. */
-static void take_piece(struct recogniser *r, uint32_t id, double probability)
+static void take_piece(struct recogniser *r, const struct beam_token *token)
 {
     struct aligned *a = &r->aligned;
     size_t size;
     size_t spaces = 0;
-    const char *bytes = tokenizer_bytes(r->model->tokenizer, id, &size);
+    const char *bytes = tokenizer_bytes(r->model->tokenizer, token->id, &size);
     while (spaces < size && text_is_space(bytes[spaces]))
         spaces++;
     bool behind_space = r->text.size > 0 && text_is_space(r->text.data[r->text.size - 1]);
@@ -211,60 +214,108 @@ static void take_piece(struct recogniser *r, uint32_t id, double probability)
     begins = begins && size > spaces;
     if (begins)
         end_word(r);
-    if (begins && ends_here(r))
+    if (begins && ends_here(r, token->row))
         go_on_as_another(r);
     if (r->text.size > 0)
         text_append(&r->text, bytes, spaces);
     if (begins)
-        begin_word(r);
+        begin_word(r, token->row);
     if (size > spaces)
-        grow_word(r, bytes + spaces, size - spaces, probability);
-    a->surprise -= log(probability);
+        grow_word(r, bytes + spaces, size - spaces, token);
+    if (a->pieces < DECODE_IDS_MAX)
+        r->decode.ids[a->pieces] = token->id;
+    a->surprise -= log((double)token->probability);
     a->pieces++;
-    a->nothing = 0;
+    a->last_row = token->row;
     a->untold = true;
 }
 
-static void take_nothing(struct recogniser *r)
+/* What is settled, into the text; what is open beside it. */
+static void take_settled(struct recogniser *r)
 {
-    if (++r->aligned.nothing == SETTLED_ROWS)
-        end_word(r);
+    struct aligned *a = &r->aligned;
+    struct beam_token token;
+    while (beam_take(a->beam, &token))
+        take_piece(r, &token);
+    a->open_count = beam_open(a->beam, a->open);
+    r->event.confidence = text_confidence(a);
+}
+
+/* The text with what is open. Returns the text, for without_open. */
+static struct text with_open(struct recogniser *r)
+{
+    struct text settled = r->text;
+    for (size_t i = 0; i < r->aligned.open_count; i++) {
+        size_t size;
+        const char *bytes = tokenizer_bytes(r->model->tokenizer, r->aligned.open[i].id, &size);
+        for (; r->text.size == 0 && size > 0 && text_is_space(*bytes); size--)
+            bytes++;
+        text_append(&r->text, bytes, size);
+    }
+    return settled;
+}
+
+static void without_open(struct recogniser *r, struct text settled)
+{
+    r->text = settled;
+    r->text.data[r->text.size] = '\0';
+}
+
+/* Whether something is open that the last update did not have, or the other way round; from now on
+ * it has. */
+static bool open_has_changed(struct aligned *a)
+{
+    bool changed = a->open_count != a->told_count;
+    for (size_t i = 0; i < a->open_count; i++) {
+        changed = changed || a->open[i].id != a->told[i];
+        a->told[i] = a->open[i].id;
+    }
+    a->told_count = a->open_count;
+    return changed;
 }
 
 static void update(struct recogniser *r)
 {
     struct aligned *a = &r->aligned;
     struct event *e = &r->event;
-    if (!a->untold || !r->told || r->config.partial_ms == 0 || r->text.size == 0 ||
-        recogniser_is_noise(r) || recogniser_has_failed(r))
+    if (!r->told || r->config.partial_ms == 0 || recogniser_has_failed(r))
         return;
-    const struct event_word *whole = &e->words[e->word_count - (e->word_count > 0)];
-    e->stable_bytes = e->word_count ? (uint32_t)whole->at + whole->size : 0;
-    e->seq++;
-    a->untold = false;
-    recogniser_emit_so_far(r, EVENT_UTTERANCE_UPDATED);
+    struct text settled = with_open(r);
+    if (r->text.size > 0 && !recogniser_is_noise(r) && (open_has_changed(a) || a->untold)) {
+        const struct event_word *whole = &e->words[e->word_count - (e->word_count > 0)];
+        e->stable_bytes = e->word_count ? (uint32_t)whole->at + whole->size : 0;
+        e->seq++;
+        a->untold = false;
+        recogniser_emit_so_far(r, EVENT_UTTERANCE_UPDATED);
+    }
+    without_open(r, settled);
+}
+
+/* ln softmax of the logits, in place. */
+static void take_logarithms(float *x, size_t count)
+{
+    float most = x[0], sum = 0.0f;
+    for (size_t i = 1; i < count; i++)
+        most = x[i] > most ? x[i] : most;
+    for (size_t i = 0; i < count; i++)
+        sum += expf(x[i] - most);
+    float log_sum = most + logf(sum);
+    for (size_t i = 0; i < count; i++)
+        x[i] -= log_sum;
 }
 
 /* One row of the adapter. */
 static void step(struct recogniser *r, const float *row)
 {
     const struct model *m = r->model;
-    const struct backend_ops *op = m->backend->ops;
     struct aligned *a = &r->aligned;
     size_t vocab = backbone_vocab(m->backbone);
-    float *logits = r->decode.logits;
-    uint32_t id = 0;
-    backbone_push_heard(r->scratch, r->hearing, 0, row, a->id, logits);
-    op->argmax(m->backend, &id, logits, 1, vocab);
-    if (id == 0)
-        take_nothing(r);
-    else
-        take_piece(r, id, (double)op->probability(m->backend, logits, vocab, id));
-    a->id = id;
+    backbone_push_heard(r->scratch, r->hearing, 0, row, LANGUAGE_END, r->decode.logits);
+    m->backend->ops->download(m->backend, a->logs, r->decode.logits, vocab);
+    take_logarithms(a->logs, vocab);
+    beam_row(a->beam, a->logs);
     a->row++;
-    r->stats.tokens += id != 0;
-    r->event.confidence = text_confidence(a);
-    update(r);
+    take_settled(r);
 }
 
 /* Encoder rows before number end, of those from *at on that have not been taken. */
@@ -280,15 +331,19 @@ static void take_encoder_rows(struct recogniser *r, const struct features_rows *
     }
 }
 
-/* A row of the adapter comes after all that it has seen, however the sound was split. */
+/* A row of the adapter comes after all that it has seen, however the sound was split. Rows of a
+ * block come at once, and one update has them all. */
 static void take(struct recogniser *r, const struct features_rows *rows)
 {
     const struct model *m = r->model;
     size_t dim = backbone_dim(m->backbone);
     size_t at = 0;
+    bool together = m->encoder->options.streaming == ENCODER_BLOCKS;
     for (size_t i = 0; i < rows->adapter_count; i++) {
         take_encoder_rows(r, rows, &at, adapter_reach(m->adapter, r->aligned.row));
         step(r, rows->adapter + i * dim);
+        if (!together || i + 1 == rows->adapter_count)
+            update(r);
     }
     take_encoder_rows(r, rows, &at, UINT64_MAX);
 }
@@ -296,13 +351,14 @@ static void take(struct recogniser *r, const struct features_rows *rows)
 static void begin(struct recogniser *r)
 {
     struct aligned *a = &r->aligned;
-    a->id = 0;
     a->row = 0;
+    a->last_row = 0;
     a->encoder_rows = 0;
-    a->nothing = 0;
+    a->open_count = a->told_count = 0;
     a->part_ms = 0;
     a->untold = false;
     begin_part(r);
+    beam_begin(a->beam);
     if (a->alignment)
         alignment_begin(a->alignment);
 }
@@ -313,7 +369,7 @@ static int64_t due(const struct recogniser *r)
     return INT64_MAX;
 }
 
-/* To the end of the row that hears the last sample, and the delay. */
+/* To the end of the row that hears the last sample, and some more. */
 static size_t silence(const struct recogniser *r)
 {
     int64_t row = (int64_t)model_row_ms(r->model) * FEATURES_RATE_HZ / 1000;
@@ -321,12 +377,17 @@ static size_t silence(const struct recogniser *r)
     return r->heard ? (size_t)(rows * row - r->heard) : 0;
 }
 
+/* The caption becomes part of the state as a text that is asked does. */
 static bool end(struct recogniser *r)
 {
+    struct aligned *a = &r->aligned;
     struct decode *d = &r->decode;
+    beam_end(a->beam);
+    take_settled(r);
     end_word(r);
     text_trim(&r->text);
     state_copy(d->fork, r->hearing);
+    recogniser_read(r, a->pieces < DECODE_IDS_MAX ? a->pieces : DECODE_IDS_MAX);
     d->stopped = true;
     return !recogniser_is_cancelled(r);
 }
@@ -345,7 +406,10 @@ static bool is_written(const struct recogniser *r)
 
 static bool is_over(struct recogniser *r)
 {
-    return is_written(r) && recogniser_sounds_finished(r) && words_end_sentence(r->text.data);
+    struct text settled = with_open(r);
+    bool over = is_written(r) && recogniser_sounds_finished(r) && words_end_sentence(r->text.data);
+    without_open(r, settled);
+    return over;
 }
 
 const struct captions_way captions_aligned = {
@@ -356,4 +420,5 @@ const struct captions_way captions_aligned = {
     .silence = silence,
     .end = end,
     .is_over = is_over,
+    .reads = true,
 };

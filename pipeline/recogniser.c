@@ -33,9 +33,12 @@ static int create_captions(struct recogniser *r)
     if (m->captions == MODEL_CAPTIONS_PROMPTED)
         return 0;
     r->captions = &captions_aligned;
-    return m->letters
-               ? alignment_create(&r->aligned.alignment, m->letters, phones_classes(m->phones))
-               : 0;
+    size_t vocab = backbone_vocab(m->backbone);
+    r->aligned.logs = calloc(vocab, sizeof(*r->aligned.logs));
+    int rc = r->aligned.logs ? beam_create(&r->aligned.beam, m->language, vocab) : -ENOMEM;
+    if (!rc && m->letters)
+        rc = alignment_create(&r->aligned.alignment, m->letters, phones_classes(m->phones));
+    return rc;
 }
 
 static int create_intents(struct recogniser *r, struct hearing *hearing)
@@ -89,6 +92,8 @@ void recogniser_destroy(struct recogniser *r)
     decode_finish(&r->decode);
     intents_destroy(r->intents);
     alignment_destroy(r->aligned.alignment);
+    beam_destroy(r->aligned.beam);
+    free(r->aligned.logs);
     free(r);
 }
 
@@ -277,7 +282,8 @@ static void begin_text(struct recogniser *r, const struct prompt *prompt, const 
 /* To the utterance that has just been captioned. */
 static void begin_reply(struct recogniser *r)
 {
-    state_copy(r->decode.fork, r->hearing);
+    if (!r->captions->reads)
+        state_copy(r->decode.fork, r->hearing);
     r->event.seq = 0;
     r->event.stable_bytes = 0;
     r->event.word_count = 0;
@@ -453,6 +459,15 @@ static int text_ids(struct recogniser *r, const char *text, size_t size)
     return count <= DECODE_IDS_MAX ? (int)count : -E2BIG;
 }
 
+void recogniser_read(struct recogniser *r, size_t count)
+{
+    const struct prompt *begin = &r->model->text_begin;
+    if (begin->count)
+        backbone_push_tokens(r->scratch, r->decode.fork, 0, begin->ids, begin->count, NULL);
+    if (count)
+        backbone_push_tokens(r->scratch, r->decode.fork, 0, r->decode.ids, count, NULL);
+}
+
 int recogniser_ask(struct recogniser *r, const char *text, size_t size,
                    const struct sampler_config *sampling)
 {
@@ -463,11 +478,7 @@ int recogniser_ask(struct recogniser *r, const char *text, size_t size,
     if (count < 0)
         return count;
     state_copy(r->decode.fork, r->conversation);
-    if (m->text_begin.count)
-        backbone_push_tokens(r->scratch, r->decode.fork, 0, m->text_begin.ids, m->text_begin.count,
-                             NULL);
-    if (count)
-        backbone_push_tokens(r->scratch, r->decode.fork, 0, r->decode.ids, (size_t)count, NULL);
+    recogniser_read(r, (size_t)count);
     begin_text(r, &m->ask, r->event.text, sampling ? sampling : &r->config.sampling);
     r->made = MADE_ANSWER;
     return 0;

@@ -4,6 +4,7 @@
 #define EARSHOT_PIPELINE_RECOGNISER_PRIVATE_H
 
 #include "pipeline/alignment.h"
+#include "pipeline/beam.h"
 #include "pipeline/decode.h"
 #include "pipeline/evidence.h"
 #include "pipeline/features.h"
@@ -24,6 +25,7 @@ struct captions_way {
      * with its caption. False: cancelled. */
     bool (*end)(struct recogniser *r);
     bool (*is_over)(struct recogniser *r);
+    bool reads; /* a reply goes on from the fork, not from the hearing */
 };
 
 extern const struct captions_way captions_prompted;
@@ -39,19 +41,24 @@ struct prompted {
  * words. */
 struct aligned {
     struct alignment *alignment; /* NULL: the file has no letters */
-    uint32_t id;                 /* what the last row gave */
-    uint64_t row;                /* the number of the next row of the backbone */
-    uint64_t encoder_rows;       /* taken */
-    uint64_t nothing;            /* rows in turn that gave none */
-    double surprise;             /* of the pieces of the text */
-    size_t pieces;
-    int64_t part_ms;              /* where this utterance begins: others came before it */
-    size_t words;                 /* of the event, with the one that may grow */
-    bool grows;                   /* the last of them has no times yet */
-    double likely;                /* probability of its pieces */
-    uint64_t first_row, last_row; /* that gave its pieces, */
-    size_t first_letters;         /* the first of which had so many characters */
-    bool untold;                  /* the text has something that no update had */
+    struct beam *beam;
+    float *logs;                           /* [vocab], log probabilities of a row */
+    uint64_t row;                          /* the number of the next row of the backbone */
+    uint64_t encoder_rows;                 /* taken */
+    double surprise;                       /* of the pieces of the text, */
+    size_t pieces;                         /* whose ids are decode.ids */
+    int64_t part_ms;                       /* where this utterance begins: others came before it */
+    size_t words;                          /* of the event, with the one that may grow */
+    bool grows;                            /* the last of them has no times yet */
+    double likely;                         /* probability of its pieces */
+    uint64_t first_row;                    /* that gave the first of them, */
+    size_t first_letters;                  /* which had so many characters */
+    uint64_t last_row;                     /* that gave the last piece */
+    bool untold;                           /* the text has something that no update had */
+    struct beam_token open[BEAM_OPEN_MAX]; /* pieces behind the text, */
+    size_t open_count;
+    uint32_t told[BEAM_OPEN_MAX]; /* and those of the last update */
+    size_t told_count;
 };
 
 enum made {
@@ -92,6 +99,9 @@ void recogniser_emit(struct recogniser *r, enum event_type type);
 /* An update: the text so far, without the white space at its end, which may be what the whole ends
  * with. */
 void recogniser_emit_so_far(struct recogniser *r, enum event_type type);
+
+/* The first ids of decode.ids into the fork, as a text that is asked. */
+void recogniser_read(struct recogniser *r, size_t count);
 
 /* The utterance is speech. The text that is being made stays as it is. */
 void recogniser_announce(struct recogniser *r);

@@ -1,8 +1,9 @@
 /* Captions aligned with what is heard: a tiny random model against PyTorch, the public rwkv package
- * and a Viterbi search written out in Python (tests/golden/make_aligned.py), however the sound is
- * split; words and their times; utterances that become long. */
+ * and searches written out in Python (tests/golden/make_aligned.py), however the sound is split;
+ * words and their times; utterances that become long. */
 #include "base/file.h"
 #include "pipeline/alignment.h"
+#include "pipeline/beam.h"
 #include "pipeline/features.h"
 #include "pipeline/recogniser.h"
 #include "tests/support/gguf_writer.h"
@@ -139,29 +140,47 @@ static const struct event *find(const struct log *log, enum event_type type)
     return NULL;
 }
 
-/* What steps of the backbone give, without a recogniser. */
+/* What the rows give and a beam makes of it, without a recogniser. */
 struct stepping {
     struct fixture *f;
     struct state *state;
+    struct beam *beam;
     float *logits;
-    uint32_t id;
+    float *logs; /* [most, vocab] */
     size_t count, most;
-    uint32_t *ids;
-    float *probabilities;
+    struct beam_token *tokens; /* [most] */
+    size_t token_count;
 };
+
+static void take_tokens(struct stepping *s)
+{
+    while (beam_take(s->beam, &s->tokens[s->token_count]))
+        s->token_count++;
+}
+
+/* ln softmax, in double precision. */
+static void take_logarithms(float *x, size_t count)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++)
+        sum += exp((double)x[i]);
+    for (size_t i = 0; i < count; i++)
+        x[i] = (float)((double)x[i] - log(sum));
+}
 
 static void step_rows(struct stepping *s, const struct features_rows *rows)
 {
     const struct model *m = s->f->model;
-    const struct backend_ops *op = m->backend->ops;
     size_t vocab = backbone_vocab(m->backbone);
     for (size_t i = 0; i < rows->adapter_count; i++) {
         assert_true(s->count < s->most);
+        float *logs = s->logs + s->count++ * vocab;
         backbone_push_heard(s->f->hearing->scratch, s->state, 0,
-                            rows->adapter + i * backbone_dim(m->backbone), s->id, s->logits);
-        op->argmax(m->backend, &s->id, s->logits, 1, vocab);
-        s->ids[s->count] = s->id;
-        s->probabilities[s->count++] = op->probability(m->backend, s->logits, vocab, s->id);
+                            rows->adapter + i * backbone_dim(m->backbone), 0, s->logits);
+        m->backend->ops->download(m->backend, logs, s->logits, vocab);
+        take_logarithms(logs, vocab);
+        beam_row(s->beam, logs);
+        take_tokens(s);
     }
 }
 
@@ -175,8 +194,10 @@ static void step_sound(struct stepping *s, struct fixture *f, size_t times)
     size_t total = times * f->samples;
     size_t padded = ((total + ROW_SAMPLES - 1) / ROW_SAMPLES + DELAY_ROWS) * ROW_SAMPLES;
     *s = (struct stepping){.f = f, .most = padded / ROW_SAMPLES};
-    s->ids = calloc(s->most, sizeof(*s->ids));
-    s->probabilities = calloc(s->most, sizeof(*s->probabilities));
+    s->tokens = calloc(s->most + 1, sizeof(*s->tokens));
+    s->logs = calloc(s->most * backbone_vocab(f->model->backbone), sizeof(*s->logs));
+    assert_int_equal(beam_create(&s->beam, f->model->language, backbone_vocab(f->model->backbone)),
+                     0);
     s->logits = f->backend->ops->alloc(f->backend, backbone_vocab(f->model->backbone));
     assert_int_equal(
         state_create(&s->state, f->backend, backbone_state_shape(f->model->backbone), 1), 0);
@@ -192,32 +213,46 @@ static void step_sound(struct stepping *s, struct fixture *f, size_t times)
         step_rows(s, &rows);
     assert_int_equal(s->count, s->most);
     features_destroy(features);
+    beam_end(s->beam);
+    take_tokens(s);
 }
 
 static void stepping_free(struct stepping *s)
 {
     s->f->backend->ops->free(s->f->backend, s->logits);
     state_destroy(s->state);
-    free(s->ids);
-    free(s->probabilities);
+    beam_destroy(s->beam);
+    free(s->tokens);
+    free(s->logs);
 }
 
-static void rows_give_the_pieces_of_the_reference(void **state)
+static void rows_give_the_probabilities_of_the_reference(void **state)
 {
     struct fixture *f = *state;
-    struct npy ids = golden("aligned_ids");
-    struct npy probabilities = golden("aligned_probabilities");
+    struct npy logs = golden("aligned_logs");
     struct stepping s;
     step_sound(&s, f, 1);
-    assert_int_equal(s.count, ids.count);
-    for (size_t i = 0; i < s.count; i++)
-        assert_int_equal(s.ids[i], ids.ints[i]);
-    double error = relative_error(s.probabilities, probabilities.floats, s.count);
-    printf("%zu rows, probabilities: relative error %.1e\n", s.count, error);
+    assert_int_equal(s.count * backbone_vocab(f->model->backbone), logs.count);
+    double error = relative_error(s.logs, logs.floats, logs.count);
+    printf("%zu rows, log probabilities: relative error %.1e\n", s.count, error);
     assert_true(error < 1e-4);
     stepping_free(&s);
-    npy_free(&ids);
-    npy_free(&probabilities);
+    npy_free(&logs);
+}
+
+static void the_likeliest_text_is_that_of_the_reference(void **state)
+{
+    struct fixture *f = *state;
+    struct npy want = golden("aligned_tokens");
+    struct stepping s;
+    step_sound(&s, f, 1);
+    assert_int_equal(s.token_count, want.shape[0]);
+    for (size_t i = 0; i < s.token_count; i++) {
+        assert_int_equal(s.tokens[i].id, want.ints[2 * i]);
+        assert_int_equal(s.tokens[i].row, want.ints[2 * i + 1]);
+    }
+    stepping_free(&s);
+    npy_free(&want);
 }
 
 static void the_file_says_how_captions_come(void **state)
@@ -229,6 +264,7 @@ static void the_file_says_how_captions_come(void **state)
     assert_true(model_longest_ms(f->model) == MODEL_ENDLESS);
     assert_in_range(model_tail_ms(f->model), 320, 400);
     assert_non_null(f->model->letters);
+    assert_non_null(f->model->language);
 }
 
 static void captions_and_replies_are_those_of_the_reference(void **state)
@@ -304,7 +340,7 @@ static void any_split_gives_the_same_events(void **state)
     printf("%zu events\n", first.count);
 }
 
-/* Their text only grows, and so do the words that are whole, to which nothing is added any more but
+/* What is stable stays: it only grows, by whole words, to which nothing is added any more but
  * signs. */
 static void updates_never_change_what_they_said(void **state)
 {
@@ -320,8 +356,8 @@ static void updates_never_change_what_they_said(void **state)
         if (e->type != EVENT_UTTERANCE_UPDATED && e->type != EVENT_UTTERANCE_COMPLETED)
             continue;
         if (before) {
-            assert_true(e->size >= before->size);
-            assert_memory_equal(e->text, before->text, before->size);
+            assert_true(e->stable_bytes >= before->stable_bytes);
+            assert_memory_equal(e->text, before->text, before->stable_bytes);
         }
         if (e->word_count) {
             const struct event_word *last = &e->words[e->word_count - 1];
@@ -377,13 +413,13 @@ static void what_has_no_evidence_is_not_told(void **state)
     assert_int_equal(f->log.count, 0);
 }
 
-/* The text that the pieces of steps make. */
+/* The text that the pieces make. */
 static char *text_of(struct fixture *f, const struct stepping *s)
 {
-    char *text = calloc(s->count + 1, 16);
-    for (size_t i = 0, at = 0; i < s->count; i++) {
+    char *text = calloc(s->token_count + 1, 16);
+    for (size_t i = 0, at = 0; i < s->token_count; i++) {
         size_t size;
-        const char *bytes = tokenizer_bytes(f->model->tokenizer, s->ids[i], &size);
+        const char *bytes = tokenizer_bytes(f->model->tokenizer, s->tokens[i].id, &size);
         memcpy(text + at, bytes, size);
         at += size;
     }
@@ -471,14 +507,16 @@ static void after_some_seconds_a_sentence_is_an_utterance(void **state)
     recogniser_destroy(r);
     size_t parts = check_parts(f, whole);
     assert_true(parts >= 3);
-    for (size_t i = 0, n = 0; i < f->log.count; i++) {
+    const struct event *before = NULL;
+    for (size_t i = 0; i < f->log.count; i++) {
         const struct event *e = &f->log.events[i];
         if (e->type != EVENT_UTTERANCE_COMPLETED)
             continue;
-        if (++n < parts) {
-            assert_int_equal(e->text[e->size - 1], '.');
-            assert_true(e->end_us - e->start_us > 1500000);
+        if (before) {
+            assert_int_equal(before->text[before->size - 1], '.');
+            assert_true(e->start_us + e->words[0].start_ms * 1000ll > before->start_us + 1500000);
         }
+        before = e;
     }
     /* The reply is to all of it. */
     const struct event *reply = find(&f->log, EVENT_REPLY_COMPLETED);
@@ -487,7 +525,7 @@ static void after_some_seconds_a_sentence_is_an_utterance(void **state)
     stepping_free(&s);
 }
 
-/* The conversation of a model that carries it on is what was heard and written, and the reply. */
+/* The conversation of a model that carries it on is what was heard, then the caption, read. */
 static void the_next_turn_goes_on_from_what_was_heard(void **state)
 {
     struct fixture *f = *state;
@@ -496,6 +534,10 @@ static void the_next_turn_goes_on_from_what_was_heard(void **state)
     config.reply = false;
     f->model->carry = true;
     step_sound(&s, f, 1);
+    const struct prompt *begin = &f->model->text_begin;
+    backbone_push_tokens(f->hearing->scratch, s.state, 0, begin->ids, begin->count, NULL);
+    for (size_t i = 0; i < s.token_count; i++)
+        backbone_push_tokens(f->hearing->scratch, s.state, 0, &s.tokens[i].id, 1, NULL);
     struct recogniser *r = create(f, &config);
     utter(r, f, 1, 1600);
     float *got = malloc(recogniser_conversation_bytes(r));
@@ -709,7 +751,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_file_says_how_captions_come),
-        cmocka_unit_test(rows_give_the_pieces_of_the_reference),
+        cmocka_unit_test(rows_give_the_probabilities_of_the_reference),
+        cmocka_unit_test(the_likeliest_text_is_that_of_the_reference),
         cmocka_unit_test(captions_and_replies_are_those_of_the_reference),
         cmocka_unit_test(words_have_the_times_of_the_reference),
         cmocka_unit_test(any_split_gives_the_same_events),

@@ -1,13 +1,14 @@
-"""What follows a caption: the reply or the order that the model writes after a prompt, ended by the id of no piece.
+"""What follows a hearing: its caption, read, then the reply or the order that the model writes after a prompt, ended by the id of
+no piece. A text that was typed comes in the same form, so most of this is learnt from text alone.
 
-A row of the sequence is (id given before it, id wanted at it): after the last row of what was heard or read come the prompt's
-row, which wants the first id of the answer, and a row for each id, the last of which wants NONE.
+A row of the sequence is (id given before it, id wanted at it): the prompt's row wants the first id of the answer, and a row for each
+id follows, the last of which wants NONE.
 """
 
 import torch
 import torch.nn.functional as F
 
-from training.export import INTENT, REPLY
+from training.export import INTENT, REPLY, TEXT
 from training.intents import intent_for, written_intent
 from training.pieces import NONE
 from training.reading import IGNORED
@@ -26,25 +27,23 @@ class Answers:
         return self.encode(" " + text) if text else []
 
     def __call__(self, caption):
-        """-> (ids given, ids wanted) of an answer's rows"""
+        """-> (ids given, ids wanted) of the rows of a caption and its answer"""
         prompt = self.rng.choice((REPLY, INTENT))
         if (caption, prompt) not in self.known:
             self.known[caption, prompt] = self.written(caption, prompt)
         ids = self.known[caption, prompt]
-        return [prompt, *ids], [*ids, NONE]
+        read = [TEXT, *self.encode(" " + caption if caption else "")]
+        return [*read, prompt, *ids], [IGNORED] * len(read) + [*ids, NONE]
 
 
-def appended(rows, given, wanted, counts, answers):
-    """Hearings with answers behind them: rows [B, R, D], given and wanted [B, R], counts [B] rows that a hearing has; answers:
-    for each (given, wanted) or None. -> the same, longer; rows are zero where an answer is."""
-    longest = max([len(found[0]) for found in answers if found], default=0)
-    if not longest:
-        return rows, given, wanted
-    rows, given = F.pad(rows, (0, 0, 0, longest)), F.pad(given, (0, longest), value=NONE)
-    wanted = F.pad(wanted, (0, longest), value=IGNORED)
+def appended(rows, counts, answers):
+    """Hearings with answers behind them: rows [B, R, D], counts [B] rows that a hearing has; answers: (given, wanted) for each
+    -> rows [B, R', D], given and wanted [B, R']: rows are zero where an answer is, nothing is given or wanted where it is not."""
+    longest = max(len(given) for given, _ in answers)
+    rows = F.pad(rows, (0, 0, 0, longest))
+    given, wanted = torch.full(rows.shape[:2], NONE), torch.full(rows.shape[:2], IGNORED)
     heard = torch.arange(rows.shape[1]) < counts[:, None]
-    for n, found in enumerate(answers):
-        if found:
-            at = slice(int(counts[n]), int(counts[n]) + len(found[0]))
-            given[n, at], wanted[n, at] = torch.tensor(found[0]), torch.tensor(found[1])
+    for n, (own_given, own_wanted) in enumerate(answers):
+        at = slice(int(counts[n]), int(counts[n]) + len(own_given))
+        given[n, at], wanted[n, at] = torch.tensor(own_given), torch.tensor(own_wanted)
     return rows * heard[..., None], given, wanted

@@ -72,7 +72,7 @@ def add_encoder(writer, encoder):
 def add_metadata(writer, config, vocab, name):
     """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes.
 
-    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head. Where intents were learnt, "intent"
+    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head, and "language" as add_language has it. Where intents were learnt, "intent"
     has the ids of their prompt.
     """
     adapter, backbone = config["adapter"], config["backbone"]
@@ -86,6 +86,8 @@ def add_metadata(writer, config, vocab, name):
     if "aligned" in config:
         aligned(config["aligned"]["delay_rows"], [REPLY], [TEXT], config.get("intent")).add_to(writer)
         writer.add_letters(config["aligned"]["letters"])
+        if "language" in config:
+            writer.add_language(config["language"])
     else:
         prompts = Prompts(reply=[REPLY], text_begin=[TEXT], caption=[CAPTION], intent=config.get("intent"), max_tokens=200)
         prompts.add_to(writer)

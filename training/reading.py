@@ -23,33 +23,29 @@ from training.model import Backbone, BackboneConfig, mixed_precision
 
 SHARES = {"novels": 0.3, "dialogues": 0.35, "orders": 0.05, "transcripts": 0.15, "domain": 0.15}
 IGNORED = -100
-MAY_BE_ORDERS = ("orders", "dialogues", "domain")
 HELD_OUT = 50  # of each source's sentences, for the report
 
 
 class Reader:
-    """Endless batches of sentences as ids in rows, with what has to come next; between pieces may be rows of nothing.
+    """Endless batches of sentences as ids in rows, with what has to come next; between pieces may be rows of nothing."""
 
-    answers(caption) -> (given, wanted), as answers.py has them; with it half of the sentences that may be orders are answered.
-    """
-
-    def __init__(self, encode, rng, answers=None, rows=432, longest=72):
-        self.encode, self.rng, self.answers, self.rows, self.longest = encode, rng, answers, rows, longest
+    def __init__(self, encode, rng, rows=432, longest=72):
+        self.encode, self.rng, self.rows, self.longest = encode, rng, rows, longest
         texts = {name: (data_root() / "text" / f"{name}.txt").read_text().splitlines() for name in SHARES}
         self.kept = {name: lines[::len(lines) // HELD_OUT][:HELD_OUT] for name, lines in texts.items()}
         kept = {line for lines in self.kept.values() for line in lines}
         self.sources = {name: [line for line in lines if line not in kept] for name, lines in texts.items()}
 
+    def text(self):
+        """A sentence, its source drawn by SHARES."""
+        return self.rng.choice(self.sources[self.rng.choices(list(SHARES), SHARES.values())[0]])
+
     def sentence(self):
         """-> (given, wanted) ids of a sentence's rows"""
-        name = self.rng.choices(list(SHARES), SHARES.values())[0]
-        text = self.rng.choice(self.sources[name])
-        ids = self.encode(" " + text)
+        ids = self.encode(" " + self.text())
         if self.rng.random() < 0.5:
             ids = [i for piece in ids for i in [pieces.NONE] * min(int(self.rng.expovariate(0.7)), 6) + [piece]]
         given, wanted = [pieces.NONE, *ids[:-1]], [i or IGNORED for i in ids]
-        if self.answers and name in MAY_BE_ORDERS and self.rng.random() < 0.5:
-            given, wanted = (own + more for own, more in zip((given, wanted), self.answers(text)))
         return given[: self.longest], wanted[: self.longest]
 
     def __next__(self):

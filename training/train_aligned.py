@@ -3,8 +3,8 @@
     python -m training.train_aligned --ear RUN.pt --reading RUN.pt [--alone 30] [--minutes 100] [--out aligned]
 
 Resumes from <data root>/runs/OUT.pt. For the first minutes the ear and the adapter learn alone: CTC on letters at the ear's rows,
-on pieces at the adapter's with the head of the backbone that can read. Then a step hears (the loss of the pieces at their rows as
-well) and reads sentences. Muon for the matrices of adapter and backbone, AdamW for everything else.
+on pieces at the adapter's with the head of the backbone that can read, and the ear by Whisper's own rows of the whole utterance. Then
+the backbone's blocks hear too: CTC on pieces at its rows, and answers to what was heard and to texts. Muon for the matrices of adapter and backbone, AdamW for everything else.
 """
 
 import argparse
@@ -18,24 +18,24 @@ import torch
 import torch.nn.functional as F
 
 from convert import vocabulary
-from training import checkpoint, pieces
-from training.aligned import AlignedConfig, Listener, Script, best_paths, guess, listen, text_of
+from training import checkpoint
+from training.aligned import AlignedConfig, Listener, Script, greedy, text_of
 from training.answers import Answers, appended
 from training.batches import Sampler, in_order
 from training.corpus import Capitals
 from training.data import Dataset, data_root, read_table
 from training.ear import EarConfig
 from training.model import AdapterConfig, BackboneConfig
-from training.reading import IGNORED, Reader, pieces_loss, shifted
+from training.reading import Reader, pieces_loss
 from training.scoring import distance, words
-from training.train_ear import LONGEST, SHARES as HEARD, ctc
+from training.train_ear import LONGEST, SHARES as HEARD, Teacher, ctc
 
 SHARES = {**{name: (sets, 0.8 * share) for name, (sets, share) in HEARD.items()}, "synth": (("synth",), 0.2)}
 DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechocean", "synth_dev")
 FLOOR = -1.5  # the feature of digital silence
-WRONG = 0.08  # of the ids of the rows before are taken away or others, so that a mistake is not the end
-EAR_SHARE = 0.1  # of the learning rate
-LETTERS_SHARE, GUESS_SHARE, TEXT_SHARE = 0.3, 0.5, 0.2  # of the loss
+EAR_SHARE = 0.15  # of the learning rate
+ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.2  # of the loss
+TEXTS = 8  # that are read a step
 WARMUP = 60  # steps, also when the backbone begins to hear
 
 
@@ -63,55 +63,40 @@ def with_end(batch, config, stride):
     return mel, batch.frames + more
 
 
-def wanted_ids(guesses, rows, scripts):
-    """-> [B, R]: the id of every adapter row, IGNORED where a clip has none or its words could not be found in it."""
-    wanted = torch.full(guesses.shape[:2], IGNORED)
-    paths = best_paths(guesses.detach(), rows.tolist(), [script.ids for script in scripts])
-    for row, script, places, count in zip(wanted, scripts, paths, rows.tolist()):
-        if places is None:
-            continue
-        row[:count] = pieces.NONE
-        row[places] = torch.tensor(script.ids, dtype=row.dtype)
-    return wanted
-
-
-def disturbed(given, vocab):
-    """Some ids of the rows before lost, fewer of them another's."""
-    luck = torch.rand(given.shape)
-    other = torch.randint(1, vocab, given.shape)
-    spoilt = torch.where(luck < WRONG / 4, other, torch.zeros_like(given))
-    return torch.where((luck < WRONG) & (given != pieces.NONE), spoilt, given)
-
-
-def hearing_losses(model, batch, captions, texts):
-    """-> the adapter's rows, the guesses, the scripts, and the losses of letters and guesses"""
+def hearing_losses(model, teacher, batch, captions, texts):
+    """-> the adapter's rows, their counts, the scripts, and the losses of the ear's rows, letters and guesses"""
     scripts = [captions(text) for text in texts]
     mel, frames = with_end(batch, model.aligned, model.adapter.config.stride)
-    rows, log_probs = model.hear(mel, frames)
+    heard, rows, log_probs = model.hear(mel, frames)
+    lacking = teacher.distance(heard[:, : batch.mel.shape[1] // 2], batch)
     letters = ctc(log_probs, frames // 2, [script.letters for script in scripts])
-    guesses = model.guesses(rows)
     counts = frames // 2 // model.adapter.config.stride
-    return rows, guesses, counts, scripts, letters, ctc(guesses, counts, [script.ids for script in scripts])
+    guesses = ctc(model.guesses(rows), counts, [script.ids for script in scripts])
+    return rows, counts, scripts, lacking, letters, guesses
 
 
-def caption_losses(model, heard, vocab, answers, reading):
-    """-> the losses of pieces and reading, and the share of pieces that are right"""
-    rows, guesses, counts, scripts = heard
-    wanted = wanted_ids(guesses, counts, scripts)
-    given = disturbed(shifted(wanted.clamp(min=0)), vocab)
-    spoken = wanted > 0
-    rows, given, wanted = appended(rows, given, wanted, counts, answers)
-    logits = model.logits(rows, given)
-    with torch.no_grad():
-        hits = (logits.argmax(-1) == wanted)[:, : spoken.shape[1]][spoken]
-        right = float(hits.float().mean()) if len(hits) else 1.0
-    given, following = reading
-    return pieces_loss(logits, wanted), pieces_loss(model.logits(None, given), following), right
+def caption_losses(model, rows, counts, scripts, answers):
+    """-> the losses of the pieces of captions and of answers to them"""
+    logits, wanted = with_answers(model, rows, counts, [script.caption for script in scripts], answers)
+    pieces = logits[:, : rows.shape[1]].float().log_softmax(-1)
+    return ctc(pieces, counts, [script.ids for script in scripts]), pieces_loss(logits, wanted)
+
+
+def with_answers(model, rows, counts, texts, answers):
+    """-> logits [B, R', V] of hearings with what follows them, and the ids wanted there"""
+    rows, given, wanted = appended(rows, counts, [answers(text) for text in texts])
+    return model.logits(rows, given), wanted
+
+
+def reading_loss(model, texts, answers):
+    """The loss of answers to texts that were not heard."""
+    logits, wanted = with_answers(model, torch.zeros(len(texts), 0, model.backbone.config.dim), torch.zeros(len(texts)), texts, answers)
+    return pieces_loss(logits, wanted)
 
 
 @torch.no_grad()
 def evaluate(model, data, tokens, most, way):
-    """-> {set: share of words wrong} of greedy captions by a way (listen or guess), over `most` clips of each set, and some of them"""
+    """-> {set: share of words wrong} of greedy captions by a way (Listener.pieces or guesses), over `most` clips of each set, and some of them"""
     model.eval()
     wrong, chosen, shown = defaultdict(lambda: np.zeros(2)), [], []
     for name in DEV:
@@ -119,7 +104,7 @@ def evaluate(model, data, tokens, most, way):
         chosen += list(members[:: max(1, len(members) // most)][:most])
     for batch in in_order(data, chosen, 8000):
         mel, frames = with_end(batch, model.aligned, model.adapter.config.stride)
-        ids, _ = way(model, mel, frames)
+        ids = greedy(way(model, model.hear(mel, frames)[1]))
         for i, row, count in zip(batch.items, ids.tolist(), (frames // 2 // model.adapter.config.stride).tolist()):
             found = text_of(tokens, row[:count])
             truth = words(data.texts[i])
@@ -130,7 +115,7 @@ def evaluate(model, data, tokens, most, way):
 
 
 def report(model, data, tokens, most, alone=False):
-    rates, shown = evaluate(model, data, tokens, most, guess if alone else listen)
+    rates, shown = evaluate(model, data, tokens, most, Listener.guesses if alone else Listener.pieces)
     print("dev of guesses" if alone else "dev", " ".join(f"{name} {100 * rate:.1f}" for name, rate in rates.items()), flush=True)
     print("   ", "\n    ".join(shown), flush=True)
 
@@ -188,9 +173,9 @@ def train(rank, args):
 
     seed = args.seed + step + 100003 * rank
     torch.manual_seed(seed)
-    captions = Captions(tokens)
+    captions, teacher = Captions(tokens), Teacher(args.whisper)
     answers = Answers(captions.encode, random.Random(seed))
-    reader = Reader(captions.encode, random.Random(seed), answers)
+    reader = Reader(captions.encode, random.Random(seed))
     sampler = Sampler(seed, args.frames, SHARES, longest=LONGEST)
     dev = Dataset("dev", DEV) if rank == 0 else None
     recent, last_save, last_dev = [], time.time(), time.time()
@@ -203,15 +188,15 @@ def train(rank, args):
             alone = False
             keep_blocks(model.backbone, alone=False)
         texts = [sampler.data.texts[i] for i in batch.items]
-        *heard, letters, guesses = hearing_losses(model, batch, captions, texts)
-        loss = LETTERS_SHARE * letters + GUESS_SHARE * guesses
-        numbers = [float(letters.detach()), float(guesses.detach())]
+        *heard, lacking, letters, guesses = hearing_losses(model, teacher, batch, captions, texts)
+        loss = ROWS_SHARE * lacking + LETTERS_SHARE * letters + GUESS_SHARE * guesses
+        numbers = [float(number.detach()) for number in (lacking, letters, guesses)]
         if not alone:
             together += 1
-            found = [answers(script.caption) for script in heard[-1]]
-            caption, read, right = caption_losses(model, heard, len(tokens), found, next(reader))
-            loss = loss + caption + TEXT_SHARE * read
-            numbers += [float(caption.detach()), float(read.detach()), right]
+            caption, answer = caption_losses(model, *heard, answers)
+            read = reading_loss(model, [reader.text() for _ in range(TEXTS)], answers)
+            loss = loss + caption + ANSWER_SHARE * (answer + read)
+            numbers += [float(number.detach()) for number in (caption, answer, read)]
         loss.backward()
         spent = team.average([p for p in model.parameters() if p.requires_grad], clock.tick())
         lr = checkpoint.rate(step, spent / (args.minutes * 60), args.lr, warmup=WARMUP)
@@ -222,7 +207,7 @@ def train(rank, args):
             continue
         if step % 25 == 0:
             mean = np.mean([numbers for numbers in recent[-25:] if len(numbers) == len(recent[-1])], axis=0)
-            names = ("letters", "guesses", "pieces", "read", "right")
+            names = ("distance", "letters", "guesses", "pieces", "answers", "read")
             print(f"step {step}", *(f"{name} {value:.3f}" for name, value in zip(names, mean)), f"spent {spent:.0f} s", flush=True)
         if time.time() - last_save > 150:
             store()
@@ -237,6 +222,7 @@ def train(rank, args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--whisper", required=True, help="a state dict of Whisper's encoder, whose rows the ear's are to be like")
     parser.add_argument("--ear", help="run of train_ear to begin with")
     parser.add_argument("--reading", help="run of training.reading to begin with")
     parser.add_argument("--alone", type=float, default=30, help="minutes in which ear and adapter learn without the backbone")

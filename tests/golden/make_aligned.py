@@ -3,18 +3,23 @@
     python tests/golden/make_aligned.py          from the repository's root, with training/requirements.txt and `rwkv`
 
 The sound is that of make_golden.py (pcm.npy) three times over. Weights are random, but the head says "none" about every
-other row and hardly ever a bare byte, so that the pieces make words. The rows go through the public `rwkv` package too.
+other row and hardly ever a bare byte, so that the pieces make words. The rows go through the public `rwkv` package too. The
+language model is random as well, of order 3.
 
-    aligned_ids [R] int32                what each row gave, 0: none; R: the rows of the sound and delay_rows of silence
-    aligned_probabilities [R]            of it
+    aligned_logs [R, V]                  log probabilities of the pieces, 0: none; R: the rows of the sound and delay_rows of silence
+    aligned_tokens [P, 2] int32          the pieces of the likeliest text, and the row that brought each
     aligned_text.txt                     the caption, then the reply after it, a line each
     aligned_words [W, 4] int32           of each word: the byte where it begins, its bytes, start and end in ms
     aligned_confidences [W + 1]          of each word (the product of its pieces'), then of the text (geometric mean)
 """
 
+import math
 import os
+import random
 import re
 import sys
+from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 os.environ.update(RWKV_V7_ON="1", RWKV_JIT_ON="0", RWKV_CUDA_ON="0")
@@ -34,7 +39,10 @@ LETTERS = ["", " ", "'"] + [chr(code) for code in range(ord("a"), ord("z") + 1)]
 DELAY_ROWS, ROW_MS, SAMPLES, ENCODER_MS = 3, 80, 1280, 20
 LETTER_MS, LETTERS_MAX = 60, 8
 REPLY_TOKENS = 24
-NONE = 1.8  # mean logit of "none"
+NONE = 5.0  # mean logit of "none"
+WEIGHT, BONUS = 0.5, 0.7
+WIDE = 100  # prefixes that are kept
+SETTLED_ROWS = 16  # a piece of the likeliest text that is so old is in all of them
 
 
 def tiny_vocab():
@@ -56,14 +64,45 @@ def tiny_config(vocab):
 
 def balance(model, rows):
     """No piece is likelier than the others whatever is heard; "none" is, about every other time."""
-    inputs = rows + model.backbone.emb.weight[torch.randint(260, len(model.backbone.emb.weight), (len(rows),))]
+    inputs = rows + model.backbone.emb.weight[0]
     mean = model.backbone(inputs[None])[0].mean(0)
     head = model.backbone.head.weight.data
     head[1:260] *= 0.05
-    head[0] *= 2
+    head *= 5
     head -= (head @ mean)[:, None] * mean / (mean @ mean)
     head[0] += NONE * mean / (mean @ mean)
     model.backbone.head.weight.data = head.half().float()
+
+
+class Language:
+    """A random n-gram model: {ids: cost in sixteenths of a nat} and {ids: cost of backing off from them}."""
+
+    def __init__(self, vocab):
+        rng = random.Random(8)
+        pieces = [0, *range(260, vocab)]
+        self.costs = {(i,): rng.randint(40, 90) if i in pieces else 200 for i in range(vocab)}
+        for _ in range(150):
+            one, two, three = rng.sample(pieces, 3)
+            self.costs |= {(one, two): rng.randint(8, 40), (one, two, three): rng.randint(1, 20)}
+        self.backoffs = {ids: rng.randint(0, 20) for ids in sorted(self.costs) if len(ids) < 3}
+
+    def cost(self, before, piece):
+        """Of a piece behind others, by the longest n-gram there is."""
+        before = tuple(before[-2:])
+        if (*before, piece) in self.costs:
+            return self.costs[*before, piece]
+        return self.backoffs.get(before, 0) + self.cost(before[1:], piece)
+
+    def levels(self):
+        """As the file has them."""
+        found = [sorted(ids for ids in self.costs if len(ids) == n) for n in (1, 2, 3)]
+        levels = [{"costs": np.array([self.costs[ids] for ids in level], np.uint8)} for level in found]
+        for n in (0, 1):
+            levels[n]["backoffs"] = np.array([self.backoffs[ids] for ids in found[n]], np.uint8)
+            counts = [sum(longer[:-1] == ids for longer in found[n + 1]) for ids in found[n]]
+            levels[n]["children"] = np.cumsum([0] + counts).astype(np.uint32)
+            levels[n + 1]["pieces"] = np.array([ids[-1] for ids in found[n + 1]], np.uint16)
+        return levels
 
 
 def letters_head():
@@ -82,32 +121,69 @@ def write(model, head, config, vocab):
     export.write_gguf(HERE / "aligned.gguf", state, config, vocab, choose, "tiny random aligned model for tests")
 
 
-def hear(model, rows):
-    """adapter rows [R, D] -> what each gave, its probability: one piece or none a row, added to the next."""
-    inputs, ids, probabilities = [], [], []
-    before = 0
-    for row in rows:
-        inputs.append(row + model.backbone.emb.weight[before])
-        logits = model.backbone.head(model.backbone(torch.stack(inputs)[None]))[0, -1]
-        before = int(logits.argmax())
-        ids.append(before)
-        probabilities.append(float(torch.softmax(logits, -1)[before]))
-    return torch.stack(inputs), ids, probabilities
-
-
-def check_public(model, rows, ids):
+def check_public(model, inputs, logs):
     """The same rows through the rwkv package, as the embeddings of ids of their own."""
     state = model.state_dict()
-    state["backbone.emb.weight"] = rows
-    logits, _ = public_reference(state, list(range(len(rows))))
-    assert logits.argmax(-1).tolist() == ids, "the rwkv package gives other pieces"
+    state["backbone.emb.weight"] = inputs
+    logits, _ = public_reference(state, list(range(len(inputs))))
+    theirs = torch.log_softmax(torch.as_tensor(logits).float(), -1)
+    assert torch.allclose(theirs, logs, atol=2e-3), "the rwkv package gives other pieces"
 
 
-def reply(model, rows):
-    """Greedy ids of the reply to what was heard and written."""
+def likeliest(logs, language):
+    """The text of the best score by a search over prefixes, wider than that of the C program: [ids], [rows], [probabilities]."""
+    total = {(): (0.0, -math.inf)}  # prefix: log probability of its paths by what they end with, the blank or its last piece
+    first, best = {}, {}  # of a prefix: the row in which it came; what its best row added, that row, the probability there
+
+    @cache
+    def prior(prefix):
+        if not prefix:
+            return 0.0
+        return prior(prefix[:-1]) + BONUS - WEIGHT * language.cost((0, *prefix[:-1]), prefix[-1]) / 16
+
+    for t, row in enumerate(logs.tolist()):
+        found, enters = defaultdict(lambda: [-math.inf, -math.inf]), {}
+        heard = [(i, p) for i, p in enumerate(row) if i and p > -7]
+        for prefix, (blank, last) in total.items():
+            both = np.logaddexp(blank, last)
+            found[prefix][0] = np.logaddexp(found[prefix][0], both + row[0])
+            if prefix:
+                found[prefix][1] = np.logaddexp(found[prefix][1], last + row[prefix[-1]])
+            for i, p in heard:
+                before = blank if prefix and prefix[-1] == i else both
+                if before > -math.inf:
+                    longer = (*prefix, i)
+                    found[longer][1] = np.logaddexp(found[longer][1], before + p)
+                    enters[longer] = before + p
+        ranked = sorted(found, key=lambda prefix: -(np.logaddexp(*found[prefix]) + prior(prefix)))
+        kept = ranked[:WIDE]
+        known = {prefix[:n] for prefix in total for n in range(len(prefix) + 1)}
+        first |= {prefix: t for prefix in kept if prefix not in known}
+        best |= {prefix: (-math.inf, 0, 0.0) for prefix in kept if prefix not in known}
+        most = max(np.logaddexp(*found[prefix]) for prefix in kept)
+        for prefix in kept:
+            if not prefix:
+                continue
+            added, place, p = best[prefix]
+            now = math.exp(row[prefix[-1]])
+            if enters.get(prefix, -math.inf) - most > added:
+                best[prefix] = (enters[prefix] - most, t, now)
+            elif found[prefix][1] > found[prefix][0]:
+                best[prefix] = (added, place, max(p, now))
+        old = [n for n in range(1, len(ranked[0]) + 1) if first[ranked[0][:n]] + SETTLED_ROWS <= t]
+        settled = ranked[0][: max(old, default=0)]
+        total = {prefix: found[prefix] for prefix in kept if prefix[: len(settled)] == settled}
+    ends = {prefix: np.logaddexp(*sums) + prior(prefix) - WEIGHT * language.cost((0, *prefix), 0) / 16 for prefix, sums in total.items()}
+    text = max(ends, key=ends.get)
+    prefixes = [text[: n + 1] for n in range(len(text))]
+    return list(text), [best[prefix][1] for prefix in prefixes], [best[prefix][2] for prefix in prefixes]
+
+
+def reply(model, rows, caption):
+    """Greedy ids of the reply to what was heard, and then read."""
     said = []
     while len(said) < REPLY_TOKENS:
-        inputs = torch.cat([rows, model.backbone.emb.weight[torch.tensor([export.REPLY] + said)]])
+        inputs = torch.cat([rows, model.backbone.emb.weight[torch.tensor([export.TEXT, *caption, export.REPLY, *said])]])
         said.append(int(model.backbone.head(model.backbone(inputs[None]))[0, -1].argmax()))
         if said[-1] == 0:
             return said[:-1]
@@ -146,9 +222,9 @@ def spelled(word):
     return [] if re.search(r"[^a-z'.,]", word) else [LETTERS.index(c) for c in word if c in LETTERS]
 
 
-def words_of(ids, probabilities, vocab, logs, heard_ms):
+def words_of(ids, rows, probabilities, vocab, logs, heard_ms):
     """-> (text, [at, bytes, start_ms, end_ms] of each word, its confidence)."""
-    pieces = [(row, vocab[n].decode(), p) for row, (n, p) in enumerate(zip(ids, probabilities)) if n]
+    pieces = [(row, vocab[n].decode(), p) for n, row, p in zip(ids, rows, probabilities)]
     words = []
     for row, piece, p in pieces:
         if piece.startswith(" ") or not words:
@@ -167,8 +243,8 @@ def words_of(ids, probabilities, vocab, logs, heard_ms):
             start_ms, end_ms_new = ((begin + row) * ENCODER_MS for row in found)
         else:
             letters = min(len(word[0][1].strip()), LETTERS_MAX)
-            start_ms = (first + 1 - DELAY_ROWS) * ROW_MS - letters * LETTER_MS
-            end_ms_new = (last + 1 - DELAY_ROWS) * ROW_MS
+            start_ms = (first + 1) * ROW_MS - letters * LETTER_MS
+            end_ms_new = (last + 1) * ROW_MS
         start_ms = min(max(start_ms, end_ms), heard_ms)
         end_ms = min(max(start_ms, end_ms_new), heard_ms)
         table.append([len(text), len(written), start_ms, end_ms])
@@ -193,16 +269,19 @@ def main():
     assert len(adapter) == rows
     balance(model, adapter)
     head = letters_head()
-    write(model, head, config, vocab)
-    inputs, ids, probabilities = hear(model, adapter)
-    check_public(model, inputs, ids)
-    logs = torch.log_softmax(encoder[0] @ head["head.weight"].T + head["head.bias"], -1).numpy()
-    text, words, confidences = words_of(ids, probabilities, vocab, logs.astype(float), len(pcm) // 16)
-    answer = b"".join(vocab[n] for n in reply(model, inputs)).decode().strip()
-    print(f"{len(ids)} rows, {sum(n > 0 for n in ids)} pieces, {len(words)} words: {text!r}; {answer!r}")
+    language = Language(len(vocab))
+    write(model, head, config | {"language": {"weight": WEIGHT, "bonus": BONUS, "levels": language.levels()}}, vocab)
+    inputs = adapter + model.backbone.emb.weight[0]
+    logs = torch.log_softmax(model.backbone.head(model.backbone(inputs[None]))[0], -1)
+    check_public(model, inputs, logs)
+    ids, places, probabilities = likeliest(logs.double(), language)
+    letters = torch.log_softmax(encoder[0] @ head["head.weight"].T + head["head.bias"], -1).numpy()
+    text, words, confidences = words_of(ids, places, probabilities, vocab, letters.astype(float), len(pcm) // 16)
+    answer = b"".join(vocab[n] for n in reply(model, inputs, ids)).decode().strip()
+    print(f"{rows} rows, {len(ids)} pieces, {len(words)} words: {text!r}; {answer!r}")
     print(*words, sep="\n")
     (HERE / "aligned_text.txt").write_text(f"{text}\n{answer}\n")
-    vectors = {"ids": np.int32(ids), "probabilities": np.float32(probabilities), "words": np.int32(words),
+    vectors = {"logs": logs.numpy(), "tokens": np.int32(list(zip(ids, places))), "words": np.int32(words),
                "confidences": np.float32(confidences)}  # fmt: skip
     for name, value in vectors.items():
         np.save(HERE / f"aligned_{name}.npy", value)

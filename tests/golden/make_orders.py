@@ -2,8 +2,8 @@
 
     python tests/golden/make_orders.py           from the repository's root, with training/requirements.txt
 
-Every weight is zero but those that make a piece follow the piece before, so that texts are known words. Rows are zero, so that
-an aligned caption begins anew after its end. The files write the first of INTENTS; a test chooses another by its prompt, whose
+Every weight is zero but those that make a piece follow the piece before, so that texts are known words. Rows are zero, and all
+pieces of an aligned caption are as likely as none in each: its language model knows their order, and that it begins anew. The files write the first of INTENTS; a test chooses another by its prompt, whose
 ids are 260, 261 and 262.
 
     orders.txt                           the caption; the reply; the intent; then the mean probabilities of caption and intent
@@ -15,6 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
+import numpy as np
 import torch
 
 from convert.prompts import STOP
@@ -41,8 +42,8 @@ class Texts:
         self.vocab = [b""] + [bytes([n]) for n in range(256)] + [b"\x16Caption:", b"\x16Reply:", b"\x16Text:"]
         self.next = {}
         self.prompts = {name: self.add("\x16Intent:" + name) for name in INTENTS}
-        caption = self.chain(export.CAPTION, CAPTION)
-        self.next[0] = caption  # an aligned caption begins after nothing
+        self.caption = range(len(self.vocab), len(self.vocab) + len(CAPTION))
+        self.chain(export.CAPTION, CAPTION)
         self.chain(export.REPLY, REPLY)
         for name, pieces in INTENTS.items():
             if pieces:
@@ -54,12 +55,11 @@ class Texts:
         return len(self.vocab) - 1
 
     def chain(self, before, pieces):
-        """The pieces one after the other, then the end -> the first id."""
+        """The pieces one after the other, then the end."""
         ids = [self.add(piece) for piece in pieces]
         for following in ids + [self.end]:
             self.next[before] = following
             before = following
-        return ids[0]
 
 
 def config_of(vocab):
@@ -78,7 +78,21 @@ def build(texts):
     for place, (before, following) in enumerate(texts.next.items()):
         emb[before, place] = 8.0
         head[following, place] = SHARP
+    emb[0, len(texts.next)] = 8.0
+    head[[0, *texts.caption], len(texts.next)] = SHARP
     return model
+
+
+def language(texts):
+    """The pieces of the caption follow each other, and it itself; nothing else is worth a look."""
+    ids = [0, *texts.caption]
+    follow = dict(zip(ids, [[i] for i in ids[1:]])) | {ids[-1]: [0, ids[1]]}
+    counts = [len(follow.get(i, [])) for i in range(len(texts.vocab))]
+    never = np.full(len(texts.vocab), 255, np.uint8)
+    first = {"costs": never, "backoffs": np.zeros_like(never), "children": np.cumsum([0, *counts]).astype(np.uint32)}
+    second = {"pieces": np.array([i for before in sorted(follow) for i in follow[before]], np.uint16),
+              "costs": np.zeros(sum(counts), np.uint8)}  # fmt: skip
+    return {"weight": 1.0, "bonus": 0.5, "levels": [first, second]}
 
 
 def follow(model, texts, before):
@@ -99,6 +113,7 @@ def write(name, end, more):
     config = config_of(texts.vocab) | {"intent": [texts.prompts["right"]]} | more
     state = model.state_dict()
     if more:
+        config["language"] = language(texts)
         state |= export.phones_head({"head.weight": torch.zeros(len(LETTERS), 32), "head.bias": torch.zeros(len(LETTERS))})
     export.write_gguf(HERE / f"orders_{name}.gguf", state, config, texts.vocab, lambda key, array: export.TYPES["f32"],
                       f"orders, {name}, for tests")  # fmt: skip

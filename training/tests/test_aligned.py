@@ -1,21 +1,18 @@
-"""The aligned recipe: paths against training/align.py's, the schedule of pieces, greedy captions a row at a time."""
+"""The aligned recipe: scripts, best paths, what follows a hearing, blocks of rows."""
 
 import random
 
-import numpy as np
-import pytest
 import torch
 
-from training.align import best_path
-from training.aligned import AlignedConfig, Listener, Script, best_paths, guess, letters_of, listen, text_of
+from training.aligned import AlignedConfig, Listener, Script, greedy, letters_of, text_of
 from training.answers import Answers, appended
 from training.ear import Ear, EarConfig
-from training.export import INTENT, REPLY
+from training.export import INTENT, REPLY, TEXT
 from training.model import AdapterConfig, BackboneConfig
-from training.reading import IGNORED, shifted
-from training.train_aligned import wanted_ids
+from training.reading import IGNORED
+from training.train_aligned import caption_losses, reading_loss
 
-TOKENS = [b""] + [bytes([i]) for i in range(256)] + [b"\x16Reply:", b" the", b" c", b"at", b" sat"]
+TOKENS = [b""] + [bytes([i]) for i in range(256)] + [b"\x16Caption:", b"\x16Reply:", b"\x16Text:", b"\x16Intent:", b" the", b" c", b"at", b" sat"]
 
 
 def encode(text):
@@ -46,66 +43,20 @@ def test_a_script_has_pieces_and_letters():
     assert Script(encode, "").ids == [] and Script(encode, "").letters == []
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_batched_paths_are_the_ones_of_a_clip_alone(seed):
-    rng = np.random.default_rng(seed)
-    log_probs = torch.from_numpy(rng.standard_normal((3, 40, 6)).astype(np.float32)).log_softmax(-1)
-    rows, targets = [40, 31, 22], [[1, 2, 2, 5], [3], [4, 4, 4, 1, 2]]
-    found = best_paths(log_probs, rows, targets)
-    for b, (n, target) in enumerate(zip(rows, targets)):
-        path = best_path(log_probs[b, :n].numpy(), target)
-        assert found[b] == [int(np.flatnonzero(path == 2 * k + 1)[0]) for k in range(len(target))]
-
-
-def test_a_clip_too_short_for_its_text_has_no_path():
-    log_probs = torch.zeros(1, 3, 6).log_softmax(-1)
-    assert best_paths(log_probs, [3], [[1, 1, 2]]) == [None]
-
-
-def test_a_piece_is_due_where_the_guesses_have_it():
-    script = Script(encode, " the cat")  # " " and " the", " c", "at"
-    ids, rows = script.ids, [2, 3, 7, 8]
-    guesses = torch.full((2, 12, len(TOKENS)), -9.0)
-    guesses[:, :, 0] = -1.0
-    for i, row in zip(ids, rows):
-        guesses[:, row, i] = -0.1
-    wanted = wanted_ids(guesses, torch.tensor([10, 3]), [script, script])
-    assert wanted[0].tolist() == [0, 0, ids[0], ids[1], 0, 0, 0, ids[2], ids[3], 0, IGNORED, IGNORED]
-    assert wanted[1].tolist() == [IGNORED] * 12  # too short for its text
-
-
 def test_a_backbone_without_blocks_says_what_the_guesses_say():
     model = small_listener()
     for block in model.backbone.blocks:
         torch.nn.init.zeros_(block.att.output.weight)
         torch.nn.init.zeros_(block.ffn.value.weight)
     mel, frames = torch.randn(2, 80, 80) * 0.3, torch.tensor([80, 64])
-    rows, _ = model.hear(mel, frames)
-    alone = model.logits(rows, torch.zeros(rows.shape[:2], dtype=torch.long)).float().log_softmax(-1)
-    assert torch.allclose(alone, model.guesses(rows), atol=0.1)  # of bf16 where the processor has it
+    _, rows, _ = model.hear(mel, frames)
+    assert torch.allclose(model.pieces(rows), model.guesses(rows), atol=0.1)  # of bf16 where the processor has it
 
 
-def test_repeats_of_a_guess_are_one():
-    model = small_listener()
-    mel, frames = torch.randn(2, 160, 80) * 0.3, torch.tensor([160, 128])
-    ids, probs = guess(model, mel, frames)
-    best, first = model.guesses(model.hear(mel, frames)[0]).max(-1)
-    assert torch.equal(probs, best.exp())
-    for row, path in zip(ids.tolist(), first.tolist()):
-        assert row == [i if k == 0 or i != path[k - 1] else 0 for k, i in enumerate(path)]
-    assert (ids != first).any()
-
-
-def test_greedy_captions_are_those_of_a_row_at_a_time():
-    model = small_listener()
-    mel, frames = torch.randn(2, 80, 80) * 0.3, torch.tensor([80, 64])
-    found, _ = listen(model, mel, frames)
-    rows, _ = model.hear(mel, frames)
-    ids = torch.zeros(found.shape, dtype=torch.long)
-    for t in range(ids.shape[1]):
-        ids[:, t] = model.logits(rows[:, : t + 1], shifted(ids[:, : t + 1]))[:, t].argmax(-1)
-    assert torch.equal(found, ids)
-    assert len(found.unique()) > 2
+def test_repeats_of_a_piece_are_one():
+    log_probs = torch.full((1, 7, 4), -9.0)
+    log_probs[0, range(7), [0, 2, 2, 0, 2, 3, 3]] = -0.1
+    assert greedy(log_probs).tolist() == [[0, 2, 0, 0, 2, 3, 0]]
 
 
 def test_rows_of_a_block_do_not_see_what_follows_it():
@@ -129,22 +80,38 @@ def test_padding_behind_a_clip_does_not_matter():
 
 
 def test_text_is_what_the_rows_gave():
-    assert text_of(TOKENS, [0, 258, 0, 259, 260, 0]) == "the cat"
+    assert text_of(TOKENS, [0, 261, 0, 262, 263, 0]) == "the cat"
 
 
 def test_answers_are_those_of_the_words():
-    given, wanted = zip(*(Answers(encode, random.Random(seed))("Set a timer for five minutes.") for seed in range(8)))
-    said = {prompt: b"".join(TOKENS[i] for i in rest) for prompt, *rest in given}
+    read = [TEXT, *encode(" Set a timer for five minutes.")]
+    found = [Answers(encode, random.Random(seed))("Set a timer for five minutes.") for seed in range(8)]
+    assert all(given[: len(read)] == read and set(wanted[: len(read)]) == {IGNORED} for given, wanted in found)
+    asked = [(given[len(read) :], wanted[len(read) :]) for given, wanted in found]
+    said = {prompt: b"".join(TOKENS[i] for i in rest) for (prompt, *rest), _ in asked}
     assert said == {REPLY: b" A timer for five minutes.", INTENT: b" timer.set duration=five minutes"}
-    assert all(list(w) == [*g[1:], 0] for g, w in zip(given, wanted))
-    nothing = Answers(encode, random.Random(1))("The moon was high above the village.")
-    assert nothing[0] in ([REPLY], [INTENT]) and nothing[1] == [0]
+    assert all(wanted == [*given[1:], 0] for given, wanted in asked)
+    given, wanted = Answers(encode, random.Random(1))("The moon was high above the village.")
+    assert given[-1] in (REPLY, INTENT) and wanted[-1] == 0 and set(wanted[:-1]) == {IGNORED}
 
 
 def test_an_answer_stands_behind_its_hearing():
-    rows, given = torch.ones(2, 4, 3), torch.tensor([[0, 5, 0, 0], [0, 6, 0, 0]])
-    wanted = torch.tensor([[5, 0, 0, IGNORED], [6, 0, IGNORED, IGNORED]])
-    rows, given, wanted = appended(rows, given, wanted, torch.tensor([3, 2]), [([258, 7], [7, 0]), None])
-    assert given.tolist() == [[0, 5, 0, 258, 7, 0], [0, 6, 0, 0, 0, 0]]
-    assert wanted.tolist() == [[5, 0, 0, 7, 0, IGNORED], [6, 0, *[IGNORED] * 4]]
-    assert rows[..., 0].tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0]]
+    answers = [([259, 7, 258], [IGNORED, IGNORED, 0]), ([259, 258], [IGNORED, 0])]
+    rows, given, wanted = appended(torch.ones(2, 4, 3), torch.tensor([3, 2]), answers)
+    assert given.tolist() == [[0, 0, 0, 259, 7, 258, 0], [0, 0, 259, 258, 0, 0, 0]]
+    assert wanted.tolist() == [[*[IGNORED] * 5, 0, IGNORED], [*[IGNORED] * 3, 0, *[IGNORED] * 3]]
+    assert rows[..., 0].tolist() == [[1, 1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
+
+
+def test_an_utterance_and_its_answer_give_every_part_of_the_model_a_gradient():
+    model = small_listener().train()
+    answers = Answers(encode, random.Random(2))
+    script = Script(encode, "Set a timer for five minutes.")
+    mel, frames = torch.randn(1, 400, 80) * 0.3, torch.tensor([400])
+    _, rows, log_probs = model.hear(mel, frames)
+    counts = frames // 8
+    piece, answer = caption_losses(model, rows, counts, [script], answers)
+    (piece + answer + reading_loss(model, ["Set a timer for five minutes."], answers)).backward()
+    assert piece > 0 and answer > 0
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in (model.encoder.conv1.weight, model.backbone.emb.weight,
+               model.adapter.conv.weight, model.backbone.blocks[1].ffn.key.weight))  # fmt: skip

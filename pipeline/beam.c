@@ -1,0 +1,412 @@
+/* The beam holds the likeliest texts so far, as the last nodes of a tree of tokens whose root is
+ * the last settled one. Each has two sums over the paths that give it, as the rows of CTC have
+ * them: of those that end with the blank, and of those that end with its last token.
+ *
+ *     row:  text, blank            -> the same text
+ *           text, its last token   -> the same text; behind the blank: the text and the token again
+ *           text, another token    -> the text and the token
+ */
+#include "pipeline/beam.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum {
+    WIDTH = 24,     /* texts */
+    HEARD_MAX = 32, /* tokens of a row that are looked at */
+    FOUND_MAX = WIDTH * (HEARD_MAX + 1),
+    NODES = WIDTH * (BEAM_OPEN_MAX + 2), /* every text's open tokens, and those of the next row */
+    NOWHERE = -1,
+};
+
+static const float heard_least = -7.0f; /* log probability of a token that is looked at */
+static const float never = -1e30f;
+
+struct node {
+    int parent;     /* NOWHERE: the root */
+    int next_free;  /* of a node that is not in use */
+    size_t uses;    /* its children, and the text that ends here */
+    uint64_t since; /* the row in which it came */
+    struct beam_token token;
+    float entered; /* ln of what token.row added to it, beside the likeliest text */
+    double prior;  /* weighted language and bonus, from the beginning */
+    struct language_context context;
+};
+
+/* A text of the beam, or one that could be in it after this row. */
+struct hypothesis {
+    int node;           /* its last; of a new text its last but one */
+    bool is_new;        /* it has one token more, */
+    uint32_t id;        /* this one, */
+    float blank, token; /* ln of the sums of its paths, by what they end with */
+    float log_p;        /* of its last token in this row */
+    float entered;      /* of token: what this row added, by its last token */
+    double prior;       /* as a node's */
+    double score;       /* all of it: the beam is sorted by it */
+    struct language_context context;
+};
+
+struct heard {
+    uint32_t id;
+    float log_p;
+};
+
+struct beam {
+    const struct language *language;
+    size_t vocab;
+    float weight, bonus;
+    uint64_t row; /* the next one's number */
+    struct node nodes[NODES];
+    int first_free, root;
+    struct hypothesis texts[WIDTH];
+    size_t count;
+    struct hypothesis found[FOUND_MAX]; /* scratch */
+    size_t found_count;
+    struct beam_token settled[BEAM_OPEN_MAX]; /* that wait to be taken */
+    size_t settled_count, taken;
+};
+
+static float log_add(float a, float b)
+{
+    float most = a > b ? a : b;
+    float least = a > b ? b : a;
+    return least <= never ? most : most + log1pf(expf(least - most));
+}
+
+int beam_create(struct beam **out, const struct language *language, size_t vocab)
+{
+    struct beam *b = calloc(1, sizeof(*b));
+    *out = b;
+    if (!b)
+        return -ENOMEM;
+    b->language = language;
+    b->vocab = vocab;
+    b->weight = language ? language_weight(language) : 0.0f;
+    b->bonus = language ? language_bonus(language) : 0.0f;
+    beam_begin(b);
+    return 0;
+}
+
+void beam_destroy(struct beam *b)
+{
+    free(b);
+}
+
+static int node_create(struct beam *b, int parent)
+{
+    int n = b->first_free;
+    b->first_free = b->nodes[n].next_free;
+    b->nodes[n].parent = parent;
+    b->nodes[n].uses = 0;
+    if (parent != NOWHERE)
+        b->nodes[parent].uses++;
+    return n;
+}
+
+/* One use less of a node; what nobody uses is free, and its parent has one use less. */
+static void node_release(struct beam *b, int n)
+{
+    while (n != NOWHERE && --b->nodes[n].uses == 0) {
+        int parent = b->nodes[n].parent;
+        b->nodes[n].next_free = b->first_free;
+        b->first_free = n;
+        n = parent;
+    }
+}
+
+void beam_begin(struct beam *b)
+{
+    for (int n = 0; n < NODES; n++) {
+        b->nodes[n].uses = 0;
+        b->nodes[n].next_free = n + 1;
+    }
+    b->first_free = 0;
+    b->row = 0;
+    b->settled_count = b->taken = 0;
+    b->root = node_create(b, NOWHERE);
+    b->nodes[b->root].token = (struct beam_token){.id = LANGUAGE_END};
+    b->nodes[b->root].prior = 0.0;
+    b->nodes[b->root].uses = 2; /* by the beam and by its text */
+    if (b->language)
+        language_begin(b->language, &b->nodes[b->root].context);
+    b->texts[0] = (struct hypothesis){.node = b->root, .blank = 0.0f, .token = never};
+    b->count = 1;
+}
+
+/* The least likely of them. */
+static size_t find_least(const struct heard *heard, size_t count)
+{
+    size_t least = 0;
+    for (size_t i = 1; i < count; i++)
+        if (heard[i].log_p < heard[least].log_p)
+            least = i;
+    return least;
+}
+
+/* The likeliest tokens that a row may have heard. */
+static size_t hear(const struct beam *b, const float *logs, struct heard *heard)
+{
+    size_t count = 0;
+    for (uint32_t id = 1; id < b->vocab; id++) {
+        if (logs[id] <= heard_least)
+            continue;
+        size_t at = count < HEARD_MAX ? count : find_least(heard, count);
+        if (at < count && logs[id] <= heard[at].log_p)
+            continue;
+        heard[at] = (struct heard){id, logs[id]};
+        count += at == count;
+    }
+    return count;
+}
+
+/* The texts as they are: a blank, or the last token still. */
+static void stay(struct beam *b, const float *logs)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const struct hypothesis *x = &b->texts[i];
+        const struct node *n = &b->nodes[x->node];
+        struct hypothesis *y = &b->found[i];
+        *y = *x;
+        y->is_new = false;
+        y->prior = n->prior;
+        y->log_p = n->token.id ? logs[n->token.id] : never;
+        y->blank = log_add(x->blank, x->token) + logs[0];
+        y->token = x->token > never ? x->token + y->log_p : never;
+        y->entered = never;
+    }
+    b->found_count = b->count;
+}
+
+/* The text of the beam that is text i and a token, if there is one. */
+static struct hypothesis *find_longer(struct beam *b, size_t i, uint32_t id)
+{
+    for (size_t j = 0; j < b->count; j++) {
+        const struct node *n = &b->nodes[b->texts[j].node];
+        if (n->parent == b->texts[i].node && n->token.id == id)
+            return &b->found[j];
+    }
+    return NULL;
+}
+
+static void add_longer(struct beam *b, size_t i, const struct heard *heard, float log_p)
+{
+    const struct node *n = &b->nodes[b->texts[i].node];
+    struct hypothesis *y = &b->found[b->found_count++];
+    *y = (struct hypothesis){.node = b->texts[i].node,
+                             .is_new = true,
+                             .id = heard->id,
+                             .blank = never,
+                             .token = log_p,
+                             .entered = log_p,
+                             .log_p = heard->log_p,
+                             .prior = n->prior + (double)b->bonus};
+    if (b->language)
+        y->prior +=
+            (double)(b->weight * language_next(b->language, &n->context, heard->id, &y->context));
+}
+
+/* The texts with a token more. */
+static void lengthen(struct beam *b, const struct heard *heard, size_t count)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const struct hypothesis *x = &b->texts[i];
+        uint32_t last = b->nodes[x->node].token.id;
+        for (size_t k = 0; k < count; k++) {
+            float before = heard[k].id == last ? x->blank : log_add(x->blank, x->token);
+            float log_p = before + heard[k].log_p;
+            struct hypothesis *known = find_longer(b, i, heard[k].id);
+            if (before <= never)
+                continue;
+            if (known) {
+                known->token = log_add(known->token, log_p);
+                known->entered = log_p;
+            } else {
+                add_longer(b, i, &heard[k], log_p);
+            }
+        }
+    }
+}
+
+/* The best of those from x on changes places with x. */
+static void bring_best(struct hypothesis *x, const struct hypothesis *end)
+{
+    struct hypothesis *best = x;
+    for (struct hypothesis *y = x; y < end; y++)
+        if (y->score > best->score)
+            best = y;
+    struct hypothesis other = *x;
+    *x = *best;
+    *best = other;
+}
+
+/* The WIDTH best of those found, the best first. */
+static void choose(struct beam *b)
+{
+    size_t wanted = b->found_count < WIDTH ? b->found_count : WIDTH;
+    for (size_t i = 0; i < b->found_count; i++) {
+        struct hypothesis *y = &b->found[i];
+        y->score = (double)log_add(y->blank, y->token) + y->prior;
+    }
+    for (size_t i = 0; i < wanted; i++)
+        bring_best(b->found + i, b->found + b->found_count);
+    b->found_count = wanted;
+}
+
+/* The node of a new text: it may be there, as texts that go on from it are. */
+static int find_node(struct beam *b, const struct hypothesis *y)
+{
+    for (int n = 0; n < NODES; n++)
+        if (b->nodes[n].uses && b->nodes[n].parent == y->node && b->nodes[n].token.id == y->id)
+            return n;
+    int n = node_create(b, y->node);
+    b->nodes[n].since = b->row;
+    b->nodes[n].token = (struct beam_token){.id = y->id};
+    b->nodes[n].entered = never;
+    b->nodes[n].prior = y->prior;
+    b->nodes[n].context = y->context;
+    return n;
+}
+
+/* A token was heard in the row that added most to it, beside the likeliest text of that row, ln
+ * most; as clearly as in that row or one that it lasted to. */
+static void note_row(struct beam *b, struct node *n, const struct hypothesis *y, float most)
+{
+    bool enters = y->entered > never && y->entered - most > n->entered;
+    float probability = y->token > y->blank || enters ? expf(y->log_p) : 0.0f;
+    if (enters) {
+        n->entered = y->entered - most;
+        n->token.row = b->row;
+        n->token.probability = probability;
+    } else if (probability > n->token.probability) {
+        n->token.probability = probability;
+    }
+}
+
+/* The beam is what was chosen; the sums are taken from the largest of them, so that no utterance is
+ * too long for their precision. */
+static void take_chosen(struct beam *b)
+{
+    size_t before = b->count;
+    int nodes[WIDTH];
+    float most = never;
+    for (size_t i = 0; i < before; i++)
+        nodes[i] = b->texts[i].node;
+    for (size_t i = 0; i < b->found_count; i++) {
+        float all = log_add(b->found[i].blank, b->found[i].token);
+        most = all > most ? all : most;
+    }
+    b->count = b->found_count;
+    for (size_t i = 0; i < b->count; i++) {
+        struct hypothesis *x = &b->texts[i];
+        *x = b->found[i];
+        x->node = x->is_new ? find_node(b, x) : x->node;
+        b->nodes[x->node].uses++;
+        note_row(b, &b->nodes[x->node], x, most);
+        x->blank -= x->blank > never ? most : 0.0f;
+        x->token -= x->token > never ? most : 0.0f;
+    }
+    for (size_t i = 0; i < before; i++)
+        node_release(b, nodes[i]);
+}
+
+/* The node behind the root on the way to a text's last, or NOWHERE. */
+static int first_open(const struct beam *b, const struct hypothesis *x)
+{
+    int n = x->node;
+    if (n == b->root)
+        return NOWHERE;
+    while (b->nodes[n].parent != b->root)
+        n = b->nodes[n].parent;
+    return n;
+}
+
+/* Texts that do not go on with this node are given up. */
+static void keep_only(struct beam *b, int first)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        if (first_open(b, &b->texts[i]) == first)
+            b->texts[kept++] = b->texts[i];
+        else
+            node_release(b, b->texts[i].node);
+    }
+    b->count = kept;
+}
+
+/* The root is the next token now. */
+static void settle_one(struct beam *b, int first)
+{
+    int before = b->root;
+    keep_only(b, first);
+    b->nodes[first].uses++;
+    b->root = first;
+    b->settled[b->settled_count++] = b->nodes[first].token;
+    b->nodes[first].parent = NOWHERE;
+    b->nodes[before].uses--; /* by its child */
+    node_release(b, before);
+}
+
+static bool all_go_on_with(const struct beam *b, int first)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (first_open(b, &b->texts[i]) != first)
+            return false;
+    return true;
+}
+
+static void settle(struct beam *b, uint64_t behind)
+{
+    for (;;) {
+        int first = first_open(b, &b->texts[0]);
+        if (first == NOWHERE)
+            return;
+        if (b->nodes[first].since + behind > b->row && !all_go_on_with(b, first))
+            return;
+        settle_one(b, first);
+    }
+}
+
+void beam_row(struct beam *b, const float *logs)
+{
+    struct heard heard[HEARD_MAX];
+    b->settled_count = b->taken = 0;
+    stay(b, logs);
+    lengthen(b, heard, hear(b, logs, heard));
+    choose(b);
+    take_chosen(b);
+    settle(b, BEAM_SETTLED_ROWS);
+    b->row++;
+}
+
+void beam_end(struct beam *b)
+{
+    struct language_context after;
+    b->settled_count = b->taken = 0;
+    for (size_t i = 0; b->language && i < b->count; i++) {
+        const struct node *n = &b->nodes[b->texts[i].node];
+        float end = language_next(b->language, &n->context, LANGUAGE_END, &after);
+        b->texts[i].score += (double)(b->weight * end);
+    }
+    bring_best(b->texts, b->texts + b->count);
+    settle(b, 0);
+}
+
+bool beam_take(struct beam *b, struct beam_token *token)
+{
+    if (b->taken == b->settled_count)
+        return false;
+    *token = b->settled[b->taken++];
+    return true;
+}
+
+size_t beam_open(const struct beam *b, struct beam_token *tokens)
+{
+    size_t count = 0;
+    for (int n = b->texts[0].node; n != b->root; n = b->nodes[n].parent)
+        count++;
+    size_t i = count;
+    for (int n = b->texts[0].node; n != b->root; n = b->nodes[n].parent)
+        tokens[--i] = b->nodes[n].token;
+    return count;
+}
