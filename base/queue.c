@@ -92,3 +92,8 @@ bool queue_has_room(const struct queue *queue, size_t messages)
     size_t tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
     return queue->mask + 1 - (head - tail) >= messages;
 }
+
+bool queue_is_empty(const struct queue *queue)
+{
+    return queue_has_room(queue, queue->mask + 1);
+}

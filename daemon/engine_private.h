@@ -18,6 +18,7 @@ enum {
     ENGINE_MESSAGES = 64, /* that wait for the main thread */
     ENGINE_PATH_MAX = 4096,
     ENGINE_NAME_MAX = 64,
+    PIECE_PARTS = 10,
 };
 
 enum piece_type {
@@ -31,17 +32,24 @@ enum piece_type {
     PIECE_STOP,   /* nothing comes after it */
 };
 
+/* Of AUDIO: what the front end handed on in one go. */
+struct piece_part {
+    float speech; /* the detector's highest probability in the utterance so far */
+    size_t count; /* samples */
+};
+
 struct piece {
     enum piece_type type;
     uint32_t stamp; /* BEGIN: the stamp then */
     uint64_t id;    /* of the utterance */
     int64_t time_us;
-    float speech;     /* the detector's highest probability in the utterance so far */
+    float speech;     /* END: as of a part */
     int64_t heard_us; /* clock when the newest audio came */
     uint32_t pause;   /* PAUSE: its number, from 1 */
     int64_t wait_us;  /* END: of audio between the end and the decision that it is one */
-    size_t count;
-    float samples[FRONTEND_BLOCK]; /* [count], 16 kHz */
+    size_t count, part_count;
+    struct piece_part parts[PIECE_PARTS]; /* [part_count], count samples together */
+    float samples[FRONTEND_BLOCK];        /* [count], 16 kHz */
 };
 
 /* What one of an ear's two threads gets of new settings. The newest wait in an atomic pointer,

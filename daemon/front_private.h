@@ -53,6 +53,7 @@ struct front {
     int64_t heard_us;      /* clock at the last audio, or when push-to-talk was pressed since */
     struct waiting waiting[FRONT_WAITING];
     size_t waiting_count;
+    struct piece audio; /* gathered, while what came before it waits for the model */
     struct piece piece; /* scratch */
     struct engine_message message;
 };
@@ -70,6 +71,9 @@ void front_tell_source(struct front *f, enum engine_source state, const char *te
 void front_limit_frontend(struct front *f); /* to what the model takes */
 void front_free_buffers(struct front *f);
 void front_hear(struct front *f); /* a chunk, or waits for one */
+/* Audio that was gathered goes to the inference thread if that has nothing else; true: none is
+ * left. */
+bool front_offer_audio(struct front *f);
 
 /* What came before a turn was asked for, ended or dropped is heard before it is; or dropped. */
 void front_catch_up(struct front *f);

@@ -15,6 +15,7 @@
 enum {
     RETRY_LAST_MS = 10000,
     LOST_US = 1000000,
+    OFFER_MS = 20,   /* between two offers of audio that was gathered */
     SKIP_US = 20000, /* what a Cancel drops is listened to for so long at most */
 };
 
@@ -222,7 +223,10 @@ static void wait_for_audio(struct front *f)
     audio_clock_caught_up(&f->clock, frontend_time_us(f->frontend), clock_boot_us());
     tell_quiet(f);
     end_if_cut_off(f);
-    engine_wait(f->ear->front_wake, f->source->fd, f->source->wait_ms);
+    int wait_ms = f->source->wait_ms;
+    if (!front_offer_audio(f) && wait_ms > OFFER_MS)
+        wait_ms = OFFER_MS;
+    engine_wait(f->ear->front_wake, f->source->fd, wait_ms);
 }
 
 /* A driver or a file may hold anything. */

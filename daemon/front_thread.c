@@ -30,18 +30,17 @@ static bool is_stale(const struct front *f)
     return f->begun_stamp != (uint32_t)atomic_load(&f->ear->stamp);
 }
 
-static bool try_to_push(struct front *f, bool audio)
+static bool try_to_push(struct queue *pieces, const struct piece *p, bool audio)
 {
-    struct queue *pieces = f->ear->pieces;
-    return (!audio || queue_has_room(pieces, 1 + SPARE_PIECES)) && queue_push(pieces, &f->piece);
+    return (!audio || queue_has_room(pieces, 1 + SPARE_PIECES)) && queue_push(pieces, p);
 }
 
 /* Whoever mutes does not wait for the model: the device goes first. */
-static void push_piece(struct front *f)
+static void push(struct front *f, const struct piece *p)
 {
     struct ear *ear = f->ear;
-    bool audio = f->piece.type == PIECE_AUDIO || f->piece.type == PIECE_PAUSE;
-    while (!try_to_push(f, audio)) {
+    bool audio = p->type == PIECE_AUDIO || p->type == PIECE_PAUSE;
+    while (!try_to_push(ear->pieces, p, audio)) {
         if (atomic_load(&ear->aborted) || atomic_load(&f->engine->gone) || (audio && is_stale(f)))
             return;
         if (f->open && front_is_to_shut(f))
@@ -50,6 +49,39 @@ static void push_piece(struct front *f)
         engine_nap();
     }
     engine_wake(f->engine->inference_wake);
+}
+
+static void push_audio(struct front *f)
+{
+    if (f->audio.count)
+        push(f, &f->audio);
+    f->audio.count = f->audio.part_count = 0;
+}
+
+static void push_piece(struct front *f)
+{
+    push_audio(f);
+    push(f, &f->piece);
+}
+
+bool front_offer_audio(struct front *f)
+{
+    if (queue_is_empty(f->ear->pieces))
+        push_audio(f);
+    return !f->audio.count;
+}
+
+/* The front end hands on 10 ms at a time; a piece that waits is to hold more. */
+static void gather_audio(struct front *f, const struct frontend_piece *p)
+{
+    struct piece *a = &f->audio;
+    if (a->count + p->count > FRONTEND_BLOCK || a->part_count == PIECE_PARTS)
+        push_audio(f);
+    memcpy(a->samples + a->count, p->samples, p->count * sizeof *p->samples);
+    a->count += p->count;
+    a->parts[a->part_count++] = (struct piece_part){p->speech, p->count};
+    a->heard_us = f->heard_us;
+    front_offer_audio(f);
 }
 
 /* Unique over restarts, increasing: the time when it began. */
@@ -96,7 +128,6 @@ static void take_piece(void *user, const struct frontend_piece *p)
         atomic_store(&f->ear->held, f->id);
         break;
     case FRONTEND_AUDIO:
-        piece->type = PIECE_AUDIO;
         break;
     case FRONTEND_END:
         piece->type = PIECE_END;
@@ -109,14 +140,15 @@ static void take_piece(void *user, const struct frontend_piece *p)
     }
     if (!is_wanted_piece(f, p->type))
         return;
+    if (p->type == FRONTEND_AUDIO) {
+        gather_audio(f, p);
+        return;
+    }
     piece->id = f->id;
     piece->time_us = p->time_us;
     piece->speech = p->speech;
     piece->heard_us = f->heard_us;
     piece->wait_us = frontend_time_us(f->frontend) - p->time_us;
-    piece->count = p->type == FRONTEND_AUDIO ? p->count : 0;
-    if (piece->count)
-        memcpy(piece->samples, p->samples, piece->count * sizeof *piece->samples);
     push_piece(f);
 }
 
@@ -132,7 +164,6 @@ static bool is_over(void *user)
     f->piece.type = PIECE_PAUSE;
     f->piece.pause = ++f->pauses;
     f->piece.heard_us = f->heard_us;
-    f->piece.count = 0;
     push_piece(f);
     while ((verdict = atomic_load(&ear->verdict)) >> 1 != f->pauses) {
         if (atomic_load(&ear->aborted) || atomic_load(&f->engine->gone) || is_stale(f) ||
@@ -162,6 +193,7 @@ int front_create(struct front **out, struct ear *ear, struct source *source,
     f->shut = f->muted ? EAR_MUTED : 0;
     f->starting = true;
     f->retry_ms = FRONT_RETRY_FIRST_MS;
+    f->audio.type = PIECE_AUDIO;
     int rc = frontend_create(&f->frontend, &f->config.endpoint, take_piece, f);
     if (rc) {
         error_set(error, rc, "[speech]: %s", strerror(-rc));

@@ -188,6 +188,16 @@ static void judge(struct ear *ear, uint32_t pause)
     engine_wake(ear->front_wake);
 }
 
+static void hear(struct ear *ear, const struct piece *p)
+{
+    const float *samples = p->samples;
+    for (size_t i = 0; i < p->part_count; samples += p->parts[i].count, i++) {
+        recogniser_detect(ear->recogniser, p->parts[i].speech);
+        recogniser_push(ear->recogniser, samples, p->parts[i].count);
+    }
+    recorder_push(ear->recorder, p->samples, p->count);
+}
+
 /* False: that was the last piece. */
 bool inference_take_piece(struct inference *i)
 {
@@ -212,11 +222,8 @@ bool inference_take_piece(struct inference *i)
             recogniser_hold(ear->recogniser);
         return true;
     case PIECE_AUDIO:
-        if (ear->open) {
-            recogniser_detect(ear->recogniser, p->speech);
-            recogniser_push(ear->recogniser, p->samples, p->count);
-            recorder_push(ear->recorder, p->samples, p->count);
-        }
+        if (ear->open)
+            hear(ear, p);
         return true;
     case PIECE_PAUSE:
         judge(ear, p->pause);

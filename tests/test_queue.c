@@ -37,6 +37,7 @@ static void a_full_queue_refuses(void **state)
     assert_false(queue_pop(queue, &m));
     assert_true(queue_has_room(queue, 4));
     assert_false(queue_has_room(queue, 5));
+    assert_true(queue_is_empty(queue));
     for (uint32_t i = 0; i < 4; i++) {
         m = make_message(i);
         assert_true(queue_push(queue, &m));
@@ -46,9 +47,11 @@ static void a_full_queue_refuses(void **state)
     assert_false(queue_push(queue, &m));
     for (uint32_t i = 0; i < 4; i++) {
         struct message expected = make_message(i);
+        assert_false(queue_is_empty(queue));
         assert_true(queue_pop(queue, &m));
         assert_memory_equal(&m, &expected, sizeof(m));
     }
+    assert_true(queue_is_empty(queue));
     assert_false(queue_pop(queue, &m));
     queue_destroy(queue);
     queue_destroy(NULL);
