@@ -50,10 +50,10 @@ class Listener(nn.Module):
         self.backbone = Backbone(backbone)
         self.aligned = aligned
 
-    def hear(self, mel, frames):
-        """-> the ear's rows [B, L, E], the adapter's [B, R, D] and the letters' log probabilities [B, L, C]"""
+    def hear(self, mel, frames, block=None):
+        """block: as of Ear.forward -> the ear's rows [B, L, E], the adapter's [B, R, D] and the letters' log probabilities [B, L, C]"""
         with mixed_precision():
-            rows = self.encoder(mel, frames)
+            rows = self.encoder(mel, frames, block)
             log_probs = self.head(rows).float().log_softmax(-1)
             return rows, self.adapter(rows), log_probs
 

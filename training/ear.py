@@ -4,7 +4,10 @@ Parameter names are those of the model file (encoder.*). Shapes: B batch, F mel 
 
     floor_t = max of frames 0 .. t over all bins, less 2          Whisper's clamp, of what has been heard so far
     x = gelu(conv1(max(mel, floor)));  x = gelu(conv2(x));  x = x + positions
-    row i of block b = i // block attends to rows  b block - left  ..  (b + 1) block - 1,  of those the clip has
+    row i of block b = i // block attends to rows  b block - left  ..  (b + 1) block + ahead - 1,  of those the clip has
+
+The rows ahead of a block are computed with it, and again as those of the next ones; so no row sees further than `ahead` rows behind its
+block, however many layers there are. What learns is one pass with a mask, without them: a block is then larger.
 """
 
 from dataclasses import dataclass
@@ -27,7 +30,8 @@ class EarConfig:
     ffn: int = 2048
     mel_bins: int = 80
     positions: int = 1500
-    block: int = 32
+    block: int = 16
+    ahead: int = 16
     left: int = 400
 
 
@@ -40,10 +44,12 @@ class Attention(nn.Module):
         self.v = nn.Linear(config.dim, config.dim)
         self.out = nn.Linear(config.dim, config.dim)
 
-    def forward(self, x, mask):
+    def forward(self, x, mask, before=None):
+        """x [B, T, E] -> y [B, T, E], keys and values [B, heads, T, d]; before: keys and values of rows that come before."""
         q, k, v = (f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out(x.transpose(1, 2).flatten(2))
+        keys, values = (k, v) if before is None else (torch.cat(both, 2) for both in zip(before, (k, v)))
+        y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        return self.out(y.transpose(1, 2).flatten(2)), (k, v)
 
 
 class Block(nn.Module):
@@ -53,9 +59,10 @@ class Block(nn.Module):
         self.attn = Attention(config)
         self.ffn = nn.Sequential(nn.Linear(config.dim, config.ffn), nn.GELU(), nn.Linear(config.ffn, config.dim))
 
-    def forward(self, x, mask):
-        x = x + self.attn(self.ln1(x), mask)
-        return x + self.ffn(self.ln2(x))
+    def forward(self, x, mask, before=None):
+        heard, own = self.attn(self.ln1(x), mask, before)
+        x = x + heard
+        return x + self.ffn(self.ln2(x)), own
 
 
 class Ear(nn.Module):
@@ -70,9 +77,10 @@ class Ear(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.ln_post = nn.LayerNorm(config.dim)
 
-    def mask(self, rows, total):
-        """rows [B] of total -> bool [B, 1, total, total]: which keys (last) a row sees; a padded row sees itself."""
-        block, place = self.config.block, torch.arange(total)
+    def mask(self, rows, total, block):
+        """rows [B] of total -> bool [B, 1, total, total]: which keys (last) a row sees in blocks without rows ahead; a padded row
+        sees itself."""
+        place = torch.arange(total)
         first = place // block * block
         seen = (place < (first + block)[:, None]) & (place >= (first - self.config.left)[:, None])
         seen = seen & (place < rows[:, None])[:, None]
@@ -84,15 +92,37 @@ class Ear(nn.Module):
         inside = torch.arange(mel.shape[1]) < frames[:, None]
         return torch.maximum(mel, floor[..., None]) * inside[..., None]
 
-    def forward(self, mel, frames):
+    def stem(self, mel, frames):
         mel = mel[:, : mel.shape[1] // 2 * 2]
         x = F.gelu(self.conv1(self.clamped(mel, frames)))
         x = F.gelu(self.conv2(x))
-        x = x + self.positions.weight[: x.shape[1]].to(x.dtype)
-        mask = self.mask(frames // 2, x.shape[1])
-        for block in self.blocks:
-            x = block(x, mask)
+        return x + self.positions.weight[: x.shape[1]].to(x.dtype)
+
+    def forward(self, mel, frames, block=None):
+        """block: rows that see each other in one pass with a mask; None: blocks with rows ahead, one after the other."""
+        x = self.stem(mel, frames)
+        if block is None:
+            return self.ln_post(self.in_blocks(x, frames // 2))
+        mask = self.mask(frames // 2, x.shape[1], block)
+        for layer in self.blocks:
+            x, _ = layer(x, mask)
         return self.ln_post(x)
+
+    def in_blocks(self, x, rows):
+        size, ahead, left = self.config.block, self.config.ahead, self.config.left
+        kept, done = [None] * len(self.blocks), []
+        for first in range(0, x.shape[1], size):
+            y = x[:, first : first + size + ahead]
+            place = torch.arange(max(0, first - left), first + y.shape[1])
+            mask = place < rows[:, None]
+            mask = mask | ~mask.any(-1, keepdim=True)  # a clip without rows here sees something, too
+            for n, layer in enumerate(self.blocks):
+                before = kept[n] and tuple(t[:, :, -left:] for t in kept[n])
+                y, own = layer(y, mask[:, None, None], before)
+                own = tuple(t[:, :, :size] for t in own)
+                kept[n] = own if kept[n] is None else tuple(torch.cat(both, 2) for both in zip(kept[n], own))
+            done.append(y[:, :size])
+        return torch.cat(done, 1)
 
 
 class Speller(nn.Module):
@@ -103,9 +133,9 @@ class Speller(nn.Module):
         self.encoder = Ear(config)
         self.head = nn.Linear(config.dim, len(LETTERS))
 
-    def forward(self, mel, frames):
+    def forward(self, mel, frames, block=None):
         with mixed_precision():
-            rows = self.encoder(mel, frames)
+            rows = self.encoder(mel, frames, block)
             logits = self.head(rows)
         return rows, logits.float().log_softmax(-1)
 

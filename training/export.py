@@ -62,7 +62,7 @@ def type_of(name, array, wanted):
 def add_encoder(writer, encoder):
     """Whisper's in blocks, or the causal `stream`; encoder: its dataclass's fields."""
     blocks = "block" in encoder
-    shape = ("positions", "block", "left") if blocks else ("window", "conv_kernel")
+    shape = ("positions", "block", "ahead", "left") if blocks else ("window", "conv_kernel")
     writer.add_string("earshot.encoder.type", "whisper" if blocks else "stream")
     writer.add_counts("earshot.encoder", {key: encoder[key] for key in ("dim", "layers", "heads", "ffn", "mel_bins", *shape)})
     if not blocks:

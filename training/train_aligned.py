@@ -36,6 +36,7 @@ FLOOR = -1.5  # the feature of digital silence
 EAR_SHARE = 0.15  # of the learning rate
 ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.2  # of the loss
 TEXTS = 8  # that are read a step
+BLOCKS = (32, 40, 48, 64)  # rows that see each other, drawn for each step
 WARMUP = 60  # steps, also when the backbone begins to hear
 
 
@@ -67,7 +68,7 @@ def hearing_losses(model, teacher, batch, captions, texts):
     """-> the adapter's rows, their counts, the scripts, and the losses of the ear's rows, letters and guesses"""
     scripts = [captions(text) for text in texts]
     mel, frames = with_end(batch, model.aligned, model.adapter.config.stride)
-    heard, rows, log_probs = model.hear(mel, frames)
+    heard, rows, log_probs = model.hear(mel, frames, random.choice(BLOCKS))
     lacking = teacher.distance(heard[:, : batch.mel.shape[1] // 2], batch)
     letters = ctc(log_probs, frames // 2, [script.letters for script in scripts])
     counts = frames // 2 // model.adapter.config.stride
@@ -173,6 +174,7 @@ def train(rank, args):
 
     seed = args.seed + step + 100003 * rank
     torch.manual_seed(seed)
+    random.seed(seed)
     captions, teacher = Captions(tokens), Teacher(args.whisper)
     answers = Answers(captions.encode, random.Random(seed))
     reader = Reader(captions.encode, random.Random(seed))

@@ -51,14 +51,14 @@ class Teacher:
     """Whisper's encoder as it is, whose rows see the whole utterance."""
 
     def __init__(self, path):
-        self.ear = Ear(EarConfig(block=EarConfig.positions))
+        self.ear = Ear(EarConfig())
         self.ear.load_state_dict(checkpoint.load(path))
         self.ear.requires_grad_(False)
 
     def distance(self, rows, batch):
         """Mean square of what the rows [B, L, E] of a batch lack, each dimension in its spread: 0 alike, 1 knows nothing."""
         with mixed_precision():
-            exact = self.ear(batch.mel, batch.frames).float()
+            exact = self.ear(batch.mel, batch.frames, EarConfig.positions).float()
         there = torch.arange(exact.shape[1]) < (batch.frames // 2)[:, None]
         exact = exact[there]
         return ((rows.float()[there] - exact) / exact.std(0)).square().mean()
@@ -94,7 +94,7 @@ def start(args):
         model = Speller(EarConfig(**saved["config"]))
         model.load_state_dict(saved["model"])
         return model
-    model = Speller(EarConfig(block=args.block))
+    model = Speller(EarConfig())
     model.encoder.load_state_dict(checkpoint.load(args.whisper))
     torch.nn.init.zeros_(model.head.weight)
     return model
@@ -128,7 +128,7 @@ def train(rank, args):
         if spent >= args.minutes * 60:
             break
         targets = [spelling(sampler.data.texts[i]) for i in batch.items]
-        rows, log_probs = model(batch.mel, batch.frames)
+        rows, log_probs = model(batch.mel, batch.frames, args.block)
         letters = ctc(log_probs, batch.frames // 2, targets)
         lacking = teacher.distance(rows, batch)
         (lacking + LETTERS_SHARE * letters).backward()
@@ -158,7 +158,7 @@ def main():
     parser.add_argument("--out", default="ear")
     parser.add_argument("--begin-with", help="weights of this run, with a new clock and optimiser")
     parser.add_argument("--whisper", required=True, help="a state dict of Whisper's encoder, to begin with and to learn from")
-    parser.add_argument("--block", type=int, default=32, help="rows that are encoded together")
+    parser.add_argument("--block", type=int, default=32, help="rows that see each other while it learns")
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--frames", type=int, default=2400, help="padded frames a batch and process")
     parser.add_argument("--seed", type=int, default=1)

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 import torch
 
 from training.aligned import AlignedConfig, Listener, Script, greedy, letters_of, text_of
@@ -59,24 +60,58 @@ def test_repeats_of_a_piece_are_one():
     assert greedy(log_probs).tolist() == [[0, 2, 0, 0, 2, 3, 0]]
 
 
-def test_rows_of_a_block_do_not_see_what_follows_it():
-    ear = Ear(EarConfig(dim=32, layers=2, heads=2, ffn=64, positions=200, block=4, left=8)).eval()
+def small_ear(block, ahead, left=8):
+    torch.manual_seed(5)
+    return Ear(EarConfig(dim=32, layers=2, heads=2, ffn=64, positions=200, block=block, ahead=ahead, left=left)).eval()
+
+
+@torch.no_grad()
+def test_rows_see_their_block_and_what_is_ahead_of_it():
+    ear = small_ear(4, 2)
     mel = torch.randn(1, 64, 80) * 0.3
-    other = torch.cat([mel[:, :41], torch.randn(1, 23, 80) * 0.3], 1)  # rows 0 .. 19 see frames up to 40
+    other = torch.cat([mel[:, :45], torch.randn(1, 19, 80) * 0.3], 1)  # rows 0 .. 21 see frames up to 44
     frames = torch.tensor([64])
-    with torch.no_grad():
-        one, two = ear(mel, frames), ear(other, frames)
+    one, two = ear(mel, frames), ear(other, frames)
     assert torch.allclose(one[:, :20], two[:, :20], atol=1e-6)
     assert not torch.allclose(one[:, 20:], two[:, 20:], atol=1e-3)
+    less = small_ear(4, 0)
+    assert not torch.allclose(one[:, :20], less(mel, frames)[:, :20], atol=1e-3)
 
 
-def test_padding_behind_a_clip_does_not_matter():
-    ear = Ear(EarConfig(dim=32, layers=2, heads=2, ffn=64, positions=200, block=4, left=8)).eval()
+@torch.no_grad()
+def test_blocks_without_rows_ahead_are_one_pass_with_a_mask():
+    ear = small_ear(4, 0)
+    mel, frames = torch.randn(2, 64, 80) * 0.3, torch.tensor([64, 38])
+    one, two = ear(mel, frames), ear(mel, frames, 4)
+    assert torch.allclose(one[0], two[0], atol=1e-5)
+    assert torch.allclose(one[1, :19], two[1, :19], atol=1e-5)
+
+
+@torch.no_grad()
+def test_rows_ahead_are_computed_again():
+    """Of a clip of one block and a half: the first block as one pass over what it sees, the second with the keys of the first."""
+    ear = small_ear(8, 4)
+    mel, frames = torch.randn(1, 24, 80) * 0.3, torch.tensor([24])
+    whole = ear(mel, frames)
+    x = ear.stem(mel, frames)
+    first, own = x, []
+    for layer in ear.blocks:
+        first, kept = layer(first, None)
+        own.append([t[:, :, :8] for t in kept])
+    second = x[:, 8:]
+    for layer, before in zip(ear.blocks, own):
+        second, _ = layer(second, None, before)
+    assert torch.allclose(whole, ear.ln_post(torch.cat([first[:, :8], second], 1)), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("block", [None, 4])
+def test_padding_behind_a_clip_does_not_matter(block):
+    ear = small_ear(4, 2)
     mel = torch.randn(1, 46, 80) * 0.3
     padded = torch.cat([mel, torch.randn(1, 30, 80)], 1)
     frames = torch.tensor([46])
-    with torch.no_grad():
-        assert torch.allclose(ear(mel, frames), ear(padded, frames)[:, :23], atol=1e-5)
+    assert torch.allclose(ear(mel, frames, block), ear(padded, frames, block)[:, :23], atol=1e-5)
 
 
 def test_text_is_what_the_rows_gave():
