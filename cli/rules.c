@@ -1,6 +1,7 @@
 /* A file of rules, and the search for the one that a sentence fits. */
 #include "cli/rules.h"
 
+#include "base/lines.h"
 #include "cli/spoken_time.h"
 #include "pipeline/spoken_number.h"
 
@@ -502,50 +503,17 @@ static int parse_line(struct rules *r, char *line, int number, struct error *err
     return rc ? rc : parse_command(rule, arrow + strlen(ARROW), error);
 }
 
-/* The next line of the file, without its end. 0 or -EINVAL. */
-static int next_line(FILE *file, char line[static LINE_MAX_BYTES], bool *over, struct error *error)
+static int take_line(void *rules, char *line, int number, struct error *error)
 {
-    size_t length = 0;
-    int c;
-    while ((c = getc(file)) != EOF && c != '\n') {
-        if (c == '\0')
-            return error_set(error, -EINVAL, "not a line of text");
-        if (length == LINE_MAX_BYTES - 1)
-            return error_set(error, -EINVAL, "the line is too long");
-        line[length++] = (char)c;
-    }
-    line[length] = '\0';
-    *over = c == EOF && length == 0;
-    return 0;
-}
-
-static int read_lines(struct rules *r, FILE *file, const char *path, struct error *error)
-{
-    static const char mark[] = "\xef\xbb\xbf"; /* what some editors begin a file with */
-    char line[LINE_MAX_BYTES];
-    bool over = false;
-    for (int number = 1; !over; number++) {
-        struct error what;
-        int rc = next_line(file, line, &over, &what);
-        if (ferror(file))
-            return error_set(error, -errno, "%s: %s", path, strerror(errno));
-        bool marked = number == 1 && strncmp(line, mark, strlen(mark)) == 0;
-        if (!rc)
-            rc = parse_line(r, line + (marked ? strlen(mark) : 0), number, &what);
-        if (rc)
-            return error_set(error, rc, "%s:%d: %s", path, number, what.message);
-    }
-    return 0;
+    if (strlen(line) >= LINE_MAX_BYTES)
+        return error_set(error, -EINVAL, "the line is too long");
+    return parse_line(rules, line, number, error);
 }
 
 int rules_read(struct rules **out, const char *path, struct error *error)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set(error, -errno, "%s: %s", path, strerror(errno));
     struct rules *r = calloc(1, sizeof *r);
-    int rc = r ? read_lines(r, file, path, error) : error_set(error, -ENOMEM, "out of memory");
-    fclose(file);
+    int rc = r ? lines_read(path, take_line, r, error) : error_set(error, -ENOMEM, "out of memory");
     if (rc)
         rules_destroy(r);
     else

@@ -1,6 +1,7 @@
 /* The table of spoken editing, and what it makes of an utterance. */
 #include "cli/typing.h"
 
+#include "base/lines.h"
 #include "base/utf8.h"
 
 #include <ctype.h>
@@ -395,33 +396,9 @@ static int add_built_in(struct typing *t, struct error *error)
     return rc;
 }
 
-/* Some editors begin a file with a mark of its encoding. */
-static char *behind_mark(char *line)
+static int take_line(void *typing, char *line, int number, struct error *error)
 {
-    static const char mark[] = "\xef\xbb\xbf";
-    return line + (strncmp(line, mark, strlen(mark)) == 0 ? strlen(mark) : 0);
-}
-
-static int read_file(struct typing *t, const char *path, struct error *error)
-{
-    char *line = NULL;
-    size_t capacity = 0;
-    int rc = 0, number = 1;
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set(error, -errno, "%s: %s", path, strerror(errno));
-    for (ssize_t size; !rc && (size = getline(&line, &capacity, file)) >= 0; number++) {
-        struct error what;
-        rc = strlen(line) == (size_t)size ? parse_line(t, behind_mark(line), number, &what)
-                                          : error_set(&what, -EINVAL, "not a line of text");
-        if (rc)
-            error_set(error, rc, "%s:%d: %s", path, number, what.message);
-    }
-    if (!rc && ferror(file))
-        rc = error_set(error, -EIO, "%s: %s", path, strerror(errno));
-    free(line);
-    fclose(file);
-    return rc;
+    return parse_line(typing, line, number, error);
 }
 
 int typing_create(struct typing **out, const char *path, struct error *error)
@@ -429,7 +406,7 @@ int typing_create(struct typing **out, const char *path, struct error *error)
     struct typing *t = calloc(1, sizeof *t);
     int rc = t ? add_built_in(t, error) : error_set(error, -ENOMEM, "out of memory");
     if (!rc && path)
-        rc = read_file(t, path, error);
+        rc = lines_read(path, take_line, t, error);
     if (rc)
         typing_destroy(t);
     else

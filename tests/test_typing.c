@@ -203,6 +203,7 @@ static void bad_lines_are_named(void **state)
         {"& -> and", ":1: \"&\" is not a word"},
         {"a b c d e f g h i -> x", ":1: more than 8 words"},
         {"x -> \xff", ":1: not a line of text in UTF-8"},
+        {"x -> y\n\xef\xbb\xbf# a mark of UTF-8 begins a file alone", ":2: no ->"},
         {"x -> \x1b[A", ":1: not a line of text in UTF-8"},
     };
     (void)state;
@@ -225,7 +226,9 @@ static void a_file_of_no_text_is_refused(void **state)
     assert_non_null(strstr(error.message, ":1: not a line of text"));
     assert_int_equal(typing_create(&t, "/nowhere/typing", &error), -ENOENT);
     assert_string_equal(error.message, "/nowhere/typing: No such file or directory");
-    assert_int_equal(typing_create(&t, "/tmp", &error), -EIO);
+    assert_int_equal(typing_create(&t, "/tmp", &error), -EISDIR);
+    assert_int_equal(typing_create(&t, "/dev/zero", &error), -EINVAL);
+    assert_string_equal(error.message, "/dev/zero:1: not a line of text");
 }
 
 int main(void)
