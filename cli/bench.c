@@ -400,7 +400,7 @@ static int usage(FILE *to, int code)
         to,
         "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
         "                     [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
-        "                                  blocks[:BLOCK,LEFT]] [--json]\n"
+        "                                  blocks[:BLOCK,LEFT[,AHEAD]]] [--json]\n"
         "earshot bench --daemon [FILE] [--texts N] [--bus BUS] [--json]\n"
         "Prints the speed of each part beside the most that this machine can do. With a sound\n"
         "file of speech it also prints the share of a core that listening takes, and the time\n"

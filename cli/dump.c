@@ -266,7 +266,7 @@ static int usage(FILE *to, int code)
         "earshot dump --stage logits --tokens 23,65,24 -o OUT.npy [OPTION]...\n"
         "Options: [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
         "         [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
-        "                      blocks[:BLOCK,LEFT]]; -o is --output.\n"
+        "                      blocks[:BLOCK,LEFT[,AHEAD]]]; -o is --output.\n"
         "Writes float32 [rows, dim]. The whole file counts as one utterance. logits has one row\n"
         "of the vocabulary's size for each adapter row, or with --tokens for each token.\n");
     return code;

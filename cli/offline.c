@@ -36,7 +36,7 @@ int offline_open(struct opened *o, const struct offline_options *options, struct
         return error_set(
             error, -EINVAL,
             "--streaming %s: not auto, exact, alone, windowed[:LEFT,HOP,AHEAD] (ms) or "
-            "blocks[:BLOCK,LEFT] (rows)",
+            "blocks[:BLOCK,LEFT[,AHEAD]] (rows)",
             options->streaming);
     const struct model_watch watch = {show_loaded, NULL};
     bool terminal = isatty(STDERR_FILENO);

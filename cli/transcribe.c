@@ -324,7 +324,7 @@ static int usage(FILE *to, int code)
     fprintf(to,
             "earshot transcribe FILE... [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
             "                           [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
-            "                                        blocks[:BLOCK,LEFT]]\n"
+            "                                        blocks[:BLOCK,LEFT[,AHEAD]]]\n"
             "                           [--json | --srt | --vtt]\n"
             "Prints the words of each file on one line, in order; an empty line means that\n"
             "nothing was said. The FILE - is standard input, which is printed while it arrives,\n"

@@ -47,7 +47,9 @@ static int parse_numbers(size_t *const *values, size_t count, const char *text)
 static int parse_way(struct encoder_options *o, const char *text)
 {
     size_t *const window[] = {&o->left_ms, &o->hop_ms, &o->ahead_ms};
-    size_t *const block[] = {&o->block, &o->left};
+    size_t *const block[] = {&o->block, &o->left, &o->block_ahead};
+    const char *comma = strchr(text, ',');
+    size_t numbers = comma && strchr(comma + 1, ',') ? 3 : 2;
     switch (o->streaming) {
     case ENCODER_AUTO:
     case ENCODER_EXACT:
@@ -56,7 +58,7 @@ static int parse_way(struct encoder_options *o, const char *text)
     case ENCODER_WINDOWED:
         return parse_numbers(window, 3, text);
     case ENCODER_BLOCKS:
-        if (parse_numbers(block, 2, text) < 0 || (*text != '\0' && o->block == 0))
+        if (parse_numbers(block, numbers, text) < 0 || (*text != '\0' && o->block == 0))
             return -EINVAL;
         return 0;
     }

@@ -35,8 +35,9 @@ struct encoder_options {
     size_t left_ms;  /* a window: so much of the past, */
     size_t hop_ms;   /* the rows that are given out, >= 20, */
     size_t ahead_ms; /* and so much of the future */
-    size_t block;    /* rows that see each other; 0: block and left as the file has them */
-    size_t left;     /* and rows before a block that it sees */
+    size_t block;    /* rows that see each other; 0: this and what follows as the file has them */
+    size_t left;     /* rows before a block that it sees, */
+    size_t block_ahead; /* and rows behind it */
 };
 
 struct encoder_info {
@@ -93,7 +94,7 @@ extern const struct encoder_ops encoder_whisper_ops;
 
 struct encoder_options encoder_options_default(void); /* auto; 4000, 480 and 480 ms */
 /* "auto", "exact", "alone", "windowed" or "windowed:LEFT,HOP,AHEAD" in milliseconds, "blocks" or
- * "blocks:BLOCK,LEFT" in rows. 0 or -EINVAL. */
+ * "blocks:BLOCK,LEFT" or "blocks:BLOCK,LEFT,AHEAD" in rows. 0 or -EINVAL. */
 int encoder_options_parse(struct encoder_options *o, const char *text);
 
 /* Looks up earshot.encoder.type and loads; options NULL: the default. -ENOTSUP names an unknown

@@ -158,7 +158,7 @@ static void encode(struct encoder_state *e, const struct two_way_window *window,
         op->layer_norm(w->be, x, x, rows, dim, w->ln_w, w->ln_b, w->eps);
     }
     encoder_show(e, "stem", x, rows, dim);
-    transformer_run(&s->layers, e, x, rows);
+    transformer_run(&s->layers, e, x, rows, rows);
     if (w->norm_first) {
         op->layer_norm(w->be, x, x, rows, dim, w->ln_w, w->ln_b, w->eps);
     }

@@ -146,7 +146,7 @@ static void encode(struct encoder_state *e, const struct two_way_window *window,
     op->linear(w->be, x, s->halves, 2 * dim, rows, stem->conv2, stem->conv2_b, ACTIVATION_GELU);
     op->add(w->be, x, stem->position + first * dim, rows * dim);
     encoder_show(e, "stem", x, window->rows, dim);
-    transformer_run(&s->layers, e, x, rows);
+    transformer_run(&s->layers, e, x, rows, rows);
     op->layer_norm(w->be, x, x, rows, dim, stem->ln_post_w, stem->ln_post_b, whisper_eps);
 }
 
@@ -157,12 +157,12 @@ static int bind_blocks(struct whisper *w, struct transformer_config *c,
     int rc = whisper_blocks_read(b, &w->bind, &w->stem, options, error);
     if (rc < 0)
         return rc;
-    c->max_rows = b->block;
+    c->max_rows = b->block + b->ahead;
     c->past = b->left;
     rc = transformer_init(&w->layers, &w->bind, c, error);
     w->base.info.rows_per_second = 1000 / WHISPER_ROW_MS;
     w->base.info.dim = c->dim;
-    w->base.info.lookahead_ms = b->block * WHISPER_ROW_MS;
+    w->base.info.lookahead_ms = (b->block + b->ahead) * WHISPER_ROW_MS;
     w->base.info.max_rows = BACKEND_FEW_ROWS;
     return rc;
 }

@@ -56,3 +56,9 @@ void past_keep(struct past *h, size_t rows)
         h->first = h->end - rows;
     }
 }
+
+void past_take_back(struct past *h, size_t rows)
+{
+    assert(rows <= past_rows(h));
+    h->end -= rows;
+}

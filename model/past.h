@@ -27,9 +27,10 @@ void past_reset(struct past *h, struct backend *be, size_t zero_rows);
 /* The place of rows new rows at the end, to be written by the caller. Moves what is there. */
 float *past_append(struct past *h, struct backend *be, size_t rows);
 
-float *past_first(const struct past *h);     /* the oldest row still there */
-size_t past_rows(const struct past *h);      /* from there to the end */
-void past_drop(struct past *h, size_t rows); /* the oldest ones */
-void past_keep(struct past *h, size_t rows); /* at most the newest rows */
+float *past_first(const struct past *h);          /* the oldest row still there */
+size_t past_rows(const struct past *h);           /* from there to the end */
+void past_drop(struct past *h, size_t rows);      /* the oldest ones */
+void past_keep(struct past *h, size_t rows);      /* at most the newest rows */
+void past_take_back(struct past *h, size_t rows); /* the newest ones */
 
 #endif

@@ -216,7 +216,8 @@ void transformer_forget(struct transformer_state *s)
 }
 
 /* x += Wo attention(n), of layer index */
-static void attend(struct transformer_state *s, size_t index, float *x, const float *n, size_t rows)
+static void attend(struct transformer_state *s, size_t index, float *x, const float *n, size_t rows,
+                   size_t kept)
 {
     const struct transformer *t = s->transformer;
     const struct transformer_layer *l = &t->layers[index];
@@ -258,6 +259,8 @@ static void attend(struct transformer_state *s, size_t index, float *x, const fl
                              .scale = 1.0f / sqrtf((float)head_dim),
                              .exact = t->exact,
                          });
+    past_take_back(keys, rows - kept);
+    past_take_back(values, rows - kept);
     past_keep(keys, t->config.past);
     past_keep(values, t->config.past);
     op->linear_add(t->be, x, s->mixed, rows, l->out, l->out_b);
@@ -281,7 +284,7 @@ static void feed_forward(struct transformer_state *s, size_t index, float *x, co
 
 /* Where norms come after, x is both what is read and what is added to: every row has been read
  * before it is written. */
-static void run_layer(struct transformer_state *s, size_t index, float *x, size_t rows)
+static void run_layer(struct transformer_state *s, size_t index, float *x, size_t rows, size_t kept)
 {
     const struct transformer *t = s->transformer;
     const struct transformer_layer *l = &t->layers[index];
@@ -291,11 +294,11 @@ static void run_layer(struct transformer_state *s, size_t index, float *x, size_
 
     if (t->config.norm_first) {
         op->layer_norm(t->be, s->norm, x, rows, dim, l->ln1_w, l->ln1_b, eps);
-        attend(s, index, x, s->norm, rows);
+        attend(s, index, x, s->norm, rows, kept);
         op->layer_norm(t->be, s->norm, x, rows, dim, l->ln2_w, l->ln2_b, eps);
         feed_forward(s, index, x, s->norm, rows);
     } else {
-        attend(s, index, x, x, rows);
+        attend(s, index, x, x, rows, kept);
         op->layer_norm(t->be, x, x, rows, dim, l->ln1_w, l->ln1_b, eps);
         feed_forward(s, index, x, x, rows);
         op->layer_norm(t->be, x, x, rows, dim, l->ln2_w, l->ln2_b, eps);
@@ -303,14 +306,14 @@ static void run_layer(struct transformer_state *s, size_t index, float *x, size_
 }
 
 void transformer_run(struct transformer_state *s, const struct encoder_state *e, float *x,
-                     size_t rows)
+                     size_t rows, size_t kept)
 {
     const struct transformer_config *c = &s->transformer->config;
     assert(rows <= c->max_rows);
     for (size_t i = 0; i < c->layers; i++) {
-        run_layer(s, i, x, rows);
+        run_layer(s, i, x, rows, kept);
         char stage[32];
         snprintf(stage, sizeof(stage), "layer%zu", i);
-        encoder_show(e, stage, x, rows, c->dim);
+        encoder_show(e, stage, x, kept, c->dim);
     }
 }

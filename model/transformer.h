@@ -56,9 +56,10 @@ void transformer_state_init(struct transformer_state *s, const struct transforme
                             struct memory *m);
 void transformer_forget(struct transformer_state *s); /* the past */
 
-/* In place: x [rows, dim], rows <= max_rows. e's tap is shown every layer's output. */
+/* In place: x [rows, dim], rows <= max_rows. The first `kept` rows become part of the past, and e's
+ * tap is shown every layer's output of them; the others come again. */
 void transformer_run(struct transformer_state *s, const struct encoder_state *e, float *x,
-                     size_t rows);
+                     size_t rows, size_t kept);
 
 /* The bucket of a key that stands distance rows after its query (before it: negative). */
 size_t transformer_bucket(long distance, size_t buckets, size_t max_distance);

@@ -1,9 +1,9 @@
-/* Whisper in blocks: rows come while there is speech, each computed about once. A block is `block`
- * rows that see each other and the `left` rows before them, whose keys and values are kept; the
- * convolutions go on from block to block. What a block is lies in the utterance alone, so any split
- * of the frames gives the same rows.
+/* Whisper in blocks: rows come while there is speech. A block is `block` rows, and `ahead` more
+ * that come again in the next ones; these see each other and the `left` rows before them, whose
+ * keys and values are kept. The convolutions go on from block to block. What a block is lies in the
+ * utterance alone, so any split of the frames gives the same rows.
  *
- *     ... | left, kept | block |            whole blocks are given, and at the end what is left
+ *     ... | left, kept | block | ahead |    blocks are given, and at the end what is left
  *
  * When a block would pass the last position, the encoder starts over: the past is forgotten, the
  * stem's last WHISPER_WARM_ROWS rows are run again at the first positions and not given out, and
@@ -41,7 +41,7 @@ struct whisper_stem {
 struct whisper_blocks {
     struct backend *be;
     const struct whisper_stem *stem;
-    size_t block, left, warm; /* rows */
+    size_t block, ahead, left, warm; /* rows */
 };
 
 struct whisper_blocks_state {
@@ -53,11 +53,13 @@ struct whisper_blocks_state {
     struct past frames; /* rows of [bins]; the oldest is the one before the next block's first */
     struct past halves; /* rows of [E], 100 a second: conv1's, from the one before that on */
     struct past recent; /* rows of [E]: the stem's, without positions */
+    size_t waiting;     /* the last of them, which have not been given */
+    float *rows;        /* [block + ahead, E]: scratch */
     size_t position;    /* of the next block's first row */
 };
 
-/* block and left of the options, or of the file, or 16 and 400. -EINVAL when they do not go with
- * the model. */
+/* block, left and ahead of the options, or of the file, or 16, 400 and 0. -EINVAL when they do not
+ * go with the model. */
 int whisper_blocks_read(struct whisper_blocks *b, const struct bind *bind,
                         const struct whisper_stem *stem, const struct encoder_options *o,
                         struct error *error);

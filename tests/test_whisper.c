@@ -74,6 +74,13 @@ static void blocks_are_one_pass_with_a_mask(void **state)
     check_stages("blocks", "blocks:20,40", stages);
 }
 
+static void so_are_blocks_that_see_rows_ahead(void **state)
+{
+    static const char *const stages[] = {"layer0", "encoder", NULL};
+    (void)state;
+    check_stages("ahead", "blocks:12,40,8", stages);
+}
+
 /* 40 s that grow louder: more than there are positions. */
 static float *make_long(void)
 {
@@ -87,16 +94,22 @@ static float *make_long(void)
     return samples;
 }
 
-static void blocks_go_on_behind_the_last_position(void **state)
+static void check_long(const char *way, const char *streaming)
 {
     struct heard h;
     float *samples = make_long();
-    (void)state;
-    hear(&h, float_path, "blocks:16,400", samples, LONG_SAMPLES, FEATURES_BLOCK);
+    hear(&h, float_path, streaming, samples, LONG_SAMPLES, FEATURES_BLOCK);
     assert_int_equal(find_stage(&h, "encoder")->count, 2001 * h.model->encoder->info.dim);
-    assert_true(distance(&h, "long", "encoder", LONG_STEP) < limit);
+    assert_true(distance(&h, way, "encoder", LONG_STEP) < limit);
     heard_finish(&h);
     free(samples);
+}
+
+static void blocks_go_on_behind_the_last_position(void **state)
+{
+    (void)state;
+    check_long("long", "blocks:16,400");
+    check_long("long_ahead", "blocks:16,400,16");
 }
 
 static void check_same(const struct heard *whole, const struct heard *other)
@@ -115,8 +128,8 @@ static void nor_does_a_split_change_what_starts_over(void **state)
     struct heard whole, other;
     float *samples = make_long();
     (void)state;
-    hear(&whole, whisper_path, "blocks:20,400", samples, LONG_SAMPLES, FEATURES_BLOCK);
-    hear(&other, whisper_path, "blocks:20,400", samples, LONG_SAMPLES, 333);
+    hear(&whole, whisper_path, "blocks:20,400,10", samples, LONG_SAMPLES, FEATURES_BLOCK);
+    hear(&other, whisper_path, "blocks:20,400,10", samples, LONG_SAMPLES, 333);
     check_same(&whole, &other);
     heard_finish(&whole);
     heard_finish(&other);
@@ -130,10 +143,10 @@ static void any_split_of_the_samples_gives_the_same_rows(void **state)
     struct heard whole;
     (void)state;
     load(&pcm, "pcm");
-    hear(&whole, whisper_path, "blocks:20,40", pcm.floats, pcm.count, FEATURES_BLOCK);
+    hear(&whole, whisper_path, "blocks:20,40,12", pcm.floats, pcm.count, FEATURES_BLOCK);
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
         struct heard h;
-        hear(&h, whisper_path, "blocks:20,40", pcm.floats, pcm.count, chunks[i]);
+        hear(&h, whisper_path, "blocks:20,40,12", pcm.floats, pcm.count, chunks[i]);
         check_same(&whole, &h);
         heard_finish(&h);
     }
@@ -174,6 +187,7 @@ static void a_file_says_that_it_streams_in_blocks(void **state)
         {"blocks", "earshot.encoder.block", 24, 0, ENCODER_BLOCKS, 480},
         {"blocks", NULL, 0, 0, ENCODER_BLOCKS, 320},
         {"blocks:8,16", "earshot.encoder.block", 20, 400, ENCODER_BLOCKS, 160},
+        {"blocks:8,16,4", "earshot.encoder.block", 20, 400, ENCODER_BLOCKS, 240},
         {"exact", "earshot.encoder.block", 20, 400, ENCODER_EXACT, 0},
         {"alone", "earshot.encoder.block", 20, 400, ENCODER_ALONE, 0},
     };
@@ -207,6 +221,7 @@ static void blocks_that_cannot_be_are_refused_by_name(void **state)
         {"auto", 16, 5000, "earshot.encoder.left"},
         {"blocks:33,400", 16, 400, "blocks of 33 rows"},
         {"blocks:16,4097", 16, 400, "that see 4097"},
+        {"blocks:16,400,17", 16, 400, "and 17 behind them"},
     };
     struct backend *be;
     (void)state;
@@ -228,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_utterance_alone_is_transformers_over_what_was_heard),
         cmocka_unit_test(blocks_are_one_pass_with_a_mask),
+        cmocka_unit_test(so_are_blocks_that_see_rows_ahead),
         cmocka_unit_test(blocks_go_on_behind_the_last_position),
         cmocka_unit_test(any_split_of_the_samples_gives_the_same_rows),
         cmocka_unit_test(nor_does_a_split_change_what_starts_over),

@@ -8,6 +8,8 @@ blocks are written out here in plain PyTorch, as one pass with a mask, from docs
     whisper_alone_{layer0,encoder} [K, 64]          pcm.npy, K = 126 rows, half a second of silence behind it
     whisper_blocks_{mel [2 K, 80],stem,layer0,layer1,encoder}        blocks of 20 rows that see 40 before them
     whisper_long_encoder [M / 10, 64]               every tenth row of 40 s (signal), blocks of 16 that see 400
+    whisper_ahead_{layer0,encoder} [K, 64]          pcm.npy, blocks of 12 rows that see 40 before and 8 behind them
+    whisper_long_ahead_encoder [M / 10, 64]         as whisper_long, blocks of 16 that see 400 and 16
 """
 
 import sys
@@ -60,17 +62,21 @@ def norm(w, name, x):
     return F.layer_norm(x, x.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"], 1e-5)
 
 
-def layer(w, n, x, mask, heads):
+def layer(w, n, x, mask, heads, before=()):
+    """before: keys and values of rows that come before those of x [heads, rows, d]; without a mask all see all."""
     def project(name, y, bias=True):
         return F.linear(y, w[f"blocks.{n}.{name}.weight"], w[f"blocks.{n}.{name}.bias"] if bias else None)
 
     y = norm(w, f"blocks.{n}.ln1", x)
     q, k, v = project("attn.q", y), project("attn.k", y, False), project("attn.v", y)
     q, k, v = (z.view(len(x), heads, -1).transpose(0, 1) for z in (q, k, v))
+    own = k, v
+    if before:
+        k, v = torch.cat([before[0], k], 1), torch.cat([before[1], v], 1)
     scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
-    y = scores.masked_fill(~mask, -torch.inf).softmax(-1) @ v
+    y = (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1) @ v
     x = x + project("attn.out", y.transpose(0, 1).reshape(len(x), -1))
-    return x + project("ffn.2", F.gelu(project("ffn.0", norm(w, f"blocks.{n}.ln2", x))))
+    return x + project("ffn.2", F.gelu(project("ffn.0", norm(w, f"blocks.{n}.ln2", x)))), own
 
 
 def run(w, rows, layers, heads, block, left):
@@ -81,12 +87,28 @@ def run(w, rows, layers, heads, block, left):
     x = rows + w["positions.weight"][: len(rows)]
     seen = {"stem": x}
     for i in range(layers):
-        x = seen[f"layer{i}"] = layer(w, i, x, mask, heads)
+        x, _ = layer(w, i, x, mask, heads)
+        seen[f"layer{i}"] = x
     seen["encoder"] = norm(w, "ln_post", x)
     return seen
 
 
-def blocks(w, settings, pcm, block, left):
+def run_ahead(w, rows, layers, heads, block, left, ahead):
+    """The same, block by block, with the rows ahead of each."""
+    stages, kept = [f"layer{i}" for i in range(layers)] + ["encoder"], [()] * layers
+    seen = {stage: [] for stage in stages}
+    for first in range(0, len(rows), block):
+        x = rows[first : first + block + ahead] + w["positions.weight"][first : first + block + ahead][: len(rows) - first]
+        for i in range(layers):
+            x, own = layer(w, i, x, None, heads, tuple(past[:, -left:] for past in kept[i]))
+            own = [new[:, :block] for new in own]
+            kept[i] = [torch.cat(both, 1) for both in zip(kept[i], own)] if kept[i] else own
+            seen[f"layer{i}"].append(x[:block])
+        seen["encoder"].append(norm(w, "ln_post", x)[:block])
+    return {stage: torch.cat(parts) for stage, parts in seen.items()}
+
+
+def blocks(w, settings, pcm, block, left, ahead=0):
     """An utterance in blocks -> {stage: rows}."""
     layers, heads, bins, positions = (
         settings[f"earshot.encoder.{k}"] for k in ("layers", "heads", "mel_bins", "positions")
@@ -94,12 +116,15 @@ def blocks(w, settings, pcm, block, left):
     mel = log_mel(pcm, bins)
     mel = torch.maximum(mel, mel.amax(1).cummax(0).values[:, None] - 2)
     rows = stem(w, mel)
-    warm, room = round(WARM / block) * block, positions // block * block
+    warm, room = round(WARM / block) * block, (positions - ahead) // block * block
     parts, start, before = [], 0, 0
     while start < len(rows):
         stop = min(len(rows), start - before + room)
-        seen = run(w, rows[start - before : stop], layers, heads, block, left)
-        parts.append({stage: x[before:] for stage, x in seen.items()})
+        if ahead:
+            seen = run_ahead(w, rows[start - before : stop + ahead], layers, heads, block, left, ahead)
+        else:
+            seen = run(w, rows[start - before : stop], layers, heads, block, left)
+        parts.append({stage: x[before : before + stop - start] for stage, x in seen.items()})
         start, before = stop, warm
     seen = {stage: torch.cat([part[stage] for part in parts]) for stage in parts[0]}
     return {"mel": mel[: 2 * len(rows)], **seen}
@@ -159,6 +184,9 @@ def main():
         save(f"whisper_alone_{stage}", rows)
     for stage, rows in blocks(w, settings, pcm, 20, 40).items():
         save(f"whisper_blocks_{stage}", rows)
+    for stage in ("layer0", "encoder"):
+        save(f"whisper_ahead_{stage}", blocks(w, settings, pcm, 12, 40, 8)[stage])
+    save("whisper_long_ahead_encoder", blocks(w, settings, signal(pcm), 16, 400, 16)["encoder"][::10])
     save("whisper_long_encoder", blocks(w, settings, signal(pcm), 16, 400)["encoder"][::10])
 
 
