@@ -3,10 +3,12 @@
 An n-gram model of the vocabulary's pieces, counted on training/corpus.py's texts: interpolated modified Kneser-Ney (Chen and
 Goodman 1999), symbol 0 before and after an utterance, which is one to three sentences in a row of a running text.
 
-    p(w | h) = a(h w) + left(h) p(w | h without its oldest piece)      a = (count - discount) / counts after h, or 0
-    left(h)  = 1 - sum of a(h w)                                       p(w | nothing) = a(w) + left() / V
+    p(w | h) = a(h w) + left(h) p(w | h without its oldest piece)      p(w | nothing) = a(w) + left() / V
+    a(h w)   = sum of f (count - discount) / sum of f counts after h   left(h) = 1 - sum of a(h w)
 
-Counts below the highest order are of different pieces before (real ones at an utterance's beginning). An n-gram that is left out
+The sums are over groups of sources (GROUPS), each with discounts of its own: many books do not drown the little that is talk, and
+a context that only one group has is as sure as that group is. Counts below the highest order are of different pieces before (real
+ones at an utterance's beginning). An n-gram that is left out
 gives its a to left(h), so that probabilities sum to 1 in every context. Rare n-grams go first; then, until the model has the size
 asked for, those without which the training text's likelihood falls least a byte (Stolcke 1998, with real counts of h). What is
 left becomes bytes, -16 ln p and -16 ln left, in the trie of docs/model.md.
@@ -33,10 +35,11 @@ from training.data import Dataset, data_root
 BITS = 10  # of a piece in a key; a key has an n-gram's pieces, the newest lowest
 STEPS = 16  # a nat
 EDGE = 0  # before and after an utterance
-SHARES = {  # source: (how often it is counted, most sentences of an utterance)
-    "novels": (1, 3), "books": (1, 3), "dialogues": (1, 3), "talk": (1, 3), "prompts": (2, 1), "orders": (2, 1),
-    "transcripts": (3, 1), "domain": (1, 1),
-}
+GROUPS = [  # f of the formula, {source: most sentences of an utterance}
+    (1, {"novels": 3, "books": 3}),
+    (4, {"dialogues": 3, "talk": 3, "prompts": 1, "transcripts": 1}),
+    (4, {"orders": 1, "domain": 1}),
+]
 RAREST = (1, 1, 1, 1, 2, 2, 2)  # by pieces of an n-gram: rarer ones are left out at once
 ENTRY_BYTES, LAST_BYTES = 8, 3
 WEIGHT, BONUS = 0.5, 0.5  # of ln p in the search, and what it adds for a piece
@@ -130,13 +133,15 @@ class Level:
 
     keys: np.ndarray  # uint64 [n]
     real: np.ndarray  # how often each is in the text
-    share: np.ndarray  # a(h w) of the formula above
+    own: np.ndarray  # count - discount; of several groups the sum with their factors
+    after: np.ndarray  # counts after each as a context, likewise
+    share: np.ndarray = None  # a(h w) of the formula above
     parent: np.ndarray = None  # place of each in the level below, without its newest piece
     p: np.ndarray = None
     left: np.ndarray = None
 
     def only(self, keep):
-        return Level(self.keys[keep], self.real[keep], self.share[keep])
+        return Level(self.keys[keep], self.real[keep], self.own[keep], self.after[keep])
 
 
 def discounts(counts):
@@ -147,41 +152,50 @@ def discounts(counts):
     return np.concatenate(([0], np.clip(several - (several + 1) * y * seen[1:] / seen[:3], 0.1, several - 0.1)))
 
 
-def shares(keys, counts):
-    """a(h w) of sorted n-grams."""
-    before = without_newest(keys)
-    begins = np.flatnonzero(np.concatenate(([True], before[1:] != before[:-1])))
-    total = np.repeat(np.add.reduceat(counts, begins), np.diff(begins, append=len(keys)))
-    return ((counts - discounts(counts)[np.minimum(counts, 3)]) / total).astype(np.float32)
-
-
-def unigrams(keys, counts, real, size):
-    """All symbols, seen or not."""
-    level = Level(np.arange(size, dtype=np.uint64), np.zeros(size, np.int64), np.zeros(size, np.float32))
-    level.real[keys.astype(int)] = real
-    level.share[keys.astype(int)] = shares(keys, counts)
-    return level
-
-
 def count(whole, times, order, size, rarest=RAREST):
-    """Different windows and how often each is there -> Levels 1 to order, without what is rare; beginnings of the rest stay."""
-    levels, above, needed = [], None, None
+    """Different windows and how often each is there -> Levels 0 to order, without what is rare; beginnings of the rest stay.
+
+    Level 0 is the empty context, level 1 has all symbols, seen or not.
+    """
+    levels, above, above_counts, needed = [], None, None, None
     for n in range(order, 0, -1):
         found, real = grouped(without_newest(whole, order - n), times)
         if n > 2:  # the end of an utterance can only be the newest piece
             inside = newest(without_newest(found), 1) != EDGE
             found, real = found[inside], real[inside]
         counts = real if above is None else different_before(found, real, above, n)
-        above = found
-        if n == 1:
-            levels.append(unigrams(found, counts, real, size))
-            break
-        level, keep = Level(found, real, shares(found, counts)), counts >= rarest[n]
+        keep = counts >= rarest[n]
         if needed is not None:
             keep[np.searchsorted(found, needed)] = True
-        levels.append(level.only(keep))
-        needed = np.unique(without_newest(levels[-1].keys))
-    return levels[::-1]
+        own = (counts - discounts(counts)[np.minimum(counts, 3)]).astype(np.float32)
+        level = Level(found, real, own, counts).only(keep)
+        level.after = sums_after(level.keys, above, above_counts)
+        levels.append(level)
+        above, above_counts, needed = found, counts, np.unique(without_newest(level.keys))
+    everything = np.arange(size, dtype=np.uint64)
+    nothing = Level(everything[:1], np.array([times.sum()]), np.zeros(1, np.float32), sums_after(everything[:1], above, above_counts))
+    all_symbols = Level(everything, np.zeros(size), np.zeros(size, np.float32), np.zeros(size))
+    return [nothing, mixed([(1, levels[-1]), (1, all_symbols)]), *levels[-2::-1]]
+
+
+def sums_after(contexts, above, counts):
+    """Counts of the n-grams above that begin with each context."""
+    if above is None:
+        return np.zeros(len(contexts), np.float32)
+    found, sums = grouped(without_newest(above), counts)
+    at, there = places(found, contexts)
+    return np.where(there, sums[at], 0).astype(np.float32)
+
+
+def mixed(levels):
+    """[(factor, Level)] of the same length of n-grams -> one Level, sums of theirs"""
+    keys = np.unique(np.concatenate([level.keys for _, level in levels]))
+    total = Level(keys, *(np.zeros(len(keys), np.float32) for _ in range(3)))
+    for factor, level in levels:
+        at = np.searchsorted(keys, level.keys)
+        for name in ("real", "own", "after"):
+            getattr(total, name)[at] += factor * getattr(level, name)
+    return total
 
 
 def different_before(keys, real, above, n):
@@ -212,16 +226,23 @@ def look_up(levels, keys, n):
     return found
 
 
-def weigh(levels):
-    """Fills in parent, p and left of all levels by the formula above."""
-    first = levels[0]
-    first.p = first.share + (1 - first.share.sum()) / len(first.keys)
-    for n, (below, level) in enumerate(zip(levels, levels[1:]), 2):
+def weigh(counted):
+    """Levels 0 to order of counts -> levels 1 to order with p and left by the formula above"""
+    nothing, first, *_ = levels = counted
+    for below, level in zip(levels, levels[1:]):
         level.parent = np.searchsorted(below.keys, without_newest(level.keys))
+        level.share = level.own / np.maximum(below.after[level.parent], 1e-9)
         below.left = 1 - np.bincount(level.parent, level.share, len(below.keys))
         below.left = np.clip(below.left, 1e-7, 1).astype(np.float32)
-        level.p = level.share + below.left[level.parent] * look_up(levels, newest(level.keys, n - 1), n - 1)
-    return levels
+    first.p = first.share + nothing.left[0] / len(first.keys)
+    for n, (below, level) in enumerate(zip(levels[1:], levels[2:]), 2):
+        level.p = level.share + below.left[level.parent] * look_up(levels[1:], newest(level.keys, n - 1), n - 1)
+    return levels[1:]
+
+
+def empty_context(first):
+    """Level 0 of weighed levels."""
+    return Level(first.keys[:1], first.real[:1], first.own[:1], first.own.sum(keepdims=True) / first.share.sum())
 
 
 def losses(levels, n):
@@ -260,7 +281,8 @@ def pruned(levels, most):
         middle = (low + high) / 2
         fits = size([keep.sum() for keep in kept(levels, a_byte, np.exp(middle))]) <= most
         low, high = (low, middle) if fits else (middle, high)
-    return weigh([level.only(keep) for level, keep in zip(levels, kept(levels, a_byte, np.exp(high)))])
+    chosen = [level.only(keep) for level, keep in zip(levels, kept(levels, a_byte, np.exp(high)))]
+    return weigh([empty_context(levels[0]), *chosen])
 
 
 # ---- the model as a file has it ----------------------------------------------------------------------------------------
@@ -295,7 +317,7 @@ def unpacked(arrays):
             parents = np.repeat(levels[-1].keys, np.diff(arrays[f"{n - 1}.children"]))
             keys = parents << np.uint64(BITS) | arrays[f"{n}.pieces"]
         left = np.exp(arrays[f"{n}.backoffs"].astype(np.float32) / -STEPS) if n < order else None
-        levels.append(Level(keys, None, None, None, p, left))
+        levels.append(Level(keys, None, None, None, p=p, left=left))
     return levels
 
 
@@ -362,11 +384,12 @@ def main():
     if args.check:
         print(check(unpacked(load(args.check)), words))
         return
-    streams = []
-    for name, (times, most) in SHARES.items():
-        streams += times * [read(words, name, most, rng)]
-        print(f"{name}: {len(streams[-1]) / 1e6:.1f} M pieces, {time.time() - start:.0f} s", flush=True)
-    levels = weigh(count(*tally(all_windows(streams, args.order)), args.order, len(tokens)))
+    groups = []
+    for factor, sources in GROUPS:
+        streams = [read(words, name, most, rng) for name, most in sources.items()]
+        groups.append((factor, count(*tally(all_windows(streams, args.order)), args.order, len(tokens))))
+        print(f"{', '.join(sources)}: {sum(map(len, streams)) / 1e6:.1f} M pieces, {time.time() - start:.0f} s", flush=True)
+    levels = weigh([mixed([(factor, levels[n]) for factor, levels in groups]) for n in range(args.order + 1)])
     print(f"{[len(level.keys) for level in levels]} n-grams, {time.time() - start:.0f} s", flush=True)
     levels = pruned(levels, args.megabytes * 1e6)
     arrays = packed(levels)

@@ -122,6 +122,19 @@ def test_probabilities_sum_to_one(rarest):
         assert sum(p(levels, context, symbol) for symbol in range(SYMBOLS)) == pytest.approx(1, abs=1e-5)
 
 
+def test_groups_are_sums():
+    """A group whose factor is next to nothing speaks only in contexts that the other has not."""
+    one, other = (count(*tally(windows(stream(t), 3)), 3, SYMBOLS, (1,) * 8) for t in ([[1, 2, 3], [1, 2, 3], [2, 4]], [[1, 5], [6, 5]]))
+    both = weigh([language.mixed(pair) for pair in zip(((1, level) for level in one), ((1e-6, level) for level in other))])
+    alone, second = weigh(one), weigh(other)
+    for symbol in range(SYMBOLS):
+        assert p(both, (1, 2), symbol) == pytest.approx(p(alone, (1, 2), symbol), rel=1e-3)
+    own = second[1].share[second[1].keys == key((6, 5))][0]
+    assert p(both, (6,), 5) == pytest.approx(own + (1 - own) * p(both, (), 5), rel=1e-3)
+    for context in ((0,), (1,), (6,), (1, 2), (0, 6), (4, 4)):
+        assert sum(p(both, context, symbol) for symbol in range(SYMBOLS)) == pytest.approx(1, abs=1e-5)
+
+
 def test_pruned_to_a_size():
     whole = model(4)
     before = size([len(level.keys) for level in whole])
@@ -145,7 +158,7 @@ def test_what_is_pruned_matters_least():
     keep = [np.ones(SYMBOLS, bool)] + [rng.random(len(level.keys)) < 0.3 for level in whole[1:]]
     for n in (3, 2):
         keep[n - 1][whole[n].parent[keep[n]]] = True
-    chance = weigh([level.only(kept) for level, kept in zip(whole, keep)])
+    chance = weigh([language.empty_context(whole[0]), *(level.only(kept) for level, kept in zip(whole, keep))])
     assert size([len(level.keys) for level in levels]) < size([len(level.keys) for level in chance])
     said = list(texts())
     assert sum(language.log_probs(levels, t).sum() for t in said) > sum(language.log_probs(chance, t).sum() for t in said)
