@@ -1,6 +1,6 @@
 """Write a trained model as GGUF (general.architecture "earshot"; the layout is described in docs/model.md).
 
-    python -m training.export CHECKPOINT OUT.gguf [--type q8_0] [--name NAME]
+    python -m training.export CHECKPOINT OUT.gguf [--type q8_0] [--name NAME] [--language FILE]
 
 Convolution kernels go from torch's [out, in, k] to [out, k, in], depthwise ones to [k, E], LoRA pieces are transposed.
 Matrices are stored in the type asked for when their row length allows it; everything else is F32.
@@ -16,7 +16,7 @@ import torch
 
 from convert.gguf_file import F32, TYPES, Tensor, stored_type, write_model
 from convert.prompts import Prompts, aligned
-from training import checkpoint
+from training import checkpoint, language
 
 LORA = re.compile(r"\.att\.[wavg][12]$")
 RENAMED = {"encoder.mean": "encoder.norm.mean", "encoder.scale": "encoder.norm.scale"}
@@ -72,8 +72,8 @@ def add_encoder(writer, encoder):
 def add_metadata(writer, config, vocab, name):
     """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes.
 
-    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head, and "language" as add_language has it. Where intents were learnt, "intent"
-    has the ids of their prompt.
+    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head, and perhaps "language" as
+    add_language has it. Where intents were learnt, "intent" has the ids of their prompt.
     """
     adapter, backbone = config["adapter"], config["backbone"]
     writer.add_name(name)
@@ -125,11 +125,14 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--type", choices=TYPES, default="q8_0")
     parser.add_argument("--name", default="Earshot English tiny")
+    parser.add_argument("--language", metavar="FILE", help="a language model of training.language to put in, for aligned captions")
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
     whole = saved.get("whole", saved["model"])
     state = {key: value for key, value in saved["model"].items() if not key.startswith(TAUGHT)} | phones_head(whole)
     choose = partial(type_of, wanted=TYPES[args.type])
+    if args.language:
+        saved["config"]["language"] = language.for_file(language.load(args.language))
     write_gguf(args.out, state, saved["config"], saved["vocab"], choose, args.name)
 
 

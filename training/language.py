@@ -24,7 +24,6 @@ import re
 import time
 from dataclasses import dataclass
 
-import gguf
 import numpy as np
 
 from convert import vocabulary
@@ -294,7 +293,7 @@ def steps(values):
 
 
 def packed(levels, weight=WEIGHT, bonus=BONUS):
-    """Weighed levels -> {key of the file after "earshot.language.": number or array}"""
+    """Weighed levels -> {key of the model file after "earshot.language.": number or array}"""
     arrays = {"order": len(levels), "weight": weight, "bonus": bonus}
     for n, level in enumerate(levels, 1):
         if n > 1:
@@ -330,15 +329,11 @@ def load(path):
         return {key: file[key] for key in file.files}
 
 
-def add_to(writer, arrays):
-    """Into a model file; writer: convert.gguf_file's."""
-    kinds = {"pieces": "UINT16", "costs": "UINT8", "backoffs": "UINT8", "children": "UINT32"}
-    writer.add_uint32("earshot.language.order", int(arrays["order"]))
-    for key in ("weight", "bonus"):
-        writer.add_float32(f"earshot.language.{key}", float(arrays[key]))
-    for key, array in arrays.items():
-        if "." in key:
-            writer.add_numbers(f"earshot.language.{key}", array, gguf.GGUFValueType[kinds[key.split(".")[1]]])
+def for_file(arrays):
+    """What convert.gguf_file's add_language takes."""
+    names = ("pieces", "costs", "backoffs", "children")
+    levels = [{name: arrays[f"{n}.{name}"] for name in names if f"{n}.{name}" in arrays} for n in range(1, int(arrays["order"]) + 1)]
+    return {"weight": float(arrays["weight"]), "bonus": float(arrays["bonus"]), "levels": levels}
 
 
 def log_probs(levels, ids):

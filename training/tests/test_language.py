@@ -188,7 +188,7 @@ def test_written_and_read(tmp_path):
     arrays = packed(model(3), weight=0.25, bonus=1.5)
     language.save(tmp_path / "language.npz", arrays)
     writer = Writer(tmp_path / "a.gguf", "earshot")
-    language.add_to(writer, language.load(tmp_path / "language.npz"))
+    writer.add_language(language.for_file(language.load(tmp_path / "language.npz")))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
