@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,6 +185,26 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
     return r;
 }
 
+/* How sure a word is by the probability of its pieces; a file without this takes it as it is. */
+static int read_confidence(struct model *m, struct error *error)
+{
+    const void *data;
+    size_t count;
+    float line[2] = {1.0f, 0.0f};
+    int rc = gguf_get_array(m->gguf, "earshot.aligned.confidence", GGUF_F32, &data, &count, error);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    if (rc == 0 && count == 2)
+        memcpy(line, data, sizeof(line));
+    if ((rc == 0 && count != 2) || !(line[0] > 0.0f) || !isfinite(line[0]) || !isfinite(line[1]))
+        return error_set(error, -EINVAL,
+                         "%s: earshot.aligned.confidence is not a scale above 0 and a shift",
+                         gguf_path(m->gguf));
+    m->sure_scale = line[0];
+    m->sure_shift = line[1];
+    return 0;
+}
+
 static int read_aligned(struct model *m, struct error *error)
 {
     uint32_t rows = 0;
@@ -198,7 +219,8 @@ static int read_aligned(struct model *m, struct error *error)
                          gguf_path(m->gguf));
     m->captions = MODEL_CAPTIONS_ALIGNED;
     m->delay_rows = rows;
-    return language_load(&m->language, m->gguf, backbone_vocab(m->backbone), error);
+    rc = read_confidence(m, error);
+    return rc ? rc : language_load(&m->language, m->gguf, backbone_vocab(m->backbone), error);
 }
 
 static int read_captions(struct model *m, struct error *error)

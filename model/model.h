@@ -50,8 +50,9 @@ struct model {
     struct prompt ask;    /* after a text that is asked; where the file has none, as reply */
     struct prompt intent; /* after a caption: what it asks for is written */
     enum model_captions captions;
-    size_t delay_rows;         /* of aligned captions: silence that is heard behind an utterance */
-    struct language *language; /* of aligned captions; NULL: the file has none */
+    size_t delay_rows; /* of aligned captions: silence that is heard behind an utterance */
+    float sure_scale, sure_shift; /* of a word's confidence: scale logit(p) + shift */
+    struct language *language;    /* of aligned captions; NULL: the file has none */
     struct decoding decoding;
     bool space;           /* a text that is asked gets a leading space */
     bool carry;           /* the state goes on from utterance to utterance */

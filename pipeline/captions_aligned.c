@@ -36,6 +36,7 @@ enum {
 
 /* What the last rows may have heard of letters that have no piece yet. */
 static const float quiet_letters = 0.5f;
+static const double least_likely = 1e-4;
 
 static struct event_word *last_word(struct recogniser *r)
 {
@@ -48,9 +49,13 @@ static int64_t end_before(const struct recogniser *r, size_t n)
     return r->aligned.part_ms + (n ? r->event.words[n - 1].end_ms : 0);
 }
 
-static float word_confidence(const struct aligned *a)
+/* As often as a word that is as likely is right, by the line of the model's file. */
+static float word_confidence(const struct recogniser *r)
 {
-    return (float)a->likely;
+    double p = r->aligned.likely < least_likely ? least_likely : r->aligned.likely;
+    double odds = pow(p / (1.0 - p), (double)r->model->sure_scale);
+    odds *= exp((double)r->model->sure_shift);
+    return p < 1.0 ? (float)(odds / (1.0 + odds)) : 1.0f;
 }
 
 static int64_t at_least(int64_t a, int64_t b)
@@ -104,7 +109,7 @@ static void end_word(struct recogniser *r)
     end_ms = at_least(end_ms < heard_ms ? end_ms : heard_ms, start_ms);
     w->start_ms = (uint32_t)(start_ms - a->part_ms);
     w->end_ms = (uint32_t)(end_ms - a->part_ms);
-    w->confidence = word_confidence(a);
+    w->confidence = word_confidence(r);
     a->grows = false;
     a->untold = true;
     r->event.word_count = (uint32_t)a->words;

@@ -282,6 +282,7 @@ static struct model *load_copy(struct backend *be, const struct gguf_edit *edit,
 static void an_aligned_file_that_is_wrong_is_refused(void **context)
 {
     struct fixture *f = *context;
+    static const uint32_t ids[] = {1, 0};
     static const struct wrong {
         struct gguf_edit edit;
         int code;
@@ -291,6 +292,14 @@ static void an_aligned_file_that_is_wrong_is_refused(void **context)
         {{.drop_key = "earshot.aligned.delay_rows"}, -EINVAL, "earshot.aligned.delay_rows"},
         {{.u32_key = "earshot.aligned.delay_rows", .u32_value = 101}, -EINVAL, "is 101 (0 to 100)"},
         {{.drop_tensor = "encoder.phones.bias"}, -EINVAL, "encoder.phones.bias"},
+        {{.drop_key = "earshot.language.2.pieces"}, -EINVAL, "earshot.language.2.pieces"},
+        {{.drop_key = "earshot.aligned.confidence",
+          .new_ids = "earshot.aligned.confidence",
+          .ids = ids,
+          .id_count = 2},
+         -EINVAL,
+         "earshot.aligned.confidence is an array of u32"},
+        {{.drop_key = "earshot.aligned.confidence"}, 0, ""},
         {{0}, 0, ""},
         {{.drop_key = "earshot.encoder.letters"}, 0, ""},
         {{.string_key = "earshot.captions", .string_value = "prompted"}, 0, ""},

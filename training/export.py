@@ -86,6 +86,8 @@ def add_metadata(writer, config, vocab, name):
     if "aligned" in config:
         aligned(config["aligned"]["delay_rows"], [REPLY], [TEXT], config.get("intent")).add_to(writer)
         writer.add_letters(config["aligned"]["letters"])
+        if "confidence" in config:
+            writer.add_numbers("earshot.aligned.confidence", config["confidence"], gguf.GGUFValueType.FLOAT32)
         if "language" in config:
             writer.add_language(config["language"])
     else:

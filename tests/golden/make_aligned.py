@@ -10,7 +10,7 @@ language model is random as well, of order 3.
     aligned_tokens [P, 2] int32          the pieces of the likeliest text, and the row that brought each
     aligned_text.txt                     the caption, then the reply after it, a line each
     aligned_words [W, 4] int32           of each word: the byte where it begins, its bytes, start and end in ms
-    aligned_confidences [W + 1]          of each word (the product of its pieces'), then of the text (geometric mean)
+    aligned_confidences [W + 1]          of each word, then of the text (geometric mean of its pieces' probabilities)
 """
 
 import math
@@ -41,6 +41,7 @@ LETTER_MS, LETTERS_MAX = 60, 8
 REPLY_TOKENS = 24
 NONE = 5.0  # mean logit of "none"
 WEIGHT, BONUS = 0.5, 0.7
+SCALE, SHIFT = 0.6, 0.4  # of a word's confidence
 WIDE = 100  # prefixes that are kept
 SETTLED_ROWS = 16  # a piece of the likeliest text that is so old is in all of them
 
@@ -222,6 +223,12 @@ def spelled(word):
     return [] if re.search(r"[^a-z'.,]", word) else [LETTERS.index(c) for c in word if c in LETTERS]
 
 
+def sure(p):
+    """The confidence of a word of so likely pieces."""
+    p = max(p, 1e-4)
+    return 1 / (1 + math.exp(-(SCALE * math.log(p / (1 - p)) + SHIFT)))
+
+
 def words_of(ids, rows, probabilities, vocab, logs, heard_ms):
     """-> (text, [at, bytes, start_ms, end_ms] of each word, its confidence)."""
     pieces = [(row, vocab[n].decode(), p) for n, row, p in zip(ids, rows, probabilities)]
@@ -248,7 +255,7 @@ def words_of(ids, rows, probabilities, vocab, logs, heard_ms):
         start_ms = min(max(start_ms, end_ms), heard_ms)
         end_ms = min(max(start_ms, end_ms_new), heard_ms)
         table.append([len(text), len(written), start_ms, end_ms])
-        confidences.append(float(np.prod([p for _, _, p in word])))
+        confidences.append(sure(float(np.prod([p for _, _, p in word]))))
         text += written
     mean = float(np.exp(np.mean(np.log([p for _, _, p in pieces]))))
     return text, table, confidences + [mean]
@@ -270,7 +277,8 @@ def main():
     balance(model, adapter)
     head = letters_head()
     language = Language(len(vocab))
-    write(model, head, config | {"language": {"weight": WEIGHT, "bonus": BONUS, "levels": language.levels()}}, vocab)
+    search = {"confidence": [SCALE, SHIFT], "language": {"weight": WEIGHT, "bonus": BONUS, "levels": language.levels()}}
+    write(model, head, config | search, vocab)
     inputs = adapter + model.backbone.emb.weight[0]
     logs = torch.log_softmax(model.backbone.head(model.backbone(inputs[None]))[0], -1)
     check_public(model, inputs, logs)
