@@ -36,9 +36,9 @@ class Reader:
         kept = {line for lines in self.kept.values() for line in lines}
         self.sources = {name: [line for line in lines if line not in kept] for name, lines in texts.items()}
 
-    def text(self):
-        """A sentence, its source drawn by SHARES."""
-        return self.rng.choice(self.sources[self.rng.choices(list(SHARES), SHARES.values())[0]])
+    def text(self, shares=SHARES):
+        """A sentence, its source drawn by its share."""
+        return self.rng.choice(self.sources[self.rng.choices(list(shares), shares.values())[0]])
 
     def sentence(self):
         """-> (given, wanted) ids of a sentence's rows"""

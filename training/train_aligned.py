@@ -35,7 +35,8 @@ DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechoc
 FLOOR = -1.5  # the feature of digital silence
 EAR_SHARE = 0.15  # of the learning rate
 ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.2  # of the loss
-TEXTS = 8  # that are read a step
+TEXTS = 20  # that are read a step,
+TEXT_SHARES = {"domain": 0.5, "orders": 0.15, "dialogues": 0.15, "transcripts": 0.1, "novels": 0.1}  # from here
 BLOCKS = (32, 40, 48, 64)  # rows that see each other, drawn for each step
 WARMUP = 60  # steps, also when the backbone begins to hear
 
@@ -196,7 +197,7 @@ def train(rank, args):
         if not alone:
             together += 1
             caption, answer = caption_losses(model, *heard, answers)
-            read = reading_loss(model, [reader.text() for _ in range(TEXTS)], answers)
+            read = reading_loss(model, [reader.text(TEXT_SHARES) for _ in range(TEXTS)], answers)
             loss = loss + caption + ANSWER_SHARE * (answer + read)
             numbers += [float(number.detach()) for number in (caption, answer, read)]
         loss.backward()
