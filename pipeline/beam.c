@@ -355,16 +355,34 @@ static bool all_go_on_with(const struct beam *b, int first)
     return true;
 }
 
-static void settle(struct beam *b, uint64_t behind)
+static bool is_old(const struct beam *b, int n, uint64_t rows)
 {
-    for (;;) {
-        int first = first_open(b, &b->texts[0]);
-        if (first == NOWHERE)
-            return;
-        if (b->nodes[first].since + behind > b->row && !all_go_on_with(b, first))
-            return;
-        settle_one(b, first);
+    return b->nodes[n].since + rows <= b->row;
+}
+
+/* What the best text does without for so long does not come any more. */
+static void give_up_old(struct beam *b, uint64_t rows)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        int first = first_open(b, &b->texts[i]);
+        if (first == NOWHERE || !is_old(b, first, rows))
+            b->texts[kept++] = b->texts[i];
+        else
+            node_release(b, b->texts[i].node);
     }
+    b->count = kept;
+}
+
+/* Tokens of the best text that came so many rows ago, and those that all texts have. */
+static void settle(struct beam *b, uint64_t rows)
+{
+    int first = first_open(b, &b->texts[0]);
+    while (first != NOWHERE && (is_old(b, first, rows) || all_go_on_with(b, first))) {
+        settle_one(b, first);
+        first = first_open(b, &b->texts[0]);
+    }
+    give_up_old(b, rows);
 }
 
 void beam_row(struct beam *b, const float *logs)

@@ -227,24 +227,22 @@ static void tokens_have_their_rows_and_probabilities(void **state)
     beam_destroy(b);
 }
 
-/* What was settled and what is open is one text, whose settled part only grows, and nothing is open
- * for long. Thousands of rows are no more than a few. */
-static void what_is_settled_stays(void **state)
+/* Nothing is open for long, however alike the texts are, and thousands of rows are no more than a
+ * few. sharp: how much the probabilities of a row differ. Returns the most that was open. */
+static size_t hear_long(const struct language *l, float sharp, struct said *said)
 {
-    const struct fixture *f = *state;
-    static struct said said;
     struct beam *b;
     struct pcg32 random;
     size_t most = 0;
-    assert_int_equal(beam_create(&b, f->language, VOCAB), 0);
+    assert_int_equal(beam_create(&b, l, VOCAB), 0);
     pcg32_seed(&random, 9, 1);
-    said.count = 0;
+    said->count = 0;
     for (uint64_t t = 0; t < LONG; t++) {
         float row[VOCAB];
-        struct beam_token open[BEAM_OPEN_MAX + 1];
-        draw(&random, row, 1, 2.0f);
+        struct beam_token open[BEAM_OPEN_MAX];
+        draw(&random, row, 1, sharp);
         beam_row(b, row);
-        take_all(b, &said);
+        take_all(b, said);
         size_t count = beam_open(b, open);
         assert_true(count <= BEAM_OPEN_MAX);
         for (size_t i = 0; i < count; i++)
@@ -252,10 +250,56 @@ static void what_is_settled_stays(void **state)
         most = count > most ? count : most;
     }
     beam_end(b);
-    take_all(b, &said);
+    take_all(b, said);
+    beam_destroy(b);
+    return most;
+}
+
+static void what_is_settled_stays(void **state)
+{
+    const struct fixture *f = *state;
+    static struct said said;
+    size_t most = hear_long(f->language, 2.0f, &said);
     printf("%zu tokens, at most %zu open\n", said.count, most);
     assert_true(said.count > LONG / 4);
     assert_true(most > 4);
+}
+
+static void nothing_is_open_for_long(void **state)
+{
+    const struct fixture *f = *state;
+    static struct said said;
+    for (size_t i = 0; i < 8; i++) {
+        float sharp = 0.05f * (float)(1 << i);
+        size_t most = hear_long(f->language, sharp, &said);
+        size_t without = hear_long(NULL, sharp, &said);
+        printf("sharp %.2f: at most %zu open, without a language %zu\n", (double)sharp, most,
+               without);
+    }
+}
+
+/* A row that may have heard token 1, but rather none, and silence. The language holds that 1 ends a
+ * text more likely than nothing does. */
+static size_t hear_doubt(struct beam *b, size_t silence)
+{
+    static struct said said;
+    float logs[64 * VOCAB];
+    static const float doubt[VOCAB] = {0.52f, 0.478f, 0.001f, 0.001f};
+    static const float quiet[VOCAB] = {0.997f, 0.001f, 0.001f, 0.001f};
+    for (size_t t = 0; t <= silence; t++)
+        for (size_t i = 0; i < VOCAB; i++)
+            logs[t * VOCAB + i] = logf(t ? quiet[i] : doubt[i]);
+    search(b, logs, silence + 1, &said);
+    return said.count;
+}
+
+static void what_the_best_text_did_without_for_long_does_not_come(void **state)
+{
+    const struct fixture *f = *state;
+    struct beam *b;
+    assert_int_equal(beam_create(&b, f->language, VOCAB), 0);
+    assert_int_equal(hear_doubt(b, BEAM_SETTLED_ROWS - 1), 1);
+    assert_int_equal(hear_doubt(b, BEAM_SETTLED_ROWS), 0);
     beam_destroy(b);
 }
 
@@ -284,6 +328,8 @@ int main(void)
         cmocka_unit_test(so_it_is_without_a_language),
         cmocka_unit_test(tokens_have_their_rows_and_probabilities),
         cmocka_unit_test(what_is_settled_stays),
+        cmocka_unit_test(nothing_is_open_for_long),
+        cmocka_unit_test(what_the_best_text_did_without_for_long_does_not_come),
         cmocka_unit_test(the_likelier_of_two_that_sound_alike_is_written),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

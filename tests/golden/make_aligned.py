@@ -173,7 +173,9 @@ def likeliest(logs, language):
                 best[prefix] = (added, place, max(p, now))
         old = [n for n in range(1, len(ranked[0]) + 1) if first[ranked[0][:n]] + SETTLED_ROWS <= t]
         settled = ranked[0][: max(old, default=0)]
-        total = {prefix: found[prefix] for prefix in kept if prefix[: len(settled)] == settled}
+        kept = [prefix for prefix in kept if prefix[: len(settled)] == settled]
+        root = len(os.path.commonprefix(kept))
+        total = {prefix: found[prefix] for prefix in kept if len(prefix) == root or first[prefix[: root + 1]] + SETTLED_ROWS > t}
     ends = {prefix: np.logaddexp(*sums) + prior(prefix) - WEIGHT * language.cost((0, *prefix), 0) / 16 for prefix, sums in total.items()}
     text = max(ends, key=ends.get)
     prefixes = [text[: n + 1] for n in range(len(text))]
