@@ -28,7 +28,7 @@ import numpy as np
 import scipy.signal
 import soundfile
 
-from training.data import data_root
+from training.data import data_root, read_manifest
 from training.features import RATE_HZ
 from training.text import normalise
 
@@ -114,11 +114,17 @@ CORPORA = {  # name: (repository, reader, licence)
 }
 
 
-class Exclusions:
-    """What is held out: a file of lines `kind TAB value`."""
+def plain_name(speaker):
+    """A speaker's name as every corpus writes it: "ls-19" and "ls19" are one."""
+    return re.sub(r"[^a-z0-9]", "", speaker.lower())
 
-    def __init__(self, path):
+
+class Exclusions:
+    """What is held out: a file of lines `kind TAB value`, and the dev speakers of a folder with a manifest."""
+
+    def __init__(self, path, speech):
         self.values = collections.defaultdict(set)
+        self.dev = {plain_name(row["speaker"]) for row in read_manifest(speech) if row["split"] == "dev"} - {""}
         for line in Path(path).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith("#"):
                 kind, value = line.split("\t")[:2]
@@ -127,6 +133,8 @@ class Exclusions:
     def has(self, clip):
         words = " ".join(re.sub(r"[^a-z']", " ", clip.written.lower()).split())
         if hashlib.sha256(words.encode()).hexdigest() in self.values["text_sha256"]:
+            return True
+        if plain_name(clip.speaker) in self.dev:
             return True
         if any(clip.speaker.startswith(begin) for begin in self.values["cv_client_id_begins"]):
             return True
@@ -163,8 +171,8 @@ def wanted(mirror, reader, exclude):
 
 
 def gather(task):
-    """(corpus, mirrors, exclude) -> (corpus, clips, hours)."""
-    name, mirrors, exclude = task
+    """(corpus, mirrors, exclude, speech) -> (corpus, clips, hours)."""
+    name, mirrors, exclude, speech = task
     folder = data_root() / "people" / name
     if (folder / "index.tsv").exists():
         return name, None, None
@@ -172,7 +180,7 @@ def gather(task):
     mirror = Mirror(Path(mirrors) / repository)
     folder.mkdir(parents=True, exist_ok=True)
     audio, rows, offset = [], [], 0
-    for clip in wanted(mirror, reader, Exclusions(exclude) if exclude else None):
+    for clip in wanted(mirror, reader, Exclusions(exclude, speech) if exclude else None):
         samples = decode(mirror.read(clip.path))
         if samples is None or not SHORTEST_S <= len(samples) / RATE_HZ <= LONGEST_S:
             continue
@@ -193,10 +201,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mirrors", required=True, help="folder with the repositories' copies")
     parser.add_argument("--exclude", help="file of what is held out")
+    parser.add_argument("--speech", default="../shared/speech", help="folder whose dev speakers stay out, too")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("corpora", nargs="*", metavar="CORPUS", help=f"of {', '.join(CORPORA)} (default: all)")
     args = parser.parse_args()
-    tasks = [(name, args.mirrors, args.exclude) for name in args.corpora or CORPORA]
+    tasks = [(name, args.mirrors, args.exclude, args.speech) for name in args.corpora or CORPORA]
     with multiprocessing.Pool(args.processes) as pool:
         for name, clips, hours in pool.imap_unordered(gather, tasks):
             print(f"{name}: there already" if clips is None else f"{name}: {clips} clips, {hours:.2f} h", flush=True)

@@ -2,6 +2,7 @@
 """Words wrong on the same recordings: Earshot, Whisper (faster-whisper) and Moonshine (moonshine-voice), set by set.
 
 Usage: tools/compare/accuracy.py --speech FOLDER [--model FILE.gguf] [--whisper FOLDER] [--moonshine] [--most 100] [--sets NAME...]
+                                 [--without SPEAKER...]
 
 FOLDER has manifest.tsv (docs/training.md) whose dev split is heard. --whisper names a CTranslate2 folder (faster-whisper's own
 kind). Texts are compared in lower case without marks; Whisper's and Moonshine's digits are written as words first. Needs
@@ -76,7 +77,7 @@ def chosen(args):
     """-> rows of the dev split, at most args.most of a set, evenly drawn."""
     rows = defaultdict(list)
     for row in read_manifest(args.speech):
-        if row["split"] == "dev":
+        if row["split"] == "dev" and row["speaker"] not in args.without:
             rows[GROUPED.get(row["set"], row["set"])].append(row)
     wanted = {name: found for name, found in rows.items() if not args.sets or name in args.sets}
     return {name: found[:: max(1, len(found) // args.most)][: args.most] for name, found in sorted(wanted.items())}
@@ -90,6 +91,7 @@ def main():
     parser.add_argument("--moonshine", action="store_true")
     parser.add_argument("--most", type=int, default=100, help="clips a set")
     parser.add_argument("--sets", nargs="*")
+    parser.add_argument("--without", nargs="*", default=[], metavar="SPEAKER", help="speakers that are not heard")
     args = parser.parse_args()
     engines = [(f"Earshot {Path(m).stem}", lambda paths, m=m: earshot(m, paths)) for m in args.model]
     engines += [(f"Whisper {Path(w).name}", lambda paths, w=w: whisper(w, paths)) for w in args.whisper]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What confidences are worth: of the words and texts with a confidence of so much, how many are right.
 
-Usage: tools/compare/confidence.py --speech FOLDER --model FILE.gguf [--most 100] [--sets NAME...]
+Usage: tools/compare/confidence.py --speech FOLDER --model FILE.gguf [--most 100] [--sets NAME...] [--without SPEAKER...]
 
 FOLDER has manifest.tsv (docs/training.md) whose dev split is heard. A word is right where it stands in the cheapest alignment with
 what was said, a text where all of it is as it was said. Printed: a table for each, and the line a logit(p) + b through them (logistic
@@ -88,6 +88,7 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--most", type=int, default=100)
     parser.add_argument("--sets", nargs="*")
+    parser.add_argument("--without", nargs="*", default=[], metavar="SPEAKER", help="speakers that are not heard")
     args = parser.parse_args()
     rows = [row for found in chosen(args).values() for row in found]
     of_words, of_texts = hear(args.model, rows, args.speech)
