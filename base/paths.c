@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MODEL_NAME "earshot-en-tiny.gguf"
+#define MODEL_NAME "earshot-en.gguf"
 
 static int is_readable(const char *path)
 {

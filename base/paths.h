@@ -24,7 +24,7 @@ int paths_config(const char *name, char *path, size_t capacity);
 
 /* $EARSHOT_MODEL if it is set, else the first that exists of $XDG_DATA_HOME/earshot/NAME, the
  * installed NAME, and assets/NAME of the source tree this was built from, NAME being
- * earshot-en-tiny.gguf. Returns 0, or -ENOENT with the last place looked at in path. */
+ * earshot-en.gguf. Returns 0, or -ENOENT with the last place looked at in path. */
 int paths_default_model(char *path, size_t capacity);
 
 #endif

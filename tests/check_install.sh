@@ -7,7 +7,7 @@ trap 'rm -rf "$work"' EXIT
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
 DESTDIR=$work cmake --install "$build" > "$work/log"
 prefix=$work$(cached CMAKE_INSTALL_PREFIX)
-model=$prefix/share/earshot/earshot-en-tiny.gguf
+model=$prefix/share/earshot/earshot-en.gguf
 conf=$(find "$work" -path '*/etc/earshot/earshot.conf')
 run() { env -i PATH="$prefix/bin:$PATH" HOME="$work/home" "$@"; }
 fail() { echo "FAILED: $1"; exit 1; }

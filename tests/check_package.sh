@@ -54,7 +54,7 @@ for file in bin/earshot bin/earshotd bin/earshot-wyoming lib/systemd/user/earsho
     lib/systemd/{user,system}/earshot-wyoming.{service,socket} share/man/man8/earshot-wyoming.8.gz lib/systemd/system/earshot.service \
     lib/sysusers.d/earshot.conf share/dbus-1/services/org.earshot.Earshot1.service \
     share/dbus-1/system-services/org.earshot.Earshot1.service share/dbus-1/system.d/org.earshot.Earshot1.conf \
-    share/dbus-1/interfaces/org.earshot.Earshot1.Assistant.xml share/earshot/earshot-en-tiny.gguf \
+    share/dbus-1/interfaces/org.earshot.Earshot1.Assistant.xml share/earshot/earshot-en.gguf \
     share/man/man1/earshot.1.gz share/man/man5/earshot.conf.5.gz share/man/man8/earshotd.8.gz \
     share/bash-completion/completions/earshot share/doc/earshot/copyright share/doc/earshot/LICENSE; do
     [ -f "$root/usr/$file" ] || fail "no /usr/$file"

@@ -12,7 +12,7 @@ import wave
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EARSHOT = pathlib.Path(sys.argv[1]) / "cli" / "earshot"
-DEFAULT = ROOT / "assets" / "earshot-en-tiny.gguf"
+DEFAULT = ROOT / "assets" / "earshot-en.gguf"
 MODEL = DEFAULT if DEFAULT.exists() else ROOT / "tests" / "golden" / "tiny.gguf"
 SPEECH = ROOT / "tests" / "data" / "orders.opus"
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="earshot-check-"))

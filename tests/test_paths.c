@@ -51,7 +51,7 @@ static void relative_variables_are_not_set(void **state)
     char path[4096];
     struct error error;
     write_file("rel/earshot", "earshot.conf");
-    write_file("rel/earshot", "earshot-en-tiny.gguf");
+    write_file("rel/earshot", "earshot-en.gguf");
     write_file(".config/earshot", "earshot.conf");
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         setenv("XDG_CONFIG_HOME", values[i], 1);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MODEL "assets/earshot-en-tiny.gguf"
+#define MODEL "assets/earshot-en.gguf"
 
 enum {
     HEARD_MAX = 256,

@@ -96,7 +96,7 @@ def add_metadata(writer, config, vocab, name):
     writer.add_vocabulary(vocab)
 
 
-def write_gguf(path, state, config, vocab, choose, name="Earshot English tiny"):
+def write_gguf(path, state, config, vocab, choose, name="Earshot English"):
     """state: Earshot state dict; config and vocab as in add_metadata; choose(name, array) gives a tensor's type."""
     tensors = []
     for key, array in file_tensors(state).items():
@@ -126,7 +126,7 @@ def main():
     parser.add_argument("checkpoint")
     parser.add_argument("out")
     parser.add_argument("--type", choices=TYPES, default="q8_0")
-    parser.add_argument("--name", default="Earshot English tiny")
+    parser.add_argument("--name", default="Earshot English")
     parser.add_argument("--language", metavar="FILE", help="a language model of training.language to put in, for aligned captions")
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)

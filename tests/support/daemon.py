@@ -31,7 +31,7 @@ except ImportError as missing:
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 EARSHOTD, EARSHOT = BUILD / "daemon" / "earshotd", BUILD / "cli" / "earshot"
-DEFAULT = ROOT / "assets" / "earshot-en-tiny.gguf"
+DEFAULT = ROOT / "assets" / "earshot-en.gguf"
 TINY = ROOT / "tests" / "golden" / "tiny.gguf"
 SANITIZER = next((name for name in ("asan", "tsan") if name in BUILD.name), "")
 SLOW = 2.0 if SANITIZER else 0.0

@@ -14,7 +14,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from training.data import read_manifest  # noqa: E402
 
-EARSHOT, MODEL = "build/release/cli/earshot", "assets/earshot-en-tiny.gguf"
+EARSHOT, MODEL = "build/release/cli/earshot", "assets/earshot-en.gguf"
 
 
 def utterances(paths):
