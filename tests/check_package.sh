@@ -56,7 +56,7 @@ for file in bin/earshot bin/earshotd bin/earshot-wyoming lib/systemd/user/earsho
     share/dbus-1/system-services/org.earshot.Earshot1.service share/dbus-1/system.d/org.earshot.Earshot1.conf \
     share/dbus-1/interfaces/org.earshot.Earshot1.Assistant.xml share/earshot/earshot-en.gguf \
     share/man/man1/earshot.1.gz share/man/man5/earshot.conf.5.gz share/man/man8/earshotd.8.gz \
-    share/bash-completion/completions/earshot share/doc/earshot/copyright share/doc/earshot/LICENSE; do
+    share/bash-completion/completions/earshot share/doc/earshot/{copyright,LICENSE,NOTICE}; do
     [ -f "$root/usr/$file" ] || fail "no /usr/$file"
 done
 grep -qx 'ExecStart=/usr/bin/earshotd' "$root/usr/lib/systemd/user/earshot.service" || fail "another program"

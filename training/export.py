@@ -1,6 +1,6 @@
 """Write a trained model as GGUF (general.architecture "earshot"; the layout is described in docs/model.md).
 
-    python -m training.export CHECKPOINT OUT.gguf [--type q8_0] [--name NAME] [--language FILE]
+    python -m training.export CHECKPOINT OUT.gguf [--type q8_0] [--name NAME] [--language FILE] [--notice FILE]
 
 Convolution kernels go from torch's [out, in, k] to [out, k, in], depthwise ones to [k, E], LoRA pieces are transposed.
 Matrices are stored in the type asked for when their row length allows it; everything else is F32.
@@ -9,6 +9,7 @@ Matrices are stored in the type asked for when their row length allows it; every
 import argparse
 import re
 from functools import partial
+from pathlib import Path
 
 import gguf
 import numpy as np
@@ -21,6 +22,7 @@ from training import checkpoint, language
 LORA = re.compile(r"\.att\.[wavg][12]$")
 RENAMED = {"encoder.mean": "encoder.norm.mean", "encoder.scale": "encoder.norm.scale"}
 CAPTION, REPLY, TEXT, INTENT = 257, 258, 259, 260
+NOTICE = Path(__file__).resolve().parent.parent / "assets" / "NOTICE"
 TAUGHT = "head."  # of the letters: it goes by another name in the file
 
 
@@ -72,12 +74,15 @@ def add_encoder(writer, encoder):
 def add_metadata(writer, config, vocab, name):
     """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes.
 
+    "notice", if there, is a text: whose work is in the file, and under which terms.
     For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head, and perhaps "language" as
     add_language has it. Where intents were learnt, "intent" has the ids of their prompt.
     """
     adapter, backbone = config["adapter"], config["backbone"]
     writer.add_name(name)
     writer.add_license("Apache-2.0")
+    if "notice" in config:
+        writer.add_string("earshot.notice", config["notice"])
     writer.add_uint32("earshot.format_version", 1)
     add_encoder(writer, config["encoder"])
     writer.add_counts("earshot.adapter", {key: adapter[key] for key in ("kernel", "stride", "padding")})
@@ -128,8 +133,10 @@ def main():
     parser.add_argument("--type", choices=TYPES, default="q8_0")
     parser.add_argument("--name", default="Earshot English")
     parser.add_argument("--language", metavar="FILE", help="a language model of training.language to put in, for aligned captions")
+    parser.add_argument("--notice", metavar="FILE", default=NOTICE, type=Path, help="whose work is in the file, for earshot.notice")
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
+    saved["config"]["notice"] = args.notice.read_text(encoding="utf-8")
     whole = saved.get("whole", saved["model"])
     state = {key: value for key, value in saved["model"].items() if not key.startswith(TAUGHT)} | phones_head(whole)
     choose = partial(type_of, wanted=TYPES[args.type])
