@@ -29,6 +29,14 @@ def hear(settings, mode="assistant", before=lambda d: None, source=f"file:{SPEEC
     return heard, replied, kept
 
 
+def hesitant():
+    """Two seconds more between the first order and the second than there are."""
+    path = WORK / "hesitant.wav"
+    longer = "[0]atrim=0:4.1,apad=pad_dur=2[a];[0]atrim=4.1,asetpts=PTS-STARTPTS[b];[a][b]concat=n=2:v=0:a=1"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, "-filter_complex", longer, path], check=True)
+    return path
+
+
 def phrase():
     heard, replied, kept = hear("")
     check("without a phrase all is addressed", all(h[1] and h[2] == 0 for h in heard), heard)
@@ -36,7 +44,7 @@ def phrase():
 
     heard, replied, kept = hear("[wake]\nphrase = Turn on!\nfollow_up_ms = 0\n")
     check("the phrase makes a turn", [h[1] for h in heard] == [False, True, False], heard)
-    check("and is marked in the text", [h[0][:h[2]] for h in heard] == ["", "turn on ", ""], heard)
+    check("and is marked in the text", [h[0][:h[2]].lower() for h in heard] == ["", "turn on ", ""], heard)
     check("what is not addressed is told", all(h[0] for h in heard), heard)
     check("but not replied to", replied == [1], replied)
     check("nor kept", kept == [1], kept)
@@ -45,7 +53,7 @@ def phrase():
     check("soon after a turn no phrase is needed", [h[1] for h in heard] == [False, True, True], heard)
     check("and there is a reply", replied == kept == [1, 2], (replied, kept))
 
-    heard, replied, kept = hear("[wake]\nphrase = what is|set a\nfollow_up_ms = 500\n", source=f"file:{SPEECH}")
+    heard, replied, kept = hear("[wake]\nphrase = what is|set a\nfollow_up_ms = 500\n", source=f"file:{hesitant()}")
     check("there may be several phrases, and later is too late",
           [h[1] for h in heard] == [True, False, True], heard)
 

@@ -9,15 +9,6 @@ import torch
 from training.augment import Augmenter
 from training.data import Dataset, NoiseBank
 
-SHARES = {  # group: (its sets, its share of the training time)
-    "words": (("speech_commands_9w", "speech_commands_mini"), 0.23),
-    "numbers": (("an4",), 0.19),
-    "wake": (("precise", "precise_nww"), 0.07),
-    "read": (("kathleen", "ljspeech_sub", "mini_librispeech_train5"), 0.08),
-    "synth": (("synth",), 0.41),
-    "noise": (("noise",), 0.02),
-}
-LONGEST = 600  # frames
 STRENGTH = 0.7  # of the augmentation's probabilities
 
 
@@ -28,12 +19,13 @@ class Batch(NamedTuple):
 
 
 class Sampler:
-    """Endless training batches of about `frames` padded frames; new store parts are seen after refresh()."""
+    """Endless training batches of about `frames` padded frames, of clips of at most `longest`; shares: {group: (its sets, its
+    share of the training time)}. New store parts are seen after refresh()."""
 
-    def __init__(self, seed, frames=3200, shares=SHARES, augment=True, longest=LONGEST):
+    def __init__(self, seed, frames, shares, longest):
         self.rng = np.random.default_rng(seed)
         self.frames, self.shares, self.longest = frames, shares, longest
-        self.augment = Augmenter(NoiseBank("train"), STRENGTH) if augment else None
+        self.augment = Augmenter(NoiseBank("train"), STRENGTH)
         self.refresh()
 
     def refresh(self):
@@ -66,10 +58,7 @@ class Sampler:
 
     def clip(self, i):
         """Features of clip i, augmented, float32 [F', 80]."""
-        mel = np.asarray(self.data.mel(i), dtype=np.float32)
-        if self.augment:
-            mel = self.augment(mel, self.rng)
-        return mel
+        return self.augment(np.asarray(self.data.mel(i), dtype=np.float32), self.rng)
 
     def collate(self, items):
         clips = [self.clip(i) for i in items]

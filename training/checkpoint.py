@@ -1,6 +1,5 @@
 """Checkpoints and the things every training phase shares: where data lives, pausing, restarting, schedules."""
 
-import json
 import math
 import os
 import time
@@ -16,17 +15,9 @@ def data_root():
     return Path(os.environ.get("EARSHOT_DATA", Path.home() / ".cache" / "earshot-training"))
 
 
-def read_vocab(path=None):
-    """vocab.json -> list of bytes, one per token id."""
-    path = path or data_root() / "vocab.json"
-    return [bytes.fromhex(token) for token in json.loads(Path(path).read_text())["tokens"]]
-
-
-def configs(encoder=None, adapter=None, backbone=None):
+def configs(encoder, adapter, backbone):
     """The configuration dictionary that checkpoints and files carry."""
-    parts = {"encoder": encoder or EncoderConfig(), "adapter": adapter or AdapterConfig()}
-    parts["backbone"] = backbone or BackboneConfig(vocab=len(read_vocab()))
-    return {name: asdict(part) for name, part in parts.items()}
+    return {"encoder": asdict(encoder), "adapter": asdict(adapter), "backbone": asdict(backbone)}
 
 
 def build(config):

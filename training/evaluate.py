@@ -1,12 +1,10 @@
 """Word error rates of a model file with the C program, set by set.
 
     python -m training.evaluate MODEL.gguf --program build/release/cli/earshot --speech SPEECH [--most 200] [--sets an4 ...]
-    python -m training.evaluate CHECKPOINT.pt --engine torch [--most 60]
 
-The C engine hears files: the dev split of the human speech (SPEECH/manifest.tsv), the synthetic dev voices (sections 2-5
+It hears files: the dev split of the human speech (SPEECH/manifest.tsv), the synthetic dev voices (sections 2-5
 of the domain, <data root>/synth/dev) and the held-out noises, for which every word is an insertion. The replies are
-compared, words only, with what the grammar replies to the sentence that was spoken. The torch engine hears the stored
-features instead, without the program's voice activity detection.
+compared, words only, with what the grammar replies to the sentence that was spoken.
 """
 
 import argparse
@@ -101,7 +99,7 @@ def score_replies(clips, lines, replies):
     return total
 
 
-def evaluate_c(args):
+def evaluate(args):
     with tempfile.TemporaryDirectory() as folder:
         clips = human_clips(args.speech) + noise_clips(args.speech) + synthetic_clips(folder)
         if args.sets:
@@ -123,29 +121,15 @@ def evaluate_c(args):
                 print(f"reply\t{clip.text}\t{reply}")
 
 
-def evaluate_torch(args):
-    from training import checkpoint, sequence
-    from training.train_text import Whole, evaluate
-
-    saved = checkpoint.load(args.model)
-    model = Whole(saved["parts"])
-    model.load_state_dict(saved["whole"])
-    scores, _ = evaluate(model, sequence.Encoding(saved["vocab"]), args.most)
-    for name, (wer, right) in scores.items():
-        print(f"{name:26} WER {100 * wer:5.1f} % exact {100 * right:5.1f} %")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("--engine", choices=("c", "torch"), default="c")
     parser.add_argument("--program", default="build/release/cli/earshot")
     parser.add_argument("--speech", default="../shared/speech")
     parser.add_argument("--sets", nargs="*")
     parser.add_argument("--most", type=int, default=10**9, help="clips a set")
     parser.add_argument("--mistakes", action="store_true", help="list what was misheard")
-    args = parser.parse_args()
-    (evaluate_c if args.engine == "c" else evaluate_torch)(args)
+    evaluate(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -109,9 +109,9 @@ def write_gguf(path, state, config, vocab, choose, name="Earshot English"):
     write_model(path, lambda writer: add_metadata(writer, config, vocab, name), tensors)
 
 
-def phones_head(whole):
+def phones_head(state):
     """The CTC head beside a model, under the names of the file: with it the C program tells speech from noise."""
-    return {f"encoder.phones.{leaf}": whole[f"head.{leaf}"] for leaf in ("weight", "bias") if f"head.{leaf}" in whole}
+    return {f"encoder.phones.{leaf}": state[f"head.{leaf}"] for leaf in ("weight", "bias") if f"head.{leaf}" in state}
 
 
 def quantised(state, kind):
@@ -137,8 +137,8 @@ def main():
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
     saved["config"]["notice"] = args.notice.read_text(encoding="utf-8")
-    whole = saved.get("whole", saved["model"])
-    state = {key: value for key, value in saved["model"].items() if not key.startswith(TAUGHT)} | phones_head(whole)
+    model = saved["model"]
+    state = {key: value for key, value in model.items() if not key.startswith(TAUGHT)} | phones_head(model)
     choose = partial(type_of, wanted=TYPES[args.type])
     if args.language:
         saved["config"]["language"] = language.for_file(language.load(args.language))

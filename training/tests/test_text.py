@@ -1,11 +1,10 @@
-"""The grammar, the replies, numbers in words and the vocabulary."""
+"""The grammar, the replies and numbers in words."""
 
 import random
 import re
 import unittest
 
 from training.text import generate, normalise, reply_for
-from training.vocab import Vocab, build_vocab
 from training.words import CONTROL, DIGITS, WAKE, cardinal, ordinal, parse_cardinal
 
 
@@ -110,34 +109,6 @@ class Normalising(unittest.TestCase):
 
     def test_text_with_other_characters_is_refused(self):
         self.assertEqual(normalise("in 1908 it was"), "")
-
-
-class Vocabulary(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.vocab = Vocab(build_vocab(["the old man walked along the river and the other men waited"] * 3))
-
-    def test_fixed_ids(self):
-        tokens = self.vocab.tokens
-        self.assertEqual(tokens[0], b"")
-        self.assertEqual(tokens[1:257], [bytes([i]) for i in range(256)])
-        self.assertEqual(tokens[257:260], [b"\x16Caption:", b"\x16Reply:", b"\x16Text:"])
-        self.assertEqual(len(set(tokens)), len(tokens))
-
-    def test_texts_come_back(self):
-        rng = random.Random(5)
-        for _ in range(2000):
-            words, reply, _ = generate(rng)
-            for text in (" " + words, " " + reply, words.upper()):
-                self.assertEqual(self.vocab.decode(self.vocab.encode(text)), text)
-
-    def test_frequent_words_are_one_token(self):
-        for word in (" computer", " timer", " seven", " a", " z", " cappuccino"):
-            self.assertEqual(len(self.vocab.encode(word)), 1, word)
-
-    def test_longest_match_wins(self):
-        for text in (" set a timer for twenty minutes", " unmute"):
-            self.assertEqual(len(self.vocab.encode(text)), len(re.findall(" ", text)))
 
 
 if __name__ == "__main__":
