@@ -13,13 +13,14 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from training.data import read_manifest  # noqa: E402
+from training.scoring import words as words_of  # noqa: E402
 
 EARSHOT, MODEL = "build/release/cli/earshot", "assets/earshot-en.gguf"
 
 
 def utterances(paths):
     done = subprocess.run([EARSHOT, "transcribe", "--json", "-m", MODEL, *paths], capture_output=True, text=True, check=True)
-    return [[u["text"].split() for u in json.loads(line)["utterances"]] for line in done.stdout.splitlines()]
+    return [[words_of(u["text"]) for u in json.loads(line)["utterances"]] for line in done.stdout.splitlines()]
 
 
 def main(argv):
