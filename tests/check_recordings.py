@@ -67,7 +67,7 @@ def only_if_so_set():
     check("unless it is so set, nothing is kept", not list(PLACE.iterdir()))
 
     path = config("[text]\nmin_evidence = 0\nmin_confidence = 0\n")
-    d = Daemon("--config", path)
+    d = Daemon("--config", path, source=f"file:{hesitant()}")
     d.completes(1)
     config("[recordings]\nkeep = yes\n")
     d.process.send_signal(signal.SIGHUP)

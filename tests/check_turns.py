@@ -29,14 +29,6 @@ def hear(settings, mode="assistant", before=lambda d: None, source=f"file:{SPEEC
     return heard, replied, kept
 
 
-def hesitant():
-    """Two seconds more between the first order and the second than there are."""
-    path = WORK / "hesitant.wav"
-    longer = "[0]atrim=0:4.1,apad=pad_dur=2[a];[0]atrim=4.1,asetpts=PTS-STARTPTS[b];[a][b]concat=n=2:v=0:a=1"
-    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, "-filter_complex", longer, path], check=True)
-    return path
-
-
 def phrase():
     heard, replied, kept = hear("")
     check("without a phrase all is addressed", all(h[1] and h[2] == 0 for h in heard), heard)

@@ -249,6 +249,16 @@ def silence(seconds):
     return path
 
 
+def hesitant():
+    """The orders with two seconds more between them, for what has to happen in between."""
+    path = WORK / "hesitant.wav"
+    parts = "".join(f"[0]atrim={begin}:{end},asetpts=PTS-STARTPTS,apad=pad_dur=2[{name}];"
+                    for name, begin, end in (("a", 0, 3.9), ("b", 3.9, 6.7), ("c", 6.7, 11)))
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, "-filter_complex", parts + "[a][b][c]concat=n=3:v=0:a=1", path],
+                   check=True)
+    return path
+
+
 def keeps_the_contract(d):
     """There are utterances; Started and Completed came exactly once of each, updates only between them."""
     state, last = {}, 0
