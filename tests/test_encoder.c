@@ -306,7 +306,7 @@ static void windows_that_cannot_be_are_refused(void **state)
                                         "blocks:",
                                         "blocks:16",
                                         "blocks:0,400",
-                                        "blocks:16,400,1"};
+                                        "blocks:16,400,16,1"};
     static const char *const large[] = {"windowed:0,10,0", "windowed:30000,20000,0"};
     const struct subject *windowed = subjects;
     struct encoder_options options;
