@@ -133,6 +133,7 @@ def main():
     parser.add_argument("--type", choices=TYPES, default="q8_0")
     parser.add_argument("--name", default="Earshot English")
     parser.add_argument("--language", metavar="FILE", help="a language model of training.language to put in, for aligned captions")
+    parser.add_argument("--confidence", type=float, nargs=2, metavar=("SCALE", "SHIFT"), help="what tools/compare/confidence.py finds for words")
     parser.add_argument("--notice", metavar="FILE", default=NOTICE, type=Path, help="whose work is in the file, for earshot.notice")
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
@@ -140,6 +141,8 @@ def main():
     model = saved["model"]
     state = {key: value for key, value in model.items() if not key.startswith(TAUGHT)} | phones_head(model)
     choose = partial(type_of, wanted=TYPES[args.type])
+    if args.confidence:
+        saved["config"]["confidence"] = args.confidence
     if args.language:
         saved["config"]["language"] = language.for_file(language.load(args.language))
     write_gguf(args.out, state, saved["config"], saved["vocab"], choose, args.name)

@@ -4,7 +4,8 @@
 
 Resumes from <data root>/runs/OUT.pt. For the first minutes the ear and the adapter learn alone: CTC on letters at the ear's rows,
 on pieces at the adapter's with the head of the backbone that can read, and the ear by Whisper's own rows of the whole utterance. Then
-the backbone's blocks hear too: CTC on pieces at its rows, and answers to what was heard and to texts. Muon for the matrices of adapter and backbone, AdamW for everything else.
+the backbone's blocks hear too: CTC on pieces at its rows, and answers to what was heard and to texts. Muon for the matrices of
+adapter and backbone, AdamW for everything else.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from training.batches import Sampler, in_order
 from training.corpus import Capitals
 from training.data import Dataset, data_root, read_table
 from training.ear import EarConfig
+from training.export import INTENT
 from training.model import AdapterConfig, BackboneConfig
 from training.reading import Reader, pieces_loss
 from training.scoring import distance, words
@@ -98,7 +100,8 @@ def reading_loss(model, texts, answers):
 
 @torch.no_grad()
 def evaluate(model, data, tokens, most, way):
-    """-> {set: share of words wrong} of greedy captions by a way (Listener.pieces or guesses), over `most` clips of each set, and some of them"""
+    """-> {set: share of words wrong} of greedy captions by a way (Listener.pieces or guesses), over `most` clips of each set, and
+    some of them"""
     model.eval()
     wrong, chosen, shown = defaultdict(lambda: np.zeros(2)), [], []
     for name in DEV:
@@ -145,7 +148,7 @@ def from_config(config):
 
 def config_of(model):
     return {"encoder": asdict(model.encoder.config), "adapter": asdict(model.adapter.config),
-            "backbone": asdict(model.backbone.config), "aligned": asdict(model.aligned)}  # fmt: skip
+            "backbone": asdict(model.backbone.config), "aligned": asdict(model.aligned), "intent": [INTENT]}  # fmt: skip
 
 
 def train(rank, args):
