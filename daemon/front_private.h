@@ -51,6 +51,7 @@ struct front {
     uint64_t samples_lost; /* to be told */
     int64_t told_lost_us;  /* clock then */
     int64_t heard_us;      /* clock at the last audio, or when push-to-talk was pressed since */
+    int64_t looked_us;     /* clock when it was looked whether any comes */
     struct waiting waiting[FRONT_WAITING];
     size_t waiting_count;
     struct piece audio; /* gathered, while what came before it waits for the model */

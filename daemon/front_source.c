@@ -210,11 +210,16 @@ static void tell_quiet(struct front *f)
     f->quiet = quiet;
 }
 
-/* Nothing comes: who spoke may be cut off. */
+/* Nothing comes: who spoke may be cut off. Where the daemon itself stood still, what was sent
+ * meanwhile is yet to be read. */
 static void end_if_cut_off(struct front *f)
 {
     int64_t quiet_us = (int64_t)f->source->quiet_ms * 1000;
-    if (quiet_us && frontend_is_open(f->frontend) && clock_monotonic_us() > f->heard_us + quiet_us)
+    int64_t now_us = clock_monotonic_us();
+    if (quiet_us && now_us > f->looked_us + quiet_us)
+        f->heard_us = now_us;
+    f->looked_us = now_us;
+    if (quiet_us && frontend_is_open(f->frontend) && now_us > f->heard_us + quiet_us)
         frontend_flush(f->frontend);
 }
 
