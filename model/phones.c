@@ -2,6 +2,7 @@
 #include "model/phones.h"
 
 #include "model/bind.h"
+#include "model/log_softmax.h"
 #include "model/memory.h"
 
 #include <assert.h>
@@ -114,24 +115,6 @@ void phones_state_destroy(struct phones_state *s)
 size_t phones_classes(const struct phones *p)
 {
     return p->classes;
-}
-
-/* logs[classes] = log softmax(logits). What is not finite is as unlikely as can be. */
-static void log_softmax(float *logs, const float *logits, size_t classes)
-{
-    static const float never = -1e9f;
-    float most = -INFINITY;
-    float sum = 0.0f;
-    for (size_t i = 0; i < classes; i++) {
-        most = logits[i] > most ? logits[i] : most;
-    }
-    for (size_t i = 0; i < classes; i++) {
-        sum += expf(logits[i] - most);
-    }
-    for (size_t i = 0; i < classes; i++) {
-        float value = logits[i] - most - logf(sum);
-        logs[i] = isfinite(value) ? value : never;
-    }
 }
 
 void phones_hear(struct phones_state *s, const float *rows, size_t count, float *out, float *logs)

@@ -92,6 +92,14 @@ void text_append(struct text *x, const char *bytes, size_t size)
     }
 }
 
+void text_go_on(struct text *x, const char *bytes, size_t size)
+{
+    bool begins = x->size == 0 && x->tail_size == 0;
+    for (; begins && size > 0 && text_is_space(*bytes); size--)
+        bytes++;
+    text_append(x, bytes, size);
+}
+
 bool text_is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');

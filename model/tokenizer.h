@@ -43,6 +43,8 @@ void text_init(struct text *x, char *buffer, size_t capacity);
 void text_clear(struct text *x);
 /* Appends; what no longer fits is dropped whole (never half a character). */
 void text_append(struct text *x, const char *bytes, size_t size);
+/* The same, but white space that the text would begin with is left out. */
+void text_go_on(struct text *x, const char *bytes, size_t size);
 /* The size without white space at the end. */
 size_t text_trimmed(const struct text *x);
 bool text_is_space(char c);

@@ -212,12 +212,13 @@ static void lengthen(struct beam *b, const struct heard *heard, size_t count)
     for (size_t i = 0; i < b->count; i++) {
         const struct hypothesis *x = &b->texts[i];
         uint32_t last = b->nodes[x->node].token.id;
+        float both = log_add(x->blank, x->token);
         for (size_t k = 0; k < count; k++) {
-            float before = heard[k].id == last ? x->blank : log_add(x->blank, x->token);
+            float before = heard[k].id == last ? x->blank : both;
             float log_p = before + heard[k].log_p;
-            struct hypothesis *known = find_longer(b, i, heard[k].id);
             if (before <= never)
                 continue;
+            struct hypothesis *known = find_longer(b, i, heard[k].id);
             if (known) {
                 known->token = log_add(known->token, log_p);
                 known->entered = log_p;
@@ -321,12 +322,12 @@ static int first_open(const struct beam *b, const struct hypothesis *x)
     return n;
 }
 
-/* Texts that do not go on with this node are given up. */
-static void keep_only(struct beam *b, int first)
+/* The others are given up; the best stays the first. */
+static void keep(struct beam *b, const bool stays[static WIDTH])
 {
     size_t kept = 0;
     for (size_t i = 0; i < b->count; i++) {
-        if (first_open(b, &b->texts[i]) == first)
+        if (stays[i])
             b->texts[kept++] = b->texts[i];
         else
             node_release(b, b->texts[i].node);
@@ -334,11 +335,14 @@ static void keep_only(struct beam *b, int first)
     b->count = kept;
 }
 
-/* The root is the next token now. */
+/* The root is the next token now; texts that do not go on with it are given up. */
 static void settle_one(struct beam *b, int first)
 {
     int before = b->root;
-    keep_only(b, first);
+    bool stays[WIDTH];
+    for (size_t i = 0; i < b->count; i++)
+        stays[i] = first_open(b, &b->texts[i]) == first;
+    keep(b, stays);
     b->nodes[first].uses++;
     b->root = first;
     b->settled[b->settled_count++] = b->nodes[first].token;
@@ -363,15 +367,12 @@ static bool is_old(const struct beam *b, int n, uint64_t rows)
 /* What the best text does without for so long does not come any more. */
 static void give_up_old(struct beam *b, uint64_t rows)
 {
-    size_t kept = 0;
+    bool stays[WIDTH];
     for (size_t i = 0; i < b->count; i++) {
         int first = first_open(b, &b->texts[i]);
-        if (first == NOWHERE || !is_old(b, first, rows))
-            b->texts[kept++] = b->texts[i];
-        else
-            node_release(b, b->texts[i].node);
+        stays[i] = first == NOWHERE || !is_old(b, first, rows);
     }
-    b->count = kept;
+    keep(b, stays);
 }
 
 /* Tokens of the best text that came so many rows ago, and those that all texts have. */

@@ -11,6 +11,7 @@
  * A text that becomes long is completed where a word begins, the next utterance begins with that
  * word, and the hearing goes on: nothing is heard twice, or not at all.
  */
+#include "model/log_softmax.h"
 #include "pipeline/recogniser_private.h"
 #include "pipeline/words.h"
 
@@ -233,6 +234,7 @@ static void take_piece(struct recogniser *r, const struct beam_token *token)
     a->pieces++;
     a->last_row = token->row;
     a->untold = true;
+    r->stats.tokens++;
 }
 
 /* What is settled, into the text; what is open beside it. */
@@ -253,9 +255,7 @@ static struct text with_open(struct recogniser *r)
     for (size_t i = 0; i < r->aligned.open_count; i++) {
         size_t size;
         const char *bytes = tokenizer_bytes(r->model->tokenizer, r->aligned.open[i].id, &size);
-        for (; r->text.size == 0 && size > 0 && text_is_space(*bytes); size--)
-            bytes++;
-        text_append(&r->text, bytes, size);
+        text_go_on(&r->text, bytes, size);
     }
     return settled;
 }
@@ -296,19 +296,6 @@ static void update(struct recogniser *r)
     without_open(r, settled);
 }
 
-/* ln softmax of the logits, in place. */
-static void take_logarithms(float *x, size_t count)
-{
-    float most = x[0], sum = 0.0f;
-    for (size_t i = 1; i < count; i++)
-        most = x[i] > most ? x[i] : most;
-    for (size_t i = 0; i < count; i++)
-        sum += expf(x[i] - most);
-    float log_sum = most + logf(sum);
-    for (size_t i = 0; i < count; i++)
-        x[i] -= log_sum;
-}
-
 /* One row of the adapter. */
 static void step(struct recogniser *r, const float *row)
 {
@@ -317,7 +304,7 @@ static void step(struct recogniser *r, const float *row)
     size_t vocab = backbone_vocab(m->backbone);
     backbone_push_heard(r->scratch, r->hearing, 0, row, LANGUAGE_END, r->decode.logits);
     m->backend->ops->download(m->backend, a->logs, r->decode.logits, vocab);
-    take_logarithms(a->logs, vocab);
+    log_softmax(a->logs, a->logs, vocab);
     beam_row(a->beam, a->logs);
     a->row++;
     take_settled(r);

@@ -67,15 +67,11 @@ void decode_give(struct decode *d, const char *text, size_t size)
     d->given_count = count < DECODE_GIVEN_MAX ? count : DECODE_GIVEN_MAX;
 }
 
-/* A text does not begin with white space. */
 static void append_token(struct decode *d, uint32_t id)
 {
     size_t size;
     const char *bytes = tokenizer_bytes(d->model->tokenizer, id, &size);
-    bool first = d->text->size == 0 && d->text->tail_size == 0;
-    for (; first && size > 0 && text_is_space(*bytes); size--)
-        bytes++;
-    text_append(d->text, bytes, size);
+    text_go_on(d->text, bytes, size);
 }
 
 bool decode_next(struct decode *d)

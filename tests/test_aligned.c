@@ -546,6 +546,7 @@ static void the_next_turn_goes_on_from_what_was_heard(void **state)
     assert_int_equal(recogniser_encode(r, got, &error), 0);
     state_encode(s.state, f->model->fingerprint, want);
     assert_memory_equal(got, want, recogniser_conversation_bytes(r));
+    assert_int_equal(recogniser_stats(r).tokens, s.token_count);
     f->model->carry = false;
     free(got);
     free(want);
