@@ -15,6 +15,7 @@ import numpy as np
 
 INDEX_FIELDS = ["offset", "frames", "text", "reply", "set", "speaker", "split", "section", "speed"]
 FRAMES_PER_HOUR = 360000
+DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechocean", "synth_dev")  # sets that are measured
 
 
 def data_root():

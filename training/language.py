@@ -29,7 +29,7 @@ import numpy as np
 from convert import vocabulary
 from training import pieces
 from training.corpus import Capitals
-from training.data import Dataset, data_root
+from training.data import DEV, Dataset, data_root
 
 BITS = 10  # of a piece in a key; a key has an n-gram's pieces, the newest lowest
 STEPS = 16  # a nat
@@ -42,7 +42,6 @@ GROUPS = [  # f of the formula, {source: most sentences of an utterance}
 RAREST = (1, 1, 1, 1, 2, 2, 2)  # by pieces of an n-gram: rarer ones are left out at once
 ENTRY_BYTES, LAST_BYTES = 8, 3
 WEIGHT, BONUS = 0.5, 2.0  # of ln p in the search, and what it adds for a piece: the best of eight pairs on dev
-DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechocean", "synth_dev")
 
 
 # ---- text to pieces ----------------------------------------------------------------------------------------------------
@@ -336,16 +335,17 @@ def for_file(arrays):
     return {"weight": float(arrays["weight"]), "bonus": float(arrays["bonus"]), "levels": levels}
 
 
-def log_probs(levels, ids):
-    """Pieces of an utterance -> ln p of each, and of its end"""
-    order = len(levels)
-    whole = [EDGE, *ids, EDGE]
-    found = []
+def grams(ids, order):
+    """Pieces of an utterance -> (length, key) of the longest n-gram that ends with each, and with its end"""
+    whole = [EDGE, *map(int, ids), EDGE]
     for end in range(1, len(whole)):
         gram = whole[max(0, end - order + 1) : end + 1]
-        key = np.array([sum(int(piece) << BITS * i for i, piece in enumerate(reversed(gram)))], dtype=np.uint64)
-        found.append(np.log(look_up(levels, key, len(gram))[0]))
-    return np.array(found)
+        yield len(gram), sum(piece << BITS * i for i, piece in enumerate(reversed(gram)))
+
+
+def log_probs(levels, ids):
+    """Pieces of an utterance -> ln p of each, and of its end"""
+    return np.array([np.log(look_up(levels, np.array([key], dtype=np.uint64), n)[0]) for n, key in grams(ids, len(levels))])
 
 
 def check(levels, words):
@@ -354,11 +354,9 @@ def check(levels, words):
     nats, letters = collections.Counter(), collections.Counter()
     keys, owners = collections.defaultdict(list), collections.defaultdict(list)
     for name, text in zip(dev.sets, dev.texts):
-        whole = [EDGE, *words.ids([capitals.sentence(text)])[1:].tolist(), EDGE]
-        for end in range(1, len(whole)):
-            gram = whole[max(0, end - len(levels) + 1) : end + 1]
-            keys[len(gram)].append(sum(piece << BITS * i for i, piece in enumerate(reversed(gram))))
-            owners[len(gram)].append(name)
+        for n, key in grams(words.ids([capitals.sentence(text)])[1:], len(levels)):
+            keys[n].append(key)
+            owners[n].append(name)
         letters[name] += len(text)
     for n, of_length in keys.items():
         for name, p in zip(owners[n], look_up(levels, np.array(of_length, dtype=np.uint64), n)):

@@ -24,7 +24,7 @@ from training.aligned import AlignedConfig, Listener, Script, greedy, text_of
 from training.answers import Answers, appended
 from training.batches import Sampler, in_order
 from training.corpus import Capitals
-from training.data import Dataset, data_root, read_table
+from training.data import DEV, Dataset, data_root, read_table
 from training.ear import EarConfig
 from training.export import INTENT
 from training.model import AdapterConfig, BackboneConfig
@@ -33,7 +33,6 @@ from training.scoring import distance, words
 from training.train_ear import LONGEST, SHARES as HEARD, Teacher, ctc
 
 SHARES = {**{name: (sets, 0.8 * share) for name, (sets, share) in HEARD.items()}, "synth": (("synth",), 0.2)}
-DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechocean", "synth_dev")
 FLOOR = -1.5  # the feature of digital silence
 EAR_SHARE = 0.15  # of the learning rate
 ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.2  # of the loss

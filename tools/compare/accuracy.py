@@ -46,10 +46,15 @@ def sound(path):
     return samples
 
 
-def earshot(model, paths):
+def transcribed(model, paths):
+    """-> what `earshot transcribe --json` says of each file"""
     command = [str(ROOT / "build/release/cli/earshot"), "transcribe", "--json", "-m", model, *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [json.loads(line)["text"] for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def earshot(model, paths):
+    return [heard["text"] for heard in transcribed(model, paths)]
 
 
 def whisper(folder, paths):

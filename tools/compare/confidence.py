@@ -9,8 +9,6 @@ regression), by which confidences would mean what they say.
 """
 
 import argparse
-import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools" / "compare")]
 
-from accuracy import chosen  # noqa: E402
+from accuracy import chosen, transcribed  # noqa: E402
 from training.scoring import words  # noqa: E402
 
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0001)
@@ -46,11 +44,9 @@ def right_words(truth, found):
 
 def hear(model, rows, speech):
     """-> [(confidence, right)] of words and of texts"""
-    command = [str(ROOT / "build/release/cli/earshot"), "transcribe", "--json", "-m", model, *(str(Path(speech) / row["path"]) for row in rows)]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     of_words, of_texts = [], []
-    for row, line in zip(rows, lines, strict=True):
-        utterances = json.loads(line)["utterances"]
+    for row, heard in zip(rows, transcribed(model, [str(Path(speech) / row["path"]) for row in rows]), strict=True):
+        utterances = heard["utterances"]
         found = [(words(word["text"]), word["confidence"]) for utterance in utterances for word in utterance["words"]]
         flat = [(part, confidence) for parts, confidence in found for part in parts]
         right = right_words(words(row["text"]), [word for word, _ in flat])
