@@ -21,6 +21,7 @@
 enum {
     PAUSE_ROWS = 4,  /* that gave none: a pause between two words */
     LETTER_MS = 60,  /* a spoken letter, where nothing better is known */
+    HALF_LETTER_MS = LETTER_MS / 2,
     LETTERS_MAX = 8, /* of a piece that count so */
     JUDGED_MS = 200, /* of sound without rows yet: in a pause that is silence */
 
@@ -64,21 +65,23 @@ static int64_t at_least(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* By its letters. False: they are not to be found. */
+/* By its letters, each of which is one row or two within its sound: half a letter reaches out on
+ * either side. False: they are not to be found. */
 static bool find_letters(struct recogniser *r, int64_t before_ms, int64_t *start_ms,
                          int64_t *end_ms)
 {
     const struct event_word *w = last_word(r);
     int64_t row_ms = 1000 / (int64_t)r->model->encoder->info.rows_per_second;
+    int64_t first_ms = at_least(before_ms - HALF_LETTER_MS, 0);
     uint64_t from;
     uint64_t to;
     if (!r->aligned.alignment ||
         !alignment_find(r->aligned.alignment, r->text.data + w->at, w->size,
-                        (uint64_t)(before_ms / row_ms),
+                        (uint64_t)(first_ms / row_ms),
                         adapter_reach(r->model->adapter, r->aligned.last_row), &from, &to))
         return false;
-    *start_ms = (int64_t)from * row_ms;
-    *end_ms = (int64_t)to * row_ms;
+    *start_ms = (int64_t)from * row_ms - HALF_LETTER_MS;
+    *end_ms = (int64_t)to * row_ms + HALF_LETTER_MS;
     return true;
 }
 

@@ -244,12 +244,12 @@ def words_of(ids, rows, probabilities, vocab, logs, heard_ms):
         written = "".join(piece for _, piece, _ in word).strip()
         text += " " if text else ""
         first, last = word[0][0], word[-1][0]
-        begin = end_ms // ENCODER_MS
+        begin = max(end_ms - LETTER_MS // 2, 0) // ENCODER_MS
         reach = min(last * 4 + 5 - 2, len(logs))
         classes = spelled(written)
         found = viterbi(logs[begin:reach], classes) if classes and reach > begin else None
         if found:
-            start_ms, end_ms_new = ((begin + row) * ENCODER_MS for row in found)
+            start_ms, end_ms_new = ((begin + row) * ENCODER_MS + side * LETTER_MS // 2 for row, side in zip(found, (-1, 1)))
         else:
             letters = min(len(word[0][1].strip()), LETTERS_MAX)
             start_ms = (first + 1) * ROW_MS - letters * LETTER_MS
