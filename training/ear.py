@@ -70,7 +70,7 @@ class Ear(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.config = config
+        self.config, self.still = config, 0  # still: the first layers that do not learn
         self.conv1 = Conv(config.mel_bins, config.dim, 3, 1, 1, 1)
         self.conv2 = Conv(config.dim, config.dim, 3, 2, 1, 0)
         self.positions = nn.Embedding(config.positions, config.dim)
@@ -98,13 +98,22 @@ class Ear(nn.Module):
         x = F.gelu(self.conv2(x))
         return x + self.positions.weight[: x.shape[1]].to(x.dtype)
 
+    def keep_still(self, layers):
+        """The convolutions and the first layers no longer learn."""
+        self.still = layers
+        for part in (self.conv1, self.conv2, self.positions, *self.blocks[:layers]):
+            part.requires_grad_(False)
+
     def forward(self, mel, frames, block=None):
         """block: rows that see each other in one pass with a mask; None: blocks with rows ahead, one after the other."""
-        x = self.stem(mel, frames)
         if block is None:
-            return self.ln_post(self.in_blocks(x, frames // 2))
-        mask = self.mask(frames // 2, x.shape[1], block)
-        for layer in self.blocks:
+            return self.ln_post(self.in_blocks(self.stem(mel, frames), frames // 2))
+        mask = self.mask(frames // 2, mel.shape[1] // 2, block)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.still):
+            x = self.stem(mel, frames)
+            for layer in self.blocks[: self.still]:
+                x, _ = layer(x, mask)
+        for layer in self.blocks[self.still :]:
             x, _ = layer(x, mask)
         return self.ln_post(x)
 

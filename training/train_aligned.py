@@ -34,7 +34,7 @@ from training.train_ear import LONGEST, SHARES as HEARD, Teacher, ctc
 
 SHARES = {**{name: (sets, 0.8 * share) for name, (sets, share) in HEARD.items()}, "synth": (("synth",), 0.2)}
 FLOOR = -1.5  # the feature of digital silence
-EAR_SHARE = 0.15  # of the learning rate
+EAR_SHARE = 0.2  # of the learning rate
 ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.2  # of the loss
 TEXTS = 20  # that are read a step,
 TEXT_SHARES = {"domain": 0.5, "orders": 0.15, "dialogues": 0.15, "transcripts": 0.1, "novels": 0.1}  # from here
@@ -67,11 +67,11 @@ def with_end(batch, config, stride):
 
 
 def hearing_losses(model, teacher, batch, captions, texts):
-    """-> the adapter's rows, their counts, the scripts, and the losses of the ear's rows, letters and guesses"""
+    """-> the adapter's rows, their counts, the scripts, and the losses of the ear's rows (0 without a teacher), letters and guesses"""
     scripts = [captions(text) for text in texts]
     mel, frames = with_end(batch, model.aligned, model.adapter.config.stride)
     heard, rows, log_probs = model.hear(mel, frames, random.choice(BLOCKS))
-    lacking = teacher.distance(heard[:, : batch.mel.shape[1] // 2], batch)
+    lacking = teacher.distance(heard[:, : batch.mel.shape[1] // 2], batch) if teacher else torch.zeros(())
     letters = ctc(log_probs, frames // 2, [script.letters for script in scripts])
     counts = frames // 2 // model.adapter.config.stride
     guesses = ctc(model.guesses(rows), counts, [script.ids for script in scripts])
@@ -163,6 +163,7 @@ def train(rank, args):
         model.load_state_dict(saved["model"])
     else:
         model, tokens = new_model(args)
+    model.encoder.keep_still(args.still)
     optimizer = checkpoint.MuonAndAdamW([(model.adapter, 1.0), (model.backbone, 1.0)], args.lr, team,
                                         others=[(model.encoder, EAR_SHARE), (model.head, 0.5)])  # fmt: skip
     step, together, clock = 0, 0, checkpoint.Clock()  # together: the steps in which the backbone has heard
@@ -178,7 +179,7 @@ def train(rank, args):
     seed = args.seed + step + 100003 * rank
     torch.manual_seed(seed)
     random.seed(seed)
-    captions, teacher = Captions(tokens), Teacher(args.whisper)
+    captions, teacher = Captions(tokens), args.whisper and Teacher(args.whisper)
     answers = Answers(captions.encode, random.Random(seed))
     reader = Reader(captions.encode, random.Random(seed))
     sampler = Sampler(seed, args.frames, SHARES, longest=LONGEST)
@@ -227,7 +228,8 @@ def train(rank, args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--whisper", required=True, help="a state dict of Whisper's encoder, whose rows the ear's are to be like")
+    parser.add_argument("--whisper", help="a state dict of Whisper's encoder, whose rows the ear's are to be like")
+    parser.add_argument("--still", type=int, default=0, help="lower layers of the ear that no longer learn")
     parser.add_argument("--ear", help="run of train_ear to begin with")
     parser.add_argument("--reading", help="run of training.reading to begin with")
     parser.add_argument("--alone", type=float, default=30, help="minutes in which ear and adapter learn without the backbone")
