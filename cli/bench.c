@@ -5,9 +5,8 @@
 #include "cli/bench_report.h"
 #include "cli/command.h"
 #include "cli/offline.h"
-#include "pipeline/ending.h"
 #include "pipeline/features.h"
-#include "pipeline/recogniser.h"
+#include "pipeline/session.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -35,12 +34,10 @@ struct cost {
 };
 
 struct bench {
-    struct opened session;
+    struct opened opened;
     struct cost encoder, backbone;
     struct bench_report report;
-    struct recogniser *recogniser;
-    struct frontend *frontend;
-    uint64_t next_id;
+    struct session *session;
     double latency_ms[4096]; /* end of speech to caption, each utterance */
     size_t utterances;
     uint64_t samples;
@@ -103,7 +100,7 @@ static struct cost cost_of(const struct gguf *g, const char *prefix, const char 
 
 static void find_costs(struct bench *b)
 {
-    const struct model *m = b->session.model;
+    const struct model *m = b->opened.model;
     const struct state_shape *s = backbone_state_shape(m->backbone);
     size_t state = s->layers * s->heads * s->head_size * s->head_size;
     b->encoder = cost_of(m->gguf, "encoder.blocks.", NULL);
@@ -116,7 +113,7 @@ static void find_costs(struct bench *b)
 /* One thread, and as many as the backend has. */
 static void find_limits(struct bench *b)
 {
-    const struct backend_ops *ops = b->session.backend->ops;
+    const struct backend_ops *ops = b->opened.backend->ops;
     size_t bytes = (size_t)b->backbone.bytes;
     bytes = bytes < READ_LEAST ? READ_LEAST : bytes;
     b->report.limited =
@@ -151,7 +148,7 @@ static int bench_features(struct bench *b, struct error *error)
     size_t count = (size_t)AUDIO_S * RATE_HZ, rows = 0;
     double times[RUNS];
     struct features *f;
-    int code = features_create(&f, b->session.hearing, error);
+    int code = features_create(&f, b->opened.hearing, error);
     if (code)
         return code;
     float *audio = make_audio(count);
@@ -186,9 +183,9 @@ static double head_operations(const struct model *m)
 /* Tokens are chosen too: greedily, as captions are. */
 static int bench_backbone(struct bench *b)
 {
-    const struct model *m = b->session.model;
+    const struct model *m = b->opened.model;
     struct backend *be = m->backend;
-    struct backbone_scratch *scratch = b->session.hearing->scratch;
+    struct backbone_scratch *scratch = b->opened.hearing->scratch;
     size_t dim = backbone_dim(m->backbone), vocab = backbone_vocab(m->backbone);
     float *rows = be->ops->alloc(be, PREFILL_ROWS * dim);
     float *logits = be->ops->alloc(be, vocab);
@@ -224,16 +221,16 @@ static int bench_backbone(struct bench *b)
 /* An utterance from its first sample to its text, of as many tokens as people say in the time. */
 static int bench_chain(struct bench *b, struct error *error)
 {
-    const struct model *m = b->session.model;
+    const struct model *m = b->opened.model;
     const struct backend_ops *op = m->backend->ops;
-    struct backbone_scratch *scratch = b->session.hearing->scratch;
+    struct backbone_scratch *scratch = b->opened.hearing->scratch;
     size_t count = (size_t)AUDIO_S * RATE_HZ, vocab = backbone_vocab(m->backbone);
     double times[RUNS];
     struct features *f = NULL;
     struct state *s = NULL;
     struct features_rows out;
     float *audio = make_audio(count), *logits = op->alloc(m->backend, vocab);
-    int code = features_create(&f, b->session.hearing, error);
+    int code = features_create(&f, b->opened.hearing, error);
     if (!code &&
         (!audio || !logits || state_create(&s, m->backend, backbone_state_shape(m->backbone), 1)))
         code = error_set(error, -1, "out of memory");
@@ -275,49 +272,27 @@ static void on_event(void *user, const struct event *e)
         b->latency_ms[b->utterances++] = e->compute_us / 1000.0;
 }
 
-static void on_piece(void *user, const struct frontend_piece *piece)
-{
-    struct bench *b = user;
-    recogniser_take(b->recogniser, piece, &b->next_id);
-}
-
-static bool is_over(void *user)
-{
-    const struct bench *b = user;
-    return recogniser_is_over(b->recogniser);
-}
-
 static void on_samples(void *user, const float *samples, size_t count)
 {
     struct bench *b = user;
     b->samples += count;
-    frontend_push(b->frontend, samples, count);
+    session_push(b->session, samples, count);
 }
 
-static int open_pipeline(struct bench *b, struct error *error)
+static int open_session(struct bench *b, struct error *error)
 {
-    struct recogniser_config config = {.partial_ms = 240,
-                                       .min_confidence = RECOGNISER_MIN_CONFIDENCE,
-                                       .min_evidence = RECOGNISER_MIN_EVIDENCE,
-                                       .open_words = ENDING_OPEN_WORDS,
-                                       .sink = on_event,
-                                       .user = b};
-    int code = recogniser_create(&b->recogniser, b->session.hearing, &config, error);
-    if (code)
-        return code;
-    code = frontend_create(&b->frontend, NULL, on_piece, b);
-    if (code)
-        return error_set(error, code, "out of memory");
-    frontend_set_judge(b->frontend, is_over);
-    return 0;
+    struct recogniser_config text = recogniser_config_default();
+    text.partial_ms = 240;
+    text.sink = on_event;
+    text.user = b;
+    int code = session_create(&b->session, b->opened.hearing, &text, error);
+    return code ? code : session_begin(b->session, NULL, error);
 }
 
-static void close_pipeline(struct bench *b)
+static void close_session(struct bench *b)
 {
-    frontend_destroy(b->frontend);
-    recogniser_destroy(b->recogniser);
-    b->frontend = NULL;
-    b->recogniser = NULL;
+    session_destroy(b->session);
+    b->session = NULL;
 }
 
 static void add_share(struct bench *b, const char *name, double cpu, double audio)
@@ -329,11 +304,11 @@ static void add_share(struct bench *b, const char *name, double cpu, double audi
 /* Detector, encoder, a partial result every 240 ms and the captions. */
 static int bench_file(struct bench *b, const char *path, struct error *error)
 {
-    int code = open_pipeline(b, error);
+    int code = open_session(b, error);
     if (!code) {
         double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
         code = offline_read(path, on_samples, b, error);
-        frontend_flush(b->frontend);
+        session_flush(b->session);
         double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
         double audio = (double)b->samples / RATE_HZ;
         if (!code) {
@@ -344,21 +319,21 @@ static int bench_file(struct bench *b, const char *path, struct error *error)
                                          b->latency_ms[0], 0, 0, 0});
         }
     }
-    close_pipeline(b);
+    close_session(b);
     return code;
 }
 
 static int bench_silence(struct bench *b, struct error *error)
 {
     static const float silence[RATE_HZ];
-    int code = open_pipeline(b, error);
+    int code = open_session(b, error);
     if (!code) {
         double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
         for (int i = 0; i < SILENCE_S; i++)
-            frontend_push(b->frontend, silence, RATE_HZ);
+            session_push(b->session, silence, RATE_HZ);
         add_share(b, "listening to silence", seconds(CLOCK_PROCESS_CPUTIME_ID) - begin, SILENCE_S);
     }
-    close_pipeline(b);
+    close_session(b);
     return code;
 }
 
@@ -377,7 +352,7 @@ static double resident_mb(void)
 
 static int bench_all(struct bench *b, const char *path, struct error *error)
 {
-    const struct model *m = b->session.model;
+    const struct model *m = b->opened.model;
     find_costs(b);
     find_limits(b);
     int code = m->encoder ? bench_features(b, error) : 0;
@@ -420,22 +395,22 @@ static bool read_texts(const char *text, size_t *count)
 
 static int bench_offline(const struct offline_options *o, const char *path, bool json)
 {
-    static struct bench b = {.next_id = 1};
+    static struct bench b;
     struct error error;
     double begin = seconds(CLOCK_MONOTONIC);
-    if (offline_open(&b.session, o, &error))
+    if (offline_open(&b.opened, o, &error))
         return offline_fail("bench", &error);
     double loading = 1000 * (seconds(CLOCK_MONOTONIC) - begin);
     add(&b, (struct bench_figure){"loading", "ms", loading, loading, loading, 0, 0, 0});
-    b.report.model = b.session.model;
-    b.report.why = b.session.why;
+    b.report.model = b.opened.model;
+    b.report.why = b.opened.why;
     b.report.threads = o->threads > 0 ? (size_t)o->threads : backend_cpu_threads();
     int code = bench_all(&b, path, &error);
     if (!code && json)
         code = bench_print_json(&b.report) ? error_set(&error, -1, "out of memory") : 0;
     else if (!code)
         bench_print_text(&b.report);
-    model_close(&b.session);
+    model_close(&b.opened);
     return code ? offline_fail("bench", &error) : EXIT_DONE;
 }
 

@@ -7,8 +7,7 @@
 #include "cli/offline.h"
 #include "cli/stop.h"
 #include "cli/terminal.h"
-#include "pipeline/ending.h"
-#include "pipeline/recogniser.h"
+#include "pipeline/session.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -29,10 +28,7 @@ struct utterance {
 };
 
 struct transcript {
-    const struct model *model;
-    struct recogniser *recogniser;
-    struct frontend *frontend;
-    uint64_t next_id;
+    struct session *session;
     struct utterance *utterances; /* [count], owned; empty ones are left out */
     size_t count, capacity, printed;
     unsigned cues; /* printed */
@@ -100,18 +96,6 @@ static void on_event(void *user, const struct event *e)
         t->utterances[t->count - 1].reply = strdup(e->text);
 }
 
-static void on_piece(void *user, const struct frontend_piece *piece)
-{
-    struct transcript *t = user;
-    recogniser_take(t->recogniser, piece, &t->next_id);
-}
-
-static bool is_over(void *user)
-{
-    const struct transcript *t = user;
-    return recogniser_is_over(t->recogniser);
-}
-
 static struct cue cue_of(const struct utterance *u)
 {
     return (struct cue){u->start_us,   u->end_us, u->text,       u->reply,
@@ -171,7 +155,7 @@ static int hear(struct transcript *t, struct mono *sound, struct error *error)
     if (t->live)
         print_begin(t);
     while ((t->live || !stop_asked()) && (n = mono_read(sound, samples, READ_SAMPLES)) > 0) {
-        frontend_push(t->frontend, samples, (size_t)n);
+        session_push(t->session, samples, (size_t)n);
         print_news(t);
     }
     if (n < 0)
@@ -186,19 +170,14 @@ static int transcribe_file(struct transcript *t, const char *path, struct error 
     struct mono *sound = NULL;
     transcript_clear(t);
     t->path = path;
-    recogniser_reset(t->recogniser);
-    int code = frontend_create(&t->frontend, NULL, on_piece, t);
+    int code = session_begin(t->session, NULL, error);
     if (code)
-        return error_set(error, code, "%s: %s", path, strerror(-code));
-    frontend_set_judge(t->frontend, is_over);
-    frontend_limit(t->frontend, model_longest_ms(t->model), model_tail_ms(t->model));
+        return code;
     code = offline_sound(&sound, path, t->stop_fd, error);
     if (!code)
         code = hear(t, sound, error);
     mono_destroy(sound);
-    frontend_flush(t->frontend);
-    frontend_destroy(t->frontend);
-    t->frontend = NULL;
+    session_flush(t->session);
     if (!code && t->out_of_memory)
         code = error_set(error, -ENOMEM, "%s: out of memory", path);
     return code;
@@ -292,30 +271,24 @@ static int transcribe(const struct offline_options *o, enum cue_format format, c
                       int count)
 {
     struct error error;
-    struct opened session;
-    if (offline_open(&session, o, &error))
+    struct opened opened;
+    if (offline_open(&opened, o, &error))
         return offline_fail("transcribe", &error);
-    const struct encoder *encoder = session.model->encoder;
-    struct transcript t = {
-        .next_id = 1, .model = session.model, .format = format, .stop_fd = stop_begin()};
-    struct recogniser_config config = {.long_ms = endpoint_config_default().max_ms,
-                                       .reply = format == CUE_FORMAT_JSON,
-                                       .min_confidence = RECOGNISER_MIN_CONFIDENCE,
-                                       .min_evidence = RECOGNISER_MIN_EVIDENCE,
-                                       .open_words = ENDING_OPEN_WORDS,
-                                       .sink = on_event,
-                                       .user = &t};
+    struct transcript t = {.format = format, .stop_fd = stop_begin()};
+    struct recogniser_config text = recogniser_config_default();
+    text.partial_ms = 0;
+    text.reply = format == CUE_FORMAT_JSON;
+    text.sink = on_event;
+    text.user = &t;
     int code = EXIT_FAILED;
-    if (!encoder)
-        error_print("earshot transcribe: %s has no speech encoder", session.model->name);
-    else if (recogniser_create(&t.recogniser, session.hearing, &config, &error))
+    if (session_create(&t.session, opened.hearing, &text, &error))
         offline_fail("transcribe", &error);
     else
         code = transcribe_all(&t, paths, count);
     transcript_clear(&t);
     free(t.utterances);
-    recogniser_destroy(t.recogniser);
-    model_close(&session);
+    session_destroy(t.session);
+    model_close(&opened);
     return code;
 }
 

@@ -19,8 +19,8 @@
 #include <string.h>
 
 enum {
-    PAUSE_ROWS = 4,  /* that gave none: a pause between two words */
-    LETTER_MS = 60,  /* a spoken letter, where nothing better is known */
+    PAUSE_ROWS = 4, /* that gave none: a pause between two words */
+    LETTER_MS = 60, /* a spoken letter, where nothing better is known */
     HALF_LETTER_MS = LETTER_MS / 2,
     LETTERS_MAX = 8, /* of a piece that count so */
     JUDGED_MS = 200, /* of sound without rows yet: in a pause that is silence */
@@ -140,10 +140,11 @@ static bool ends_here(const struct recogniser *r, uint64_t row)
     int64_t lasted_ms = (int64_t)(row * model_row_ms(r->model)) - r->aligned.part_ms;
     bool pauses = row > r->aligned.last_row + PAUSE_ROWS;
     bool lasts = r->config.long_ms > 0 && lasted_ms >= r->config.long_ms;
+    bool lingers = r->config.long_ms > 0 && lasted_ms >= 2 * (int64_t)r->config.long_ms;
     if (r->aligned.words == 0 || r->model->encoder->info.max_ms > 0)
         return false;
     return ((lasts || is_long(r, LONG_BYTES, LONG_WORDS)) && words_end_sentence(r->text.data)) ||
-           (is_long(r, LONGER_BYTES, LONGER_WORDS) && pauses) ||
+           ((lingers || is_long(r, LONGER_BYTES, LONGER_WORDS)) && pauses) ||
            is_long(r, LONGEST_BYTES, LONGEST_WORDS);
 }
 

@@ -26,6 +26,18 @@ enum {
  * docs/performance.md. */
 static const float sure_text = 0.8f;
 
+struct recogniser_config recogniser_config_default(void)
+{
+    return (struct recogniser_config){
+        .partial_ms = 480,
+        .long_ms = endpoint_config_default().max_ms,
+        .sampling = sampler_config_default(),
+        .min_confidence = RECOGNISER_MIN_CONFIDENCE,
+        .min_evidence = RECOGNISER_MIN_EVIDENCE,
+        .open_words = ENDING_OPEN_WORDS,
+    };
+}
+
 static int create_captions(struct recogniser *r)
 {
     const struct model *m = r->model;

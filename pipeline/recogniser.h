@@ -27,7 +27,8 @@
 struct recogniser_config {
     int partial_ms; /* of speech between partial results, >= 240, more on a slow machine; 0: none.
                        Those of aligned captions come with the words */
-    int long_ms;    /* aligned captions: after so much speech a sentence's end completes; 0: none */
+    int long_ms;    /* aligned captions: after so much speech a sentence's end completes, after
+                       twice as much a pause; 0: neither */
     bool reply;     /* assistant mode: a reply after each caption */
     struct sampler_config sampling; /* of replies and answers; captions are greedy */
     float min_confidence;   /* 0..1: a text of one or two words below it is noise, and empty */
@@ -40,6 +41,10 @@ struct recogniser_config {
     void (*address)(void *user, struct event *caption);
     void *user; /* of these three */
 };
+
+/* 480 ms between partial results, texts as long as an utterance, no replies, the limits above and
+ * ENDING_OPEN_WORDS. Whoever takes it adds the sink. */
+struct recogniser_config recogniser_config_default(void);
 
 /* What aligned captions make of a long utterance: several, told of one after the other. Each begins
  * where the one before ends, `continues`, and its id is later by as much. */

@@ -526,6 +526,35 @@ static void after_some_seconds_a_sentence_is_an_utterance(void **state)
 }
 
 /* The conversation of a model that carries it on is what was heard, then the caption, read. */
+static void after_twice_as_long_a_pause_will_do(void **state)
+{
+    struct fixture *f = *state;
+    struct recogniser_config config = plain(f);
+    config.long_ms = 500;
+    struct stepping s;
+    step_sound(&s, f, 2);
+    char *whole = text_of(f, &s);
+    struct recogniser *r = create(f, &config);
+    utter(r, f, 2, 1600);
+    recogniser_destroy(r);
+    size_t parts = check_parts(f, whole), sentences = 1; /* the last one's end is the sound's */
+    const struct event *before = NULL;
+    for (size_t i = 0; i < f->log.count; i++) {
+        const struct event *e = &f->log.events[i];
+        if (e->type != EVENT_UTTERANCE_COMPLETED)
+            continue;
+        int64_t begins_us = e->start_us + e->words[0].start_ms * 1000ll;
+        bool sentence = before && before->text[before->size - 1] == '.';
+        sentences += sentence;
+        assert_true(!before || sentence || begins_us >= before->start_us + 750000);
+        before = e;
+    }
+    printf("%zu utterances, %zu sentences\n", parts, sentences);
+    assert_true(sentences < parts);
+    free(whole);
+    stepping_free(&s);
+}
+
 static void the_next_turn_goes_on_from_what_was_heard(void **state)
 {
     struct fixture *f = *state;
@@ -763,6 +792,7 @@ int main(void)
         cmocka_unit_test(what_has_no_evidence_is_not_told),
         cmocka_unit_test(a_hearing_without_end_is_several_utterances),
         cmocka_unit_test(after_some_seconds_a_sentence_is_an_utterance),
+        cmocka_unit_test(after_twice_as_long_a_pause_will_do),
         cmocka_unit_test(the_next_turn_goes_on_from_what_was_heard),
         cmocka_unit_test(a_sentence_that_is_written_sounds_finished),
         cmocka_unit_test(wrong_letters_are_refused),

@@ -1,7 +1,6 @@
 /* Steady state allocates nothing, and memory stays flat over an hour of audio fed fast.
  * Linked with malloc, calloc, realloc and posix_memalign wrapped, to count them. */
-#include "pipeline/frontend.h"
-#include "pipeline/recogniser.h"
+#include "pipeline/session.h"
 #include "tests/support/speech.h"
 
 #include <setjmp.h>
@@ -64,8 +63,6 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 }
 
 struct chain {
-    struct recogniser *recogniser;
-    uint64_t next_id;
     size_t completed;
 };
 
@@ -73,18 +70,6 @@ static void on_event(void *user, const struct event *e)
 {
     struct chain *c = user;
     c->completed += e->type == EVENT_UTTERANCE_COMPLETED;
-}
-
-static void on_piece(void *user, const struct frontend_piece *piece)
-{
-    struct chain *c = user;
-    recogniser_take(c->recogniser, piece, &c->next_id);
-}
-
-static bool is_over(void *user)
-{
-    struct chain *c = user;
-    return recogniser_is_over(c->recogniser);
 }
 
 static long resident_kb(void)
@@ -102,9 +87,9 @@ static void feed(const char *path, int seconds)
     struct backend *be;
     struct model *m;
     struct hearing *h;
-    struct frontend *f;
+    struct session *s;
     struct error error;
-    struct chain c = {.next_id = 1};
+    struct chain c = {0};
     size_t count;
     float *x = speech_load(&count);
     assert_int_equal(backend_cpu_create(&be, 0), 0);
@@ -117,19 +102,17 @@ static void feed(const char *path, int seconds)
         .sampling = {.temperature = 1.0f, .top_p = 0.9f, .frequency_penalty = 0.2f},
         .sink = on_event,
         .user = &c};
-    assert_int_equal(recogniser_create(&c.recogniser, h, &config, &error), 0);
-    assert_int_equal(frontend_create(&f, NULL, on_piece, &c), 0);
-    frontend_set_judge(f, is_over);
-    frontend_limit(f, model_longest_ms(m), model_tail_ms(m));
+    assert_int_equal(session_create(&s, h, &config, &error), 0);
+    assert_int_equal(session_begin(s, NULL, &error), 0);
 
-    frontend_push(f, x, count);
+    session_push(s, x, count);
     assert_true(c.completed > 0);
     long before = resident_kb();
     long calls = atomic_load(&allocations);
     for (size_t fed = 0; fed < (size_t)seconds * 16000; fed += count)
-        frontend_push(f, x, count);
+        session_push(s, x, count);
     for (size_t i = 0; i < TALKS; i++) /* three minutes without a pause: the middle of an order */
-        frontend_push(f, x + 16000 * 13 / 10, 16000 * 12 / 10);
+        session_push(s, x + 16000 * 13 / 10, 16000 * 12 / 10);
     long made = atomic_load(&allocations) - calls;
     long grown = resident_kb() - before;
     printf("%zu utterances in %d s: %ld allocations, resident memory %+ld kB\n", c.completed,
@@ -137,8 +120,7 @@ static void feed(const char *path, int seconds)
     assert_int_equal(made, 0);
     assert_true(grown < 1024);
 
-    frontend_destroy(f);
-    recogniser_destroy(c.recogniser);
+    session_destroy(s);
     hearing_destroy(h);
     model_destroy(m);
     be->ops->destroy(be);

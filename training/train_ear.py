@@ -37,14 +37,16 @@ DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechoc
 LONGEST = 1700  # frames
 HEAD_SHARE = 10.0  # of the encoder's rate
 LETTERS_SHARE = 0.3  # of the loss
+BLANK_ROWS = 16  # of noise count as much as a letter: a batch of noise had a hundred times the loss of one of speech
 
 
 def ctc(log_probs, rows, targets):
-    """Mean over clips of the CTC loss a letter; clips too short for their text count nothing."""
+    """Mean over clips of the CTC loss a letter, or a blank of 16 rows where there are few letters; clips too short for their text
+    count nothing."""
     sizes = torch.tensor([len(t) for t in targets])
     flat = torch.tensor([letter for t in targets for letter in t], dtype=torch.long)
     losses = F.ctc_loss(log_probs.transpose(0, 1), flat, rows, sizes, 0, "none", zero_infinity=True)
-    return (losses / sizes.clamp(min=4)).mean()
+    return (losses / torch.maximum(sizes, rows // BLANK_ROWS).clamp(min=4)).mean()
 
 
 class Teacher:

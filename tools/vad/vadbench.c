@@ -17,7 +17,7 @@
 #include "dsp/logmel.h"
 #include "dsp/vad.h"
 #include "pipeline/ending.h"
-#include "pipeline/recogniser.h"
+#include "pipeline/session.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -55,8 +55,7 @@ struct bench {
     double seconds; /* of audio */
     double cpu_s;   /* spent on it */
     struct spans found;
-    struct frontend *frontend; /* with a model, instead of the three above */
-    struct recogniser *recogniser;
+    struct session *session; /* with a model, instead of the three above */
     uint64_t next_id;
     size_t words;
 };
@@ -117,24 +116,12 @@ static void on_event(void *user, const struct event *e)
     if (e->type != EVENT_UTTERANCE_COMPLETED)
         return;
     if (spans_add(&b->found, (double)e->start_us * 1e-6, (double)e->end_us * 1e-6, "found") == 0)
-        b->found.items[b->found.count - 1].told = (double)frontend_time_us(b->frontend) * 1e-6;
+        b->found.items[b->found.count - 1].told = (double)session_time_us(b->session) * 1e-6;
     for (const char *p = e->text; *p; p++)
         b->words += p == e->text || p[-1] == ' ';
     if (e->size > 0 && getenv("VADBENCH_VERBOSE") != NULL)
         printf("  text %.2f - %.2f: %s\n", (double)e->start_us * 1e-6, (double)e->end_us * 1e-6,
                e->text);
-}
-
-static void on_piece(void *user, const struct frontend_piece *piece)
-{
-    struct bench *b = user;
-    recogniser_take(b->recogniser, piece, &b->next_id);
-}
-
-static bool is_over(void *user)
-{
-    const struct bench *b = user;
-    return recogniser_is_over(b->recogniser);
 }
 
 static void detect(struct bench *b, const float *samples, size_t count)
@@ -152,8 +139,8 @@ static void hear(struct bench *b, float *samples, size_t count)
     for (size_t i = 0; i < count; i++)
         samples[i] *= b->gain;
     clock_t begun = clock();
-    if (b->frontend)
-        frontend_push(b->frontend, samples, count);
+    if (b->session)
+        session_push(b->session, samples, count);
     else
         detect(b, samples, count);
     b->cpu_s += (double)(clock() - begun) / CLOCKS_PER_SEC;
@@ -174,8 +161,8 @@ static int hear_file(struct bench *b, const char *path)
     while (fits && (got = sound_read(sound, samples, BLOCK)) > 0)
         hear(b, samples, (size_t)got);
     sound_close(sound);
-    if (b->frontend)
-        frontend_flush(b->frontend);
+    if (b->session)
+        session_flush(b->session);
     take_event(b, endpoint_finish(&b->endpoint));
     if (!fits)
         fprintf(stderr, "%s: want 16 kHz mono\n", path);
@@ -349,7 +336,7 @@ static void report_false(const struct bench *b, const struct spans *marks)
     for (size_t k = 0; k < kinds; k++)
         printf(" %s %zu", labels[k], counts[k]);
     printf("\n");
-    if (b->frontend)
+    if (b->session)
         printf("  words: %zu\n", b->words);
 }
 
@@ -366,7 +353,7 @@ static int run(struct bench *b, const char *audio, const char *marks_path)
         printf("%s: %.2f h, %.1f us a frame (%.3f %% of a core)\n", audio, b->seconds / 3600.0,
                1e6 * b->cpu_s / (b->seconds * 100.0), 100.0 * b->cpu_s / b->seconds);
         report_speech(b, &marks, &errors);
-        if (b->frontend)
+        if (b->session)
             report_sets(b, &marks, errors.begin_ms);
         report_false(b, &marks);
     }
@@ -383,11 +370,10 @@ static int run_with_model(struct bench *b, int argc, char **argv)
         endpoint.end_min_ms = atoi(argv[5]);
     if (argc > 6)
         endpoint.end_ms = atoi(argv[6]);
-    struct recogniser_config config = {.min_confidence = RECOGNISER_MIN_CONFIDENCE,
-                                       .min_evidence = RECOGNISER_MIN_EVIDENCE,
-                                       .open_words = ENDING_OPEN_WORDS,
-                                       .sink = on_event,
-                                       .user = b};
+    struct recogniser_config text = recogniser_config_default();
+    text.partial_ms = 0;
+    text.sink = on_event;
+    text.user = b;
     struct backend *be = NULL;
     struct model *m = NULL;
     struct hearing *h = NULL;
@@ -398,17 +384,14 @@ static int run_with_model(struct bench *b, int argc, char **argv)
     if (result == 0)
         result = hearing_create(&h, m, &error);
     if (result == 0)
-        result = recogniser_create(&b->recogniser, h, &config, &error);
+        result = session_create(&b->session, h, &text, &error);
     if (result == 0)
-        result = frontend_create(&b->frontend, &endpoint, on_piece, b);
-    if (result == 0) {
-        frontend_set_judge(b->frontend, is_over);
+        result = session_begin(b->session, &endpoint, &error);
+    if (result == 0)
         result = run(b, argv[1], argv[2]);
-    } else {
+    else
         fprintf(stderr, "%s\n", error.message);
-    }
-    frontend_destroy(b->frontend);
-    recogniser_destroy(b->recogniser);
+    session_destroy(b->session);
     hearing_destroy(h);
     model_destroy(m);
     if (be)
