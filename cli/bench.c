@@ -3,6 +3,7 @@
  * sound file, if one is named, gives the figures for real speech. */
 #include "cli/bench_daemon.h"
 #include "cli/bench_report.h"
+#include "cli/bench_streams.h"
 #include "cli/command.h"
 #include "cli/offline.h"
 #include "pipeline/features.h"
@@ -23,7 +24,8 @@ enum {
     SILENCE_S = 60,
     PREFILL_ROWS = 64,
     DECODE_TOKENS = 64,
-    CHAIN_TOKENS = 40,     /* for AUDIO_S seconds: brisk speech */
+    CHAIN_TOKENS = 40, /* for AUDIO_S seconds: brisk speech */
+    TEXTS_MAX = 4096,
     READ_LEAST = 64 << 20, /* bytes: less is in every cache */
 };
 
@@ -43,39 +45,14 @@ struct bench {
     uint64_t samples;
 };
 
-static double seconds(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof(*values), by_value);
-    return count ? values[count / 2] : 0;
-}
-
-static void add(struct bench *b, struct bench_figure f)
-{
-    struct bench_report *r = &b->report;
-    if (r->count < BENCH_FIGURES_MAX)
-        r->figures[r->count++] = f;
-}
-
 /* times: of RUNS runs over so many rows that each cost c. */
 static void add_rate(struct bench *b, const char *name, const char *unit, double *times,
                      double rows, struct cost c, double most)
 {
-    double mid = median(times, RUNS);
-    add(b, (struct bench_figure){name, unit, rows / mid, rows / times[RUNS - 1], rows / times[0],
-                                 c.operations * rows / mid, c.bytes * rows / mid, most});
+    double mid = bench_median(times, RUNS);
+    bench_add(&b->report,
+              (struct bench_figure){name, unit, rows / mid, rows / times[RUNS - 1], rows / times[0],
+                                    c.operations * rows / mid, c.bytes * rows / mid, most});
 }
 
 static bool begins(const struct gguf_tensor *t, const char *prefix)
@@ -154,7 +131,7 @@ static int bench_features(struct bench *b, struct error *error)
     float *audio = make_audio(count);
     for (int run = 0; audio && run < RUNS; run++) {
         struct features_rows out;
-        double begin = seconds(CLOCK_MONOTONIC);
+        double begin = bench_seconds(CLOCK_MONOTONIC);
         features_begin(f);
         rows = 0;
         for (size_t i = 0; i < count; i += FEATURES_BLOCK) {
@@ -164,7 +141,7 @@ static int bench_features(struct bench *b, struct error *error)
         }
         while (features_end(f, &out))
             rows += out.encoder_count;
-        times[run] = seconds(CLOCK_MONOTONIC) - begin;
+        times[run] = bench_seconds(CLOCK_MONOTONIC) - begin;
     }
     free(audio);
     features_destroy(f);
@@ -194,16 +171,16 @@ static int bench_backbone(struct bench *b)
     int code = !rows || !logits ? -1 : state_create(&s, be, backbone_state_shape(m->backbone), 1);
     for (int run = 0; !code && run < RUNS; run++) {
         state_reset(s);
-        double begin = seconds(CLOCK_MONOTONIC);
+        double begin = bench_seconds(CLOCK_MONOTONIC);
         backbone_push_rows(scratch, s, 0, rows, PREFILL_ROWS, NULL);
-        prefill[run] = seconds(CLOCK_MONOTONIC) - begin;
-        begin = seconds(CLOCK_MONOTONIC);
+        prefill[run] = bench_seconds(CLOCK_MONOTONIC) - begin;
+        begin = bench_seconds(CLOCK_MONOTONIC);
         uint32_t id = m->caption.count ? m->caption.ids[0] : 1;
         for (int i = 0; i < DECODE_TOKENS; i++) {
             backbone_push_tokens(scratch, s, 0, &id, 1, logits);
             id = decoding_greedy(&m->decoding, be, logits, vocab);
         }
-        decode[run] = seconds(CLOCK_MONOTONIC) - begin;
+        decode[run] = bench_seconds(CLOCK_MONOTONIC) - begin;
     }
     if (!code) {
         struct cost c = {.operations = b->backbone.operations - head_operations(m)};
@@ -235,7 +212,7 @@ static int bench_chain(struct bench *b, struct error *error)
         (!audio || !logits || state_create(&s, m->backend, backbone_state_shape(m->backbone), 1)))
         code = error_set(error, -1, "out of memory");
     for (int run = 0; !code && run < RUNS; run++) {
-        double begin = seconds(CLOCK_MONOTONIC);
+        double begin = bench_seconds(CLOCK_MONOTONIC);
         features_begin(f);
         state_reset(s);
         for (size_t i = 0; i < count; i += FEATURES_BLOCK) {
@@ -250,12 +227,13 @@ static int bench_chain(struct bench *b, struct error *error)
             backbone_push_tokens(scratch, s, 0, &id, 1, logits);
             id = decoding_greedy(&m->decoding, m->backend, logits, vocab);
         }
-        times[run] = seconds(CLOCK_MONOTONIC) - begin;
+        times[run] = bench_seconds(CLOCK_MONOTONIC) - begin;
     }
     if (!code) {
-        double mid = median(times, RUNS);
-        add(b, (struct bench_figure){"whole chain, 10 s and 40 tokens", "x real", mid / AUDIO_S,
-                                     times[RUNS - 1] / AUDIO_S, times[0] / AUDIO_S, 0, 0, 0});
+        double mid = bench_median(times, RUNS);
+        bench_add(&b->report,
+                  (struct bench_figure){"whole chain, 10 s and 40 tokens", "x real", mid / AUDIO_S,
+                                        times[RUNS - 1] / AUDIO_S, times[0] / AUDIO_S, 0, 0, 0});
     }
     state_destroy(s);
     features_destroy(f);
@@ -298,7 +276,7 @@ static void close_session(struct bench *b)
 static void add_share(struct bench *b, const char *name, double cpu, double audio)
 {
     double share = 100 * cpu / audio;
-    add(b, (struct bench_figure){name, "% a core", share, share, share, 0, 0, 0});
+    bench_add(&b->report, (struct bench_figure){name, "% a core", share, share, share, 0, 0, 0});
 }
 
 /* Detector, encoder, a partial result every 240 ms and the captions. */
@@ -306,17 +284,17 @@ static int bench_file(struct bench *b, const char *path, struct error *error)
 {
     int code = open_session(b, error);
     if (!code) {
-        double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        double begin = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
         code = offline_read(path, on_samples, b, error);
         session_flush(b->session);
-        double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
+        double cpu = bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
         double audio = (double)b->samples / RATE_HZ;
         if (!code) {
             add_share(b, "listening to speech", cpu, audio);
-            double mid = median(b->latency_ms, b->utterances);
+            double mid = bench_median(b->latency_ms, b->utterances);
             double most = b->utterances ? b->latency_ms[b->utterances - 1] : 0;
-            add(b, (struct bench_figure){"end of speech to text, computation", "ms", mid, most,
-                                         b->latency_ms[0], 0, 0, 0});
+            bench_add(&b->report, (struct bench_figure){"end of speech to text, computation", "ms",
+                                                        mid, most, b->latency_ms[0], 0, 0, 0});
         }
     }
     close_session(b);
@@ -328,29 +306,17 @@ static int bench_silence(struct bench *b, struct error *error)
     static const float silence[RATE_HZ];
     int code = open_session(b, error);
     if (!code) {
-        double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        double begin = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
         for (int i = 0; i < SILENCE_S; i++)
             session_push(b->session, silence, RATE_HZ);
-        add_share(b, "listening to silence", seconds(CLOCK_PROCESS_CPUTIME_ID) - begin, SILENCE_S);
+        add_share(b, "listening to silence", bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - begin,
+                  SILENCE_S);
     }
     close_session(b);
     return code;
 }
 
-/* Now, and not at most: measuring the limits takes memory that the model does not need. */
-static double resident_mb(void)
-{
-    unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f)
-        return 0;
-    if (fscanf(f, "%*s %lu", &pages) != 1)
-        pages = 0;
-    fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1e6;
-}
-
-static int bench_all(struct bench *b, const char *path, struct error *error)
+static int bench_parts(struct bench *b, const char *path, struct error *error)
 {
     const struct model *m = b->opened.model;
     find_costs(b);
@@ -364,8 +330,16 @@ static int bench_all(struct bench *b, const char *path, struct error *error)
         code = bench_silence(b, error);
     if (!code && m->encoder && path)
         code = bench_file(b, path, error);
-    double resident = resident_mb();
-    add(b, (struct bench_figure){"resident", "MB", resident, resident, resident, 0, 0, 0});
+    return code;
+}
+
+static int bench_all(struct bench *b, const char *path, size_t streams, struct error *error)
+{
+    int code = streams ? bench_streams(&b->report, &b->opened, streams, path, error)
+                       : bench_parts(b, path, error);
+    double resident = bench_resident_mb();
+    bench_add(&b->report,
+              (struct bench_figure){"resident", "MB", resident, resident, resident, 0, 0, 0});
     return code;
 }
 
@@ -376,36 +350,41 @@ static int usage(FILE *to, int code)
         "earshot bench [FILE] [-m MODEL] [--backend auto|cpu|cuda[:N]] [--threads N]\n"
         "                     [--streaming auto|exact|alone|windowed[:LEFT,HOP,AHEAD]|\n"
         "                                  blocks[:BLOCK,LEFT[,AHEAD]]] [--json]\n"
+        "earshot bench --streams N [FILE] [the same]\n"
         "earshot bench --daemon [FILE] [--texts N] [--bus BUS] [--json]\n"
         "Prints the speed of each part beside the most that this machine can do. With a sound\n"
         "file of speech it also prints the share of a core that listening takes, and the time\n"
         "from the end of speech to the text.\n"
+        "--streams measures N ears at once beside one: tokens a second, and of a sound file, the\n"
+        "first minute heard by all of them, how far it is from real time.\n"
         "--daemon measures the running daemon instead: how late its texts are, for a file sent\n"
         "to it at the speed of speech, or for what the microphone hears.\n");
     return code;
 }
 
-static bool read_texts(const char *text, size_t *count)
+static bool read_count(const char *text, long most, size_t *count)
 {
     char *end;
     long n = strtol(text, &end, 10);
     *count = n > 0 ? (size_t)n : 0;
-    return n > 0 && n <= 4096 && !*end;
+    return n > 0 && n <= most && !*end;
 }
 
-static int bench_offline(const struct offline_options *o, const char *path, bool json)
+static int bench_offline(const struct offline_options *o, const char *path, size_t streams,
+                         bool json)
 {
     static struct bench b;
     struct error error;
-    double begin = seconds(CLOCK_MONOTONIC);
+    double begin = bench_seconds(CLOCK_MONOTONIC);
     if (offline_open(&b.opened, o, &error))
         return offline_fail("bench", &error);
-    double loading = 1000 * (seconds(CLOCK_MONOTONIC) - begin);
-    add(&b, (struct bench_figure){"loading", "ms", loading, loading, loading, 0, 0, 0});
+    double loading = 1000 * (bench_seconds(CLOCK_MONOTONIC) - begin);
+    bench_add(&b.report,
+              (struct bench_figure){"loading", "ms", loading, loading, loading, 0, 0, 0});
     b.report.model = b.opened.model;
     b.report.why = b.opened.why;
     b.report.threads = o->threads > 0 ? (size_t)o->threads : backend_cpu_threads();
-    int code = bench_all(&b, path, &error);
+    int code = bench_all(&b, path, streams, &error);
     if (!code && json)
         code = bench_print_json(&b.report) ? error_set(&error, -1, "out of memory") : 0;
     else if (!code)
@@ -420,12 +399,14 @@ int command_bench(int argc, char **argv)
         {"json", no_argument, NULL, 'j'},
         {"daemon", no_argument, NULL, 'd'},
         {"texts", required_argument, NULL, 'n'},
+        {"streams", required_argument, NULL, 's'},
         {"bus", required_argument, NULL, 'B'},
         OFFLINE_LONG,
         {0},
     };
     struct offline_options o = {0};
     struct bench_daemon_options live = {.bus = NULL};
+    size_t streams = 0;
     bool json = false, daemon = false, offline = false;
     int c;
     while ((c = getopt_long(argc, argv, OFFLINE_SHORT, options, NULL)) != -1) {
@@ -437,11 +418,13 @@ int command_bench(int argc, char **argv)
             daemon = true;
         else if (c == 'B')
             live.bus = optarg;
-        else if (c == 'n' && !read_texts(optarg, &live.texts))
+        else if (c == 'n' && !read_count(optarg, TEXTS_MAX, &live.texts))
             return usage(stderr, EXIT_USAGE);
-        else if (c != 'n' && offline_option(&o, c, optarg) != 1)
+        else if (c == 's' && !read_count(optarg, BENCH_STREAMS_MAX, &streams))
             return usage(stderr, EXIT_USAGE);
-        offline = offline || strchr("mbte", c);
+        else if (c != 'n' && c != 's' && offline_option(&o, c, optarg) != 1)
+            return usage(stderr, EXIT_USAGE);
+        offline = offline || strchr("mbtes", c);
     }
     if (argc - optind > 1 || (daemon ? offline : live.bus || live.texts))
         return usage(stderr, EXIT_USAGE);
@@ -451,5 +434,5 @@ int command_bench(int argc, char **argv)
         live.json = json;
         return bench_daemon(&live);
     }
-    return bench_offline(&o, argv[optind], json);
+    return bench_offline(&o, argv[optind], streams, json);
 }

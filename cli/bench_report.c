@@ -5,6 +5,45 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+double bench_seconds(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_median(double *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), by_value);
+    return count ? values[count / 2] : 0;
+}
+
+void bench_add(struct bench_report *r, struct bench_figure f)
+{
+    if (r->count < BENCH_FIGURES_MAX)
+        r->figures[r->count++] = f;
+}
+
+/* Now, and not at most: measuring the limits takes memory that the model does not need. */
+double bench_resident_mb(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*s %lu", &pages) != 1)
+        pages = 0;
+    fclose(f);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1e6;
+}
 
 static void print_limits(const char *what, const struct cpu_limits *l)
 {
@@ -36,8 +75,9 @@ void bench_print_text(const struct bench_report *r)
     const struct model *m = r->model;
     printf("model %s, backend %s (%s), threads %zu\n", m->name, m->backend->ops->name, r->why,
            r->threads);
-    printf("%-34s %10.1f MB, %.2f GFLOP\n", "a token of the backbone", r->token_bytes / 1e6,
-           r->token_operations / 1e9);
+    if (r->token_bytes > 0)
+        printf("%-34s %10.1f MB, %.2f GFLOP\n", "a token of the backbone", r->token_bytes / 1e6,
+               r->token_operations / 1e9);
     if (r->limited) {
         print_limits("limit of one thread", &r->limits[0]);
         print_limits("limit of all threads", &r->limits[1]);
@@ -80,7 +120,8 @@ int bench_print_json(const struct bench_report *r)
     cJSON_AddStringToObject(o, "model", m->name);
     cJSON_AddStringToObject(o, "backend", m->backend->ops->name);
     cJSON_AddNumberToObject(o, "threads", (double)r->threads);
-    cJSON_AddNumberToObject(o, "bytes_per_token", r->token_bytes);
+    if (r->token_bytes > 0)
+        cJSON_AddNumberToObject(o, "bytes_per_token", r->token_bytes);
     if (r->limited) {
         cJSON_AddItemToObject(o, "limits_one_thread", limits_object(&r->limits[0]));
         cJSON_AddItemToObject(o, "limits", limits_object(&r->limits[1]));

@@ -1,4 +1,4 @@
-/* What earshot bench has measured, and how it is printed. */
+/* What earshot bench has measured, and how it is measured and printed. */
 #ifndef EARSHOT_CLI_BENCH_REPORT_H
 #define EARSHOT_CLI_BENCH_REPORT_H
 
@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 enum {
     BENCH_FIGURES_MAX = 16,
@@ -31,6 +32,13 @@ struct bench_report {
     struct bench_figure figures[BENCH_FIGURES_MAX];
     size_t count;
 };
+
+double bench_seconds(clockid_t clock);
+/* Sorts the values; of none 0. */
+double bench_median(double *values, size_t count);
+double bench_resident_mb(void); /* of this process */
+/* One more is not kept than there is room for. */
+void bench_add(struct bench_report *r, struct bench_figure f);
 
 void bench_print_text(const struct bench_report *r);
 int bench_print_json(const struct bench_report *r); /* 0, or -1: out of memory */

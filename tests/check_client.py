@@ -265,6 +265,23 @@ def watched():
     os.close(ours)
 
 
+def side_by_side():
+    """What several ears at once come to, beside one."""
+    for args in (["--streams", "0"], ["--streams", "257"], ["--streams", "some"], ["--daemon", "--streams", "2"]):
+        check(f"earshot bench {' '.join(args)} is a usage error", earshot("bench", *args).returncode == 2)
+    got = earshot("bench", "--streams", "3", "/nonexistent.wav")
+    check("a file that is not there is named", got.returncode == 1 and "/nonexistent.wav" in got.stderr, got.stderr)
+    got = earshot("bench", "--streams", "3", SPEECH, "--json")
+    figures = {f["name"]: f["value"] for f in json.loads(got.stdout or '{"figures": []}')["figures"]}
+    one, three = figures.get("one token of one stream", 0), figures.get("a token of every stream at once", 0)
+    check("the tokens of three states are measured beside those of one",
+          one > 0 and abs(three / one - figures.get("as many tokens as one stream", 0)) < 1e-6, got.stdout + got.stderr)
+    one, three = (figures.get(f"hearing speech, {who}", 0) for who in ("one stream", "all streams"))
+    check("three ears cost more than one", 0 < one < three, got.stdout)
+    check("and write what one writes", figures.get("streams with other texts than one") == 0, got.stdout)
+    check("each has a state of its own", 1 < figures.get("memory of a stream", 0) < 64, got.stdout)
+
+
 def benched():
     """How late the texts are, of a file that is sent as people speak, and of what the microphone hears."""
     for args in (["--texts", "5"], ["--daemon", "--backend", "cpu"], ["--daemon", "--texts", "some"], ["--daemon", "a", "b"]):
@@ -655,4 +672,5 @@ def interrupted():
     d.stop()
 
 
-run(usage, digits, lost, files, watched, benched, toggled, reloaded, started, unsure, notified, fitted, waiting, restarted, confident, private, interrupted)
+run(usage, digits, lost, files, watched, side_by_side, benched, toggled, reloaded, started, unsure, notified, fitted, waiting, restarted,
+    confident, private, interrupted)
