@@ -5,8 +5,9 @@
 
 void past_init(struct past *h, struct memory *m, size_t keep, size_t add, size_t dim)
 {
-    /* Twice what must stay, so that moving costs no more than writing once did. */
-    *h = (struct past){.dim = dim, .capacity = 2 * keep + add};
+    /* An eighth more than must stay: rows are moved eight times, which is nothing beside what it
+     * takes to make them, and a state is half as large as with room for twice as many. */
+    *h = (struct past){.dim = dim, .capacity = keep + keep / 8 + add};
     h->data = memory_rows(m, h->capacity, dim);
 }
 
