@@ -74,7 +74,8 @@ const struct config_key config_keys[] = {
      .help =
          "The longest utterance, less where the model takes less. What is longer is cut at a\n"
          "pause in its last quarter, or where speech is least likely, and goes on as the next.\n"
-         "With aligned captions: after so much it is completed at the end of a sentence."},
+         "With aligned captions: after so much it is completed at the end of a sentence,\n"
+         "after twice as much in a pause."},
     {"text", "mode", CONFIG_CHOICE, FIELD(mode), .choices = "captions assistant",
      .help = "captions: what was said. assistant: a reply after it, if the model has replies."},
     {"text", "barge_in", CONFIG_BOOL, FIELD(barge_in),

@@ -102,29 +102,68 @@ static const struct linear_case linear_cases[] = {
     {1, 32}, {5, 64}, {16, 32}, {33, 96}, {100, 544}, {192, 192}, {70, 1056},
 };
 
-/* want[rows, out] = act(x W^T + b), the weights through tensor_row_to_float; x and W rounded to
- * bf16 or not. */
+enum inputs {
+    AS_THEY_ARE,
+    BFLOATS,       /* and the weights too */
+    WHOLE_NUMBERS, /* of 16 bits, 32 inputs at a time */
+    SHORT_NUMBERS, /* of 14 */
+};
+
+/* What a product makes of its inputs. */
+static enum inputs inputs_of(const struct backend *be, const struct tensor *t, size_t rows)
+{
+    bool quantised = t->type == TENSOR_Q8_0 || t->type == TENSOR_Q4_0;
+
+    if (rows <= BACKEND_FEW_ROWS && quantised)
+        return strcmp(be->ops->name, "cpu-avx2") == 0 ? SHORT_NUMBERS : WHOLE_NUMBERS;
+    return rounds(be, rows) && t->type != TENSOR_F32 ? BFLOATS : AS_THEY_ARE;
+}
+
+/* out [32]: x in whole numbers of a scale that goes up to most; in floats, so that halves are
+ * rounded to the same side. */
+static void whole_numbers(double *out, const float *x, float most)
+{
+    float largest = 0;
+
+    for (size_t i = 0; i < TENSOR_BLOCK; i++)
+        largest = fmaxf(largest, fabsf(x[i]));
+    for (size_t i = 0; i < TENSOR_BLOCK; i++) {
+        float scaled = largest > 0 ? x[i] * (most / largest) : 0;
+
+        out[i] = (double)truncf(scaled + (scaled < 0 ? -0.5f : 0.5f)) * (double)(largest / most);
+    }
+}
+
+static void round_row(double *out, const float *x, size_t count, enum inputs how)
+{
+    for (size_t i = 0; i < count; i++)
+        if (how == AS_THEY_ARE || how == BFLOATS)
+            out[i] = (double)(how == BFLOATS ? bfloat(x[i]) : x[i]);
+        else if (i % TENSOR_BLOCK == 0)
+            whole_numbers(out + i, x + i, how == WHOLE_NUMBERS ? 127 * 256 : 63 * 128);
+}
+
+/* want[rows, out] = act(x W^T + b), the weights through tensor_row_to_float. */
 static void linear_slow(double *want, const float *x, size_t x_stride, size_t rows,
                         const struct tensor *t, const float *bias, enum activation act,
-                        bool rounded)
+                        enum inputs how)
 {
     float *w = malloc(t->cols * sizeof(float));
+    double *row = malloc(t->cols * sizeof(double));
 
-    assert_non_null(w);
-    for (size_t o = 0; o < t->rows; o++) {
-        tensor_row_to_float(t, o, w);
-        for (size_t r = 0; r < rows; r++) {
+    assert_true(w && row);
+    for (size_t r = 0; r < rows; r++) {
+        round_row(row, x + r * x_stride, t->cols, how);
+        for (size_t o = 0; o < t->rows; o++) {
             double s = bias ? (double)bias[o] : 0.0;
 
-            for (size_t i = 0; i < t->cols; i++) {
-                float xi = x[r * x_stride + i];
-
-                s +=
-                    rounded ? (double)bfloat(xi) * (double)bfloat(w[i]) : (double)xi * (double)w[i];
-            }
+            tensor_row_to_float(t, o, w);
+            for (size_t i = 0; i < t->cols; i++)
+                s += row[i] * (double)(how == BFLOATS ? bfloat(w[i]) : w[i]);
             want[r * t->rows + o] = activate(s, act);
         }
     }
+    free(row);
     free(w);
 }
 
@@ -141,7 +180,7 @@ static double try_linear(struct backend *be, const struct tensor *t, size_t rows
     assert_int_equal(be->ops->weight_create(be, &w, t, WEIGHT_PRODUCTS), 0);
     assert_int_equal(be->ops->reserve(be, rows), 0);
     be->ops->linear(be, y, x, x_stride, rows, w, bias, act);
-    linear_slow(want, x, x_stride, rows, t, bias, act, rounds(be, rows) && t->type != TENSOR_F32);
+    linear_slow(want, x, x_stride, rows, t, bias, act, inputs_of(be, t, rows));
     /* sums of `in` terms up to 1, one after the other */
     worst = check_close(tensor_type_name(t->type), y, want, rows * t->rows,
                         2e-6 + 4e-8 * (double)t->cols);

@@ -34,7 +34,7 @@ struct weight {
     struct tensor source; /* as it was given */
 };
 
-#define DIGITS 3
+#define DIGITS 2
 
 /* 32 inputs of a row as whole numbers, for quantised weights; see linear_few.c. */
 struct digits {

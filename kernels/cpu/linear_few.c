@@ -4,14 +4,14 @@
  *
  * F32, F16, BF16: widened in registers, and each output summed over the inputs in their order.
  *
- * Q8_0, Q4_0: in integers. The 32 inputs of a segment become whole numbers of 3 DIGIT_BITS bits,
+ * Q8_0, Q4_0: in integers. The 32 inputs of a segment become whole numbers of 2 DIGIT_BITS bits,
  *     x[i] = scale n[i],  n[i] = sum_k digit[k][i] 2^(k DIGIT_BITS)
  * and a digit is a signed byte, so that bytes are multiplied and summed without being widened, and
  * without an error: sum_i n[i] q[i] is exact, whatever the order. Then
  *     s += d scale sum_i n[i] q[i]
- * is the only rounding of a segment, besides that of n: 2^-22 of the largest of the 32 inputs (with
- * digits of 7 bits 2^-20), as much as a sum of 32 floats loses. A row comes out the same however
- * many there are.
+ * is the only rounding of a segment, besides that of n: 2^-16 of the largest of the 32 inputs (with
+ * digits of 7 bits 2^-14), where Q8_0 has rounded the weights to 2^-8 of the largest of 32. A row
+ * comes out the same however many there are.
  */
 #include "kernels/cpu/linear.h"
 
@@ -83,7 +83,7 @@ SIMD void direct_panels(const struct linear *l, size_t begin, size_t end, enum t
 /* ---- Q8_0, Q4_0 ---- */
 
 #define BASE (1 << DIGIT_BITS)
-#define LARGEST ((float)(BASE / 2 - 1) * BASE * BASE) /* with room for a rounding */
+#define LARGEST ((float)(BASE / 2 - 1) * BASE) /* with room for a rounding */
 
 typedef int8_t digits_vector __attribute__((vector_size(VL)));
 
@@ -101,7 +101,7 @@ static void make_digits(struct digits *out, const float *x, int offset)
 {
     vf top = vf_set1(0.0f), wrong = vf_set1(0.0f);
     vi sum[DIGITS] = {0};
-    float largest, inverse, total[DIGITS + 1];
+    float largest, inverse, total[4];
 
     for (size_t i = 0; i < SEGMENT; i += VL) {
         top = vf_max(top, vf_abs(vf_load(x + i)));
@@ -122,10 +122,10 @@ static void make_digits(struct digits *out, const float *x, int offset)
             sum[k] += digit;
         }
     }
-    vf_sum4(total, vi_float(sum[0]), vi_float(sum[1]), vi_float(sum[2]), wrong);
+    vf_sum4(total, vi_float(sum[0]), vi_float(sum[1]), wrong, wrong);
     for (size_t k = 0; k < DIGITS; k++)
         out->start[k] = (int32_t)total[k] * -offset;
-    out->scale = largest / LARGEST + total[DIGITS];
+    out->scale = largest / LARGEST + total[2];
 }
 
 static int offset_of(enum tensor_type type)
@@ -145,76 +145,162 @@ static void digits_part(void *context, size_t begin, size_t end, size_t thread)
                         offset_of(l->w->type));
 }
 
-/* sum_i n[i] q[i] of lanes n VL .., one segment, for some rows. */
-SIMD void dot_segment(vf *out, enum tensor_type type, const uint8_t *segment, size_t n,
-                      const struct digits *const *x, size_t rows)
+#define SIDE (LINEAR_DIGIT_PANELS * NV) /* vectors of weights that share a row's digits */
+
+/* sum_i n[i] q[i] of one segment: out[rows][panels NV], the panels' segments side by side. */
+SIMD void dot_segments(vf out[][SIDE], enum tensor_type type, const uint8_t *const *segment,
+                       const struct digits *const *x, size_t rows, size_t panels)
 {
-    vi sum[LINEAR_DIGIT_ROWS][DIGITS];
+    vi sum[LINEAR_DIGIT_ROWS][DIGITS][SIDE];
 
     for (size_t r = 0; r < rows; r++)
         for (size_t k = 0; k < DIGITS; k++)
-            sum[r][k] = vi_set1(x[r]->start[k]);
+            for (size_t v = 0; v < panels * NV; v++)
+                sum[r][k][v] = vi_set1(x[r]->start[k]);
     for (size_t g = 0; g < SEGMENT / QUAD; g++) {
-        vi u = load_quad(type, segment, g, n);
+        vi u[SIDE];
 
+        for (size_t v = 0; v < panels * NV; v++)
+            u[v] = load_quad(type, segment[v / NV], g, v % NV);
         for (size_t r = 0; r < rows; r++)
             for (size_t k = 0; k < DIGITS; k++) {
                 int32_t quad;
+                vi digits;
 
                 memcpy(&quad, x[r]->digit[k] + g * QUAD, QUAD);
-                sum[r][k] = vi_dot4(sum[r][k], u, vi_set1(quad));
+                digits = vi_set1(quad);
+                for (size_t v = 0; v < panels * NV; v++)
+                    sum[r][k][v] = vi_dot4(sum[r][k][v], u[v], digits);
             }
     }
     for (size_t r = 0; r < rows; r++)
-        out[r] = vi_float(sum[r][2]) * (float)(BASE * BASE) +
-                 vi_float((sum[r][1] << DIGIT_BITS) + sum[r][0]);
+        for (size_t v = 0; v < panels * NV; v++)
+            out[r][v] = vi_float((sum[r][1][v] << DIGIT_BITS) + sum[r][0][v]);
 }
 
-/* Panels p, p + step, ... for rows row .. row + rows - 1. */
-SIMD void exact(const struct linear *l, size_t p, size_t step, enum tensor_type type, size_t row,
-                size_t rows, size_t panels)
+/* s[rows][panels NV] += one segment of some panels side by side. */
+SIMD void add_segments(vf s[][SIDE], enum tensor_type type, const uint8_t *const *segment,
+                       const struct digits *const *x, size_t rows, size_t panels)
+{
+    vf dot[LINEAR_DIGIT_ROWS][SIDE];
+
+    dot_segments(dot, type, segment, x, rows, panels);
+    for (size_t v = 0; v < panels * NV; v++) {
+        vf d = vf_load_half(segment[v / NV] + v % NV * VL * 2);
+
+        for (size_t r = 0; r < rows; r++)
+            s[r][v] += dot[r][v] * (d * x[r]->scale);
+    }
+}
+
+SIMD void finish(const struct linear *l, size_t row, size_t panel, const vf *s)
+{
+    float sums[PANEL];
+
+    for (size_t n = 0; n < NV; n++)
+        vf_store(sums + n * VL, s[n]);
+    finish_row(l, row, panel * PANEL, sums, PANEL);
+}
+
+/* Panels p .. p + panels - 1 for rows row .. row + rows - 1. */
+SIMD void exact(const struct linear *l, size_t p, enum tensor_type type, size_t row, size_t rows,
+                size_t panels)
 {
     size_t segments = l->w->in / SEGMENT, bytes = weight_segment_bytes(type);
-    float sums[PANEL];
-    vf s[STREAMS][LINEAR_DIGIT_ROWS][NV] = {0};
+    vf s[LINEAR_DIGIT_ROWS][SIDE] = {0};
 
     for (size_t i = 0; i < segments; i++) {
         const struct digits *x[LINEAR_DIGIT_ROWS];
+        const uint8_t *segment[LINEAR_DIGIT_PANELS];
 
         for (size_t r = 0; r < rows; r++)
             x[r] = l->digits + (row + r) * segments + i;
         for (size_t q = 0; q < panels; q++) {
+            segment[q] = l->w->data + (p + q) * l->w->panel_bytes + i * bytes;
+            ask_ahead(segment[q], bytes);
+        }
+        add_segments(s, type, segment, x, rows, panels);
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t q = 0; q < panels; q++)
+            finish(l, row + r, p + q, s[r] + q * NV);
+}
+
+/* The one row's panels p, p + step, ... */
+SIMD void exact_streams(const struct linear *l, size_t p, size_t step, enum tensor_type type)
+{
+    size_t segments = l->w->in / SEGMENT, bytes = weight_segment_bytes(type);
+    vf s[STREAMS][1][SIDE] = {0};
+
+    for (size_t i = 0; i < segments; i++) {
+        const struct digits *x = l->digits + i;
+
+        for (size_t q = 0; q < STREAMS; q++) {
             const uint8_t *segment = l->w->data + (p + q * step) * l->w->panel_bytes + i * bytes;
 
             ask_ahead(segment, bytes);
-            for (size_t n = 0; n < NV; n++) {
-                vf d = vf_load_half(segment + n * VL * 2), dot[LINEAR_DIGIT_ROWS];
-
-                dot_segment(dot, type, segment, n, x, rows);
-                for (size_t r = 0; r < rows; r++)
-                    s[q][r][n] += dot[r] * (d * x[r]->scale);
-            }
+            add_segments(s[q], type, &segment, &x, 1, 1);
         }
     }
-    for (size_t q = 0; q < panels; q++)
-        for (size_t r = 0; r < rows; r++) {
-            for (size_t n = 0; n < NV; n++)
-                vf_store(sums + n * VL, s[q][r][n]);
-            finish_row(l, row + r, (p + q * step) * PANEL, sums, PANEL);
-        }
+    for (size_t q = 0; q < STREAMS; q++)
+        finish(l, 0, p + q * step, s[q][0]);
 }
 
-/* All rows of panel p, which comes from memory with the first of them. */
-SIMD void exact_rows(const struct linear *l, size_t p, enum tensor_type type)
-{
-    size_t row = 0;
+/* Some panels for rows that are as many as n says, which the compiler knows. */
+#define EXACT_ROWS(n)                                                                              \
+    SIMD void exact_##n(const struct linear *l, size_t p, enum tensor_type type, size_t row,       \
+                        size_t panels)                                                             \
+    {                                                                                              \
+        size_t rows = (n) < LINEAR_DIGIT_ROWS ? (n) : LINEAR_DIGIT_ROWS;                           \
+                                                                                                   \
+        if (panels == LINEAR_DIGIT_PANELS)                                                         \
+            exact(l, p, type, row, rows, LINEAR_DIGIT_PANELS);                                     \
+        else                                                                                       \
+            exact(l, p, type, row, rows, 1);                                                       \
+    }
+EXACT_ROWS(1)
+EXACT_ROWS(2)
+EXACT_ROWS(3)
+EXACT_ROWS(4)
+EXACT_ROWS(5)
+EXACT_ROWS(6)
 
-    for (; row + LINEAR_DIGIT_ROWS <= l->rows; row += LINEAR_DIGIT_ROWS)
-        exact(l, p, 1, type, row, LINEAR_DIGIT_ROWS, 1);
-    for (; row + 2 <= l->rows; row += 2)
-        exact(l, p, 1, type, row, 2, 1);
-    if (row < l->rows)
-        exact(l, p, 1, type, row, 1, 1);
+SIMD void exact_some(const struct linear *l, size_t p, enum tensor_type type, size_t row,
+                     size_t rows, size_t panels)
+{
+    switch (rows) {
+    case 1:
+        exact_1(l, p, type, row, panels);
+        break;
+    case 2:
+        exact_2(l, p, type, row, panels);
+        break;
+    case 3:
+        exact_3(l, p, type, row, panels);
+        break;
+    case 4:
+        exact_4(l, p, type, row, panels);
+        break;
+    case 5:
+        exact_5(l, p, type, row, panels);
+        break;
+    default:
+        exact_6(l, p, type, row, panels);
+        break;
+    }
+}
+
+/* All rows of some panels, which come from memory with the first of them, in parts as equal as they
+ * come. */
+SIMD void exact_rows(const struct linear *l, size_t p, enum tensor_type type, size_t panels)
+{
+    size_t parts = (l->rows + LINEAR_DIGIT_ROWS - 1) / LINEAR_DIGIT_ROWS;
+
+    for (size_t i = 0; i < parts; i++) {
+        size_t row = l->rows * i / parts;
+
+        exact_some(l, p, type, row, l->rows * (i + 1) / parts - row, panels);
+    }
 }
 
 /* Panels begin .. end - 1. */
@@ -224,11 +310,13 @@ SIMD void exact_panels(const struct linear *l, size_t begin, size_t end, enum te
         size_t step = (end - begin) / STREAMS;
 
         for (size_t p = begin; p < begin + step; p++)
-            exact(l, p, step, type, 0, 1, STREAMS);
+            exact_streams(l, p, step, type);
         begin += step * STREAMS;
     }
-    for (size_t p = begin; p < end; p++)
-        exact_rows(l, p, type);
+    for (; begin + LINEAR_DIGIT_PANELS <= end; begin += LINEAR_DIGIT_PANELS)
+        exact_rows(l, begin, type, LINEAR_DIGIT_PANELS);
+    for (; begin < end; begin++)
+        exact_rows(l, begin, type, 1);
 }
 
 /* Panels begin .. end - 1. */

@@ -45,8 +45,10 @@ static float run_fma(size_t rounds)
 #ifdef __AVX512VNNI__
 static float run_bytes(size_t rounds)
 {
-    vi sum[SUMS] = {0}, u = vi_set1((int32_t)rounds), s = vi_set1(0x01020304), total = {0};
+    vi sum[SUMS], u = vi_set1((int32_t)rounds), s = vi_set1(0x01020304), total = {0};
 
+    for (size_t i = 0; i < SUMS; i++)
+        sum[i] = vi_set1((int32_t)i); /* alike they would be computed once */
     for (size_t n = 0; n < rounds; n++)
         for (size_t i = 0; i < SUMS; i++)
             sum[i] = vi_dot4(sum[i], u, s);

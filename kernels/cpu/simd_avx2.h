@@ -8,7 +8,8 @@
 #define LINEAR_TILE_ROWS 6 /* 12 sums, 2 weights, 1 input of 16 registers */
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_DIGIT_ROWS 3 /* 9 sums, 1 weight, 3 between */
+#define LINEAR_DIGIT_ROWS 2 /* 8 sums, 2 weights, 1 input, 2 between */
+#define LINEAR_DIGIT_PANELS 1
 #define DIGIT_BITS 7        /* what vi_dot4 takes */
 
 typedef float vf __attribute__((vector_size(32)));

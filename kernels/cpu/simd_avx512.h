@@ -8,7 +8,8 @@
 #define LINEAR_TILE_ROWS 12 /* 24 sums, 2 weights, 1 input of 32 registers */
 #define LINEAR_TILE_PANELS 2
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_DIGIT_ROWS 4
+#define LINEAR_DIGIT_ROWS 6 /* 24 sums, 2 weights, 1 input */
+#define LINEAR_DIGIT_PANELS 2
 #define DIGIT_BITS 8
 
 typedef float vf __attribute__((vector_size(64)));

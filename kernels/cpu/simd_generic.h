@@ -9,6 +9,7 @@
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
 #define LINEAR_DIGIT_ROWS 4
+#define LINEAR_DIGIT_PANELS 1
 #define DIGIT_BITS 8
 
 typedef float vf __attribute__((vector_size(16)));
