@@ -10,7 +10,7 @@
 #define LINEAR_DIRECT_ROWS 2
 #define LINEAR_DIGIT_ROWS 2 /* 8 sums, 2 weights, 1 input, 2 between */
 #define LINEAR_DIGIT_PANELS 1
-#define DIGIT_BITS 7        /* what vi_dot4 takes */
+#define DIGIT_BITS 7 /* what vi_dot4 takes */
 
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));
