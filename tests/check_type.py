@@ -2,63 +2,20 @@
 """earshot type: a real program in a window gets what was said, edited as it was spoken, by each way that can be had here; and
 nothing gets what was said while another window had the focus, or what somebody else than the daemon says. Under Xvfb with
 xterm, under a headless Sway with foot, each with a time that 15 words may take, and by programs that stand in for wtype and ydotool and write down how they are called."""
-import os
 import pathlib
-import pwd
 import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import support.daemon as support  # noqa: E402
 from support.daemon import *  # noqa: E402,F403
+from support.desktops import SwayServer, XServer  # noqa: E402
+from support.stand import Stand  # noqa: E402
 
 FIFTEEN = "Turn on the light in the kitchen and set a timer for five minutes please."
 # A program in a terminal, which writes every byte that it is typed.
 READER = "stty -icanon -echo min 1; exec dd of={} bs=1 2> /dev/null"
-
-
-class Stand(dbus.service.Object):
-    """What owns the daemon's name, and says what it says."""
-
-    def __init__(self):
-        self.bus = support.BUS.connect()
-        self.number = 0
-        super().__init__(self.bus, PATH)
-        self.bus.request_name(NAME)
-
-    @dbus.service.signal(ASSISTANT, signature="ta{sv}")
-    def UtteranceStarted(self, number, details):
-        pass
-
-    @dbus.service.signal(ASSISTANT, signature="tuus")
-    def UtteranceUpdated(self, number, seq, stable_bytes, text):
-        pass
-
-    @dbus.service.signal(ASSISTANT, signature="tsa{sv}")
-    def UtteranceCompleted(self, number, text, details):
-        pass
-
-    def begins(self):
-        self.number += 1
-        self.UtteranceStarted(dbus.UInt64(self.number), OPTIONS)
-        pause(0.3)  # until the client has seen the focus
-
-    def goes_on(self, stable, more=""):
-        self.UtteranceUpdated(dbus.UInt64(self.number), dbus.UInt32(1), dbus.UInt32(len(stable.encode())), stable + more)
-
-    def ends(self, text, phrase_bytes=0):
-        self.UtteranceCompleted(dbus.UInt64(self.number), text, dbus.Dictionary(
-            {"addressed": True, "phrase_bytes": dbus.UInt32(phrase_bytes)}, signature="sv"))
-
-    def says(self, text):
-        self.begins()
-        self.ends(text)
-
-    def leaves(self):
-        self.bus.release_name(NAME)
-        self.remove_from_connection()
 
 
 class Typer:
@@ -188,14 +145,11 @@ def programs():
         "type", "--how", extra=extra | {"YDOTOOL_SOCKET": str(folder / "socket")}).stdout)
 
 
-class X11:
+class X11(XServer):
     """A display without a window manager, with two terminals that read."""
 
     def __init__(self):
-        self.server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-noreset", "-nolisten", "tcp", "-screen", "0", "640x480x24"],
-                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        started.append(self.server)
-        self.extra = {"DISPLAY": ":" + self.server.stdout.readline().strip()}
+        super().__init__()
         self.ids = {name: self.open(name) for name in ("first", "second")}
         self.focus("first")
 
@@ -208,9 +162,6 @@ class X11:
     def file(self, name):
         return WORK / f"x11-{name}"
 
-    def xdotool(self, *args):
-        return subprocess.run(["xdotool", *args], env=environment() | self.extra, capture_output=True, text=True, timeout=30).stdout
-
     def focus(self, name):
         self.xdotool("windowfocus", "--sync", self.ids[name])
 
@@ -218,10 +169,6 @@ class X11:
         """As a window manager does."""
         for args in (("_NET_SUPPORTED", "32a", "_NET_ACTIVE_WINDOW"), ("_NET_ACTIVE_WINDOW", "32x", hex(int(self.ids[name])))):
             subprocess.run(["xprop", "-root", "-f", args[0], args[1], "-set", args[0], args[2]], env=environment() | self.extra)
-
-    def stop(self):
-        self.server.terminate()
-        self.server.wait()
 
 
 def types(desktop, way):
@@ -393,29 +340,13 @@ def active_windows(desktop):
     stand.leaves()
 
 
-class Sway:
-    """A headless Sway, which refuses to be root's, with two terminals that read."""
+class Sway(SwayServer):
+    """With two terminals that read."""
 
     def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="earshot-sway-"))
-        (self.folder / "config").write_text("xwayland disable\nfocus_on_window_activation none\n")
-        lower = []
-        if os.getuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            lower = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
-                     "--inh-caps=-all", "--bounding-set=-all"]
-            for path in (self.folder, self.folder / "config"):
-                os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        self.server = subprocess.Popen(
-            [*lower, "sway", "-c", self.folder / "config"], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder), "WLR_BACKENDS": "headless",
-                 "WLR_LIBINPUT_NO_DEVICES": "1", "WLR_RENDERER": "pixman", "LC_ALL": "C.UTF-8"})
-        started.append(self.server)
-        self.is_there = wait_until(lambda: list(self.folder.glob("sway-ipc.*")) and list(self.folder.glob("wayland-?")), 20)
+        super().__init__()
         if not self.is_there:
             return
-        self.extra = {"XDG_RUNTIME_DIR": str(self.folder), "WAYLAND_DISPLAY": next(self.folder.glob("wayland-?")).name,
-                      "SWAYSOCK": str(next(self.folder.glob("sway-ipc.*")))}
         for name in ("first", "second"):
             (self.folder / f"{name}.sh").write_text(READER.format(self.file(name)) + "\n")
             self.swaymsg(f"exec foot -T {name} sh {self.folder}/{name}.sh")
@@ -425,16 +356,8 @@ class Sway:
     def file(self, name):
         return self.folder / f"typed-{name}"
 
-    def swaymsg(self, *args):
-        return subprocess.run(["swaymsg", *args], env=environment() | self.extra, capture_output=True, text=True, timeout=30).stdout
-
     def focus(self, name):
         self.swaymsg(f'[title="^{name}$"] focus')
-
-    def stop(self):
-        self.server.terminate()
-        self.server.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def types_by_wtype(desktop):
