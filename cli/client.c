@@ -35,6 +35,8 @@ static const struct command {
     {"run", "", "run programs when their sentences are said", 0, 0, client_run, client_run_options},
     {"type", "", "type what is said into the window that has the focus", 0, 0, client_type,
      client_type_options},
+    {"overlay", "", "show captions in a window above all others", 0, 0, client_overlay,
+     client_overlay_options},
     {"notify", "", "show replies as desktop notifications", 0, 0, client_notify},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
     {"devices", "", "list the microphones", 0, 0, client_devices, .local = true},

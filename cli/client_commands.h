@@ -6,8 +6,9 @@
 #include "cli/bus_client.h"
 
 extern const struct bus_client_option client_ask_options[], client_captions_options[],
-    client_history_options[], client_listen_options[], client_record_options[],
-    client_run_options[], client_states_options[], client_status_options[], client_type_options[];
+    client_history_options[], client_listen_options[], client_overlay_options[],
+    client_record_options[], client_run_options[], client_states_options[], client_status_options[],
+    client_type_options[];
 
 int client_ask(struct bus_client *c);
 int client_cancel(struct bus_client *c);
@@ -18,6 +19,7 @@ int client_history(struct bus_client *c);
 int client_listen(struct bus_client *c);
 int client_mute(struct bus_client *c);
 int client_notify(struct bus_client *c);
+int client_overlay(struct bus_client *c);
 int client_record(struct bus_client *c);
 int client_reload(struct bus_client *c);
 int client_reset(struct bus_client *c);

@@ -14,6 +14,7 @@ MAY_INCLUDE = {
     "daemon": {"daemon", "pipeline", "model", "audio", "dsp", "kernels", "base"},
     "cli": {"cli", "pipeline", "model", "audio", "dsp", "kernels", "base"},
     "bridges": {"bridges", "base"},
+    "overlay": {"overlay", "base"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 

@@ -13,7 +13,7 @@ from support.lacking import IN_CI  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 EARSHOT, EARSHOTD = BUILD / "cli" / "earshot", BUILD / "daemon" / "earshotd"
-PAGES = {"earshot.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot-wyoming.8": ROOT / "man", "earshot.conf.5": BUILD / "man",
+PAGES = {"earshot.1": ROOT / "man", "earshot-overlay.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot-wyoming.8": ROOT / "man", "earshot.conf.5": BUILD / "man",
          "org.earshot.Earshot1.5": BUILD / "man"}
 failures = 0
 
@@ -91,6 +91,16 @@ def bridge():
     check("earshot-wyoming(8) tells the options", page_options(page) == real, page_options(page) ^ real)
 
 
+def overlay():
+    program = BUILD / "overlay" / "earshot-overlay"
+    if not program.exists():
+        print("skipped: built without the caption window")
+        return
+    page = (ROOT / "man" / "earshot-overlay.1").read_text()
+    real = long_options(said(program, "--help"))
+    check("earshot-overlay(1) tells the options", page_options(page) == real, page_options(page) ^ real)
+
+
 def configuration():
     page = (BUILD / "man" / "earshot.conf.5").read_text()
     real = re.findall(r"^#([a-z_]+) =", said(EARSHOTD, "--print-defaults"), re.MULTILINE)
@@ -105,6 +115,6 @@ def interface():
             check(f"org.earshot.Earshot1(5) tells of {name}", re.search(rf"\b{name}\b", page))
 
 
-for part in (form, commands, exceptions, daemon, bridge, configuration, interface):
+for part in (form, commands, exceptions, daemon, bridge, overlay, configuration, interface):
     part()
 sys.exit(1 if failures else 0)

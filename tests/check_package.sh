@@ -34,9 +34,31 @@ done
 changes=$(dpkg-deb --fsys-tarfile "$package" | tar -xO ./usr/share/doc/earshot/changelog.gz | zcat)
 [[ $changes == "earshot ($(dpkg-deb --field "$package" Version)) "* ]] || fail "the changelog is of another version"
 if command -v lintian > /dev/null; then
-    lintian --allow-root --fail-on error "$package" || fail "lintian finds errors"
+    lintian --allow-root --fail-on error "$work"/earshot*.deb || fail "lintian finds errors"
 else
     echo "skipped: no lintian"
+fi
+
+desktop=$(find "$work" -maxdepth 1 -name 'earshot-desktop_*.deb')
+if [ -n "$desktop" ]; then
+    dpkg-deb --field "$desktop" Package Version Depends
+    for library in libgtk-4-1 libwayland-client0 libx11-6 'earshot (= '; do
+        dpkg-deb --field "$desktop" Depends | grep -qF "$library" || fail "the caption window has no dependency on $library"
+    done
+    if command -v desktop-file-validate > /dev/null; then
+        desktop-file-validate overlay/org.earshot.Overlay.desktop || fail "the .desktop file"
+    else
+        echo "skipped: no desktop-file-validate (Debian: desktop-file-utils)"
+    fi
+    if command -v appstreamcli > /dev/null; then
+        appstreamcli validate --no-net overlay/org.earshot.Overlay.metainfo.xml || fail "the AppStream metadata"
+    else
+        echo "skipped: no appstreamcli (Debian: appstream)"
+    fi
+elif [ -n "${CI:-}" ]; then
+    fail "no package of the caption window: CI is to have libgtk-4-dev"
+else
+    echo "skipped: no package of the caption window (Debian: libgtk-4-dev)"
 fi
 
 root=$work/root
@@ -59,6 +81,18 @@ for file in bin/earshot bin/earshotd bin/earshot-wyoming lib/systemd/user/earsho
     share/bash-completion/completions/earshot share/doc/earshot/{copyright,LICENSE,NOTICE}; do
     [ -f "$root/usr/$file" ] || fail "no /usr/$file"
 done
+[ ! -e "$root/usr/bin/earshot-overlay" ] || fail "the caption window is in a server's package"
+if [ -n "$desktop" ]; then
+    package_tool --install "$desktop"
+    for file in bin/earshot-overlay share/applications/org.earshot.Overlay.desktop share/metainfo/org.earshot.Overlay.metainfo.xml \
+        share/icons/hicolor/{scalable/apps/org.earshot.Overlay,symbolic/apps/org.earshot.Overlay-symbolic}.svg \
+        share/man/man1/earshot-overlay.1.gz share/doc/earshot-desktop/{copyright,changelog.gz}; do
+        [ -f "$root/usr/$file" ] || fail "no /usr/$file"
+    done
+    said=$(env -i HOME="$work" "$root/usr/bin/earshot" overlay --how || true)
+    [[ $said == *"no desktop:"* ]] || fail "earshot overlay starts no caption window: $said"
+    echo "ok: the caption window is a package of its own"
+fi
 grep -qx 'ExecStart=/usr/bin/earshotd' "$root/usr/lib/systemd/user/earshot.service" || fail "another program"
 ! grep -rlF "$PWD" "$root/usr" "$root/etc" || fail "this folder's name is in the package"
 while read -r link; do
@@ -73,6 +107,7 @@ package_tool --install "$package"
 grep -q '^# mine' "$root/etc/earshot/earshot.conf" || fail "an upgrade takes a changed configuration away"
 echo "ok: an upgrade keeps the configuration"
 
+[ -z "$desktop" ] || package_tool --purge earshot-desktop
 package_tool --remove earshot
 [ "$(status)" = config-files ] || fail "it is $(status)"
 [ ! -e "$root/usr/bin/earshotd" ] && [ -f "$root/etc/earshot/earshot.conf" ] || fail "removed too much or too little"

@@ -1,0 +1,275 @@
+#!/usr/bin/python3
+"""earshot-overlay: the caption window shows what the daemon says, and nobody else; it grows without jumps, stays on top, takes no
+focus, draws nothing while nothing changes, outlives the daemon and keeps its settings. Under Xvfb with a window manager, and under
+a headless Sway. What is shown is read as a screen reader does."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import support.daemon as support  # noqa: E402
+from support.daemon import *  # noqa: E402,F403
+from support.desktops import SwayServer, XServer  # noqa: E402
+from support.stand import Stand  # noqa: E402
+
+OVERLAY = BUILD / "overlay" / "earshot-overlay"
+if not OVERLAY.exists():
+    end_without("no caption window was built (Debian: libgtk-4-dev)")
+from support.reader import Reader  # noqa: E402
+
+APPLICATION = "org.earshot.Overlay"
+SETTINGS = WORK / "state" / "earshot" / "overlay.ini"
+TOLERATED_MS = 50
+
+
+class Overlay:
+    """A running caption window."""
+
+    def __init__(self, *options, extra):
+        self.extra = extra
+        self.process = subprocess.Popen(
+            [OVERLAY, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment() | {"DBUS_SESSION_BUS_ADDRESS": support.BUS.address} | extra)
+        started.append(self.process)
+
+    def frames(self):
+        """How often the window was drawn."""
+        self.process.send_signal(signal.SIGUSR1)
+        return int(self.process.stdout.readline().split()[0])
+
+    def ticks(self):
+        """Hundredths of a second that it computed."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def action(self, name, *target):
+        """As its menu does: on the session bus."""
+        actions = support.BUS.connection.get_object(APPLICATION, "/org/earshot/Overlay", introspect=False)
+        actions.Activate(name, dbus.Array(target, signature="v"), OPTIONS, dbus_interface="org.gtk.Actions")
+
+    def end(self):
+        """What it printed."""
+        self.process.terminate()
+        wait_until(lambda: self.process.poll() is not None, 10)
+        out = "".join(self.process.communicate(timeout=10))
+        check("the window ends, without an error", self.process.returncode == 0, f"{self.process.returncode} {out}")
+        return out
+
+
+def overlay(*options, extra=None):
+    return subprocess.run([OVERLAY, *options], env=environment() | (extra or {}), capture_output=True, text=True, timeout=30)
+
+
+def options():
+    """What cannot work says so, and what to do."""
+    got = overlay("--how")
+    check("without a desktop no way works", got.returncode == 1 and "taken" not in got.stdout, got.stdout)
+    check("each says why", got.stdout ==
+          "layer   not: no Wayland session: WAYLAND_DISPLAY is not set\n"
+          "x11     not: no X11 session: DISPLAY is not set\n"
+          "window  not: no desktop: neither WAYLAND_DISPLAY nor DISPLAY is set\n", got.stdout)
+    got = overlay()
+    check("and there is no window", (got.returncode, got.stderr) ==
+          (1, "earshot-overlay: no desktop: neither WAYLAND_DISPLAY nor DISPLAY is set\n"), got.stderr)
+    got = overlay("--way", "telepathy")
+    check("another way is none", got.returncode == 2 and "--way telepathy: no such way" in got.stderr, got.stderr)
+    got = overlay("--way", "x11", extra={"DISPLAY": ":987"})
+    check("an X server that is not there is named", got.returncode == 1 and "the X server :987 does not answer" in got.stderr, got.stderr)
+    got = overlay("--way", "layer", extra={"WAYLAND_DISPLAY": "nowhere-0"})
+    check("nor a compositor", got.returncode == 1 and "the compositor does not answer; see WAYLAND_DISPLAY" in got.stderr, got.stderr)
+    got = overlay("words")
+    check("a word is no option", got.returncode == 2 and 'unexpected argument "words"' in got.stderr, got.stderr)
+    got = earshot("overlay", "--how", extra={"PATH": f"{OVERLAY.parent}:{os.environ['PATH']}"})
+    check("earshot overlay starts it", got.returncode == 1 and got.stdout.startswith("layer "), got.stdout + got.stderr)
+    got = earshot("overlay", extra={"PATH": "/nowhere"})
+    check("and names the package where it is missing", got.returncode == 1 and "earshot-desktop" in got.stderr, got.stderr)
+
+
+def grows(reader, text, stand):
+    """The text grows where it ends, and looks as sure as it is."""
+    text.becomes("")
+    reader.told.clear()
+    stand.begins(0)
+    stand.goes_on("", "turn on")
+    check("a text that may change is shown", text.becomes("turn on"), text.get())
+    guess = text.colour("turn")
+    stand.goes_on("turn on", " the lap")
+    check("it goes on", text.becomes("turn on the lap"), text.get())
+    settled = text.colour("turn")
+    check("what stands has another colour", settled != guess and text.colour("the") == guess, f"{settled} {guess}")
+    stand.goes_on("turn on the", " lamp")
+    check("its end changes", text.becomes("turn on the lamp"), text.get())
+    pause(0.2)
+    taken = [data for _, what, data in reader.told if "delete" in what]
+    check("and no more than that", taken == ["p"], reader.told)
+    stand.ends("Turn on the lamp.", confidence=0.9)
+    check("the end is shown", text.becomes("Turn on the lamp."), text.get())
+    check("as settled as any", text.colour("lamp") == settled, text.colour("lamp"))
+    stand.begins(0)
+    stand.ends("Hm, lamb.", words=dbus.Array([
+        dbus.Struct((dbus.UInt32(at), dbus.UInt32(size), dbus.Int64(0), dbus.Int64(0), sure), signature="uuxxd")
+        for at, size, sure in ((0, 3, 0.9), (4, 5, 0.4))], signature="(uuxxd)"))
+    check("lines follow each other", text.becomes("Turn on the lamp.\nHm, lamb."), text.get())
+    check("a word that may be wrong is dimmed", text.colour("lamb") != text.colour("Hm"), text.colour("lamb"))
+    check("and underlined, without which colour would be all", text.is_underlined("lamb") and not text.is_underlined("Hm"))
+    stand.begins(0)
+    stand.goes_on("", "never mind")
+    text.becomes("Turn on the lamp.\nHm, lamb.\nnever mind")
+    stand.ends("", cancelled=True)
+    check("what is cancelled goes", text.becomes("Turn on the lamp.\nHm, lamb."), text.get())
+    stand.begins(0)
+    stand.ends("Seven times eight?")
+    stand.ReplyUpdated(dbus.UInt64(stand.number), dbus.UInt32(1), "Fifty")
+    stand.ReplyCompleted(dbus.UInt64(stand.number), "Fifty-six.", OPTIONS)
+    check("a reply follows what it answers", text.becomes("Turn on the lamp.\nHm, lamb.\nSeven times eight?\n> Fifty-six."), text.get())
+    pause(0.2)
+    told = [data for _, what, data in reader.told if "accessible-description" in what]
+    check("complete lines are announced", any("Seven times" in data for data in told), told)
+
+
+def believes_the_daemon_alone(text, stand, others):
+    """Signals of others than the owner of the daemon's name change nothing."""
+    before = text.get()
+    liar = support.BUS.connect()
+    for name in support.BUS.connection.list_names():
+        if name.startswith(":") and name not in others:
+            forge(liar, name, PATH, ASSISTANT, "UtteranceCompleted", dbus.UInt64(1 << 40), "forged", OPTIONS)
+            forge(liar, name, PATH, ASSISTANT, "UtteranceUpdated", dbus.UInt64(1 << 40), dbus.UInt32(1), dbus.UInt32(0), "forged")
+    pause(0.5)
+    check("nobody else is believed", text.get() == before, text.get())
+
+
+def is_quick(reader, stand):
+    """From the signal to the text, as a screen reader is told of it."""
+    took = []
+    context = GLib.MainContext.default()
+    stand.begins(0)
+    for i in range(20):
+        reader.told.clear()
+        begin = time.monotonic()
+        stand.goes_on("word " * i, f"next{i}")
+        stand.bus.flush()
+        while not [what for _, what, _ in reader.told if "insert" in what] and time.monotonic() < begin + 2:
+            context.iteration(False)
+        took.append((time.monotonic() - begin) * 1000)
+        pause(0.1)
+    stand.ends("")
+    took.sort()
+    print(f"from the signal to the label: {took[0]:.1f} ms at best, {took[10]:.1f} median, {took[-1]:.1f} at most")
+    check(f"a caption is there within {TOLERATED_MS} ms", took[5] < TOLERATED_MS + 1000 * SLOW, took)
+
+
+def is_idle(window, stand, text):
+    """Nothing is drawn without a change, and hardly more often than there are changes."""
+    pause(1)
+    before, ticks = window.frames(), window.ticks()
+    pause(4)
+    drawn, computed = window.frames() - before, window.ticks() - ticks
+    check("an idle window draws nothing", drawn == 0, f"{drawn} frames")
+    check("and computes nothing", computed <= 1, f"{computed} ticks")
+    shown = text.get()
+    stand.changes(Level=dbus.Double(-30), State=dbus.UInt32(HEARING))
+    stand.begins(0)
+    for word in ("one", "one two", "one two three"):
+        before = window.frames()
+        stand.goes_on("", word)
+        text.becomes(f"{shown}\n{word}")
+        pause(0.3)
+        drawn = window.frames() - before
+        check("a change is drawn", 1 <= drawn <= 20, f"{drawn} frames")
+    before = window.frames()
+    stand.goes_on("", "one two three")
+    pause(0.3)
+    check("what is said twice is not", window.frames() - before == 0, window.frames() - before)
+    stand.ends("")
+    text.becomes(shown)
+
+
+def outlives(reader, text, stand):
+    """The daemon goes and comes back: what is waited for is said, and what was missed is shown."""
+    stand.says("Before.")
+    stand.begins(0)
+    stand.goes_on("half", " of it")
+    wait_until(lambda: (text.get() or "").endswith("Before.\nhalf of it"), 5)
+    stand.leaves()
+    wait_until(lambda: reader.status(), 5)
+    check("a daemon that went is missed", reader.status().startswith("no daemon: waiting for it"), reader.status())
+    check("what it has not completed is as it was", text.get().endswith("Before.\nhalf of it \u2026"), text.get())
+    again = Stand(since=stand.number + 2, State=dbus.UInt32(LOADING), Progress=dbus.UInt32(5))
+    wait_until(lambda: reader.status() == "loading the model", 5)
+    check("another is found, and what it does is said", reader.status() == "loading the model", reader.status())
+    again.leaves()
+    last = Stand(since=stand.number + 2)
+    last.missed = [(1, "long ago"), (stand.number, "Half of it, and more."), (stand.number + 1, "Missed.")]
+    last.leaves()
+    third = Stand(since=stand.number + 2)
+    third.missed = last.missed
+    wait_until(lambda: (text.get() or "").endswith("Missed."), 5)
+    check("what was missed is shown in its place", text.get().endswith("Before.\nHalf of it, and more.\nMissed."), text.get())
+    check("and nothing older", "long ago" not in text.get())
+    check("nothing is waited for", not reader.status(), reader.status())
+    for properties, status in (({"State": dbus.UInt32(FAILED), "DeviceError": "it is away"}, "no microphone: it is away"),
+                               ({"State": dbus.UInt32(MUTED), "Muted": True}, "paused: the microphone is closed")):
+        third.changes(**properties)
+        wait_until(lambda: reader.status().startswith(status), 5)
+        check(f"it says: {status}", reader.status().startswith(status), reader.status())
+    third.changes(State=dbus.UInt32(IDLE), Muted=False)
+    third.says("After.")
+    check("the captions go on", wait_until(lambda: text.get().endswith("Missed.\nAfter."), 5), text.get())
+    return third
+
+
+def x11_stays_on_top(desktop, text):
+    """Above, on all desktops, and without the focus; at the lower edge, in the middle."""
+    found = desktop.xdotool("search", "--onlyvisible", "--name", "^Earshot captions$").split()
+    check("there is a window", len(found) == 1, found)
+    told = desktop.run("xprop", "-id", found[0], "_NET_WM_STATE", "_NET_WM_DESKTOP")
+    check("it is above the others, on every desktop", "_NET_WM_STATE_ABOVE" in told and "4294967295" in told, told)
+    pause(0.5)
+    check("the focus stays where it is", desktop.xdotool("getwindowfocus") == desktop.focus, desktop.xdotool("getwindowfocus"))
+    place = dict(line.split("=") for line in desktop.xdotool("getwindowgeometry", "--shell", found[0]).split())
+    x, y, width, height = (int(place[key]) for key in ("X", "Y", "WIDTH", "HEIGHT"))
+    check("it is in the middle of the lower edge", abs(x + width / 2 - 640) < 4 and 600 < y + height < 720, place)
+    return found[0], (x, y, width, height)
+
+
+def x11():
+    for tool, package in (("Xvfb", "xvfb"), ("openbox", "openbox"), ("xterm", "xterm"), ("xdotool", "xdotool"), ("xprop", "x11-utils")):
+        if not shutil.which(tool):
+            without(f"{tool} (Debian: {package})")
+            return
+    desktop = XServer("1280x720")
+    got = overlay("--way", "x11", extra=desktop.extra)
+    check("without a window manager nothing stays on top", got.returncode == 1 and "no window manager that keeps windows on top" in got.stderr,
+          got.stderr)
+    started.append(subprocess.Popen(["openbox"], env=environment() | desktop.extra, stderr=subprocess.DEVNULL))
+    wait_until(lambda: "x11     taken: " in overlay("--how", extra=desktop.extra).stdout, 10)
+    check("x11 is taken", "x11     taken: " in overlay("--how", extra=desktop.extra).stdout)
+    started.append(subprocess.Popen(["xterm", "-T", "other", "-e", "sleep", "600"], env=environment() | desktop.extra, stderr=subprocess.DEVNULL))
+    wait_until(lambda: desktop.xdotool("search", "--onlyvisible", "--name", "^other$"), 10)
+    desktop.xdotool("windowfocus", "--sync", desktop.xdotool("search", "--onlyvisible", "--name", "^other$").strip())
+    desktop.focus = desktop.xdotool("getwindowfocus")
+    others = set(support.BUS.connection.list_names())
+    reader = Reader()
+    window = Overlay(extra=desktop.extra)
+    text = reader.opens()
+    check("a window opens", text.node, window.process.poll())
+    check("it waits for the daemon", wait_until(lambda: reader.status().startswith("no daemon: waiting for it"), 5), reader.status())
+    stand = Stand(since=int(time.time() * 1e6))
+    wait_until(lambda: not reader.status(), 5)
+    x11_stays_on_top(desktop, text)
+    grows(reader, text, stand)
+    believes_the_daemon_alone(text, stand, others)
+    is_quick(reader, stand)
+    is_idle(window, stand, text)
+    stand = outlives(reader, text, stand)
+    check("captions take no focus", desktop.xdotool("getwindowfocus") == desktop.focus)
+    stand.leaves()
+    out = window.end()
+    check("it prints no words", out == "", out)
+    desktop.stop()
+
+
+run(options, x11)
