@@ -136,10 +136,13 @@ static gboolean frames_asked(void *user)
 /* A second one ends at once, or ends the first. */
 static int answer_second(struct overlay *o, bool toggle)
 {
-    if (toggle)
-        g_action_group_activate_action(G_ACTION_GROUP(o->application), "quit", NULL);
-    else
+    GDBusConnection *bus = g_application_get_dbus_connection(G_APPLICATION(o->application));
+    if (!toggle) {
         error_print("earshot-overlay: the captions are shown already; --toggle ends them");
+        return EXIT_DONE;
+    }
+    g_action_group_activate_action(G_ACTION_GROUP(o->application), "quit", NULL);
+    g_dbus_connection_flush_sync(bus, NULL, NULL);
     return EXIT_DONE;
 }
 

@@ -2,11 +2,8 @@
  * (window.h). */
 #include "overlay/window.h"
 
-#include <stdlib.h>
-
 enum {
     EDGE = 48, /* between the window and the monitor's edge, where nobody has moved it */
-    MOVED = 2, /* pixels by which a window manager may miss the place */
     NO_MONITOR = 1000,
 };
 
@@ -16,8 +13,7 @@ struct window {
     struct view *view;
     const struct way *way;
     struct settings *settings;
-    struct place asked, drag_from; /* where it was to be; where a drag began */
-    bool older;
+    bool older, dragged;     /* dragged: by somebody, since the place was read */
     unsigned frames, places; /* places: the idle callback that moves it; 0: none */
     int height;              /* as it was last laid out */
 };
@@ -53,9 +49,8 @@ static struct place find_place(struct window *w)
 
 static void put(struct window *w)
 {
-    w->asked = find_place(w);
     if (w->way->move)
-        w->way->move(w->window, w->asked);
+        w->way->move(w->window, find_place(w));
 }
 
 static gboolean put_now(void *user)
@@ -106,6 +101,7 @@ static void drag_began(GtkGestureDrag *drag, double x, double y, void *user)
     struct window *w = user;
     GdkSurface *surface = gtk_native_get_surface(GTK_NATIVE(w->window));
     double from_x = x, from_y = y;
+    w->dragged = true;
     if (w->way == &way_layer)
         return;
     gtk_widget_translate_coordinates(w->grip, GTK_WIDGET(w->window), x, y, &from_x, &from_y);
@@ -131,11 +127,9 @@ static void drag_moved(GtkGestureDrag *drag, double x, double y, void *user)
 void window_keep_place(struct window *w)
 {
     struct place place;
-    if (!w->way->where || !gtk_widget_get_mapped(GTK_WIDGET(w->window)) ||
-        !w->way->where(w->window, &place))
+    if (!w->dragged || !w->way->where || !w->way->where(w->window, &place))
         return;
-    if (abs(place.x - w->asked.x) <= MOVED && abs(place.bottom - w->asked.bottom) <= MOVED)
-        return;
+    w->dragged = false;
     w->settings->x = MAX(0, place.x);
     w->settings->bottom = MAX(0, place.bottom);
 }

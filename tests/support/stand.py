@@ -9,6 +9,7 @@ class Stand(dbus.service.Object):
         self.number = since
         self.seq = 0
         self.set = []  # what clients have set
+        self.refuses = None  # why what clients set is refused
         self.missed = []  # for GetUtterances
         self.properties = {"State": dbus.UInt32(IDLE), "Muted": False, "Mode": "captions", "Device": "pulse", "DeviceError": "",
                            "Progress": dbus.UInt32(100)} | properties
@@ -45,6 +46,8 @@ class Stand(dbus.service.Object):
 
     @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="ssv")
     def Set(self, interface, name, value):
+        if self.refuses:
+            raise dbus.DBusException(self.refuses, name="org.earshot.Earshot1.Error.InvalidArgument")
         self.set.append((str(name), value))
         self.changes(**{str(name): value})
 
