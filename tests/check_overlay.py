@@ -2,6 +2,7 @@
 """earshot-overlay: the caption window shows what the daemon says, and nobody else; it grows without jumps, stays on top, takes no
 focus, draws nothing while nothing changes, outlives the daemon and keeps its settings. Under Xvfb with a window manager, and under
 a headless Sway. What is shown is read as a screen reader does."""
+import json
 import os
 import pathlib
 import shutil
@@ -394,4 +395,54 @@ def x11():
     desktop.stop()
 
 
-run(options, x11)
+def shows_on_wayland(desktop, way, reader):
+    """The same captions; as a layer it is no window of the compositor's, and else one that says so."""
+    window = Overlay("--way", way, extra=desktop.extra)
+    text = reader.opens()
+    check(f"a window opens by {way}", text.node, window.process.poll())
+    stand = Stand(since=int(time.time() * 1e6))
+    wait_until(lambda: not reader.status(), 5)
+    grows(reader, text, stand)
+    is_idle(window, stand, text)
+    tree = desktop.swaymsg("-t", "get_tree")
+    check("a layer is above the windows, and none of them" if way == "layer" else "it is a window as any", (APPLICATION in tree) == (way == "window"))
+    check("captions take no focus", way == "window" or focus_of(tree) != APPLICATION)
+    window.action("lines", dbus.Int32(2))
+    window.action("older")
+    stand.says("Last.")
+    check("it goes on", wait_until(lambda: text.get().endswith("Last."), 5), text.get())
+    stand.leaves()
+    out = window.end()
+    check("it says how it stays on top where it does not", ("ordinary" in out) == (way == "window") and "Last" not in out, out)
+
+
+def focus_of(tree):
+    """The application that has the focus."""
+    def find(node):
+        if node.get("focused"):
+            return node.get("app_id")
+        return next((found for child in node.get("nodes", []) + node.get("floating_nodes", []) if (found := find(child))), None)
+    return find(json.loads(tree))
+
+
+def sway():
+    if not shutil.which("sway"):
+        without("sway (Debian: sway)")
+        return
+    desktop = SwayServer()
+    check("Sway runs", desktop.is_there)
+    if not desktop.is_there:
+        return
+    how = overlay("--how", extra=desktop.extra).stdout
+    reader = Reader()
+    if "layer   taken: " in how:
+        shows_on_wayland(desktop, "layer", reader)
+    else:
+        check("a library that is missing is named", "the library libgtk4-layer-shell.so.0 is missing; install it" in how
+              and "window  taken: " in how, how)
+        print("skipped: the layer, without libgtk4-layer-shell (Debian 13: libgtk4-layer-shell0)")
+    shows_on_wayland(desktop, "window", reader)
+    desktop.stop()
+
+
+run(options, x11, sway)
