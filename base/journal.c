@@ -1,3 +1,4 @@
+/* A datagram to journald's socket: NAME=value lines, a value with line breaks with its length. */
 #include "base/journal.h"
 
 #include <errno.h>

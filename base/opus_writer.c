@@ -1,3 +1,5 @@
+/* libopusenc gives pages, which are written as they come; the first error stays and is told at
+ * the end. */
 #include "base/opus_writer.h"
 
 #include <errno.h>

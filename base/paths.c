@@ -1,3 +1,5 @@
+/* Beside the program, in the build tree, or where the system installs; XDG variables before
+ * their defaults. */
 #include "base/paths.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Clocks, medians and the two forms of a report. */
 #include "cli/bench_report.h"
 
 #include "cli/cues.h"

@@ -1,3 +1,4 @@
+/* A file of cues is private and whole at any time: its head is there before anything was said. */
 #include "cli/cue_options.h"
 
 #include "cli/offline.h"

@@ -1,3 +1,4 @@
+/* The header, padded to 64 bytes, then the floats. */
 #include "cli/npy.h"
 
 #include "base/file.h"

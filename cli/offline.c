@@ -1,3 +1,4 @@
+/* Options into a backend and a model; a sound file in pieces of a second at most. */
 #include "cli/offline.h"
 
 #include "base/paths.h"

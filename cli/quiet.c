@@ -1,3 +1,4 @@
+/* stderr becomes /dev/null, and what it was again. */
 #include "cli/quiet.h"
 
 #include <fcntl.h>

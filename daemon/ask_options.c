@@ -1,3 +1,4 @@
+/* A row of a table for each option: its type on the bus and where it goes. */
 #include "daemon/ask_options.h"
 
 #include "daemon/bus.h"

@@ -1,3 +1,5 @@
+/* The engine's messages become properties, history and signals; calls and properties are in the
+ * other assistant_*.c. */
 #include "daemon/assistant.h"
 
 #include "base/log.h"

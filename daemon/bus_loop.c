@@ -1,3 +1,4 @@
+/* Watches and timeouts of libdbus become descriptors and timers of the loop. */
 #include "daemon/bus_loop.h"
 
 #include "daemon/clock.h"

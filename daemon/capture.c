@@ -1,3 +1,5 @@
+/* A child with a socket: a packet is a piece of sound or what the child found; it is killed, not
+ * asked. */
 #include "daemon/capture.h"
 
 #include "base/log.h"

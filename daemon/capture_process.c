@@ -1,3 +1,5 @@
+/* The child's side: opens the device, then moves what the ring has into packets until its parent
+ * goes. */
 #include "daemon/capture_process.h"
 
 #include "daemon/sources.h"

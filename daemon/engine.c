@@ -1,3 +1,5 @@
+/* Threads and the channels between them are made and ended here; requests are in asking.c, the
+ * threads' work in front_*.c and inference_*.c. */
 #include "daemon/engine.h"
 
 #include "daemon/engine_private.h"

@@ -1,3 +1,4 @@
+/* Entries by their order of coming; ids, which only grow, find them. */
 #include "daemon/history.h"
 
 #include "daemon/history_words.h"

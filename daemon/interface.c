@@ -1,3 +1,5 @@
+/* org.freedesktop.DBus.Properties and Introspectable, and the dispatch, from the tables that an
+ * object gives. */
 #include "daemon/interface.h"
 
 #include <errno.h>

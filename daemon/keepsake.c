@@ -1,3 +1,4 @@
+/* A copy in memory, taken anew when the recogniser's turn has changed. */
 #include "daemon/keepsake.h"
 
 #include <errno.h>

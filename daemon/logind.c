@@ -1,3 +1,5 @@
+/* PrepareForSleep, LockedHint and the delay inhibitor, asked of whoever owns
+ * org.freedesktop.login1. */
 #include "daemon/logind.h"
 
 #include "base/log.h"

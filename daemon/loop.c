@@ -1,3 +1,5 @@
+/* Arrays of descriptors, timers and hooks; what is removed while they are gone through is swept
+ * afterwards. */
 #include "daemon/loop.h"
 
 #include "daemon/clock.h"

@@ -1,3 +1,5 @@
+/* Devices by name, the default where none is named; read and watched from PortAudio's callback's
+ * ring. */
 #include "daemon/microphone.h"
 
 #include "audio/resample.h"

@@ -1,3 +1,4 @@
+/* A reader for each kind of value; what it does not know it names. */
 #include "daemon/open_options.h"
 
 #include "daemon/bus.h"

@@ -1,3 +1,4 @@
+/* XDG folders with /earshot behind them, made where they are needed. */
 #include "daemon/places.h"
 
 #include "base/paths.h"

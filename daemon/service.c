@@ -1,3 +1,5 @@
+/* Puts bus, engine, logind and ears together, and takes each of the engine's messages to whom it
+ * concerns. */
 #include "daemon/service.h"
 
 #include "base/log.h"

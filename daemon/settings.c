@@ -1,3 +1,4 @@
+/* The first file that is there of those that may be, then what the command line says. */
 #include "daemon/settings.h"
 
 #include "base/paths.h"

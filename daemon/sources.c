@@ -1,3 +1,4 @@
+/* What all kinds have in common: the check of a name, and marks at places in the sound. */
 #include "daemon/sources.h"
 
 #include "daemon/capture.h"

@@ -1,3 +1,5 @@
+/* Packets come in any order and may be missing: a gap that is short is concealed, a long one
+ * told. */
 #include "daemon/stream_decoder.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* Packets from a socket, a bounded number at a time. */
 #include "daemon/stream_source.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* The CPU's backend, or the GPU's module, loaded when it is asked for or there. */
 #include "kernels/backend.h"
 
 #include <errno.h>

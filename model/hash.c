@@ -1,3 +1,4 @@
+/* One multiplication a byte. */
 #include "model/hash.h"
 
 uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)

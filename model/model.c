@@ -1,3 +1,5 @@
+/* Metadata and parts are read one after the other; the first that is wrong ends it with its
+ * name. */
 #include "model/model.h"
 
 #include <errno.h>

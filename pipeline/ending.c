@@ -1,3 +1,4 @@
+/* A list of words, numbers and single letters, looked for at the text's end. */
 #include "pipeline/ending.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Words are compared by their letters and digits alone. */
 #include "pipeline/wake.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Which texts call for more. */
 #include "pipeline/ending.h"
 #include "tests/support/test.h"
 

@@ -1,3 +1,4 @@
+/* Where utterances begin and end, for detector's probabilities made here. */
 #include "dsp/endpoint.h"
 
 #include <setjmp.h>

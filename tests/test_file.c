@@ -1,3 +1,4 @@
+/* Maps, replacements that are whole or not there, and what refuses to be read. */
 #include "base/file.h"
 
 #include <dirent.h>

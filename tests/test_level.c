@@ -1,3 +1,4 @@
+/* The level of tones and of silence, in any pieces. */
 #include "dsp/level.h"
 
 #include <math.h>

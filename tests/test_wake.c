@@ -1,3 +1,4 @@
+/* Who is meant: phrases, follow-ups, marks between words. */
 #include "pipeline/wake.h"
 #include "tests/support/test.h"
 

@@ -1,3 +1,4 @@
+/* Where words, agreement and sentences end, with spaces and without. */
 #include "pipeline/words.h"
 #include "tests/support/test.h"
 

@@ -1,3 +1,4 @@
+/* Each answer follows from the sizes alone. */
 #include "kernels/cuda/geometry.h"
 
 #include "kernels/half.h"

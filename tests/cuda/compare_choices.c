@@ -1,3 +1,4 @@
+/* Argmax, probabilities and draws, on two backends. */
 #include "tests/cuda/operations.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Whole models on two backends: encoders, rows, tokens, states, forks and slots. */
 #include "model/hearing.h"
 #include "tests/cuda/compare.h"
 #include "tests/support/npy.h"

@@ -1,3 +1,4 @@
+/* Memory, refusals, and the parts that compare_*.c have. */
 #include "tests/cuda/compare.h"
 #include "tests/cuda/operations.h"
 

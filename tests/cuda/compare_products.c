@@ -1,3 +1,4 @@
+/* Products of every type, size and number of rows, on two backends. */
 #include "tests/cuda/operations.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Norms, convolutions, attention, and RWKV-7's recurrence, on two backends. */
 #include "tests/cuda/operations.h"
 
 #include <math.h>

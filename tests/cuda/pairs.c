@@ -1,3 +1,4 @@
+/* A seeded generator fills both sides alike; what is not written shows as poison. */
 #include "tests/cuda/pairs.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Header, keys and tensors are gathered in memory and written at the end. */
 #include "tests/support/gguf_writer.h"
 
 #include "base/file.h"

@@ -1,3 +1,4 @@
+/* The encoder's tap keeps a copy of each stage. */
 #include "tests/support/heard.h"
 
 #include "tests/support/test.h"

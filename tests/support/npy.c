@@ -1,3 +1,4 @@
+/* The header's shape, then the numbers. */
 #include "tests/support/npy.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* tests/data/orders.opus, at 16 kHz. */
 #include "tests/support/speech.h"
 
 #include "audio/mono.h"
