@@ -7,6 +7,7 @@ import pathlib
 import pty
 import re
 import resource
+import shutil
 import signal
 import stat
 import struct
