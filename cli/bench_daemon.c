@@ -5,8 +5,8 @@
 #include "cli/bench_daemon.h"
 
 #include "cli/bus_client.h"
-#include "cli/cues.h"
 #include "cli/offline.h"
+#include "cues/cues.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

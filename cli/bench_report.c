@@ -1,7 +1,7 @@
 /* Clocks, medians and the two forms of a report. */
 #include "cli/bench_report.h"
 
-#include "cli/cues.h"
+#include "cues/cues.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

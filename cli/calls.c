@@ -1,8 +1,8 @@
 /* The commands that are one call of the daemon. */
 #include "cli/client_commands.h"
-#include "cli/cues.h"
 #include "cli/ear_state.h"
 #include "cli/offline.h"
+#include "cues/cues.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,11 +3,11 @@
  * is told, on the terminal or on stderr. */
 #include "cli/client_commands.h"
 #include "cli/cue_options.h"
-#include "cli/cues.h"
 #include "cli/ear_state.h"
 #include "cli/intent.h"
 #include "cli/offline.h"
 #include "cli/terminal.h"
+#include "cues/cues.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #define EARSHOT_CLI_CUE_OPTIONS_H
 
 #include "cli/bus_client.h"
-#include "cli/cues.h"
+#include "cues/cues.h"
 
 /* The first options of a command, in this order. */
 #define CUE_OPTIONS                                                                                \

@@ -1,10 +1,10 @@
 /* earshot devices: what can be captured from, without the daemon: the devices that PortAudio sees,
  * and the sources of the sound server, all of which PortAudio has as one. */
 #include "cli/client_commands.h"
-#include "cli/cues.h"
 #include "cli/offline.h"
 #include "cli/quiet.h"
 #include "cli/sound_server.h"
+#include "cues/cues.h"
 
 #include <portaudio.h>
 #include <stdio.h>

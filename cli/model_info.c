@@ -1,7 +1,7 @@
 /* earshot model info: what is in a model file: metadata, prompts, tensors with types and sizes. */
 #include "cli/command.h"
-#include "cli/cues.h"
 #include "cli/offline.h"
+#include "cues/cues.h"
 #include "model/gguf.h"
 
 #include <getopt.h>

@@ -1,10 +1,10 @@
 /* earshot run: starts programs by what was said. */
 #include "base/journal.h"
 #include "cli/client_commands.h"
-#include "cli/cues.h"
 #include "cli/intent.h"
 #include "cli/offline.h"
 #include "cli/rules.h"
+#include "cues/cues.h"
 
 #include <errno.h>
 #include <fcntl.h>

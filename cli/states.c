@@ -1,7 +1,7 @@
 /* earshot save, restore and states: conversations that the daemon keeps on disk under a name. */
 #include "cli/client_commands.h"
-#include "cli/cues.h"
 #include "cli/offline.h"
+#include "cues/cues.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* earshot status: what the daemon does, once or as it changes. */
 #include "cli/client_commands.h"
-#include "cli/cues.h"
 #include "cli/ear_state.h"
 #include "cli/offline.h"
 #include "cli/terminal.h"
+#include "cues/cues.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,11 +2,11 @@
  * is printed utterance by utterance; of a file, cues and words come as they are found, too. */
 #include "cli/command.h"
 #include "cli/cue_options.h"
-#include "cli/cues.h"
 #include "cli/intent.h"
 #include "cli/offline.h"
 #include "cli/stop.h"
 #include "cli/terminal.h"
+#include "cues/cues.h"
 #include "pipeline/session.h"
 
 #include <errno.h>

@@ -12,8 +12,9 @@ MAY_INCLUDE = {
     "model": {"model", "kernels", "base"},
     "pipeline": {"pipeline", "model", "dsp", "kernels", "base"},
     "daemon": {"daemon", "pipeline", "model", "audio", "dsp", "kernels", "base"},
-    "cli": {"cli", "pipeline", "model", "audio", "dsp", "kernels", "base"},
-    "bridges": {"bridges", "base"},
+    "cues": {"cues", "pipeline", "base"},
+    "cli": {"cli", "cues", "pipeline", "model", "audio", "dsp", "kernels", "base"},
+    "bridges": {"bridges", "cues", "audio", "base"},
     "overlay": {"overlay", "base"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -4,7 +4,7 @@
 # version: the one that decides is 14.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mapfile -t files < <(find base dsp kernels model pipeline daemon cli bridges overlay tests tools \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' \) \
+mapfile -t files < <(find base dsp kernels model pipeline cues daemon cli bridges overlay tests tools \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' \) \
     ! -name 'vad_model.*')
 if grep -nE '^#include "[^"]*\.c"' "${files[@]}"; then
     echo "a .c file is included"

@@ -1,6 +1,6 @@
 /* Words with times as captions that can be read: where they are cut, how long they are shown, and
  * how SubRip and WebVTT write them. */
-#include "cli/cue_cut.h"
+#include "cues/cue_cut.h"
 #include "tests/support/test.h"
 
 #include <stdlib.h>

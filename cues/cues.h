@@ -1,6 +1,6 @@
 /* Utterances as text, JSON, SubRip or WebVTT, for whatever has them: a file, the daemon. */
-#ifndef EARSHOT_CLI_CUES_H
-#define EARSHOT_CLI_CUES_H
+#ifndef EARSHOT_CUES_CUES_H
+#define EARSHOT_CUES_CUES_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

@@ -1,9 +1,9 @@
 /* Prints cues, the last place that a text passes on its way into a file or a terminal; what becomes
  * one caption is cue_cut.c's. */
-#include "cli/cues.h"
+#include "cues/cues.h"
 
 #include "base/utf8.h"
-#include "cli/cue_cut.h"
+#include "cues/cue_cut.h"
 
 #include <errno.h>
 #include <string.h>

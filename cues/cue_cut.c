@@ -1,7 +1,7 @@
 /* A caption ends with a sentence, at a long pause, or before it has too many characters or lasts
  * too long; then at a comma, if that leaves it more than a line.
  */
-#include "cli/cue_cut.h"
+#include "cues/cue_cut.h"
 
 #include "pipeline/words.h"
 

@@ -1,10 +1,10 @@
 /* How the words of a cue become captions that can be read: the lengths that broadcasters use. Pure
  * arithmetic over words and their times.
  */
-#ifndef EARSHOT_CLI_CUE_CUT_H
-#define EARSHOT_CLI_CUE_CUT_H
+#ifndef EARSHOT_CUES_CUE_CUT_H
+#define EARSHOT_CUES_CUE_CUT_H
 
-#include "cli/cues.h"
+#include "cues/cues.h"
 
 enum {
     CUE_LINE = 42, /* characters, of at most two lines */
