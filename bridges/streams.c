@@ -19,12 +19,12 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <systemd/sd-bus.h>
 #include <unistd.h>
 
 #define EAR_NAME "org.earshot.Earshot1"
 #define EAR_PATH "/org/earshot/Earshot1"
 #define EAR_ERROR EAR_NAME ".Error."
+#define COMPLETED "UtteranceCompleted"
 #define BUS_NAME "org.freedesktop.DBus"
 
 enum {
@@ -196,6 +196,16 @@ void streams_destroy(struct streams *s)
     free(s);
 }
 
+sd_bus *streams_bus(const struct streams *s)
+{
+    return s->bus;
+}
+
+const char *streams_owner(const struct streams *s)
+{
+    return s->owner;
+}
+
 static int on_room(sd_event_source *source, int fd, uint32_t events, void *user)
 {
     (void)fd;
@@ -219,16 +229,25 @@ static int on_matched(sd_bus_message *m, void *user, sd_bus_error *e)
     return 0;
 }
 
-static int on_completed(sd_bus_message *m, void *user, sd_bus_error *e)
+static void tell_text(struct stream *s, sd_bus_message *m)
+{
+    uint64_t id;
+    const char *text;
+    if (sd_bus_message_read(m, "ts", &id, &text) >= 0 && *text)
+        s->events->text(s->user, text);
+}
+
+static int on_signal(sd_bus_message *m, void *user, sd_bus_error *e)
 {
     (void)e;
     struct stream *s = user;
-    uint64_t id;
-    const char *text;
-    if (!is_from(m, s->owner) || sd_bus_message_read(m, "ts", &id, &text) < 0)
+    const char *member = sd_bus_message_get_member(m);
+    if (!is_from(m, s->owner))
         return 0;
-    if (*text)
-        s->events->text(s->user, text);
+    if (s->events->signal)
+        s->events->signal(s->user, member, m);
+    else if (strcmp(member, COMPLETED) == 0)
+        tell_text(s, m);
     return 0;
 }
 
@@ -248,11 +267,10 @@ static int take_stream(struct stream *s, sd_bus_message *m)
     if (rc >= 0)
         rc = sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
     snprintf(rule, sizeof rule,
-             "type='signal',sender='%s',path='%s',interface='" EAR_NAME
-             ".Assistant',member='UtteranceCompleted'",
-             s->owner, s->path);
+             "type='signal',sender='%s',path='%s',interface='" EAR_NAME ".Assistant'%s", s->owner,
+             s->path, s->events->signal ? "" : ",member='" COMPLETED "'");
     if (rc >= 0)
-        rc = sd_bus_add_match_async(s->streams->bus, &s->match, rule, on_completed, on_matched, s);
+        rc = sd_bus_add_match_async(s->streams->bus, &s->match, rule, on_signal, on_matched, s);
     return rc;
 }
 
@@ -424,6 +442,13 @@ int stream_send(struct stream *s, const void *samples, size_t frames)
         return -errno;
     int rc = sd_event_source_set_enabled(s->io, SD_EVENT_ON);
     return rc < 0 ? rc : 0;
+}
+
+void stream_wait(struct stream *s)
+{
+    int rc = sd_event_source_set_enabled(s->io, SD_EVENT_ON);
+    if (rc < 0)
+        log_warning("a stream waits for nothing: %s", strerror(-rc));
 }
 
 void stream_end(struct stream *s)

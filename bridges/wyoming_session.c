@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -213,26 +212,16 @@ static void on_over(void *user, const char *code, const char *why)
     settle(s);
 }
 
-static const struct stream_events stream_events = {on_ready, on_text, on_over};
+static const struct stream_events stream_events = {
+    .ready = on_ready, .text = on_text, .over = on_over};
 
 /* What the client says. */
 
-/* "en" stands for en-US and en_GB, too. */
-static bool is_language(const char *ours, const char *asked)
-{
-    size_t size = strcspn(asked, "-_");
-    return strcasecmp(ours, asked) == 0 ||
-           (strlen(ours) == size && strncasecmp(ours, asked, size) == 0);
-}
-
 static void take_transcribe(struct session *s)
 {
-    const struct wyoming_languages *l = &s->world->languages;
+    const struct bridge_languages *l = &s->world->languages;
     const char *asked = wyoming_reader_text(&s->reader, "language");
-    for (size_t i = 0; asked && *asked && i < l->count; i++)
-        if (is_language(l->names[i], asked))
-            return;
-    if (asked && *asked)
+    if (asked && *asked && !bridge_language(l, asked))
         fail(s, "language", "language \"%.32s\" is not one that this ear hears (%s)", asked,
              l->names[0]);
 }

@@ -15,7 +15,7 @@ struct session;
 struct session_world {
     sd_event *event;
     struct streams *streams;
-    struct wyoming_languages languages;
+    struct bridge_languages languages;
     void (*gone)(void *user, struct session *s); /* is to destroy it */
     void *user;
 };

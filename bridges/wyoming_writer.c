@@ -47,7 +47,7 @@ static void describe(cJSON *o, const char *text)
     cJSON_AddTrueToObject(o, "installed");
 }
 
-static cJSON *hearing(const struct wyoming_languages *languages)
+static cJSON *hearing(const struct bridge_languages *languages)
 {
     cJSON *program = cJSON_CreateObject(), *model = cJSON_CreateObject();
     describe(program, "Earshot, speech to text on this machine");
@@ -60,7 +60,7 @@ static cJSON *hearing(const struct wyoming_languages *languages)
     return program;
 }
 
-int wyoming_write_info(struct buffer *out, const struct wyoming_languages *languages)
+int wyoming_write_info(struct buffer *out, const struct bridge_languages *languages)
 {
     static const char *const others[] = {"tts", "handle", "intent", "wake", "mic", "snd"};
     cJSON *data = cJSON_CreateObject();
