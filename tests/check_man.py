@@ -13,7 +13,8 @@ from support.lacking import IN_CI  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 EARSHOT, EARSHOTD = BUILD / "cli" / "earshot", BUILD / "daemon" / "earshotd"
-PAGES = {"earshot.1": ROOT / "man", "earshot-overlay.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot-wyoming.8": ROOT / "man", "earshot.conf.5": BUILD / "man",
+PAGES = {"earshot.1": ROOT / "man", "earshot-overlay.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot-wyoming.8": ROOT / "man", "earshot-http.8": ROOT / "man",
+         "earshot.conf.5": BUILD / "man",
          "org.earshot.Earshot1.5": BUILD / "man"}
 failures = 0
 
@@ -81,14 +82,15 @@ def daemon():
     check("earshotd(8) tells the options", page_options(page) == real, page_options(page) ^ real)
 
 
-def bridge():
-    program = BUILD / "bridges" / "earshot-wyoming"
-    if not program.exists():
-        print("skipped: built without the bridges")
-        return
-    page = (ROOT / "man" / "earshot-wyoming.8").read_text()
-    real = long_options(said(program, "--help"))
-    check("earshot-wyoming(8) tells the options", page_options(page) == real, page_options(page) ^ real)
+def bridges():
+    for name in ("earshot-wyoming", "earshot-http"):
+        program = BUILD / "bridges" / name
+        if not program.exists():
+            print(f"skipped: built without {name}")
+            continue
+        page = (ROOT / "man" / f"{name}.8").read_text()
+        real = long_options(said(program, "--help"))
+        check(f"{name}(8) tells the options", page_options(page) == real, page_options(page) ^ real)
 
 
 def overlay():
@@ -115,6 +117,6 @@ def interface():
             check(f"org.earshot.Earshot1(5) tells of {name}", re.search(rf"\b{name}\b", page))
 
 
-for part in (form, commands, exceptions, daemon, bridge, overlay, configuration, interface):
+for part in (form, commands, exceptions, daemon, bridges, overlay, configuration, interface):
     part()
 sys.exit(1 if failures else 0)

@@ -18,13 +18,14 @@ for manager in user system; do
         "$build/systemd/$manager/earshot.service" > "$work/$manager/earshot.service"
     systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot.service"
 done
-for unit in "$build"/systemd/*/earshot-wyoming.service; do
+for unit in "$build"/systemd/*/earshot-{wyoming,http}.service; do
     [ -f "$unit" ] || continue # built without the bridges
     manager=$(basename "$(dirname "$unit")")
-    sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/bridges/earshot-wyoming|" -e 's|^SupplementaryGroups=earshot|SupplementaryGroups=daemon|' \
-        "$unit" > "$work/$manager/earshot-wyoming.service"
-    sed 's|^SocketGroup=earshot|SocketGroup=daemon|' "${unit%.service}.socket" > "$work/$manager/earshot-wyoming.socket"
-    systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot-wyoming.service" "$work/$manager/earshot-wyoming.socket"
+    name=$(basename "$unit" .service)
+    sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/bridges/$name|" -e 's|^SupplementaryGroups=earshot|SupplementaryGroups=daemon|' \
+        "$unit" > "$work/$manager/$name.service"
+    sed 's|^SocketGroup=earshot|SocketGroup=daemon|' "${unit%.service}.socket" > "$work/$manager/$name.socket"
+    systemd-analyze "--$manager" --man=no verify "$work/$manager/$name.service" "$work/$manager/$name.socket"
 done
 for drop_in in relaxed cuda; do
     mkdir -p "$work/$drop_in/earshot.service.d"
@@ -50,7 +51,8 @@ chmod +x "$work/bin/unshare" "$build/systemd/user-generator"
 WITH=true PATH=$work/bin:$PATH "$build/systemd/user-generator" "$work/can"
 WITH=false PATH=$work/bin:$PATH "$build/systemd/user-generator" "$work/cannot"
 if [ -n "$(ls "$work/can")" ] || ! cmp systemd/relaxed.conf "$work/cannot/earshot.service.d/relaxed.conf" ||
-    ! cmp systemd/relaxed.conf "$work/cannot/earshot-wyoming.service.d/relaxed.conf"; then
+    ! cmp systemd/relaxed.conf "$work/cannot/earshot-wyoming.service.d/relaxed.conf" ||
+    ! cmp systemd/relaxed.conf "$work/cannot/earshot-http.service.d/relaxed.conf"; then
     echo "FAILED: the generator relaxes $(ls "$work/can"), or does not where it should"
     exit 1
 fi
@@ -65,7 +67,8 @@ exposure() { # MANAGER UNIT TENTHS [SERVICE]
 exposure user user 30
 exposure user relaxed 48
 exposure system system 6
-if [ -f "$work/user/earshot-wyoming.service" ]; then
-    exposure user user 30 earshot-wyoming
-    exposure system system 10 earshot-wyoming
-fi
+for bridge in earshot-wyoming earshot-http; do
+    [ -f "$work/user/$bridge.service" ] || continue
+    exposure user user 30 $bridge
+    exposure system system 10 $bridge
+done

@@ -1,0 +1,53 @@
+/* What http_server.c and http_request.c share. */
+#ifndef EARSHOT_BRIDGES_HTTP_INTERNAL_H
+#define EARSHOT_BRIDGES_HTTP_INTERNAL_H
+
+#include "bridges/buffer.h"
+#include "bridges/http_server.h"
+#include "bridges/networks.h"
+
+enum {
+    HTTP_HEADERS_S = 10, /* from the connection to the end of the first request's headers */
+    HTTP_IDLE_S = 60,    /* the same from the end of the request before */
+    HTTP_BODY_S = 120,   /* from there to the end of its body */
+    HTTP_ANSWER_S = 60,  /* from the answer to when the client has it */
+    HTTP_SILENT_S = 30,  /* without a byte, wherever one is due */
+    HTTP_MEMORY = 32768, /* bytes of a connection: headers, what is read and written */
+};
+
+/* A connection. */
+struct http_link {
+    struct http_link *next;
+    struct http_server *server;
+    int fd;
+    char peer[NETWORKS_ADDRESS_BYTES];
+    uint64_t deadline_us; /* UINT64_MAX: none */
+};
+
+struct http_server {
+    sd_event *event;
+    sd_event_source *io, *timer, *sweep;
+    struct MHD_Daemon *daemon;
+    struct http_server_options options;
+    struct http_link *links;
+    struct http_request *requests;
+    struct http_server_counts counts;
+};
+
+/* libmicrohttpd has something to do that its epoll instance does not tell of: a connection that was
+ * resumed, or given back. */
+void http_server_run_soon(struct http_server *s);
+
+void http_link_set_deadline(struct http_link *l, unsigned seconds); /* 0: none */
+
+/* As libmicrohttpd calls them. */
+enum MHD_Result http_request_access(void *server, struct MHD_Connection *connection,
+                                    const char *url, const char *method, const char *version,
+                                    const char *data, size_t *size, void **context);
+void http_request_completed(void *server, struct MHD_Connection *connection, void **context,
+                            enum MHD_RequestTerminationCode why);
+
+/* Every request ends, as if its client had gone. */
+void http_requests_abandon(struct http_server *s);
+
+#endif
