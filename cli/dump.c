@@ -58,7 +58,6 @@ struct dump {
     struct features *features; /* the other stages */
     struct state *state;
     float *logits;          /* backend memory [vocab] */
-    uint32_t piece;         /* that the last row gave, of aligned captions */
     const char *inside;     /* STAGE_INSIDE */
     struct encoder_tap tap; /* STAGE_INSIDE */
     struct table table;
@@ -71,16 +70,14 @@ static void add_backend(struct dump *d, const float *rows, size_t count)
         d->model->backend->ops->download(d->model->backend, to, rows, count * d->table.cols);
 }
 
-/* With aligned captions, and the piece that the row before gave. */
+/* As the model's captions hear it. */
 static void push_row(struct dump *d, const float *row)
 {
-    const struct model *m = d->model;
-    if (m->captions == MODEL_CAPTIONS_PROMPTED) {
-        backbone_push_rows(d->hearing->scratch, d->state, 0, row, 1, d->logits);
-        return;
-    }
-    backbone_push_heard(d->hearing->scratch, d->state, 0, row, d->piece, d->logits);
-    m->backend->ops->argmax(m->backend, &d->piece, d->logits, 1, backbone_vocab(m->backbone));
+    struct backbone_scratch *t = d->hearing->scratch;
+    if (d->model->captions == MODEL_CAPTIONS_PROMPTED)
+        backbone_push_rows(t, d->state, 0, row, 1, d->logits);
+    else
+        backbone_push_heard(t, d->state, 0, row, 1, LANGUAGE_END, d->logits);
 }
 
 static void add_logits(struct dump *d, const float *rows, size_t count)

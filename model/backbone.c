@@ -539,13 +539,34 @@ void backbone_push_tokens(struct backbone_scratch *t, struct state *s, size_t sl
     }
 }
 
-void backbone_push_heard(struct backbone_scratch *t, struct state *s, size_t slot, const float *row,
-                         uint32_t id, float *logits)
+/* At most max_rows. */
+static void push_heard(struct backbone_scratch *t, struct state *s, size_t slot, const float *rows,
+                       size_t count, uint32_t id, float *logits)
 {
     struct backend *be = t->backbone->be;
-    embed(t, &id, 1);
-    be->ops->add(be, t->norm, row, t->backbone->config.dim);
-    step_slot(t, s, slot, logits);
+    const struct range one = one_slot(s, slot);
+    for (size_t i = 0; i < count; i++)
+        t->ids[i] = id;
+    embed(t, t->ids, count);
+    be->ops->add(be, t->norm, rows, count * t->backbone->config.dim);
+    if (count == 1) {
+        step_slot(t, s, slot, logits);
+        return;
+    }
+    pass(t, &one, t->norm, count);
+    s->rows[slot] += count;
+    predict(t, 0, count, logits);
+}
+
+void backbone_push_heard(struct backbone_scratch *t, struct state *s, size_t slot,
+                         const float *rows, size_t count, uint32_t id, float *logits)
+{
+    const struct backbone *b = t->backbone;
+    size_t now = 0;
+    for (size_t at = 0; at < count; at += now) {
+        now = pass_rows(t, count - at);
+        push_heard(t, s, slot, rows + at * b->config.dim, now, id, logits + at * b->config.vocab);
+    }
 }
 
 /* What each slot takes to its row of t->norm; which move, to the state. */

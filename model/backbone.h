@@ -41,10 +41,10 @@ void backbone_push_rows(struct backbone_scratch *t, struct state *s, size_t slot
 /* The same for token ids (host). */
 void backbone_push_tokens(struct backbone_scratch *t, struct state *s, size_t slot,
                           const uint32_t *ids, size_t count, float *logits);
-/* A row [dim] and, added to it, the embedding of a token: what is heard and what was said last.
- * logits: backend memory [vocab], or NULL. */
-void backbone_push_heard(struct backbone_scratch *t, struct state *s, size_t slot, const float *row,
-                         uint32_t id, float *logits);
+/* Rows [count, dim], to each of which the embedding of a token is added, the same to all: what
+ * aligned captions hear. logits: backend memory [count, vocab], those after each row. */
+void backbone_push_heard(struct backbone_scratch *t, struct state *s, size_t slot,
+                         const float *rows, size_t count, uint32_t id, float *logits);
 
 enum intake_type {
     INTAKE_NOTHING, /* the slot stays as it is */

@@ -300,16 +300,23 @@ static void update(struct recogniser *r)
     without_open(r, settled);
 }
 
-/* One row of the adapter. */
-static void step(struct recogniser *r, const float *row)
+/* Rows of the adapter [count, dim], at most ALIGNED_ROWS, into the state; what comes after each is
+ * in a->logs. */
+static void hear(struct recogniser *r, const float *rows, size_t count)
 {
     const struct model *m = r->model;
     struct aligned *a = &r->aligned;
     size_t vocab = backbone_vocab(m->backbone);
-    backbone_push_heard(r->scratch, r->hearing, 0, row, LANGUAGE_END, r->decode.logits);
-    m->backend->ops->download(m->backend, a->logs, r->decode.logits, vocab);
-    log_softmax(a->logs, a->logs, vocab);
-    beam_row(a->beam, a->logs);
+    backbone_push_heard(r->scratch, r->hearing, 0, rows, count, LANGUAGE_END, a->logits);
+    m->backend->ops->download(m->backend, a->logs, a->logits, count * vocab);
+}
+
+/* The next row; logs: what comes after it [vocab], log probabilities afterwards. */
+static void step(struct recogniser *r, float *logs)
+{
+    struct aligned *a = &r->aligned;
+    log_softmax(logs, logs, backbone_vocab(r->model->backbone));
+    beam_row(a->beam, logs);
     a->row++;
     take_settled(r);
 }
@@ -332,13 +339,16 @@ static void take_encoder_rows(struct recogniser *r, const struct features_rows *
 static void take(struct recogniser *r, const struct features_rows *rows)
 {
     const struct model *m = r->model;
-    size_t dim = backbone_dim(m->backbone);
+    size_t dim = backbone_dim(m->backbone), vocab = backbone_vocab(m->backbone);
     size_t at = 0;
     bool together = m->encoder->options.streaming == ENCODER_BLOCKS;
     for (size_t i = 0; i < rows->adapter_count; i++) {
+        size_t left = rows->adapter_count - i;
+        if (i % ALIGNED_ROWS == 0)
+            hear(r, rows->adapter + i * dim, left < ALIGNED_ROWS ? left : ALIGNED_ROWS);
         take_encoder_rows(r, rows, &at, adapter_reach(m->adapter, r->aligned.row));
-        step(r, rows->adapter + i * dim);
-        if (!together || i + 1 == rows->adapter_count)
+        step(r, r->aligned.logs + i % ALIGNED_ROWS * vocab);
+        if (!together || left == 1)
             update(r);
     }
     take_encoder_rows(r, rows, &at, UINT64_MAX);

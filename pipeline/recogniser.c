@@ -46,8 +46,10 @@ static int create_captions(struct recogniser *r)
         return 0;
     r->captions = &captions_aligned;
     size_t vocab = backbone_vocab(m->backbone);
-    r->aligned.logs = calloc(vocab, sizeof(*r->aligned.logs));
-    int rc = r->aligned.logs ? beam_create(&r->aligned.beam, m->language, vocab) : -ENOMEM;
+    struct aligned *a = &r->aligned;
+    a->logits = m->backend->ops->alloc(m->backend, ALIGNED_ROWS * vocab);
+    a->logs = calloc(ALIGNED_ROWS * vocab, sizeof(*a->logs));
+    int rc = a->logits && a->logs ? beam_create(&a->beam, m->language, vocab) : -ENOMEM;
     if (!rc && m->letters)
         rc = alignment_create(&r->aligned.alignment, m->letters, phones_classes(m->phones));
     return rc;
@@ -105,6 +107,7 @@ void recogniser_destroy(struct recogniser *r)
     intents_destroy(r->intents);
     alignment_destroy(r->aligned.alignment);
     beam_destroy(r->aligned.beam);
+    r->model->backend->ops->free(r->model->backend, r->aligned.logits);
     free(r->aligned.logs);
     free(r);
 }

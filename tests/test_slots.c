@@ -91,7 +91,7 @@ static void take_alone(struct fixture *f, struct state *s, const struct intake *
         backbone_push_rows(t, s, 0, in->row, 1, f->single);
         break;
     case INTAKE_HEARD:
-        backbone_push_heard(t, s, 0, in->row, in->token, f->single);
+        backbone_push_heard(t, s, 0, in->row, 1, in->token, f->single);
         break;
     }
 }

@@ -389,7 +389,7 @@ static float *heard(struct side *s, const uint32_t *ids, size_t count)
             row[j] = (float)(random >> 8) / 8388608.0f - 1.0f;
         }
         s->be->ops->upload(s->be, in, row, dim);
-        backbone_push_heard(s->hearing->scratch, s->state, 0, in, ids[i], s->logits);
+        backbone_push_heard(s->hearing->scratch, s->state, 0, in, 1, ids[i], s->logits);
     }
     s->be->ops->download(s->be, logits, s->logits, s->vocab);
     s->be->ops->free(s->be, in);

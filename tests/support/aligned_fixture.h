@@ -178,7 +178,7 @@ static inline void step_rows(struct stepping *s, const struct features_rows *row
         assert_true(s->count < s->most);
         float *logs = s->logs + s->count++ * vocab;
         backbone_push_heard(s->f->hearing->scratch, s->state, 0,
-                            rows->adapter + i * backbone_dim(m->backbone), 0, s->logits);
+                            rows->adapter + i * backbone_dim(m->backbone), 1, 0, s->logits);
         m->backend->ops->download(m->backend, logs, s->logits, vocab);
         take_logarithms(logs, vocab);
         beam_row(s->beam, logs);
