@@ -128,7 +128,9 @@ static gboolean end_asked(void *user)
 static gboolean frames_asked(void *user)
 {
     struct overlay *o = user;
-    printf("%u frames\n", o->window ? window_frames(o->window) : 0);
+    if (o->window)
+        printf("%u frames, %d pixels above\n", window_frames(o->window),
+               view_pixels_above(window_view(o->window)));
     fflush(stdout);
     return G_SOURCE_CONTINUE;
 }

@@ -339,6 +339,11 @@ void view_set_contrast(struct view *view, bool high)
     tint_set(view->looks[CAPTION_UNSURE], high ? "#ffffff" : "#bdbdbd");
 }
 
+int view_pixels_above(const struct view *view)
+{
+    return (int)gtk_adjustment_get_value(view->place);
+}
+
 void view_copy(struct view *view)
 {
     GtkTextIter begin, end;

@@ -21,6 +21,9 @@ void view_take(struct view *view, const struct captions *captions, struct captio
 void view_set_rows(struct view *view, int rows, bool older);
 void view_set_contrast(struct view *view, bool high);
 
+/* How much of the text is above what is seen. */
+int view_pixels_above(const struct view *view);
+
 /* To the clipboard: what is selected, or all where nothing is. */
 void view_copy(struct view *view);
 void view_select_all(struct view *view);

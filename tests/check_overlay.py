@@ -35,10 +35,18 @@ class Overlay:
             env=environment() | {"DBUS_SESSION_BUS_ADDRESS": support.BUS.address} | extra)
         started.append(self.process)
 
+    def state(self):
+        """What it prints when it is asked: numbers of frames and pixels."""
+        self.process.send_signal(signal.SIGUSR1)
+        return [int(word) for word in self.process.stdout.readline().split() if word.isdigit()]
+
     def frames(self):
         """How often the window was drawn."""
-        self.process.send_signal(signal.SIGUSR1)
-        return int(self.process.stdout.readline().split()[0])
+        return self.state()[0]
+
+    def scrolled(self):
+        """So many pixels of the text are above the window."""
+        return self.state()[1]
 
     def ticks(self):
         """Hundredths of a second that it computed."""
@@ -222,6 +230,66 @@ def outlives(reader, text, stand):
     return third
 
 
+def scrolls(desktop, window, stand):
+    """The newest line is in sight until somebody scrolls back, and what stands does not jump down."""
+    for i in range(6):
+        stand.says(f"Line {i}.")
+    pause(0.5)
+    bottom = window.scrolled()
+    check("the newest line is in sight", bottom > 0)
+    stand.begins(0)
+    stand.goes_on("", "and this is so long a text that it takes more than a row or two " * 3)
+    pause(0.5)
+    grown = window.scrolled()
+    stand.goes_on("", "and this is")
+    pause(0.5)
+    check("a text that becomes shorter pulls nothing down", window.scrolled() == grown > bottom, f"{bottom} {grown} {window.scrolled()}")
+    stand.ends("And this is short.")
+    pause(0.5)
+    check("nor does its end", window.scrolled() == grown, f"{grown} {window.scrolled()}")
+    x, y, width, height = geometry(desktop)
+    desktop.xdotool("mousemove", x + width // 2, y + height // 2, "click", "--repeat", 3, 4)
+    pause(0.5)
+    back = window.scrolled()
+    check("the wheel leads to older lines", back < grown, f"{back} {grown}")
+    stand.says("One that is new.")
+    pause(0.5)
+    check("where they stay in sight", window.scrolled() == back, f"{back} {window.scrolled()}")
+    desktop.xdotool("click", "--repeat", 20, 5)
+    pause(0.5)
+    below = window.scrolled()
+    for i in range(5):
+        stand.says("One more.")
+    pause(0.5)
+    check("down again, the newest is", window.scrolled() > below, f"{below} {window.scrolled()}")
+    desktop.xdotool("mousemove", 0, 0)
+
+
+def follows_the_desktop(desktop, reader):
+    """Without motion, and with high contrast, if the desktop's settings say so."""
+    settings = WORK / "home" / ".config" / "gtk-4.0" / "settings.ini"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    frames = {}
+    for motion in (True, False):
+        settings.write_text(f"[Settings]\ngtk-enable-animations={'true' if motion else 'false'}\ngtk-theme-name=HighContrast\n")
+        window = Overlay(extra=desktop.extra)
+        text = reader.opens()
+        stand = Stand(since=int(time.time() * 1e6))
+        wait_until(lambda: not reader.status(), 5)
+        for i in range(5):
+            stand.says(f"Line {i}.")
+        text.becomes("\n".join(f"Line {i}." for i in range(5)))
+        pause(1)
+        before = window.frames()
+        stand.says("One more.")
+        pause(0.5)
+        frames[motion] = window.frames() - before
+        stand.leaves()
+        window.end()
+    check("without motion a line is there at once", frames[False] <= 3 < frames[True], frames)
+    settings.unlink()
+
+
 def obeys_the_menu(window, reader, text, stand):
     """The menu's actions: those of the daemon reach it, the others change the window, and are kept."""
     for name, target, key, value in (("pause", (), "Muted", True), ("mode", ("assistant",), "Mode", "assistant"),
@@ -381,6 +449,7 @@ def x11():
     x11_stays_on_top(desktop, text)
     grows(reader, text, stand)
     believes_the_daemon_alone(text, stand, others)
+    scrolls(desktop, window, stand)
     is_quick(reader, stand)
     is_idle(window, stand, text)
     stand = outlives(reader, text, stand)
@@ -391,6 +460,7 @@ def x11():
     out = window.end()
     check("it prints no words", out == "", out)
     is_moved(desktop, reader)
+    follows_the_desktop(desktop, reader)
     shows_what_is_heard(desktop, reader)
     desktop.stop()
 
