@@ -136,11 +136,10 @@ void look_apply(struct look *look, const struct settings *settings)
     int opacity = look_is_contrasty(look) ? 100 : settings->opacity;
     char *family = write_family(settings->font);
     char *style = g_strdup_printf(
-        "window.captions { background: rgba(0, 0, 0, %d.%02d); color: #ffffff; border-radius: 8px; "
-        "}\n"
-        "window.captions textview, window.captions textview text, window.captions scrolledwindow"
+        "window.captions { background: rgba(0, 0, 0, %d.%02d); border-radius: 8px; }\n"
+        ".caption-text, .caption-text textview, .caption-text textview text"
         " { background: none; color: #ffffff; }\n"
-        "window.captions textview { font-size: %dpt; %s }\n"
+        ".caption-text textview { font-size: %dpt; %s }\n"
         "window.captions .grip { min-width: 6px; margin: 6px; border-radius: 3px;"
         " background: rgba(255, 255, 255, 0.35); }\n"
         "window.captions .status { background: #000000; color: #ffd97a; padding: 2px 8px;"

@@ -180,6 +180,7 @@ struct view *view_create(void)
     add_look(view, CAPTION_UNSURE, "unsure");
     g_object_set(view->looks[CAPTION_UNSURE], "underline", PANGO_UNDERLINE_ERROR, NULL); /* dots */
     view->scroll = gtk_scrolled_window_new();
+    gtk_widget_add_css_class(view->scroll, "caption-text");
     gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(view->scroll), GTK_WIDGET(view->text));
     view->place = gtk_scrolled_window_get_vadjustment(GTK_SCROLLED_WINDOW(view->scroll));
     g_signal_connect(view->place, "changed", G_CALLBACK(follow), view);
