@@ -1,7 +1,7 @@
 /* A backend is a table of operations over rows of floats that live where the backend computes.
  * Model code is written once over this table and reads as the equations. `float *` arguments named
  * with [shape] point into backend memory (from ->alloc) unless they say host. Rows are contiguous.
- * B streams are a leading dimension wherever an operation carries state from row to row.
+ * B slots are a leading dimension wherever an operation carries state from row to row.
  * One thread uses a backend at a time. Operations cannot fail: sizes are checked when a model is
  * bound; a device error is latched and read with ->status. None allocates after ->reserve.
  */
@@ -59,37 +59,37 @@ enum { NORM_SHIFT_MAX = 6, STEP_KEY_MAX = 5 };
  *     y[i][s, t] = n[s, t] + (n[s, t - 1] - n[s, t]) mu[i],   n[s, -1] = prev[s]
  * and then prev[s] = n[s, rows - 1]. */
 struct norm_shift {
-    size_t streams, rows, dim;
-    const float *moves; /* [streams]: 0 for one that rests: its prev stays, its y is anything.
+    size_t slots, rows, dim;
+    const float *moves; /* [slots]: 0 for one that rests: its prev stays, its y is anything.
                            NULL: all move */
-    const float *x;     /* [streams, rows, dim] */
+    const float *x;     /* [slots, rows, dim] */
     const float *w, *b; /* [dim] */
     float eps;
-    float *prev; /* [streams, dim] */
-    float *n;    /* [streams, rows, dim], scratch */
+    float *prev; /* [slots, dim] */
+    float *n;    /* [slots, rows, dim], scratch */
     size_t count;
     const float *mu[NORM_SHIFT_MAX]; /* [dim] */
-    float *y[NORM_SHIFT_MAX];        /* [streams, rows, dim] */
+    float *y[NORM_SHIFT_MAX];        /* [slots, rows, dim] */
 };
 
-/* RWKV-7's time mixing between the projections and the output, for each stream and head, N = head
+/* RWKV-7's time mixing between the projections and the output, for each slot and head, N = head
  * size; docs/model.md explains the letters:
  *     w = exp(-exp(-0.5) sigmoid(w0 + w))      a = sigmoid(a0 + a)
  *     kk = k k_k / |k k_k|                     k = k (1 + (a - 1) k_a)
  *     v = v + (v_first - v) sigmoid(v0 + v_lora)
  *     S = S diag(w) + (S (-kk)) (kk a)^T + v k^T;   y = S r        row after row
  *     y = (GroupNorm(y) ln_w + ln_b + (sum r k r_k) v) g
- * Rows are [streams, rows, heads N], vectors [heads N]. */
+ * Rows are [slots, rows, heads N], vectors [heads N]. */
 struct rwkv7 {
-    size_t streams, rows, heads, head_size;
-    const float *moves; /* as in norm_shift; the state of a stream that rests stays */
+    size_t slots, rows, heads, head_size;
+    const float *moves; /* as in norm_shift; the state of a slot that rests stays */
     float *y;
-    float *state; /* S: [streams, heads, N, N], rows: value, columns: key */
+    float *state; /* S: [slots, heads, N, N], rows: value, columns: key */
     const float *r, *g;
     float *k, *v, *w, *a; /* in: what the projections gave; overwritten */
     float *kk;            /* scratch */
     const float *v_lora;  /* NULL: the first layer, whose v stays as it is */
-    float *v_first; /* [streams, rows, heads N]. The first layer: out, its v; the others: in */
+    float *v_first;       /* [slots, rows, heads N]. The first layer: out, its v; the others: in */
     const float *w0, *a0, *v0, *k_k, *k_a, *r_k, *ln_w, *ln_b;
     float eps;
 };

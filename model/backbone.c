@@ -143,9 +143,8 @@ static int bind_lora(struct backbone *b, const char *prefix, const char *down, c
     size_t dim = b->config.dim;
     size_t shape[2];
     int r = bind_shape(&b->bind, prefix, down, 2, shape, error);
-    if (r < 0) {
+    if (r < 0)
         return r;
-    }
     lora->rank = shape[0];
     b->max_rank = lora->rank > b->max_rank ? lora->rank : b->max_rank;
     const struct bind_entry entries[] = {
@@ -217,9 +216,8 @@ static int bind_all(struct backbone *b, struct error *error)
     if (r == 0) {
         r = bind_ends(b, error);
     }
-    if (r < 0) {
+    if (r < 0)
         return r;
-    }
     b->blocks = calloc(b->config.layers, sizeof(b->blocks[0]));
     if (!b->blocks) {
         return error_set(error, -ENOMEM, "%s: no memory for the backbone", gguf_path(b->bind.gguf));
@@ -362,7 +360,7 @@ static void mix_rows(struct backbone_scratch *t, const struct range *s, size_t l
     size_t fewer = layer == 0 ? 1 : 0;
 
     op->norm_shift(b->be, &(struct norm_shift){
-                              .streams = s->count,
+                              .slots = s->count,
                               .rows = rows,
                               .moves = s->moves,
                               .dim = dim,
@@ -379,7 +377,7 @@ static void mix_rows(struct backbone_scratch *t, const struct range *s, size_t l
     op->linears(b->be, down, sizeof(down) / sizeof(down[0]) - fewer, all);
     op->linears(b->be, up, sizeof(up) / sizeof(up[0]) - fewer, all);
     op->rwkv7(b->be, &(struct rwkv7){
-                         .streams = s->count,
+                         .slots = s->count,
                          .rows = rows,
                          .moves = s->moves,
                          .heads = c->heads,
@@ -418,7 +416,7 @@ static void mix_channels(struct backbone_scratch *t, const struct range *s, size
     size_t all = s->count * rows;
 
     op->norm_shift(b->be, &(struct norm_shift){
-                              .streams = s->count,
+                              .slots = s->count,
                               .rows = rows,
                               .moves = s->moves,
                               .dim = dim,
@@ -480,9 +478,8 @@ void backbone_push_rows(struct backbone_scratch *t, struct state *s, size_t slot
         pass(t, &one, rows + at * t->backbone->config.dim, now);
     }
     s->rows[slot] += count;
-    if (logits && count > 0) {
+    if (logits && count > 0)
         predict(t, now - 1, 1, logits);
-    }
 }
 
 /* The embeddings of tokens, at most max_rows, to the first rows of t->norm. */
@@ -534,9 +531,8 @@ void backbone_push_tokens(struct backbone_scratch *t, struct state *s, size_t sl
         pass(t, &one, t->norm, now);
     }
     s->rows[slot] += count;
-    if (logits && count > 0) {
+    if (logits && count > 0)
         predict(t, now - 1, 1, logits);
-    }
 }
 
 /* At most max_rows. */

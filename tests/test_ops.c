@@ -376,27 +376,26 @@ static void norm_slow(double *n, const float *x, size_t dim, const float *w, con
         n[i] = ((double)x[i] - mean) / sqrt(var + 1e-5) * (double)w[i] + (double)b[i];
 }
 
-static void try_norm_shift(struct backend *be, size_t streams, size_t rows, size_t dim,
-                           size_t count)
+static void try_norm_shift(struct backend *be, size_t slots, size_t rows, size_t dim, size_t count)
 {
-    size_t all = streams * rows * dim;
-    float *x = random_floats(be, all, 3.0f, 1.0f), *prev = random_floats(be, streams * dim, 1, 0);
+    size_t all = slots * rows * dim;
+    float *x = random_floats(be, all, 3.0f, 1.0f), *prev = random_floats(be, slots * dim, 1, 0);
     float *w = random_floats(be, dim, 1.0f, 1.0f), *b = random_floats(be, dim, 1.0f, 0.0f);
-    float *n = poisoned(be, all), *before = poisoned(be, streams * dim), *one = poisoned(be, dim);
+    float *n = poisoned(be, all), *before = poisoned(be, slots * dim), *one = poisoned(be, dim);
     double *norm = malloc(all * sizeof(double)), *want = malloc(all * sizeof(double));
-    struct norm_shift s = {.streams = streams, .rows = rows, .dim = dim, .x = x, .w = w, .b = b};
+    struct norm_shift s = {.slots = slots, .rows = rows, .dim = dim, .x = x, .w = w, .b = b};
 
     s.eps = 1e-5f;
     s.prev = prev;
     s.n = n;
     s.count = count;
-    be->ops->copy(be, before, prev, streams * dim);
+    be->ops->copy(be, before, prev, slots * dim);
     for (size_t i = 0; i < count; i++) {
         s.mu[i] = random_floats(be, dim, 1.0f, 0.0f);
         s.y[i] = poisoned(be, all);
     }
     be->ops->norm_shift(be, &s);
-    for (size_t r = 0; r < streams * rows; r++)
+    for (size_t r = 0; r < slots * rows; r++)
         norm_slow(norm + r * dim, x + r * dim, dim, w, b);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < all; j++) {
@@ -407,20 +406,20 @@ static void try_norm_shift(struct backend *be, size_t streams, size_t rows, size
         }
         check_close("norm_shift", s.y[i], want, all, 1e-5);
     }
-    for (size_t i = 0; i < streams; i++)
+    for (size_t i = 0; i < slots; i++)
         check_close("norm_shift's last row", prev + i * dim, norm + (i * rows + rows - 1) * dim,
                     dim, 5e-6);
-    for (size_t r = 0; r < streams * rows; r++) { /* one row at a time */
+    for (size_t r = 0; r < slots * rows; r++) { /* one row at a time */
         struct norm_shift t = s;
 
-        t.streams = t.rows = t.count = 1;
+        t.slots = t.rows = t.count = 1;
         t.x = x + r * dim;
         t.prev = before + r / rows * dim;
         t.y[0] = one;
         be->ops->norm_shift(be, &t);
         check_same("norm_shift row", one, s.y[0] + r * dim, dim);
     }
-    check_same("norm_shift's last row, row by row", before, prev, streams * dim);
+    check_same("norm_shift's last row, row by row", before, prev, slots * dim);
     for (size_t i = 0; i < count; i++) {
         be->ops->free(be, (float *)s.mu[i]);
         be->ops->free(be, s.y[i]);

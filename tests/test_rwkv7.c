@@ -9,8 +9,8 @@ static const float eps = 64e-5f;
 
 /* The inputs of a call, as the equations have them, in backend memory. */
 struct inputs {
-    size_t streams, rows, heads, n;
-    size_t count; /* floats of a [streams, rows, heads * n] */
+    size_t slots, rows, heads, n;
+    size_t count; /* floats of a [slots, rows, heads * n] */
     size_t dim, state_count;
     bool first; /* layer */
     union {
@@ -28,14 +28,14 @@ struct inputs {
     float *state;
 };
 
-static struct inputs random_inputs(struct backend *be, size_t streams, size_t rows, size_t heads,
+static struct inputs random_inputs(struct backend *be, size_t slots, size_t rows, size_t heads,
                                    size_t n, bool first)
 {
-    struct inputs in = {streams, rows, heads, n, .first = first};
+    struct inputs in = {slots, rows, heads, n, .first = first};
 
     in.dim = heads * n;
-    in.count = streams * rows * in.dim;
-    in.state_count = streams * heads * n * n;
+    in.count = slots * rows * in.dim;
+    in.state_count = slots * heads * n * n;
     for (size_t i = 0; i < MATRICES; i++)
         in.matrices[i] = random_floats(be, in.count, 1.0f, 0.0f);
     for (size_t i = 0; i < VECTORS; i++)
@@ -125,7 +125,7 @@ static void rwkv7_slow(const struct inputs *in, double *s, double *y)
 {
     struct mixed *m = malloc(sizeof(*m));
 
-    for (size_t i = 0; i < in->streams * in->heads; i++)
+    for (size_t i = 0; i < in->slots * in->heads; i++)
         for (size_t t = 0; t < in->rows; t++) {
             size_t head = i % in->heads;
             size_t at = (i / in->heads * in->rows + t) * in->dim + head * in->n;
@@ -137,11 +137,11 @@ static void rwkv7_slow(const struct inputs *in, double *s, double *y)
     free(m);
 }
 
-/* rows rows of one stream, or all rows of all streams: from row `row` of stream `stream` on. */
+/* rows rows of one stream, or all rows of all slots: from row `row` of stream `stream` on. */
 static void call(struct backend *be, const struct inputs *in, size_t stream, size_t row,
-                 size_t streams, size_t rows, float *state, float *y, float *v_first)
+                 size_t slots, size_t rows, float *state, float *y, float *v_first)
 {
-    size_t at = (stream * in->rows + row) * in->dim, count = streams * rows * in->dim;
+    size_t at = (stream * in->rows + row) * in->dim, count = slots * rows * in->dim;
     float *scratch[5];
     const float *const from[] = {in->k, in->v, in->w, in->a};
 
@@ -150,7 +150,7 @@ static void call(struct backend *be, const struct inputs *in, size_t stream, siz
     for (size_t i = 0; i < ARRAY_SIZE(from); i++)
         be->ops->copy(be, scratch[i], from[i] + at, count);
     be->ops->rwkv7(be, &(struct rwkv7){
-                           .streams = streams,
+                           .slots = slots,
                            .rows = rows,
                            .heads = in->heads,
                            .head_size = in->n,
@@ -179,10 +179,10 @@ static void call(struct backend *be, const struct inputs *in, size_t stream, siz
         be->ops->free(be, scratch[i]);
 }
 
-static void try_rwkv7(struct backend *be, size_t streams, size_t rows, size_t heads, size_t n,
+static void try_rwkv7(struct backend *be, size_t slots, size_t rows, size_t heads, size_t n,
                       bool first)
 {
-    struct inputs in = random_inputs(be, streams, rows, heads, n, first);
+    struct inputs in = random_inputs(be, slots, rows, heads, n, first);
     float *y = poisoned(be, in.count), *one = poisoned(be, in.count);
     float *v_first = poisoned(be, in.count), *serial = poisoned(be, in.state_count);
     double *want = malloc(in.count * sizeof(double));
@@ -196,16 +196,16 @@ static void try_rwkv7(struct backend *be, size_t streams, size_t rows, size_t he
     rwkv7_slow(&in, want_s, want);
     if (!first)
         be->ops->copy(be, v_first, in.v_first, in.count);
-    call(be, &in, 0, 0, streams, rows, in.state, y, v_first);
+    call(be, &in, 0, 0, slots, rows, in.state, y, v_first);
     worst = check_close("y", y, want, in.count, 1e-4);
     worst = fmax(worst, check_close("state", in.state, want_s, in.state_count, 3e-5));
     check_same("v_first", v_first, first ? in.v : in.v_first, in.count);
-    for (size_t b = 0; b < streams; b++)
+    for (size_t b = 0; b < slots; b++)
         for (size_t t = 0; t < rows; t++)
             call(be, &in, b, t, 1, 1, serial, one, v_first);
     check_same("serial y", one, y, in.count);
     check_same("serial state", serial, in.state, in.state_count);
-    snprintf(name, sizeof(name), "rwkv7 %zu x %zu x %zu x %zu%s", streams, rows, heads, n,
+    snprintf(name, sizeof(name), "rwkv7 %zu x %zu x %zu x %zu%s", slots, rows, heads, n,
              first ? ", first layer" : "");
     report(name, worst);
     free_inputs(be, &in);

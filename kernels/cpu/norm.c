@@ -83,9 +83,9 @@ void cpu_norm_shift(struct backend *be, const struct norm_shift *n)
 {
     struct norm_shift copy = *n;
 
-    cpu_layer_norm(be, n->n, n->x, n->streams * n->rows, n->dim, n->w, n->b, n->eps);
-    cpu_split(be, n->streams * n->rows, n->dim * n->count * 2, shift_part, &copy);
-    for (size_t s = 0; s < n->streams; s++)
+    cpu_layer_norm(be, n->n, n->x, n->slots * n->rows, n->dim, n->w, n->b, n->eps);
+    cpu_split(be, n->slots * n->rows, n->dim * n->count * 2, shift_part, &copy);
+    for (size_t s = 0; s < n->slots; s++)
         if (!n->moves || n->moves[s] != 0.0f)
             cpu_copy(be, n->prev + s * n->dim, n->n + ((s + 1) * n->rows - 1) * n->dim, n->dim);
 }

@@ -1,4 +1,4 @@
-/* RWKV-7's time mixing; the equations are in backend.h. Heads of a stream need nothing of each
+/* RWKV-7's time mixing; the equations are in backend.h. Heads of a slot need nothing of each
  * other. Of a head, the steps before and after the recurrence are one row at a time. In the
  * recurrence row i of S (one value, N keys) needs nothing of the other rows, so a few rows stay in
  * registers while time runs. One row at a time or all at once: the same sums in the same order.
@@ -44,7 +44,7 @@ static void mix_head(const struct rwkv7 *m, size_t at, size_t c)
         vf_store(m->kk + at + i, vf_load(m->kk + at + i) * scale);
 }
 
-/* ROWS rows of S from row on, of one stream and head. at: where t = 0 lies in the vectors. */
+/* ROWS rows of S from row on, of one slot and head. at: where t = 0 lies in the vectors. */
 SIMD void recur(const struct rwkv7 *c, float *state, size_t at, size_t row, size_t n)
 {
     vf s[ROWS][HEAD_MAX / VL];
@@ -144,5 +144,5 @@ void cpu_rwkv7(struct backend *be, const struct rwkv7 *c)
 
     assert(n % 16 == 0 && n <= HEAD_MAX);
     /* The state comes from memory and goes back, which takes as long as two rows' arithmetic. */
-    cpu_split(be, c->streams * c->heads, (c->rows + 2) * n * (n * 2 + 48), rwkv7_part, &copy);
+    cpu_split(be, c->slots * c->heads, (c->rows + 2) * n * (n * 2 + 48), rwkv7_part, &copy);
 }

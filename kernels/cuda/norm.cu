@@ -1,6 +1,6 @@
 /* LayerNorm, y = (x - mean) / sqrt(var + eps) w + b, the variance from the differences, and the
  * token shift that follows it in RWKV. A block a row; threads stride over the columns. With one row
- * a stream, as in decoding, norm and shift are one kernel.
+ * a slot, as in decoding, norm and shift are one kernel.
  */
 #include "kernels/cuda/device.h"
 
@@ -41,7 +41,7 @@ void cuda_layer_norm(struct backend *be, float *y, const float *x, size_t rows, 
                 geometry_threads(dim, NORM_THREADS), y, x, dim, w, b, eps);
 }
 
-/* One row a stream, a block a stream: its column of prev belongs to one thread. */
+/* One row a slot, a block a slot: its column of prev belongs to one thread. */
 static __global__ void norm_shift_kernel(const __grid_constant__ struct norm_shift s)
 {
     size_t row = blockIdx.x * s.dim;
@@ -65,7 +65,7 @@ static __global__ void shift_kernel(const __grid_constant__ struct norm_shift s)
 {
     size_t i = thread_index();
 
-    if (i >= s.streams * s.rows * s.dim)
+    if (i >= s.slots * s.rows * s.dim)
         return;
     size_t row = i / s.dim, column = i % s.dim;
     float now = s.n[i];
@@ -75,32 +75,32 @@ static __global__ void shift_kernel(const __grid_constant__ struct norm_shift s)
         s.y[j][i] = (before - now) * s.mu[j][column] + now;
 }
 
-/* prev = the last row of n of every stream that moves, a thread an element. */
+/* prev = the last row of n of every slot that moves, a thread an element. */
 static __global__ void keep_last_kernel(const __grid_constant__ struct norm_shift s)
 {
-    size_t i = thread_index(), stream = i / s.dim;
+    size_t i = thread_index(), slot = i / s.dim;
 
-    if (stream < s.streams && (!s.moves || s.moves[stream] != 0.0f))
-        s.prev[i] = s.n[((stream + 1) * s.rows - 1) * s.dim + i % s.dim];
+    if (slot < s.slots && (!s.moves || s.moves[slot] != 0.0f))
+        s.prev[i] = s.n[((slot + 1) * s.rows - 1) * s.dim + i % s.dim];
 }
 
 void cuda_norm_shift(struct backend *be, const struct norm_shift *n)
 {
     struct cuda_backend *cuda = cuda_of(be);
-    size_t count = n->streams * n->rows * n->dim;
+    size_t count = n->slots * n->rows * n->dim;
 
     if (count == 0)
         return;
     if (n->rows == 1) {
-        cuda_launch(cuda, "norm_shift", norm_shift_kernel, n->streams,
+        cuda_launch(cuda, "norm_shift", norm_shift_kernel, n->slots,
                     geometry_threads(n->dim, NORM_THREADS), *n);
         return;
     }
-    cuda_layer_norm(be, n->n, n->x, n->streams * n->rows, n->dim, n->w, n->b, n->eps);
+    cuda_layer_norm(be, n->n, n->x, n->slots * n->rows, n->dim, n->w, n->b, n->eps);
     cuda_launch(cuda, "shift", shift_kernel, geometry_blocks(count, ELEMENT_THREADS),
                 ELEMENT_THREADS, *n);
     cuda_launch(cuda, "shift", keep_last_kernel,
-                geometry_blocks(n->streams * n->dim, ELEMENT_THREADS), ELEMENT_THREADS, *n);
+                geometry_blocks(n->slots * n->dim, ELEMENT_THREADS), ELEMENT_THREADS, *n);
 }
 
 const void *cuda_norm_kernel(void)

@@ -1,4 +1,4 @@
-/* RWKV-7's time mixing; the equations are in backend.h. A block a stream and head, 4 N threads:
+/* RWKV-7's time mixing; the equations are in backend.h. A block a slot and head, 4 N threads:
  * four threads share row i of S (one value, N keys), thread q of them holds the columns 16 m + 4 q
  * + 0..3 in registers while time runs, so that S is read and written once a call, 64 bytes a row
  * together. For every row of time
@@ -134,15 +134,15 @@ static __global__ void __launch_bounds__(SHARES *N)
     rwkv7_kernel(const __grid_constant__ struct rwkv7 c)
 {
     __shared__ struct mixed<N> m;
-    size_t head = blockIdx.x % c.heads, stream = blockIdx.x / c.heads, dim = c.heads * N;
-    size_t column = head * N, at = stream * c.rows * dim + column;
+    size_t head = blockIdx.x % c.heads, slot = blockIdx.x / c.heads, dim = c.heads * N;
+    size_t column = head * N, at = slot * c.rows * dim + column;
     unsigned j = threadIdx.x, i = j / SHARES, q = j % SHARES;
     bool of_column = j < (N + LANES - 1) / LANES * LANES;
     float4 *state = (float4 *)(c.state + (size_t)blockIdx.x * N * N + i * N);
     float s[N / SHARES];
     struct inputs in = {};
 
-    if (c.moves && c.moves[stream] == 0.0f)
+    if (c.moves && c.moves[slot] == 0.0f)
         return; /* the whole block */
 #pragma unroll
     for (int p = 0; p < N / 16; p++) {
@@ -179,7 +179,7 @@ static __global__ void __launch_bounds__(SHARES *N)
 void cuda_rwkv7(struct backend *be, const struct rwkv7 *c)
 {
     struct cuda_backend *cuda = cuda_of(be);
-    size_t blocks = c->streams * c->heads;
+    size_t blocks = c->slots * c->heads;
 
     switch (c->head_size) {
     case 16:

@@ -30,43 +30,43 @@ static void layer_norm(struct backends *b)
     report("layer_norm", worst);
 }
 
-/* 1 for a stream that moves, 0 for one that rests: the second of every three. */
-static struct pair some_move(struct backends *b, size_t streams)
+/* 1 for a slot that moves, 0 for one that rests: the second of every three. */
+static struct pair some_move(struct backends *b, size_t slots)
 {
-    float *values = malloc(streams * sizeof(float));
+    float *values = malloc(slots * sizeof(float));
     struct pair p;
 
-    for (size_t i = 0; i < streams; i++)
+    for (size_t i = 0; i < slots; i++)
         values[i] = i % 3 == 1 ? 0.0f : 1.0f;
-    p = pair_of(b, values, streams);
+    p = pair_of(b, values, slots);
     free(values);
     return p;
 }
 
-/* y of a stream that rests is anything: the same then, for the comparison. */
-static void rest_alike(struct backends *b, const struct pair *y, size_t streams)
+/* y of a slot that rests is anything: the same then, for the comparison. */
+static void rest_alike(struct backends *b, const struct pair *y, size_t slots)
 {
-    size_t size = y->count / streams;
+    size_t size = y->count / slots;
 
-    for (size_t i = 1; i < streams; i += 3) {
+    for (size_t i = 1; i < slots; i += 3) {
         b->cpu->ops->zero(b->cpu, y->cpu + i * size, size);
         b->gpu->ops->zero(b->gpu, y->gpu + i * size, size);
     }
 }
 
-static double try_norm_shift(struct backends *b, size_t streams, size_t rows, size_t dim,
+static double try_norm_shift(struct backends *b, size_t slots, size_t rows, size_t dim,
                              size_t count)
 {
-    size_t all = streams * rows * dim;
+    size_t all = slots * rows * dim;
     struct pair x = pair_random(b, all, 3.0f, 1.0f), n = pair_poisoned(b, all);
-    struct pair prev = pair_random(b, streams * dim, 1.0f, 0.0f);
-    struct pair moves = some_move(b, streams);
+    struct pair prev = pair_random(b, slots * dim, 1.0f, 0.0f);
+    struct pair moves = some_move(b, slots);
     struct pair w = pair_random(b, dim, 1.0f, 1.0f), c = pair_random(b, dim, 1.0f, 0.0f);
     struct pair mu[NORM_SHIFT_MAX], y[NORM_SHIFT_MAX];
-    struct norm_shift cpu = {.streams = streams,
+    struct norm_shift cpu = {.slots = slots,
                              .rows = rows,
                              .dim = dim,
-                             .moves = streams > 1 ? moves.cpu : NULL,
+                             .moves = slots > 1 ? moves.cpu : NULL,
                              .x = x.cpu,
                              .w = w.cpu,
                              .b = c.cpu,
@@ -77,7 +77,7 @@ static double try_norm_shift(struct backends *b, size_t streams, size_t rows, si
     struct norm_shift gpu = cpu;
     double worst = 0.0;
 
-    gpu.moves = streams > 1 ? moves.gpu : NULL;
+    gpu.moves = slots > 1 ? moves.gpu : NULL;
     gpu.x = x.gpu;
     gpu.w = w.gpu;
     gpu.b = c.gpu;
@@ -94,7 +94,7 @@ static double try_norm_shift(struct backends *b, size_t streams, size_t rows, si
     b->cpu->ops->norm_shift(b->cpu, &cpu);
     b->gpu->ops->norm_shift(b->gpu, &gpu);
     for (size_t i = 0; i < count; i++) {
-        rest_alike(b, &y[i], streams);
+        rest_alike(b, &y[i], slots);
         worst = fmax(worst, pair_compare("norm_shift", &y[i], 1e-5));
         pair_free(&mu[i]);
         pair_free(&y[i]);
@@ -119,7 +119,7 @@ static void norm_shift(struct backends *b)
         worst = fmax(worst, try_norm_shift(b, 1, 20, dims[i], NORM_SHIFT_MAX));
         worst = fmax(worst, try_norm_shift(b, 3, 7, dims[i], 2));
     }
-    b->gpu->ops->norm_shift(b->gpu, &(struct norm_shift){.streams = 3, .dim = 16}); /* no rows */
+    b->gpu->ops->norm_shift(b->gpu, &(struct norm_shift){.slots = 3, .dim = 16}); /* no rows */
     report("norm_shift", worst);
 }
 
@@ -275,7 +275,7 @@ static struct rwkv7 mix_call(const struct mix *m, bool gpu, struct rwkv7 c, bool
         v[i] = gpu ? m->vectors[i].gpu : m->vectors[i].cpu;
     c.y = gpu ? m->y.gpu : m->y.cpu;
     c.state = gpu ? m->state.gpu : m->state.cpu;
-    if (c.streams > 1)
+    if (c.slots > 1)
         c.moves = gpu ? m->moves.gpu : m->moves.cpu;
     c.r = r[0], c.g = r[1], c.k = r[2], c.v = r[3], c.w = r[4], c.a = r[5], c.kk = r[6];
     c.v_lora = first ? NULL : r[7];
@@ -288,7 +288,7 @@ static struct rwkv7 mix_call(const struct mix *m, bool gpu, struct rwkv7 c, bool
 
 static double try_rwkv7(struct backends *b, struct rwkv7 shape, bool first)
 {
-    size_t n = shape.head_size, dim = shape.heads * n, count = shape.streams * shape.rows * dim;
+    size_t n = shape.head_size, dim = shape.heads * n, count = shape.slots * shape.rows * dim;
     struct mix m;
     struct rwkv7 cpu, gpu;
     double worst;
@@ -298,14 +298,14 @@ static double try_rwkv7(struct backends *b, struct rwkv7 shape, bool first)
     for (size_t i = 0; i < MIX_VECTORS; i++)
         m.vectors[i] = pair_random(b, dim, 1.0f, 0.0f);
     m.y = pair_poisoned(b, count);
-    m.state = pair_random(b, shape.streams * dim * n, 1.0f, 0.0f);
-    m.moves = some_move(b, shape.streams);
+    m.state = pair_random(b, shape.slots * dim * n, 1.0f, 0.0f);
+    m.moves = some_move(b, shape.slots);
     cpu = mix_call(&m, false, shape, first);
     gpu = mix_call(&m, true, shape, first);
     b->cpu->ops->rwkv7(b->cpu, &cpu);
     b->gpu->ops->rwkv7(b->gpu, &gpu);
-    rest_alike(b, &m.y, shape.streams);
-    rest_alike(b, &m.rows[8], shape.streams);
+    rest_alike(b, &m.y, shape.slots);
+    rest_alike(b, &m.rows[8], shape.slots);
     worst = pair_compare("rwkv7", &m.y, 2e-5);
     worst = fmax(worst, pair_compare("rwkv7's state", &m.state, 1e-5));
     worst = fmax(worst, pair_compare("rwkv7's v_first", &m.rows[8], 0.0));
@@ -322,13 +322,13 @@ static double try_rwkv7(struct backends *b, struct rwkv7 shape, bool first)
 void compare_rwkv7(struct backends *b)
 {
     static const struct rwkv7 shapes[] = {
-        {.streams = 1, .rows = 1, .heads = 1, .head_size = 64},
-        {.streams = 1, .rows = 20, .heads = 3, .head_size = 64},
-        {.streams = 3, .rows = 5, .heads = 2, .head_size = 64},
-        {.streams = 5, .rows = 1, .heads = 2, .head_size = 64},
-        {.streams = 2, .rows = 4, .heads = 2, .head_size = 32},
-        {.streams = 1, .rows = 3, .heads = 1, .head_size = 16},
-        {.streams = 1, .rows = 3, .heads = 2, .head_size = 128},
+        {.slots = 1, .rows = 1, .heads = 1, .head_size = 64},
+        {.slots = 1, .rows = 20, .heads = 3, .head_size = 64},
+        {.slots = 3, .rows = 5, .heads = 2, .head_size = 64},
+        {.slots = 5, .rows = 1, .heads = 2, .head_size = 64},
+        {.slots = 2, .rows = 4, .heads = 2, .head_size = 32},
+        {.slots = 1, .rows = 3, .heads = 1, .head_size = 16},
+        {.slots = 1, .rows = 3, .heads = 2, .head_size = 128},
     };
     double worst = 0.0;
 

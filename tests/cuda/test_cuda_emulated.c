@@ -325,7 +325,7 @@ static void what_cannot_be_computed_is_named(void)
     struct backend *be = open_backend();
     struct error error;
 
-    be->ops->rwkv7(be, &(struct rwkv7){.streams = 1, .rows = 1, .heads = 1, .head_size = 48});
+    be->ops->rwkv7(be, &(struct rwkv7){.slots = 1, .rows = 1, .heads = 1, .head_size = 48});
     check(be->ops->status(be, &error) < 0 && strstr(error.message, "rwkv7"), error.message);
     be->ops->destroy(be);
 }
