@@ -2,9 +2,9 @@
 
     python -m training.evaluate MODEL.gguf --program build/release/cli/earshot --speech SPEECH [--most 200] [--sets an4 ...]
 
-It hears files: the dev split of the human speech (SPEECH/manifest.tsv), the synthetic dev voices (sections 2-5
-of the domain, <data root>/synth/dev) and the held-out noises, for which every word is an insertion. The replies are
-compared, words only, with what the grammar replies to the sentence that was spoken.
+It hears files: the dev split of the human speech (SPEECH/manifest.tsv), the synthetic dev voices (sections 2-5 of the domain,
+<data root>/synth/dev), and the held-out noises, each for itself and an hour of them in one piece, for which every word is an
+insertion. The replies are compared, words only, with what the grammar replies to the sentence that was spoken.
 """
 
 import argparse
@@ -43,6 +43,18 @@ def noise_clips(speech):
     sources = sorted({path.stem.split("_")[-2] for path in files})
     held_out = set(sources[::NOISE_EVERY_DEV])
     return [Clip(str(path), "", "noise") for path in files if path.stem.split("_")[-2] in held_out]
+
+
+def hour_of_noise(clips, folder):
+    """One recording of the noises again and again, at levels between 0 and -30 dB of theirs, written to folder."""
+    rng, left = np.random.default_rng(1), 3600 * RATE_HZ
+    path = f"{folder}/noise.wav"
+    with soundfile.SoundFile(path, "w", RATE_HZ, 1) as out:
+        while left > 0:
+            noise, _ = soundfile.read(clips[rng.integers(len(clips))].path, dtype="float32")
+            out.write(noise[:left] * np.float32(10 ** rng.uniform(-1.5, 0)))
+            left -= len(noise)
+    return Clip(path, "", "an hour of noise")
 
 
 def synthetic_clips(folder):
@@ -101,7 +113,8 @@ def score_replies(clips, lines, replies):
 
 def evaluate(args):
     with tempfile.TemporaryDirectory() as folder:
-        clips = human_clips(args.speech) + noise_clips(args.speech) + synthetic_clips(folder)
+        noises = noise_clips(args.speech)
+        clips = human_clips(args.speech) + noises + synthetic_clips(folder) + [hour_of_noise(noises, folder)]
         if args.sets:
             clips = [clip for clip in clips if clip.set in args.sets]
         kept, counts = [], {}
