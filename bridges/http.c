@@ -2,6 +2,7 @@
 #include "base/core_dump.h"
 #include "base/log.h"
 #include "bridges/http_decoder.h"
+#include "bridges/http_live.h"
 #include "bridges/http_world.h"
 
 #include <errno.h>
@@ -59,8 +60,9 @@ static const struct bridge_option options[] = {
 static const struct bridge_program program = {
     "earshot-http",
     "http",
-    "Serves HTTP: transcriptions of sound files as the OpenAI API has them, by the words that\n"
-    "earshotd hears. The command line wins over the file.",
+    "Serves HTTP: transcriptions of sound files as the OpenAI API has them, live audio over a\n"
+    "WebSocket, and a page of live captions, by what earshotd hears. The command line wins over\n"
+    "the file.",
     options,
 };
 
@@ -69,6 +71,11 @@ static const struct http_route routes[] = {
     {"GET", "/v1/models", http_models, HTTP_ACCESS_TOKEN, false},
     {"GET", "/metrics", http_metrics, HTTP_ACCESS_TOKEN, false},
     {"GET", "/healthz", http_health, HTTP_ACCESS_ALL, false},
+    {"GET", "/v1/live", http_live, HTTP_ACCESS_PROTOCOL, false},
+    {"GET", "/", http_page, HTTP_ACCESS_ALL, false},
+    {"GET", "/captions.css", http_page, HTTP_ACCESS_ALL, false},
+    {"GET", "/captions.js", http_page, HTTP_ACCESS_ALL, false},
+    {"GET", "/worklet.js", http_page, HTTP_ACCESS_ALL, false},
     {NULL},
 };
 
@@ -101,6 +108,7 @@ static int serve(struct http *h, struct error *error)
 static void finish(struct http *h)
 {
     listener_destroy(h->listener);
+    http_lives_end(&h->world);
     http_server_destroy(h->world.server);
     streams_destroy(h->world.streams);
     sd_event_unref(h->world.event);

@@ -34,10 +34,6 @@ struct http_server {
     struct http_server_counts counts;
 };
 
-/* libmicrohttpd has something to do that its epoll instance does not tell of: a connection that was
- * resumed, or given back. */
-void http_server_run_soon(struct http_server *s);
-
 void http_link_set_deadline(struct http_link *l, unsigned seconds); /* 0: none */
 
 /* As libmicrohttpd calls them. */

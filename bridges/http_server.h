@@ -34,6 +34,10 @@ void http_server_destroy(struct http_server *s);
 /* Takes the descriptor. */
 void http_server_add(struct http_server *s, int fd);
 
+/* libmicrohttpd has something to do that its epoll instance does not tell of: a connection that was
+ * resumed, or given back. */
+void http_server_run_soon(struct http_server *s);
+
 struct http_server_counts http_server_counts(const struct http_server *s);
 
 #endif

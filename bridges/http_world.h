@@ -10,6 +10,7 @@ struct http_world {
     struct streams *streams;
     struct bridge_languages languages;
     struct http_server *server;
+    struct live *lives; /* owned */
 };
 
 /* POST /v1/audio/transcriptions */
@@ -19,5 +20,8 @@ void http_transcribe(struct http_request *r);
 void http_health(struct http_request *r);
 void http_metrics(struct http_request *r);
 void http_models(struct http_request *r);
+
+/* GET / and what the page there wants */
+void http_page(struct http_request *r);
 
 #endif

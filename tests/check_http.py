@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""earshot-http: transcriptions in every form, by hand and with the public client where it is installed; who may ask; many
-at once; and what hostile clients send, slowly or all at once."""
+"""earshot-http: transcriptions in every form, by hand and with the public client where it is installed; live audio over a
+WebSocket, and the page of captions in a browser where there is one; who may ask; many at once; and what hostile clients send,
+slowly or all at once."""
 import http.client
 import json
 import os
@@ -17,6 +18,7 @@ import support.daemon  # noqa: E402
 from support.bridge import *  # noqa: E402,F403
 from support.daemon import *  # noqa: E402,F403
 from support.streams import managed, offline_samples, samples  # noqa: E402
+from support.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WebSocket, frame  # noqa: E402
 
 try:
     import openai
@@ -24,7 +26,7 @@ except ImportError:
     openai = None
 
 PROGRAM = BUILD / "bridges" / "earshot-http"
-PATH_FILE = "/v1/audio/transcriptions"
+PATH_FILE, LIVE = "/v1/audio/transcriptions", "/v1/live"
 TOKEN = "0123456789abcdef-this-is-secret"
 HEADERS_S, UPLOAD_MB = 10, 25
 
@@ -49,6 +51,9 @@ class Bridge(Program):
         s = socket.create_connection(("127.0.0.1", self.port))
         s.settimeout(60)
         return s
+
+    def live(self, query="", **options):
+        return WebSocket(self.port, LIVE + query, **options)
 
     def hear(self, data=None, headers=None, **fields):
         """What a file's transcription says."""
@@ -260,6 +265,218 @@ def names(d, b):
         check("no Host: refused", b" 400 " in s.recv(1000).split(b"\r\n")[0])
 
 
+def spoken(w, data, piece=3200):
+    """Sends the samples and their end; all events up to the end of the connection, and why that ended."""
+    def send():
+        for at in range(0, len(data), piece):
+            w.send(data[at:at + piece])
+        w.send('{"type": "end"}')
+
+    def receive():
+        events = []
+        while (got := w.read()) and got[0] == TEXT:
+            events.append(json.loads(got[1]))
+        return events, got
+    sender = in_background(send)
+    events, end = away(receive)
+    sender.join(10)
+    w.close()
+    return events, end
+
+
+def completed(events):
+    return " ".join(e["text"] for e in events if e["type"] == "UtteranceCompleted" and e["text"])
+
+
+def words_of(text):
+    return re.findall(r"[a-z]+", text.lower())
+
+
+def live(d, b):
+    """Live audio: the events of the bus, with the same names, and the text that earshot transcribe hears."""
+    w = b.live(headers={"Sec-WebSocket-Protocol": "other, earshot"})
+    check("a WebSocket opens", w.status == 101 and w.accepted() and w.headers["Sec-WebSocket-Protocol"] == "earshot", w.headers)
+    events, end = spoken(w, samples())
+    kinds = [e["type"] for e in events]
+    check("the text is what earshot transcribe hears", letters(completed(events)) == offline_samples(MODEL), events)
+    check("and all is told before the end", kinds[0] == "Ready" and kinds[1] == "UtteranceStarted" and kinds[-1] == "UtteranceCompleted"
+          and end == (CLOSE, b"\x03\xe8"), f"{kinds} {end}")
+    check("there are updates meanwhile", "UtteranceUpdated" in kinds, kinds)
+    names_of = {"Ready": set(), "UtteranceStarted": {"id", "details"}, "UtteranceUpdated": {"id", "seq", "stable_bytes", "text"},
+                "WordsHeard": {"id", "first", "words"}, "UtteranceCompleted": {"id", "text", "details"}}
+    check("the fields are those of D-Bus", all(set(e) - {"type"} == names_of[e["type"]] for e in events), events)
+    details = [e["details"] for e in events if e["type"] == "UtteranceCompleted"]
+    check("as are the details", all({"start_us", "end_us", "boottime_us", "compute_ms", "confidence", "addressed"} <= set(x) and x["addressed"] is True
+                                    and 0 <= x["start_us"] < x["end_us"] for x in details), details)
+    for e in events:
+        if e["type"] == "UtteranceCompleted" and "words" in e["details"]:
+            data = e["text"].encode()
+            said = [data[w["at"]:w["at"] + w["size"]].decode() for w in e["details"]["words"]]
+            check("words are objects", letters(" ".join(said)) == letters(e["text"])
+                  and all(set(w) == {"at", "size", "start_us", "end_us", "confidence"} for w in e["details"]["words"]), e)
+    whole = words_of(offline())
+    events, end = spoken(b.live("?rate=48000"), samples(48000), 20000)
+    heard = [word for word in words_of(completed(events)) if word in whole]
+    check("48000 Hz are heard, too", len(heard) >= 0.8 * len(whole), events)
+    w = b.live()
+    w.socket.sendall(frame(BINARY, bytes(100), fin=False) + frame(PING, b"there?") + frame(CONTINUATION, bytes(50), fin=False)
+                     + frame(CONTINUATION, bytes(50)) + frame(TEXT, b'{"type": "end"}'))
+    got = away(lambda: [w.read(), w.read()])
+    check("a message in pieces, with a ping between them", (PONG, b"there?") in got, got)
+    w.close()
+    check("no stream is left", wait_until(lambda: not managed(d), 10), managed(d))
+
+
+def sockets(d, b):
+    """What is no WebSocket, and frames that are wrong; who goes takes the stream along."""
+    key = "dGhlIHNhbXBsZSBub25jZQ=="
+    w = b.live(key=key)
+    check("the example of RFC 6455 is answered as there", w.headers.get("Sec-WebSocket-Accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", w.headers)
+    w.socket.close()
+    w.close()
+    for what, status, headers in (("no upgrade", 426, {"Upgrade": None}), ("an old version", 426, {"Sec-WebSocket-Version": "8"}),
+                                  ("no key", 400, {"Sec-WebSocket-Key": None}), ("a short key", 400, {"Sec-WebSocket-Key": "abc"}),
+                                  ("a page of another site", 403, {"Origin": "http://evil.example.org"}), ("another name", 403, {"Host": "evil.example.org"})):
+        w = b.live(headers=headers)
+        check(f"{what}: {status}", w.status == status, w.headers)
+        w.close()
+    for rate in ("1", "96000", "x", "-16000", ""):
+        w = b.live(f"?rate={rate}")
+        check(f"rate {rate!r} is refused", w.status == 400, w.status)
+        w.close()
+    check("only GET", b.ask("POST", LIVE)[0] == 405)
+    for what, code, data in (("a frame without a mask", 1002, frame(BINARY, b"ab", mask=b"")), ("bits that nobody asked for", 1002, frame(BINARY, b"ab", reserved=4)),
+                             ("a frame of no kind", 1002, frame(3, b"ab")), ("a long ping", (1002, 0), frame(PING, bytes(126))),
+                             ("a ping in pieces", (1002, 0), frame(PING, b"a", fin=False)), ("a piece of nothing", 1002, frame(CONTINUATION, b"a")),
+                             ("text that is no UTF-8", 1007, frame(TEXT, b"\xff\xfe")), ("a message that is too long", 1009, frame(BINARY, length=65537)),
+                             ("a frame that is longer than anything", (1002, 1009), frame(BINARY, length=1 << 62)),
+                             ("pieces that are too long together", 1009, frame(BINARY, bytes(60000), fin=False) + frame(CONTINUATION, bytes(60000))),
+                             ("half a sample", 1003, frame(BINARY, b"abc")), ("text that is no JSON", 1003, frame(TEXT, b"now!")),
+                             ("JSON that says nothing", 1003, frame(TEXT, b"[1]")), ("deep JSON", 1003, frame(TEXT, b'{"type":' * 1000)),
+                             ("a close that is wrong", (1002, 0), frame(CLOSE, b"\x00"))):
+        w = b.live()
+        w.socket.sendall(data)
+
+        def last():
+            got = got_before = None
+            while (got := w.read()) and got[0] != CLOSE:
+                got_before = got
+            return got, got_before
+        got, before = away(last)
+        reason = int.from_bytes(got[1][:2], "big") if got else None
+        check(f"{what}: closed with {code}, 0 is none", reason in (code if isinstance(code, tuple) else (code,)), got)
+        if code == 1003:
+            error = json.loads(before[1])
+            check(f"{what}: an event says what to do", error["type"] == "Error" and error["code"] and error["message"], before)
+        w.close()
+    w = b.live()
+    w.send(bytes(32000))
+    check("a stream is open", wait_until(lambda: managed(d), 10))
+    w.socket.close()
+    w.close()
+    check("who goes takes the stream along", wait_until(lambda: not managed(d), 5 + SLOW), managed(d))
+    w = b.live()
+
+    def flood():
+        try:
+            while True:
+                w.socket.sendall(frame(PING, bytes(125)) * 500)
+        except OSError:
+            return True
+    check("who sends pings and takes no answer is let go", away(flood) is True)
+    w.close()
+    check("no stream is left", wait_until(lambda: not managed(d), 10), managed(d))
+
+
+def page(d, b):
+    """The page has all that it needs in this program, and says so to the browser."""
+    status, headers, body = b.ask("GET", "/")
+    policy = headers.get("Content-Security-Policy", "")
+    check("the page is there, for this program's scripts alone", status == 200 and "default-src 'none'" in policy and "script-src 'self'" in policy
+          and "unsafe" not in policy and "frame-ancestors 'none'" in policy, headers)
+    wanted = re.findall(r'(?:src|href)="([^"]+)"', body.decode())
+    check("it wants nothing from elsewhere", wanted and all(path.startswith("/") and not path.startswith("//") for path in wanted)
+          and "http" not in body.decode() and "<script>" not in body.decode() and " style=" not in body.decode(), wanted)
+    for path in [*wanted, "/worklet.js"]:
+        status, headers, body = b.ask("GET", path)
+        source = (ROOT / "bridges" / "page" / path[1:]).read_bytes()
+        check(f"{path} is there", status == 200 and body == source and headers["X-Content-Type-Options"] == "nosniff", status)
+
+
+class Browser:
+    """A headless Chromium at a page, over its DevTools protocol; what it takes for a microphone plays the file."""
+
+    def __init__(self, program, sound, url):
+        self.home, self.calls = WORK / "chromium", 0
+        self.process = subprocess.Popen(
+            [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={self.home}", "--remote-debugging-port=0",
+             "--disable-dev-shm-usage", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required",
+             "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={sound}%noloop", url],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+        started.append(self.process)
+        port = self.home / "DevToolsActivePort"
+        wait_until(lambda: port.exists() and len(port.read_text().split()) > 1, 60)
+        self.port = int(port.read_text().split()[0])
+        wait_until(self.find, 60)
+
+    def find(self):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        c.request("GET", "/json/list")
+        pages = [page for page in json.loads(c.getresponse().read()) if page["type"] == "page"]
+        c.close()
+        if pages:
+            self.socket = WebSocket(self.port, "/" + pages[0]["webSocketDebuggerUrl"].split("/", 3)[3])
+        return bool(pages)
+
+    def run(self, script):
+        """The script's value in the page."""
+        self.calls += 1
+        self.socket.send(json.dumps({"id": self.calls, "method": "Runtime.evaluate",
+                                     "params": {"expression": script, "userGesture": True, "returnByValue": True}}))
+        while (got := self.socket.read()):
+            answer = json.loads(got[1])
+            if answer.get("id") == self.calls:
+                return answer["result"].get("result", {}).get("value")
+        return None
+
+    def close(self):
+        self.socket.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def browser(d, b):
+    """A real browser hears with its microphone, and shows the words."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        print("skipped: no Chromium (Debian: chromium); the page was not seen in a browser")
+        return
+    sound = WORK / "microphone.wav"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, "-af", "adelay=3000,apad=pad_dur=3", "-ar", "48000", "-ac", "1", sound], check=True)
+    chromium = Browser(program, sound, f"http://127.0.0.1:{b.port}/")
+
+    def value(script):
+        got = away(lambda: chromium.run(script))
+        return None if isinstance(got, Exception) else got
+    listen = ("if (!window.wrong) { window.wrong = []; addEventListener('securitypolicyviolation', (e) => wrong.push(e.blockedURI)); "
+              "addEventListener('error', (e) => wrong.push(e.message)); } "
+              "if (document.getElementById('status').textContent === 'The microphone is off.') document.getElementById('listen').click(); 0")
+    check("the page is loaded", wait_until(lambda: value("document.readyState === 'complete' && !!document.getElementById('listen')") is True, 60))
+    check("the daemon has a stream of the browser's", wait_until(lambda: managed(d) or value(listen), 60), value("document.body.innerText"))
+    words = words_of(offline())
+
+    def seen():
+        shown = value("document.getElementById('lines').textContent") or ""
+        heard = words_of(re.sub(r"([.?!])", r"\1 ", shown))
+        return len([word for word in words if word in heard]) >= 0.7 * len(words)
+    check("the words are seen", wait_until(seen, 90), value("document.body.innerText"))
+    check("nothing is against the page's own policy", value("wrong") == [], value("wrong"))
+    value("document.getElementById('listen').click()")
+    check("Stop ends the stream", wait_until(lambda: not managed(d), 20), managed(d))
+    check("and the button says Listen again", value("document.getElementById('listen').textContent") == "Listen")
+    chromium.close()
+
+
 def tokens(d):
     path = WORK / "token"
     path.write_text(TOKEN + "\n")
@@ -271,6 +488,12 @@ def tokens(d):
     error_of(b.hear(bare_silence()))
     check("/metrics and /v1/models want it, too", b.ask("GET", "/metrics")[0] == 401 and b.ask("GET", "/v1/models")[0] == 401
           and b.ask("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})[0] == 200)
+    for headers, status in (({}, 401), ({"Sec-WebSocket-Protocol": "earshot, bearer.wrong-token-of-mine"}, 401), ({"Authorization": f"Bearer {TOKEN}"}, 101),
+                            ({"Sec-WebSocket-Protocol": f"earshot, bearer.{TOKEN}"}, 101)):
+        w = b.live(headers=headers)
+        check(f"a WebSocket with {list(headers)}: {status}", w.status == status and TOKEN not in str(w.headers), w.headers)
+        w.close()
+    check("nor does the page", b.ask("GET", "/")[0] == 200)
     check("/healthz wants none", b.ask("GET", "/healthz")[0] == 200)
     check("Basic is no token", b.hear(bare_silence(), {"Authorization": f"Basic {TOKEN}"})[0] == 401)
     check("no token is in the log", TOKEN not in b.said(), b.said())
@@ -323,7 +546,7 @@ def at_once(d, b):
         s.sendall(f"POST {PATH_FILE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         check("a stream is open", wait_until(lambda: managed(d), 10))
         s.close()
-        check(f"stream={stream}: who goes takes the stream along", wait_until(lambda: not managed(d), 2), managed(d))
+        check(f"stream={stream}: who goes takes the stream along", wait_until(lambda: not managed(d), 5 + SLOW), managed(d))
     check("nothing of them is left", wait_until(lambda: b.descriptors() <= idle and not children(b), 5), f"{b.descriptors()} {idle}")
 
 
@@ -341,12 +564,15 @@ def hostile(d, b):
                        ("chunks that are none", b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
                        ("two requests, one broken", b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n\x00\x00\x00 / HTTP\r\n\r\n")):
         s = b.socket()
+        s.settimeout(1)
+        got = b""
         try:
             s.sendall(data)
             s.shutdown(socket.SHUT_WR)
-            got = b"".join(iter(lambda: s.recv(65536), b""))
+            while (piece := s.recv(65536)):
+                got += piece
         except OSError:
-            got = b""
+            pass
         check(f"{what}: refused, or closed", not got or re.match(rb"HTTP/1.[01] (4|5)\d\d ", got), got[:100])
         s.close()
     too_large = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=a\r\n" % PATH_FILE.encode()
@@ -415,7 +641,7 @@ def slow(d):
     drip.close()
     mute.close()
     several = [b.socket() for _ in range(3)]
-    got = b.ask("GET", "/")
+    got = b.ask("GET", "/nothing")
     check("who comes when there are too many is told", got[0] == 503 and "Retry-After" in got[1], got)
     refused("and how many there may be", got, 503, "--connections")
     crowd = [b.socket() for _ in range(40)]
@@ -527,6 +753,10 @@ def without_daemon(b):
     status, _, body = b.ask("GET", "/healthz")
     check("/healthz tells that there is none", status == 503 and json.loads(body) == {"status": "no-daemon"}, body)
     refused("/v1/models", b.ask("GET", "/v1/models"), 503, "start")
+    w = b.live()
+    got = away(lambda: [w.read(), w.read()])
+    check("a WebSocket tells that, too", got[0] and json.loads(got[0][1])["code"] == "no-daemon" and got[1][:1] == (CLOSE,), got)
+    w.close()
     check("/metrics, too", metrics(b)["earshot_up", ()] == 0)
     d = Daemon("--config", config("[streams]\nmax = 1\n"), source=f"file:{silence(600)}")
     d.reaches(IDLE)
@@ -554,7 +784,7 @@ def bridged():
     without_daemon(b)
     d = Daemon(source=f"file:{silence(600)}")
     d.reaches(IDLE)
-    for part in (forms, files, fields, places, told, names, public_client, at_once, hostile, flooded):
+    for part in (forms, files, fields, places, told, names, page, live, sockets, browser, public_client, at_once, hostile, flooded):
         begin = time.monotonic()
         part(d, b)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
