@@ -22,6 +22,8 @@ struct http_link {
     int fd;
     char peer[NETWORKS_ADDRESS_BYTES];
     uint64_t deadline_us; /* UINT64_MAX: none */
+    bool reads;           /* a request is to come, or comes */
+    unsigned half_open;   /* for so many sweeps: it reads, and its peer sends no more */
 };
 
 struct http_server {
@@ -34,7 +36,8 @@ struct http_server {
     struct http_server_counts counts;
 };
 
-void http_link_set_deadline(struct http_link *l, unsigned seconds); /* 0: none */
+/* seconds 0: none. reads: what is due comes from the peer. */
+void http_link_set_deadline(struct http_link *l, unsigned seconds, bool reads);
 
 /* As libmicrohttpd calls them. */
 enum MHD_Result http_request_access(void *server, struct MHD_Connection *connection,

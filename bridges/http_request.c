@@ -240,7 +240,7 @@ void http_request_end(struct http_request *r)
 {
     r->abandon = NULL;
     r->ended = true;
-    http_link_set_deadline(r->link, HTTP_ANSWER_S);
+    http_link_set_deadline(r->link, HTTP_ANSWER_S, false);
     resume(r);
 }
 
@@ -258,7 +258,7 @@ static enum MHD_Result queue(struct http_request *r)
 {
     bool timed = !(r->streams && !r->ended) && r->status != MHD_HTTP_SWITCHING_PROTOCOLS;
     r->asked = true;
-    http_link_set_deadline(r->link, timed ? HTTP_ANSWER_S : 0);
+    http_link_set_deadline(r->link, timed ? HTTP_ANSWER_S : 0, false);
     return MHD_queue_response(r->connection, r->status, r->response);
 }
 
@@ -381,7 +381,7 @@ static struct http_request *create(struct http_server *s, struct MHD_Connection 
 static enum MHD_Result begin(struct http_request *r, const char *method)
 {
     struct error error;
-    http_link_set_deadline(r->link, HTTP_BODY_S);
+    http_link_set_deadline(r->link, HTTP_BODY_S, true);
     examine(r, method);
     if (!r->response && r->route->has_form && http_form_create(&r->form, r->connection, &error))
         http_request_refuse(r, MHD_HTTP_BAD_REQUEST, "form", NULL, "%s", error.message);
@@ -409,7 +409,7 @@ static enum MHD_Result take_body(struct http_request *r, const char *data, size_
 static void ask(struct http_request *r)
 {
     r->asked = true;
-    http_link_set_deadline(r->link, 0);
+    http_link_set_deadline(r->link, 0, false);
     if (r->response)
         return;
     if (r->form && http_form_end(r->form))
@@ -456,7 +456,7 @@ void http_request_completed(void *server, struct MHD_Connection *connection, voi
         return;
     *context = NULL;
     abandon(r);
-    http_link_set_deadline(r->link, HTTP_IDLE_S);
+    http_link_set_deadline(r->link, HTTP_IDLE_S, true);
     free_request(r);
 }
 

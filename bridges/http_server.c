@@ -7,11 +7,14 @@
 #include "bridges/http_internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { HALF_OPEN_SWEEPS = 2 };
 
 #define SECOND_US UINT64_C(1000000)
 
@@ -22,8 +25,10 @@ static uint64_t now_us(const struct http_server *s)
     return us;
 }
 
-void http_link_set_deadline(struct http_link *l, unsigned seconds)
+void http_link_set_deadline(struct http_link *l, unsigned seconds, bool reads)
 {
+    l->reads = reads;
+    l->half_open = 0;
     l->deadline_us = seconds ? now_us(l->server) + seconds * SECOND_US : UINT64_MAX;
 }
 
@@ -61,11 +66,22 @@ static int on_timer(sd_event_source *source, uint64_t us, void *user)
     return 0;
 }
 
+/* libmicrohttpd waits for the rest of a request, though none can come. */
+static bool is_half_open(struct http_link *l)
+{
+    struct pollfd p = {.fd = l->fd, .events = POLLRDHUP};
+    bool closed = l->reads && poll(&p, 1, 0) > 0;
+    l->half_open = closed ? l->half_open + 1 : 0;
+    return l->half_open >= HALF_OPEN_SWEEPS;
+}
+
 static int on_sweep(sd_event_source *source, uint64_t us, void *user)
 {
     struct http_server *s = user;
     for (struct http_link *l = s->links; l; l = l->next)
-        if (l->deadline_us <= us) {
+        if (is_half_open(l)) {
+            shutdown(l->fd, SHUT_RDWR);
+        } else if (l->deadline_us <= us) {
             log_info("%s: its time is over", l->peer);
             l->deadline_us = UINT64_MAX;
             shutdown(l->fd, SHUT_RDWR);
@@ -88,7 +104,7 @@ static void begin_link(struct http_server *s, struct MHD_Connection *connection,
         return; /* its requests are refused */
     *l = (struct http_link){.next = s->links, .server = s, .fd = fd->connect_fd};
     networks_print(address->client_addr, l->peer);
-    http_link_set_deadline(l, HTTP_HEADERS_S);
+    http_link_set_deadline(l, HTTP_HEADERS_S, true);
     s->links = l;
     sd_event_source_set_time_relative(s->sweep, SECOND_US);
     sd_event_source_set_enabled(s->sweep, SD_EVENT_ONESHOT);
