@@ -6,6 +6,8 @@
     config    the configuration with every default, and one with every kind of value
     rules, history   what their documents have as examples
     wyoming   a satellite's conversation, in pieces of several sizes
+    http      requests, and the bodies of uploads
+    websocket frames of every kind
 """
 import pathlib
 import struct
@@ -92,7 +94,35 @@ def conversations():
         put("wyoming", f"conversation{pieces}", bytes((pieces,)) + b"".join(events))
 
 
+def requests():
+    """Of the first byte the highest bit says that it is the body of an upload, with the boundary a."""
+    part = b'--a\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    form = (part % (b"model", b"", b"whisper-1") + part % (b"timestamp_granularities[]", b"", b"word") + part % (b"stream", b"", b"true")
+            + part % (b"response_format", b"", b"json") + part % (b"file", b'; filename="a.wav"\r\nContent-Type: audio/wav', b"RIFF\r\n--b") + b"--a--\r\n")
+    head = b"POST /f HTTP/1.1\r\nHost: localhost:1\r\nContent-Type: multipart/form-data; boundary=a\r\n"
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(form) + form + b"\r\n0\r\n\r\n"
+    whole = head + b"Expect: 100-continue\r\nAuthorization: Bearer x\r\nContent-Length: %d\r\n\r\n" % len(form) + form
+    get = b"GET /p?a=b&c HTTP/1.1\r\nHost: [::1]:80\r\nOrigin: http://[::1]:80\r\nConnection: keep-alive\r\n\r\n"
+    for pieces in range(4):
+        put("http", f"form{pieces}", bytes((0x80 + pieces,)) + form)
+        put("http", f"requests{pieces}", bytes((pieces,)) + get + chunked + whole + get.replace(b"1.1", b"1.0"))
+
+
+def frames():
+    def frame(head, payload, length=b""):
+        mask = b"\x01\x02\x03\x04"
+        return bytes((head,)) + (length or bytes((0x80 + len(payload),))) + mask + bytes(c ^ mask[i % 4] for i, c in enumerate(payload))
+    talk = (frame(0x82, bytes(range(100))) + frame(0x81, b'{"type": "end"}') + frame(0x01, b"be") + frame(0x89, b"there?") + frame(0x80, "gïn".encode())
+            + frame(0x8a, b"") + frame(0x82, bytes(300), b"\xfe\x01\x2c") + frame(0x82, bytes(70), b"\xff" + bytes(7) + b"\x46"))
+    for pieces in range(4):
+        put("websocket", f"talk{pieces}", bytes((pieces,)) + talk + frame(0x88, b"\x03\xe8bye"))
+        put("websocket", f"early{pieces}", bytes((0x80 + pieces,)) + talk + frame(0x81, b"x"))
+    put("websocket", "huge", b"\x00" + frame(0x82, b"", b"\xff\x7f" + b"\xff" * 7))
+
+
 streams()
 sounds()
 texts()
 conversations()
+requests()
+frames()
