@@ -58,8 +58,9 @@ class Reader:
     def status(self):
         return " ".join(node.get_name() for node in self.find("status bar"))
 
-    def labels(self):
-        return [node.get_name() for node in self.all() if node.get_name()]
+    def menu(self):
+        """The names of the entries of an open menu."""
+        return [node.get_name() for role in ("menu item", "push button", "check menu item") for node in self.find(role)]
 
 
 class Text:
