@@ -261,11 +261,7 @@ void window_set_older(struct window *w, bool older)
 
 void window_set_status(struct window *w, const char *status)
 {
-    if (status) {
-        gtk_label_set_text(GTK_LABEL(w->status), status);
-        gtk_accessible_update_property(GTK_ACCESSIBLE(w->status), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                       status, -1);
-    }
+    gtk_label_set_text(GTK_LABEL(w->status), status ? status : "");
     gtk_widget_set_visible(w->status, status != NULL);
 }
 

@@ -56,7 +56,8 @@ class Reader:
         return Text(found[-1])
 
     def status(self):
-        return " ".join(node.get_name() for node in self.find("status bar"))
+        """Its name, or its text, as the version of GTK has it."""
+        return " ".join(node.get_name() or Atspi.Text.get_text(node, 0, -1) for node in self.find("status bar"))
 
     def menu(self):
         """The names of the entries of an open menu."""
