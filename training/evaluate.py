@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from training.data import data_root, read_manifest, read_table
-from training.prepare import NOISE_EVERY_DEV
+from training.prepare import NOISE_EVERY_DEV, load
 from training.scoring import distance, words
 from training.text import reply_for
 
@@ -51,7 +51,7 @@ def hour_of_noise(clips, folder):
     path = f"{folder}/noise.wav"
     with soundfile.SoundFile(path, "w", RATE_HZ, 1) as out:
         while left > 0:
-            noise, _ = soundfile.read(clips[rng.integers(len(clips))].path, dtype="float32")
+            noise = load(clips[rng.integers(len(clips))].path)
             out.write(noise[:left] * np.float32(10 ** rng.uniform(-1.5, 0)))
             left -= len(noise)
     return Clip(path, "", "an hour of noise")

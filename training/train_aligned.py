@@ -35,9 +35,9 @@ from training.train_ear import LONGEST, SHARES as HEARD, Teacher, ctc
 SHARES = {**{name: (sets, 0.8 * share) for name, (sets, share) in HEARD.items()}, "synth": (("synth",), 0.2)}
 FLOOR = -1.5  # the feature of digital silence
 EAR_SHARE = 0.2  # of the learning rate
-ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.2  # of the loss
-TEXTS = 20  # that are read a step,
-TEXT_SHARES = {"domain": 0.5, "orders": 0.15, "dialogues": 0.15, "transcripts": 0.1, "novels": 0.1}  # from here
+ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.3  # of the loss
+TEXTS = 40  # that are read a step,
+TEXT_SHARES = {"domain": 0.55, "orders": 0.15, "dialogues": 0.15, "transcripts": 0.1, "novels": 0.05}  # from here
 BLOCKS = (32, 40, 48, 64)  # rows that see each other, drawn for each step
 WARMUP = 60  # steps, also when the backbone begins to hear
 
