@@ -169,7 +169,7 @@ def ask_options(d):
     def ask(**more):
         answers = []
         options = dbus.Dictionary(more, signature="sv")
-        d.object.Ask("tell me more", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=60,
+        d.object.Ask("remind me to call anna at half past six", options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=60,
                      reply_handler=lambda *a: answers.append(a[0]),
                      error_handler=lambda e: answers.append((e.get_dbus_name(), e.get_dbus_message())))
         wait_until(lambda: answers, 60)
@@ -193,7 +193,7 @@ def ask_options(d):
     check("a seed gives its answer", first == again, f"{first!r} {again!r}")
     check("another seed another one", first != other, f"{first!r} {other!r}")
     check("max_tokens cuts it", len(ask(max_tokens=dbus.UInt32(1))) <= len(ask()))
-    said = [earshot("ask", "--seed", 5, "--temperature", 2, "--top-p=1", "tell", "me") for _ in range(2)]
+    said = [earshot("ask", "--seed", 5, "--temperature", 2, "--top-p=1", "remind", "me") for _ in range(2)]
     check("earshot ask takes the options", all(s.returncode == 0 for s in said)
           and said[0].stdout == said[1].stdout, str(said))
     said = earshot("ask", "--top-p", "2", "hello")
