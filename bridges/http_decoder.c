@@ -4,13 +4,12 @@
 #include "bridges/http_decoder.h"
 
 #include "audio/mono.h"
+#include "base/child.h"
 #include "base/core_dump.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +21,6 @@
 #include <unistd.h>
 
 #define CHILD_OPTION "--decode-standard-input"
-
-extern char **environ;
 
 enum {
     CPU_S = 600, /* of the process, and of each that it starts */
@@ -133,24 +130,9 @@ int http_decoder_main(int argc, char **argv)
 static int spawn(struct http_decoder *d, int file, int socket)
 {
     char *argv[] = {"earshot-http", CHILD_OPTION, NULL};
-    sigset_t none;
-    sigemptyset(&none);
-
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_init(&files);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawn_file_actions_adddup2(&files, file, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&files, socket, STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    int rc = posix_spawn(&d->process, "/proc/self/exe", &files, &attributes, argv, environ);
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&attributes);
-    if (rc)
-        d->process = 0;
-    return -rc;
+    const struct child_file files[] = {
+        {file, STDIN_FILENO}, {socket, STDOUT_FILENO}, {-1, STDERR_FILENO}};
+    return child_start(&d->process, argv, files, sizeof files / sizeof *files);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *user)

@@ -2,14 +2,13 @@
  * asked. */
 #include "daemon/capture.h"
 
+#include "base/child.h"
 #include "base/log.h"
 #include "daemon/capture_process.h"
 #include "daemon/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +21,6 @@ enum {
     SILENT_US = 3000000, /* without a packet: the process hangs */
     WAIT_MS = 500,       /* how often that is looked at */
 };
-
-extern char **environ;
 
 struct capture {
     struct source source;
@@ -60,24 +57,9 @@ static int spawn(struct capture *c, int socket)
     char buffer_ms[16];
     snprintf(buffer_ms, sizeof buffer_ms, "%d", c->buffer_ms);
     char *argv[] = {"earshotd", CAPTURE_OPTION, c->device, buffer_ms, NULL};
-    sigset_t none;
-    sigemptyset(&none);
-
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_init(&files);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&files, socket, CAPTURE_SOCKET);
-    int rc = posix_spawn(&c->process, "/proc/self/exe", &files, &attributes, argv, environ);
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&attributes);
-    if (rc)
-        c->process = 0;
-    return -rc;
+    const struct child_file files[] = {
+        {-1, STDIN_FILENO}, {-1, STDERR_FILENO}, {socket, CAPTURE_SOCKET}};
+    return child_start(&c->process, argv, files, sizeof files / sizeof *files);
 }
 
 static int start_process(struct capture *c, struct error *error)
