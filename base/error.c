@@ -3,18 +3,23 @@
 
 #include "base/utf8.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
-int error_set(struct error *e, int code, const char *format, ...)
+int error_set_list(struct error *e, int code, const char *format, va_list args)
 {
     if (e == NULL)
         return code;
+    vsnprintf(e->message, sizeof(e->message), format, args);
+    utf8_make_plain(e->message);
+    return code;
+}
+
+int error_set(struct error *e, int code, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(e->message, sizeof(e->message), format, args);
+    error_set_list(e, code, format, args);
     va_end(args);
-    utf8_make_plain(e->message);
     return code;
 }
 

@@ -4,6 +4,8 @@
 #ifndef EARSHOT_BASE_ERROR_H
 #define EARSHOT_BASE_ERROR_H
 
+#include <stdarg.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -16,6 +18,10 @@ struct error {
  * well. e may be NULL. */
 __attribute__((format(printf, 3, 4))) int error_set(struct error *e, int code, const char *format,
                                                     ...);
+
+/* The same of a list of arguments. */
+__attribute__((format(printf, 3, 0))) int error_set_list(struct error *e, int code,
+                                                         const char *format, va_list args);
 
 /* Writes the message and a line break to stderr, as plain as error_set makes it. */
 __attribute__((format(printf, 1, 2))) void error_print(const char *format, ...);

@@ -180,13 +180,11 @@ void http_request_refuse(struct http_request *r, unsigned status, const char *co
 {
     static const char *const again[] = {"Retry-After", "2", NULL};
     static const char *const bearer[] = {"WWW-Authenticate", "Bearer realm=\"earshot\"", NULL};
-    char text[512];
     struct error why;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    error_set_list(&why, 0, format, arguments); /* plain: it may have the client's words */
     va_end(arguments);
-    error_set(&why, 0, "%s", text); /* plain: it may have the client's words */
     cJSON *object = error_object(status, code, param, why.message);
     char *line = cJSON_PrintUnformatted(object);
     cJSON_Delete(object);

@@ -115,13 +115,11 @@ static void refuse(struct session *s, const char *code, const char *why)
 __attribute__((format(printf, 3, 4))) static void fail(struct session *s, const char *code,
                                                        const char *format, ...)
 {
-    char text[512];
     struct error why;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    error_set_list(&why, 0, format, arguments); /* plain: it may have the client's words */
     va_end(arguments);
-    error_set(&why, 0, "%s", text); /* plain: it may have the client's words */
     refuse(s, code, why.message);
 }
 
