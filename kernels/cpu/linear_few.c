@@ -246,46 +246,40 @@ SIMD void exact_streams(const struct linear *l, size_t p, size_t step, enum tens
         finish(l, 0, p + q * step, s[q][0]);
 }
 
-/* Some panels for rows that are as many as n says, which the compiler knows. */
-#define EXACT_ROWS(n)                                                                              \
-    SIMD void exact_##n(const struct linear *l, size_t p, enum tensor_type type, size_t row,       \
-                        size_t panels)                                                             \
-    {                                                                                              \
-        size_t rows = (n) < LINEAR_DIGIT_ROWS ? (n) : LINEAR_DIGIT_ROWS;                           \
-                                                                                                   \
-        if (panels == LINEAR_DIGIT_PANELS)                                                         \
-            exact(l, p, type, row, rows, LINEAR_DIGIT_PANELS);                                     \
-        else                                                                                       \
-            exact(l, p, type, row, rows, 1);                                                       \
-    }
-EXACT_ROWS(1)
-EXACT_ROWS(2)
-EXACT_ROWS(3)
-EXACT_ROWS(4)
-EXACT_ROWS(5)
-EXACT_ROWS(6)
+/* One panel, or as many as lie side by side. */
+SIMD void exact_side(const struct linear *l, size_t p, enum tensor_type type, size_t row,
+                     size_t rows, size_t panels)
+{
+    if (panels == LINEAR_DIGIT_PANELS)
+        exact(l, p, type, row, rows, LINEAR_DIGIT_PANELS);
+    else
+        exact(l, p, type, row, rows, 1);
+}
+
+/* A number of rows that the compiler knows, none above LINEAR_DIGIT_ROWS. */
+#define KNOWN(n) ((n) < LINEAR_DIGIT_ROWS ? (n) : LINEAR_DIGIT_ROWS)
 
 SIMD void exact_some(const struct linear *l, size_t p, enum tensor_type type, size_t row,
                      size_t rows, size_t panels)
 {
     switch (rows) {
     case 1:
-        exact_1(l, p, type, row, panels);
+        exact_side(l, p, type, row, 1, panels);
         break;
     case 2:
-        exact_2(l, p, type, row, panels);
+        exact_side(l, p, type, row, KNOWN(2), panels);
         break;
     case 3:
-        exact_3(l, p, type, row, panels);
+        exact_side(l, p, type, row, KNOWN(3), panels);
         break;
     case 4:
-        exact_4(l, p, type, row, panels);
+        exact_side(l, p, type, row, KNOWN(4), panels);
         break;
     case 5:
-        exact_5(l, p, type, row, panels);
+        exact_side(l, p, type, row, KNOWN(5), panels);
         break;
     default:
-        exact_6(l, p, type, row, panels);
+        exact_side(l, p, type, row, KNOWN(6), panels);
         break;
     }
 }
