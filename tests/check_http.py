@@ -673,26 +673,14 @@ while True:
 
 def flooded(d, b):
     """Four that send as fast as they can do not hold another up."""
-    floods = [subprocess.Popen([sys.executable, "-c", FLOOD, str(kind), str(b.port)], stdout=subprocess.PIPE, text=True) for kind in range(4)]
-    started.extend(floods)
-    check("four flood", all(flood.stdout.readline() == "floods\n" for flood in floods))
-    c, times = http.client.HTTPConnection("127.0.0.1", b.port, timeout=60), []
-    for _ in range(100):
-        begin = time.monotonic()
+    c = http.client.HTTPConnection("127.0.0.1", b.port, timeout=60)
+
+    def ask(_):
         c.request("GET", "/nothing")
         got = c.getresponse()
-        if got.status != 404 or not got.read():
-            break
-        times.append((time.monotonic() - begin) * 1e3)
-        time.sleep(0.01)
-    check("who asks beside them is answered", len(times) == 100, times)
-    check("and they flood still", all(flood.poll() is None for flood in floods))
-    for flood in floods:
-        flood.kill()
-        flood.wait()
+        return got.status == 404 and got.read()
+    times = beside_floods(b.port, FLOOD, ask)
     c.close()
-    times = sorted(times) or [1e9]
-    print(f"beside four that flood: {times[len(times) // 2]:.1f} ms in the median, {times[-1]:.1f} ms at most")
     check("their bytes hold nobody up", times[len(times) // 2] < 50 * (1 + SLOW), times)
 
 

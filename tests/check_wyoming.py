@@ -309,25 +309,13 @@ while True:
 def flooded(d, b):
     """Four that send as fast as they can do not hold another up. What a busy machine adds comes to some answers; what the
     program did wrong would come to all of them."""
-    floods = [subprocess.Popen([sys.executable, "-c", FLOOD, str(kind), str(b.port)], stdout=subprocess.PIPE, text=True) for kind in range(4)]
-    started.extend(floods)
-    check("four flood", all(flood.stdout.readline() == "floods\n" for flood in floods))
-    c, times = b.connect(), []
-    for n in range(100):
-        begin = time.monotonic()
+    c = b.connect()
+
+    def ask(n):
         c.send("ping", {"text": str(n)})
-        if c.read() != ("pong", {"text": str(n)}):
-            break
-        times.append((time.monotonic() - begin) * 1e3)
-        time.sleep(0.01)
-    check("who asks beside them is answered", len(times) == 100, times)
-    check("and they flood still", all(flood.poll() is None for flood in floods))
-    for flood in floods:
-        flood.kill()
-        flood.wait()
+        return c.read() == ("pong", {"text": str(n)})
+    times = beside_floods(b.port, FLOOD, ask)
     c.close()
-    times = sorted(times) or [1e9]
-    print(f"beside four that flood: {times[len(times) // 2]:.1f} ms in the median, {times[-1]:.1f} ms at most")
     check("a quarter of the answers came within 50 ms", times[len(times) // 4] < 50 + 1e3 * SLOW, times)
 
 

@@ -190,6 +190,7 @@ static void what_has_no_evidence_is_not_told(void **state)
     assert_int_equal(f->log.count, 0);
 }
 
+/* The conversation of a model that carries it on is what was heard, then the caption, read. */
 static void the_next_turn_goes_on_from_what_was_heard(void **state)
 {
     struct fixture *f = *state;

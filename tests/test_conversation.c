@@ -2,6 +2,7 @@
  * one. */
 #include "tests/support/recogniser_fixture.h"
 
+/* What the backbone should have taken in, fed by hand. */
 struct reference {
     const struct fixture *f;
     struct state *state;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Log probabilities in which every row is sure of one class. */
 enum { CLASSES = 5 };
 
 static int create_letters(struct letters **l, const char *const *letters, size_t count,

@@ -1,6 +1,7 @@
 /* Aligned captions that become long are several utterances, of which nothing is lost. */
 #include "tests/support/aligned_fixture.h"
 
+/* The text that the pieces make. */
 static char *text_of(struct fixture *f, const struct stepping *s)
 {
     char *text = calloc(s->token_count + 1, 16);
@@ -81,11 +82,11 @@ static void a_hearing_without_end_is_several_utterances(void **state)
     stepping_free(&s);
 }
 
-static void after_some_seconds_a_sentence_is_an_utterance(void **state)
+/* The sound twice over, of which nothing is lost. Returns the number of utterances. */
+static size_t hear_long(struct fixture *f, int long_ms)
 {
-    struct fixture *f = *state;
     struct recogniser_config config = plain(f);
-    config.long_ms = 2000;
+    config.long_ms = long_ms;
     struct stepping s;
     step_sound(&s, f, 2);
     char *whole = text_of(f, &s);
@@ -93,7 +94,15 @@ static void after_some_seconds_a_sentence_is_an_utterance(void **state)
     utter(r, f, 2, 1600);
     recogniser_destroy(r);
     size_t parts = check_parts(f, whole);
-    assert_true(parts >= 3);
+    free(whole);
+    stepping_free(&s);
+    return parts;
+}
+
+static void after_some_seconds_a_sentence_is_an_utterance(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(hear_long(f, 2000) >= 3);
     const struct event *before = NULL;
     for (size_t i = 0; i < f->log.count; i++) {
         const struct event *e = &f->log.events[i];
@@ -108,23 +117,12 @@ static void after_some_seconds_a_sentence_is_an_utterance(void **state)
     /* The reply is to all of it. */
     const struct event *reply = find(&f->log, EVENT_REPLY_COMPLETED);
     assert_int_equal(reply->id, f->log.events[f->log.count - 1].id);
-    free(whole);
-    stepping_free(&s);
 }
 
-/* The conversation of a model that carries it on is what was heard, then the caption, read. */
 static void after_twice_as_long_a_pause_will_do(void **state)
 {
     struct fixture *f = *state;
-    struct recogniser_config config = plain(f);
-    config.long_ms = 500;
-    struct stepping s;
-    step_sound(&s, f, 2);
-    char *whole = text_of(f, &s);
-    struct recogniser *r = create(f, &config);
-    utter(r, f, 2, 1600);
-    recogniser_destroy(r);
-    size_t parts = check_parts(f, whole), sentences = 1; /* the last one's end is the sound's */
+    size_t parts = hear_long(f, 500), sentences = 1; /* the last one's end is the sound's */
     const struct event *before = NULL;
     for (size_t i = 0; i < f->log.count; i++) {
         const struct event *e = &f->log.events[i];
@@ -138,8 +136,6 @@ static void after_twice_as_long_a_pause_will_do(void **state)
     }
     printf("%zu utterances, %zu sentences\n", parts, sentences);
     assert_true(sentences < parts);
-    free(whole);
-    stepping_free(&s);
 }
 
 int main(void)

@@ -2,7 +2,9 @@
 import os
 import socket
 import subprocess
+import sys
 import threading
+import time
 
 import support.daemon
 from support.daemon import *  # noqa: F403
@@ -41,6 +43,28 @@ class Program:
         check("no transcript in its log", not any(text in self.said() for text in texts if len(text) > 8), self.said())
         check("its unix socket is gone with it", not self.path.exists())
         self.log.close()
+
+
+def beside_floods(port, flood, ask):
+    """While four processes run `flood KIND PORT`: how long 100 calls of ask() take, ms, sorted; it is false where there is no answer."""
+    floods = [subprocess.Popen([sys.executable, "-c", flood, str(kind), str(port)], stdout=subprocess.PIPE, text=True) for kind in range(4)]
+    started.extend(floods)
+    check("four flood", all(flood.stdout.readline() == "floods\n" for flood in floods))
+    times = []
+    for n in range(100):
+        begin = time.monotonic()
+        if not ask(n):
+            break
+        times.append((time.monotonic() - begin) * 1e3)
+        time.sleep(0.01)
+    check("who asks beside them is answered", len(times) == 100, times)
+    check("and they flood still", all(flood.poll() is None for flood in floods))
+    for flood in floods:
+        flood.kill()
+        flood.wait()
+    times = sorted(times) or [1e9]
+    print(f"beside four that flood: {times[len(times) // 2]:.1f} ms in the median, {times[-1]:.1f} ms at most")
+    return times
 
 
 def in_threads(count, function):
