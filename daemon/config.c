@@ -14,6 +14,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum {
+    LINE_LENGTH_MAX = INI_MAX_LINE - 2, /* inih needs room for the line's end and a zero */
+};
+
 void config_init(struct config *c)
 {
     struct encoder_options encoder = encoder_options_default();
@@ -237,12 +241,22 @@ static char *read_line(char *line, int size, void *stream)
     return *line != '[' || check_section(r, line) ? line : NULL;
 }
 
+/* A value that fills its line without the blanks that config_print writes around its "=" would be
+ * printed as a line that config_read refuses. */
+static bool fits_printed(const char *name, const char *value)
+{
+    return strlen(name) + strlen(" = ") + strlen(value) <= LINE_LENGTH_MAX;
+}
+
 static int take_pair(void *user, const char *section, const char *name, const char *value)
 {
     struct reading *r = user;
     struct error error;
     const struct config_key *k = find_key(section, name);
-    if (k && r->set[k - config_keys])
+    if (!fits_printed(name, value))
+        error_set(&error, -EINVAL, "[%s] %s: the value is too long, a line holds %d bytes", section,
+                  name, LINE_LENGTH_MAX);
+    else if (k && r->set[k - config_keys])
         error_set(&error, -EINVAL, "[%s] %s is set twice, first in line %d", section, name,
                   r->set[k - config_keys]);
     else if (config_set(r->config, section, name, value, &error) == 0) {

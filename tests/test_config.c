@@ -210,6 +210,21 @@ static void a_long_line_is_refused_not_cut(void **state)
     assert_non_null(strstr(error.message, ":2: the line is too long"));
 }
 
+/* config_print writes blanks around "=": the longest line without them has no room for them. */
+static void what_could_not_be_printed_is_refused(void **state)
+{
+    (void)state;
+    struct config c;
+    struct error error;
+    char text[400] = "[wake]\nphrase=";
+    size_t before = strlen(text), line = strlen("phrase=");
+    memset(text + before, 'x', 196 - line);
+    assert_int_equal(read_text(&c, text, &error), 0);
+    memset(text + before, 'x', 197 - line);
+    assert_int_not_equal(read_text(&c, text, &error), 0);
+    assert_non_null(strstr(error.message, "[wake] phrase: the value is too long"));
+}
+
 static void values_must_agree(void **state)
 {
     (void)state;
@@ -264,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_path_may_begin_at_home),
         cmocka_unit_test(a_wrong_line_is_named),
         cmocka_unit_test(a_long_line_is_refused_not_cut),
+        cmocka_unit_test(what_could_not_be_printed_is_refused),
         cmocka_unit_test(values_must_agree),
         cmocka_unit_test(a_missing_file_is_named),
     };
