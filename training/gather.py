@@ -170,6 +170,26 @@ def wanted(mirror, reader, exclude):
             yield clip._replace(text=words)
 
 
+def write_corpus(folder, name, mirror, clips, split=split_of):
+    """Stores clips whose sound is short and long enough; -> (clips, hours)."""
+    audio, rows, offset = [], [], 0
+    for clip in clips:
+        samples = decode(mirror.read(clip.path))
+        if samples is None or not SHORTEST_S <= len(samples) / RATE_HZ <= LONGEST_S:
+            continue
+        written = " ".join(clip.written.split())
+        rows.append([offset, len(samples), clip.text, written, name, clip.speaker[:24], split(clip.speaker)])
+        audio.append(samples)
+        offset += len(samples)
+    np.save(folder / "audio.npy", np.concatenate(audio))
+    with open(folder / "index.tmp", "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n")
+        table.writerow(FIELDS)
+        table.writerows(rows)
+    (folder / "index.tmp").rename(folder / "index.tsv")
+    return len(rows), offset / RATE_HZ / 3600
+
+
 def gather(task):
     """(corpus, mirrors, exclude, speech) -> (corpus, clips, hours)."""
     name, mirrors, exclude, speech = task
@@ -179,22 +199,8 @@ def gather(task):
     repository, reader, _ = CORPORA[name]
     mirror = Mirror(Path(mirrors) / repository)
     folder.mkdir(parents=True, exist_ok=True)
-    audio, rows, offset = [], [], 0
-    for clip in wanted(mirror, reader, Exclusions(exclude, speech) if exclude else None):
-        samples = decode(mirror.read(clip.path))
-        if samples is None or not SHORTEST_S <= len(samples) / RATE_HZ <= LONGEST_S:
-            continue
-        written = " ".join(clip.written.split())
-        rows.append([offset, len(samples), clip.text, written, name, clip.speaker[:24], split_of(clip.speaker)])
-        audio.append(samples)
-        offset += len(samples)
-    np.save(folder / "audio.npy", np.concatenate(audio))
-    with open(folder / "index.tmp", "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n")
-        table.writerow(FIELDS)
-        table.writerows(rows)
-    (folder / "index.tmp").rename(folder / "index.tsv")
-    return name, len(rows), offset / RATE_HZ / 3600
+    clips = wanted(mirror, reader, Exclusions(exclude, speech) if exclude else None)
+    return name, *write_corpus(folder, name, mirror, clips)
 
 
 def main():

@@ -1,5 +1,7 @@
 """Word lists of the default model's domain, and numbers in words. Pure data and arithmetic; no randomness."""
 
+import re
+
 WAKE = ["computer", "hey computer", "jarvis", "hey jarvis", "amelia", "athena", "android"]
 NEAR_WAKE = (
     "commuter|commuters|computing|computed|compute|compute it|computers are|commuted|commute|commuting|compete|competed|"
@@ -136,3 +138,10 @@ def parse_cardinal(words):
             return None
         seen = True
     return total + group if seen else None
+
+
+def spoken(text):
+    """Digits as words, so that "7:30" and "the 3rd" count as what was said."""
+    text = re.sub(r"(\d+)(?:st|nd|rd|th)\b", lambda found: ordinal(int(found[1])) if int(found[1]) < 32 else found[0], text)
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    return re.sub(r"\d+", lambda found: " " + cardinal(int(found[0])) + " " if len(found[0]) < 7 else found[0], text)

@@ -11,7 +11,6 @@ kind). Texts are compared in lower case without marks; Whisper's and Moonshine's
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import time
@@ -25,16 +24,9 @@ sys.path.insert(0, str(ROOT))
 
 from training.data import read_manifest  # noqa: E402
 from training.scoring import distance, words  # noqa: E402
-from training.words import cardinal, ordinal  # noqa: E402
+from training.words import spoken  # noqa: E402
 
 GROUPED = {"speech_commands_9w": "speech_commands", "speech_commands_mini": "speech_commands"}
-
-
-def spoken(text):
-    """Digits as words, so that "7:30" and "the 3rd" count as what was said."""
-    text = re.sub(r"(\d+)(?:st|nd|rd|th)\b", lambda found: ordinal(int(found[1])) if int(found[1]) < 32 else found[0], text)
-    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    return re.sub(r"\d+", lambda found: " " + cardinal(int(found[0])) + " " if len(found[0]) < 7 else found[0], text)
 
 
 def sound(path):

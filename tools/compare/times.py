@@ -21,10 +21,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools" / "compare")]
 
-from accuracy import chosen, sound, spoken, transcribed  # noqa: E402
+from accuracy import chosen, sound, transcribed  # noqa: E402
 
 from training.scoring import words  # noqa: E402
 from training.text import generate  # noqa: E402
+from training.words import spoken  # noqa: E402
 
 VOICES = ("kal_diphone", "ked_diphone")
 SAY = """(voice_{voice}) (set! said (utt.synth (Utterance Text "{text}"))) (utt.save.wave said "{path}" 'riff)
