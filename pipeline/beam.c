@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 enum {
-    WIDTH = 24,     /* texts */
+    WIDTH = 48,     /* texts */
     HEARD_MAX = 32, /* tokens of a row that are looked at */
     FOUND_MAX = WIDTH * (HEARD_MAX + 1),
     NODES = WIDTH * (BEAM_OPEN_MAX + 2), /* every text's open tokens, and those of the next row */
