@@ -22,7 +22,8 @@ LEVEL = 0.6         # -20..+6 dB
 PAD = 0.5           # up to 0.5 s at either end
 NOISE = 0.55        # signal-to-noise 0..30 dB
 GATE = 0.08         # quiet frames fall to the floor
-MASK = 0.4          # light SpecAugment
+MASK = 1.0          # SpecAugment
+SPANS_A_S = 1.0     # of masked frames, on average
 FRAMES_PER_S = 100
 
 BIN_HZ = mel_to_hz(np.linspace(hz_to_mel(0.0), hz_to_mel(RATE_HZ / 2), MEL_BINS + 2))[1:-1]
@@ -102,14 +103,14 @@ def gate(power, rng):
 
 
 def mask(mel, rng):
-    """Up to two bands of bins and two short spans of frames take the mean value."""
+    """Up to two bands of bins, and spans of up to 200 ms, take the mean value."""
     mel, mean = mel.copy(), mel.mean()
     for _ in range(rng.integers(0, 3)):
-        width = rng.integers(1, 11)
+        width = rng.integers(1, 16)
         start = rng.integers(0, MEL_BINS - width)
         mel[:, start:start + width] = mean
-    for _ in range(rng.integers(0, 3)):
-        width = rng.integers(1, max(2, min(8, len(mel) // 12)))
+    for _ in range(rng.poisson(SPANS_A_S * len(mel) / FRAMES_PER_S)):
+        width = rng.integers(1, max(2, min(21, len(mel) // 12)))
         start = rng.integers(0, len(mel) - width + 1)
         mel[start:start + width] = mean
     return mel

@@ -58,11 +58,12 @@ class Block(nn.Module):
         self.ln1, self.ln2 = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
         self.attn = Attention(config)
         self.ffn = nn.Sequential(nn.Linear(config.dim, config.ffn), nn.GELU(), nn.Linear(config.ffn, config.dim))
+        self.dropout = 0.0  # of what the layer adds
 
     def forward(self, x, mask, before=None):
         heard, own = self.attn(self.ln1(x), mask, before)
-        x = x + heard
-        return x + self.ffn(self.ln2(x)), own
+        x = x + F.dropout(heard, self.dropout, self.training)
+        return x + F.dropout(self.ffn(self.ln2(x)), self.dropout, self.training), own
 
 
 class Ear(nn.Module):

@@ -182,13 +182,14 @@ class Adapter(nn.Module):
         self.config = config
         self.conv = Conv(encoder_dim, 2 * dim, config.kernel, config.stride, config.padding, config.padding)
         self.proj = nn.Sequential(nn.Linear(2 * dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
+        self.dropout = 0.0  # of what comes in
 
     def rows(self, encoder_rows):
         """How many rows come out of so many encoder rows (int or tensor)."""
         return (encoder_rows + 2 * self.config.padding - self.config.kernel) // self.config.stride + 1
 
     def forward(self, x):
-        return self.proj(self.conv(x))
+        return self.proj(self.conv(F.dropout(x, self.dropout, self.training)))
 
 
 def orthogonal(fan_in, fan_out, gain):
@@ -287,11 +288,12 @@ class BackboneBlock(nn.Module):
         self.ln1, self.ln2 = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
         self.att = TimeMixing(config, layer)
         self.ffn = ChannelMixing(config, layer)
+        self.dropout = 0.0  # of what the block adds
 
     def forward(self, x, v_first):
         mixed, v_first = self.att(self.ln1(x), v_first)
-        x = x + mixed
-        return x + self.ffn(self.ln2(x)), v_first
+        x = x + F.dropout(mixed, self.dropout, self.training)
+        return x + F.dropout(self.ffn(self.ln2(x)), self.dropout, self.training), v_first
 
 
 class Backbone(nn.Module):

@@ -1,12 +1,13 @@
-"""Synthetic speech for the domain's sentences, in shards of SHARD sentences, two processes at a time.
+"""Synthetic speech, in shards of SHARD sentences, two processes at a time: of the domain's, and of those that are read aloud.
 
     <root>/synth/<shard>/audio.npy   int16 [samples of all utterances], 16 kHz
     <root>/synth/<shard>/index.tsv   offset samples text reply section speaker engine; written last
 
 Every utterance has its own voice, rate, pitch and vocal-tract scale (resampling), trimmed and put between faint noise.
-The shard named "dev" has voices that no training shard has. A shard that is there is skipped; shard k depends on k alone.
+The shard named "dev" has voices that no training shard has. Shards named "read-<k>" have sentences of books, dialogues and
+prompts (training/corpus.py), for words that few recordings have. A shard that is there is skipped; shard k depends on k alone.
 
-Usage: nice python -m training.synth [--shards FIRST:LAST] [--processes 2] [--dev]
+Usage: nice python -m training.synth [--shards FIRST:LAST] [--read FIRST:LAST] [--processes 2] [--dev]
 """
 
 import argparse
@@ -26,13 +27,15 @@ import scipy.signal
 import soundfile
 
 from training.data import data_root
-from training.text import Sentence, generate
+from training.text import Sentence, generate, normalise
 
 RATE_HZ = 16000
 SHARD = 1000
 DEV_SENTENCES = 400
 SECTION_COUNTS = {1: 0.10, 2: 0.14, 3: 0.27, 4: 0.26, 5: 0.16, 6: 0.03, 7: 0.04}
 DEV_COUNTS = {2: 0.2, 3: 0.3, 4: 0.35, 5: 0.15}
+READ_SHARES = {"novels": 0.35, "books": 0.25, "prompts": 0.25, "dialogues": 0.15}  # of a read shard's sentences
+READ_WORDS = range(4, 29)
 FIELDS = ["offset", "samples", "text", "reply", "section", "speaker", "engine"]
 
 ESPEAK_ACCENTS = ["en-us", "en-us", "en-us", "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan",
@@ -163,6 +166,27 @@ def read_back(path, job, rng):
     return finish(samples, rate_hz, job, rng)
 
 
+def sentences_to_read(rng):
+    """Sentences of a read shard: of every source its share, drawn among those of a few words that have no figures."""
+    chosen = []
+    for source, share in READ_SHARES.items():
+        lines = (data_root() / "text" / f"{source}.txt").read_text(encoding="utf-8").splitlines()
+        wanted = len(chosen) + round(share * SHARD)
+        while len(chosen) < wanted:
+            words = normalise(rng.choice(lines))
+            if len(words.split()) in READ_WORDS:
+                chosen.append(Sentence(words, "", 7))
+    return chosen
+
+
+def jobs_of(name, rng):
+    """What a shard's voices are to say."""
+    if name.startswith("read-"):
+        return [random_job(rng, sentence) for sentence in sentences_to_read(rng)]
+    counts, total, choose = (DEV_COUNTS, DEV_SENTENCES, dev_job) if name == "dev" else (SECTION_COUNTS, SHARD, random_job)
+    return [choose(rng, generate(rng, section)) for section, share in counts.items() for _ in range(round(share * total))]
+
+
 def make_shard(name):
     """Synthesise one shard; returns (name, {speaker: seconds}, utterances that failed, wall seconds)."""
     folder = data_root() / "synth" / name
@@ -170,8 +194,7 @@ def make_shard(name):
         return name, {}, 0, 0.0
     started = time.monotonic()
     rng = random.Random(f"shard {name}")
-    counts, total, choose = (DEV_COUNTS, DEV_SENTENCES, dev_job) if name == "dev" else (SECTION_COUNTS, SHARD, random_job)
-    jobs = [choose(rng, generate(rng, section)) for section, share in counts.items() for _ in range(round(share * total))]
+    jobs = jobs_of(name, rng)
     audio = synthesise(jobs, rng)
     seconds = write_shard(folder, [(job, samples) for job, samples in zip(jobs, audio) if samples is not None])
     return name, seconds, sum(samples is None for samples in audio), time.monotonic() - started
@@ -198,11 +221,12 @@ def write_shard(folder, spoken):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shards", default="0:12", help="training shards FIRST:LAST, LAST excluded (default %(default)s)")
+    parser.add_argument("--read", default="0:0", help="shards of sentences that are read aloud, likewise (default none)")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--dev", action="store_true", help="make the dev shard too")
     args = parser.parse_args()
-    first, last = map(int, args.shards.split(":"))
-    names = (["dev"] if args.dev else []) + [f"{k:03d}" for k in range(first, last)]
+    names = (["dev"] if args.dev else []) + [f"{k:03d}" for k in range(*map(int, args.shards.split(":")))]
+    names += [f"read-{k:03d}" for k in range(*map(int, args.read.split(":")))]
     total = collections.Counter()
     with multiprocessing.Pool(args.processes) as pool:
         for name, seconds, failed, wall in pool.imap_unordered(make_shard, names):

@@ -32,7 +32,11 @@ from training.reading import Reader, pieces_loss
 from training.scoring import distance, words
 from training.train_ear import LONGEST, SHARES as HEARD, Teacher, ctc
 
-SHARES = {**{name: (sets, 0.8 * share) for name, (sets, share) in HEARD.items()}, "synth": (("synth",), 0.2)}
+SHARES = {
+    **{name: (sets, 0.68 * share) for name, (sets, share) in HEARD.items()},
+    "synth": (("synth",), 0.17),
+    "synth_read": (("synth_read",), 0.15),
+}
 FLOOR = -1.5  # the feature of digital silence
 EAR_SHARE = 0.2  # of the learning rate
 ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.3  # of the loss
@@ -140,6 +144,12 @@ def keep_blocks(backbone, alone):
         p.requires_grad_(not alone)
 
 
+def drop_out(model, share):
+    """What learns forgets a share of what its parts add, at each step another: few people read, and it is not to know them by heart."""
+    for part in (model.adapter, *model.encoder.blocks[model.encoder.still :], *model.backbone.blocks):
+        part.dropout = share
+
+
 def from_config(config):
     return Listener(EarConfig(**config["encoder"]), AdapterConfig(**config["adapter"]), BackboneConfig(**config["backbone"]),
                     AlignedConfig(**config["aligned"]))  # fmt: skip
@@ -164,6 +174,7 @@ def train(rank, args):
     else:
         model, tokens = new_model(args)
     model.encoder.keep_still(args.still)
+    drop_out(model, args.dropout)
     optimizer = checkpoint.MuonAndAdamW([(model.adapter, 1.0), (model.backbone, 1.0)], args.lr, team,
                                         others=[(model.encoder, EAR_SHARE), (model.head, 0.5)])  # fmt: skip
     step, together, clock = 0, 0, checkpoint.Clock()  # together: the steps in which the backbone has heard
@@ -230,6 +241,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--whisper", help="a state dict of Whisper's encoder, whose rows the ear's are to be like")
     parser.add_argument("--still", type=int, default=0, help="lower layers of the ear that no longer learn")
+    parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--ear", help="run of train_ear to begin with")
     parser.add_argument("--reading", help="run of training.reading to begin with")
     parser.add_argument("--alone", type=float, default=30, help="minutes in which ear and adapter learn without the backbone")
