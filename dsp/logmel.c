@@ -15,6 +15,7 @@
  */
 #include "dsp/logmel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -143,6 +144,15 @@ void logmel_reset(struct logmel *m)
     m->samples = 0;
     m->frames = 0;
     m->filled = PADDING;
+}
+
+void logmel_copy(struct logmel *to, const struct logmel *from)
+{
+    assert(to->bins == from->bins);
+    to->samples = from->samples;
+    to->frames = from->frames;
+    to->filled = from->filled;
+    memcpy(to->buffer, from->buffer, sizeof(to->buffer));
 }
 
 /* Row a of the first stage: Y[a][0..12]. */

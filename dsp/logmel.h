@@ -18,7 +18,8 @@ struct logmel;
 
 int logmel_create(struct logmel **out, int bins); /* bins 1..128; 0, -EINVAL or -ENOMEM */
 void logmel_destroy(struct logmel *m);
-void logmel_reset(struct logmel *m); /* a new utterance */
+void logmel_reset(struct logmel *m);                            /* a new utterance */
+void logmel_copy(struct logmel *to, const struct logmel *from); /* of as many bins */
 
 /* Consumes count samples; writes whole frames [frames, bins], at most logmel_bound(count), and
  * returns how many. */

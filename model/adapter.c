@@ -195,6 +195,15 @@ void adapter_reset(struct adapter_state *s, size_t slot)
     s->slot[slot].heard = false;
 }
 
+void adapter_copy(struct adapter_state *to, const struct adapter_state *from)
+{
+    assert(to->slots == from->slots);
+    for (size_t i = 0; i < to->slots; i++) {
+        past_copy(&to->slot[i].rows, &from->slot[i].rows, to->adapter->be);
+        to->slot[i].heard = from->slot[i].heard;
+    }
+}
+
 size_t adapter_dim(const struct adapter *a)
 {
     return a->dim;

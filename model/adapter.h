@@ -30,6 +30,8 @@ int adapter_state_create(struct adapter_state **out, const struct adapter *a, si
                          size_t max_rows, struct error *error);
 void adapter_state_destroy(struct adapter_state *s);
 void adapter_reset(struct adapter_state *s, size_t slot); /* a new utterance */
+/* What another state of the adapter, of as many slots, has heard. */
+void adapter_copy(struct adapter_state *to, const struct adapter_state *from);
 
 /* rows [sum of counts, encoder_dim] -> out [returned, dim], both backend memory, slot after slot.
  * counts, made: host [slots], of each slot what it takes and gives; made may be NULL. out holds at

@@ -163,6 +163,11 @@ void encoder_reset(struct encoder_state *s)
     s->encoder->ops->reset(s);
 }
 
+void encoder_copy(struct encoder_state *to, const struct encoder_state *from)
+{
+    to->encoder->ops->copy(to, from);
+}
+
 size_t encoder_push(struct encoder_state *s, const float *input, size_t count, float *rows)
 {
     return s->encoder->ops->push(s, input, count, rows);

@@ -51,6 +51,7 @@ struct encoder_info {
     size_t max_input;       /* the most input items a push may take */
     size_t max_rows;        /* the most rows a push or a flush gives */
     size_t max_ms;          /* of an utterance seen as one; what is longer is cut. 0: no limit */
+    bool copies;            /* its states can be copied */
 };
 
 struct encoder;
@@ -64,6 +65,7 @@ struct encoder_ops {
     void (*destroy)(struct encoder *e);
     void (*state_init)(struct encoder_state *s); /* through s->memory, which tells of failures */
     void (*reset)(struct encoder_state *s);
+    void (*copy)(struct encoder_state *to, const struct encoder_state *from); /* if info.copies */
     size_t (*push)(struct encoder_state *s, const float *input, size_t count, float *rows);
     size_t (*flush)(struct encoder_state *s, float *rows);
 };
@@ -107,6 +109,8 @@ void encoder_destroy(struct encoder *e);
 int encoder_state_create(struct encoder_state **out, const struct encoder *e, struct error *error);
 void encoder_state_destroy(struct encoder_state *s);
 void encoder_reset(struct encoder_state *s); /* a new utterance */
+/* What another state of the encoder has heard; info.copies. */
+void encoder_copy(struct encoder_state *to, const struct encoder_state *from);
 /* input: host [count, input_dim], count <= max_input. rows: backend memory for max_rows rows.
  * Returns rows written. */
 size_t encoder_push(struct encoder_state *s, const float *input, size_t count, float *rows);

@@ -224,6 +224,7 @@ static int stream_load(struct encoder **out, const struct gguf *g, struct backen
         .lookahead_ms = STREAM_LOOKAHEAD_MS,
         .max_input = STREAM_FRAMES_MAX,
         .max_rows = STREAM_ROWS_MAX,
+        .copies = true,
     };
     *out = &s->base;
     return 0;
@@ -269,6 +270,21 @@ static void stream_reset(struct encoder_state *e)
         past_reset(&s->pasts[i].keys, be, 0);
         past_reset(&s->pasts[i].values, be, 0);
         past_reset(&s->pasts[i].gated, be, c->conv_kernel - 1);
+    }
+}
+
+static void stream_copy(struct encoder_state *to_state, const struct encoder_state *from_state)
+{
+    struct stream_state *to = (struct stream_state *)to_state;
+    const struct stream_state *from = (const struct stream_state *)from_state;
+    struct backend *be = to->stream->be;
+    to->position = from->position;
+    past_copy(&to->frames, &from->frames, be);
+    past_copy(&to->halves, &from->halves, be);
+    for (size_t i = 0; i < to->stream->config.layers; i++) {
+        past_copy(&to->pasts[i].keys, &from->pasts[i].keys, be);
+        past_copy(&to->pasts[i].values, &from->pasts[i].values, be);
+        past_copy(&to->pasts[i].gated, &from->pasts[i].gated, be);
     }
 }
 
@@ -397,6 +413,7 @@ const struct encoder_ops encoder_stream_ops = {
     .destroy = stream_destroy,
     .state_init = stream_state_init,
     .reset = stream_reset,
+    .copy = stream_copy,
     .push = stream_push,
     .flush = stream_flush,
 };

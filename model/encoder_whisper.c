@@ -164,6 +164,7 @@ static int bind_blocks(struct whisper *w, struct transformer_config *c,
     w->base.info.dim = c->dim;
     w->base.info.lookahead_ms = (b->block + b->ahead) * WHISPER_ROW_MS;
     w->base.info.max_rows = BACKEND_FEW_ROWS;
+    w->base.info.copies = true;
     return rc;
 }
 
@@ -267,6 +268,14 @@ static void whisper_reset(struct encoder_state *e)
         two_way_reset(&s->two_way);
 }
 
+static void whisper_copy(struct encoder_state *to_state, const struct encoder_state *from_state)
+{
+    struct whisper_state *to = (struct whisper_state *)to_state;
+    const struct whisper_state *from = (const struct whisper_state *)from_state;
+    transformer_copy_past(&to->layers, &from->layers);
+    whisper_blocks_copy(&to->blocks, &from->blocks);
+}
+
 static size_t whisper_push(struct encoder_state *e, const float *input, size_t count, float *rows)
 {
     struct whisper_state *s = (struct whisper_state *)e;
@@ -293,6 +302,7 @@ const struct encoder_ops encoder_whisper_ops = {
     .destroy = whisper_destroy,
     .state_init = whisper_state_init,
     .reset = whisper_reset,
+    .copy = whisper_copy,
     .push = whisper_push,
     .flush = whisper_flush,
 };

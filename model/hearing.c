@@ -19,6 +19,17 @@ static void ban(struct hearing *h, size_t vocab)
             be->ops->upload(be, h->bans + d->ban[i], &never, 1);
 }
 
+static int create_fork(struct hearing *h, struct error *error)
+{
+    const struct model *m = h->model;
+    if (m->captions != MODEL_CAPTIONS_ALIGNED || !m->encoder || !m->encoder->info.copies)
+        return 0;
+    int rc = encoder_state_create(&h->fork_encoder, m->encoder, error);
+    return rc ? rc
+              : adapter_state_create(&h->fork_adapter, m->adapter, 1, m->encoder->info.max_rows,
+                                     error);
+}
+
 int hearing_create(struct hearing **out, const struct model *model, struct error *error)
 {
     struct hearing *h = calloc(1, sizeof(*h));
@@ -34,6 +45,8 @@ int hearing_create(struct hearing **out, const struct model *model, struct error
         rc = backbone_scratch_create(&h->scratch, model->backbone, HEARING_PASS_ROWS, error);
     if (rc == 0 && model->phones)
         rc = phones_state_create(&h->phones, model->phones, model->encoder->info.max_rows, error);
+    if (rc == 0)
+        rc = create_fork(h, error);
     if (rc < 0) {
         hearing_destroy(h);
         return rc;
@@ -49,6 +62,8 @@ void hearing_destroy(struct hearing *h)
         return;
     backbone_scratch_destroy(h->scratch);
     phones_state_destroy(h->phones);
+    encoder_state_destroy(h->fork_encoder);
+    adapter_state_destroy(h->fork_adapter);
     memory_finish(&h->memory);
     free(h);
 }

@@ -13,6 +13,9 @@ struct hearing {
     struct backbone_scratch *scratch; /* owned */
     struct phones_state *phones;      /* owned; NULL: the model has no such head */
     float *bans;                      /* [vocab]: 0, or -inf for what the model may not say */
+    /* Of an ear that hears what would come if nothing followed; NULL where none does. Owned. */
+    struct encoder_state *fork_encoder;
+    struct adapter_state *fork_adapter;
 };
 
 /* The model must outlive it. 0 or -ENOMEM. */

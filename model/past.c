@@ -21,6 +21,15 @@ void past_reset(struct past *h, struct backend *be, size_t zero_rows)
     }
 }
 
+void past_copy(struct past *to, const struct past *from, struct backend *be)
+{
+    assert(to->capacity == from->capacity && to->dim == from->dim);
+    to->first = 0;
+    to->end = past_rows(from);
+    if (to->end > 0)
+        be->ops->copy(be, to->data, past_first(from), to->end * to->dim);
+}
+
 float *past_append(struct past *h, struct backend *be, size_t rows)
 {
     if (rows > h->capacity - h->end) {

@@ -21,6 +21,9 @@ struct past {
  * there was room. */
 void past_init(struct past *h, struct memory *m, size_t keep, size_t add, size_t dim);
 
+/* The same rows in another, made like it. */
+void past_copy(struct past *to, const struct past *from, struct backend *be);
+
 /* Forgets everything and begins with some rows of zeros. */
 void past_reset(struct past *h, struct backend *be, size_t zero_rows);
 

@@ -184,11 +184,16 @@ void transformer_finish(struct transformer *t)
     *t = (struct transformer){0};
 }
 
+static size_t past_count(const struct transformer_config *c)
+{
+    return c->past > 0 ? c->layers : 1;
+}
+
 void transformer_state_init(struct transformer_state *s, const struct transformer *t,
                             struct memory *m)
 {
     const struct transformer_config *c = &t->config;
-    size_t count = c->past > 0 ? c->layers : 1;
+    size_t count = past_count(c);
     size_t gates = c->buckets > 0 ? c->max_rows : 1;
     size_t wide = c->max_rows < TRANSFORMER_WIDE_ROWS ? c->max_rows : TRANSFORMER_WIDE_ROWS;
 
@@ -209,9 +214,18 @@ void transformer_state_init(struct transformer_state *s, const struct transforme
 void transformer_forget(struct transformer_state *s)
 {
     const struct transformer *t = s->transformer;
-    for (size_t i = 0; i < (t->config.past > 0 ? t->config.layers : 1); i++) {
+    for (size_t i = 0; i < past_count(&t->config); i++) {
         past_reset(&s->pasts[i].keys, t->be, 0);
         past_reset(&s->pasts[i].values, t->be, 0);
+    }
+}
+
+void transformer_copy_past(struct transformer_state *to, const struct transformer_state *from)
+{
+    const struct transformer *t = to->transformer;
+    for (size_t i = 0; i < past_count(&t->config); i++) {
+        past_copy(&to->pasts[i].keys, &from->pasts[i].keys, t->be);
+        past_copy(&to->pasts[i].values, &from->pasts[i].values, t->be);
     }
 }
 

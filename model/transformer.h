@@ -55,6 +55,8 @@ void transformer_finish(struct transformer *t); /* takes a zeroed one too */
 void transformer_state_init(struct transformer_state *s, const struct transformer *t,
                             struct memory *m);
 void transformer_forget(struct transformer_state *s); /* the past */
+/* The past of a state of the same layers. */
+void transformer_copy_past(struct transformer_state *to, const struct transformer_state *from);
 
 /* In place: x [rows, dim], rows <= max_rows. The first `kept` rows become part of the past, and e's
  * tap is shown every layer's output of them; the others come again. */

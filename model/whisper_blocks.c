@@ -87,6 +87,17 @@ void whisper_blocks_reset(struct whisper_blocks_state *s)
     transformer_forget(s->layers);
 }
 
+void whisper_blocks_copy(struct whisper_blocks_state *to, const struct whisper_blocks_state *from)
+{
+    struct backend *be = to->blocks->be;
+    to->highest = from->highest;
+    to->position = from->position;
+    to->waiting = from->waiting;
+    past_copy(&to->frames, &from->frames, be);
+    past_copy(&to->halves, &from->halves, be);
+    past_copy(&to->recent, &from->recent, be);
+}
+
 /* No frame lies more than a range below the highest so far. */
 static void clamp_frames(struct whisper_blocks_state *s, const float *input, size_t count)
 {

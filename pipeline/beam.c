@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     WIDTH = 48,     /* texts */
@@ -61,10 +62,10 @@ struct beam {
     int first_free, root;
     struct hypothesis texts[WIDTH];
     size_t count;
-    struct hypothesis found[FOUND_MAX]; /* scratch */
-    size_t found_count;
     struct beam_token settled[BEAM_OPEN_MAX]; /* that wait to be taken */
     size_t settled_count, taken;
+    struct hypothesis found[FOUND_MAX]; /* scratch of a row, */
+    size_t found_count;
 };
 
 static float log_add(float a, float b)
@@ -91,6 +92,11 @@ int beam_create(struct beam **out, const struct language *language, size_t vocab
 void beam_destroy(struct beam *b)
 {
     free(b);
+}
+
+void beam_copy(struct beam *to, const struct beam *from)
+{
+    memcpy(to, from, offsetof(struct beam, found));
 }
 
 static int node_create(struct beam *b, int parent)

@@ -34,6 +34,8 @@ int beam_create(struct beam **out, const struct language *language, size_t vocab
 void beam_destroy(struct beam *b);
 
 void beam_begin(struct beam *b);
+/* The rows and texts of another, made like it. */
+void beam_copy(struct beam *to, const struct beam *from);
 /* The next row: host [vocab], log probabilities, token 0 the blank. */
 void beam_row(struct beam *b, const float *logs);
 /* No row follows: the likeliest text that ends here is settled. */

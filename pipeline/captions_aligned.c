@@ -23,7 +23,6 @@ enum {
     LETTER_MS = 60, /* a spoken letter, where nothing better is known */
     HALF_LETTER_MS = LETTER_MS / 2,
     LETTERS_MAX = 8, /* of a piece that count so */
-    JUDGED_MS = 200, /* of sound without rows yet: in a pause that is silence */
 
     /* A text is long from here on: it ends with a sentence, */
     LONG_BYTES = 1024,
@@ -36,8 +35,6 @@ enum {
     LONGEST_WORDS = EVENT_WORDS_MAX - 1,
 };
 
-/* What the last rows may have heard of letters that have no piece yet. */
-static const float quiet_letters = 0.5f;
 static const double least_likely = 1e-4;
 
 static struct event_word *last_word(struct recogniser *r)
@@ -119,14 +116,18 @@ static void end_word(struct recogniser *r)
     r->event.word_count = (uint32_t)a->words;
 }
 
+static float mean_probability(double surprise, size_t pieces)
+{
+    return pieces ? (float)exp(-surprise / (double)pieces) : 0.0f;
+}
+
 /* Of the text and what is open. */
 static float text_confidence(const struct aligned *a)
 {
     double surprise = a->surprise;
-    size_t pieces = a->pieces + a->open_count;
     for (size_t i = 0; i < a->open_count; i++)
         surprise -= log((double)a->open[i].probability);
-    return pieces ? (float)exp(-surprise / (double)pieces) : 0.0f;
+    return mean_probability(surprise, a->pieces + a->open_count);
 }
 
 static bool is_long(const struct recogniser *r, size_t bytes, size_t words)
@@ -300,14 +301,14 @@ static void update(struct recogniser *r)
     without_open(r, settled);
 }
 
-/* Rows of the adapter [count, dim], at most ALIGNED_ROWS, into the state; what comes after each is
+/* Rows of the adapter [count, dim], at most ALIGNED_ROWS, into a state; what comes after each is
  * in a->logs. */
-static void hear(struct recogniser *r, const float *rows, size_t count)
+static void hear(struct recogniser *r, struct state *state, const float *rows, size_t count)
 {
     const struct model *m = r->model;
     struct aligned *a = &r->aligned;
     size_t vocab = backbone_vocab(m->backbone);
-    backbone_push_heard(r->scratch, r->hearing, 0, rows, count, LANGUAGE_END, a->logits);
+    backbone_push_heard(r->scratch, state, 0, rows, count, LANGUAGE_END, a->logits);
     m->backend->ops->download(m->backend, a->logs, a->logits, count * vocab);
 }
 
@@ -345,7 +346,7 @@ static void take(struct recogniser *r, const struct features_rows *rows)
     for (size_t i = 0; i < rows->adapter_count; i++) {
         size_t left = rows->adapter_count - i;
         if (i % ALIGNED_ROWS == 0)
-            hear(r, rows->adapter + i * dim, left < ALIGNED_ROWS ? left : ALIGNED_ROWS);
+            hear(r, r->hearing, rows->adapter + i * dim, left < ALIGNED_ROWS ? left : ALIGNED_ROWS);
         take_encoder_rows(r, rows, &at, adapter_reach(m->adapter, r->aligned.row));
         step(r, r->aligned.logs + i % ALIGNED_ROWS * vocab);
         if (!together || left == 1)
@@ -398,23 +399,56 @@ static bool end(struct recogniser *r)
     return !recogniser_is_cancelled(r);
 }
 
-/* Every sound has its piece: none of the last delay_rows rows hears a letter, and what has no row
- * yet is the pause. */
-static bool is_written(const struct recogniser *r)
+/* Rows of a fork of the hearing into the fork of the beam. */
+static void hear_fork(struct recogniser *r, const struct features_rows *rows)
 {
-    const struct model *m = r->model;
-    size_t rows_per_second = m->encoder->info.rows_per_second;
-    uint64_t row_samples = FEATURES_RATE_HZ / rows_per_second;
-    int64_t waiting = r->heard - (int64_t)(r->aligned.encoder_rows * row_samples);
-    return m->phones && waiting <= JUDGED_MS * FEATURES_RATE_HZ / 1000 &&
-           evidence_last(&r->evidence, m->delay_rows * adapter_stride(m->adapter)) < quiet_letters;
+    struct aligned *a = &r->aligned;
+    size_t dim = backbone_dim(r->model->backbone), vocab = backbone_vocab(r->model->backbone);
+    for (size_t at = 0, count; at < rows->adapter_count; at += count) {
+        size_t left = rows->adapter_count - at;
+        count = left < ALIGNED_ROWS ? left : ALIGNED_ROWS;
+        hear(r, r->decode.fork, rows->adapter + at * dim, count);
+        for (size_t i = 0; i < count; i++) {
+            float *logs = a->logs + i * vocab;
+            log_softmax(logs, logs, vocab);
+            beam_row(a->fork, logs);
+        }
+    }
 }
 
+/* The text goes on as it would end if nothing followed, and the event's confidence is of all of it.
+ */
+static void go_on_to_the_end(struct recogniser *r)
+{
+    struct aligned *a = &r->aligned;
+    struct beam_token token;
+    double surprise = a->surprise;
+    size_t pieces = a->pieces;
+    state_copy(r->decode.fork, r->hearing);
+    beam_copy(a->fork, a->beam);
+    recogniser_hear_end(r, hear_fork);
+    for (beam_end(a->fork); beam_take(a->fork, &token); pieces++) {
+        size_t size;
+        const char *bytes = tokenizer_bytes(r->model->tokenizer, token.id, &size);
+        text_go_on(&r->text, bytes, size);
+        surprise -= log((double)token.probability);
+    }
+    r->event.confidence = mean_probability(surprise, pieces);
+}
+
+/* The silence of a pause has rows only when more of it was heard. So a fork of the hearing ends
+ * here, and the text is judged as it would be completed. */
 static bool is_over(struct recogniser *r)
 {
-    struct text settled = with_open(r);
-    bool over = is_written(r) && recogniser_sounds_finished(r) && words_end_sentence(r->text.data);
+    struct text settled = r->text;
+    float confidence = r->event.confidence;
+    if (!features_fork(r->features))
+        return false;
+    go_on_to_the_end(r);
+    features_rejoin(r->features);
+    bool over = recogniser_sounds_finished(r) && words_end_sentence(r->text.data);
     without_open(r, settled);
+    r->event.confidence = confidence;
     return over;
 }
 

@@ -46,11 +46,3 @@ float evidence_with_words(const struct evidence *e, float confidence)
 {
     return evidence_sum(e) + words_share * (confidence - words_doubt);
 }
-
-float evidence_last(const struct evidence *e, size_t rows)
-{
-    float sum = 0.0f;
-    for (size_t i = 1; i <= rows && i <= EVIDENCE_ROWS; i++)
-        sum += e->phones[(e->at + EVIDENCE_ROWS - i) % EVIDENCE_ROWS];
-    return sum;
-}

@@ -27,7 +27,5 @@ void evidence_row(struct evidence *e, float phone);
 float evidence_sum(const struct evidence *e);
 /* With words of some confidence, 0..1. */
 float evidence_with_words(const struct evidence *e, float confidence);
-/* The phones of the last rows, at most EVIDENCE_ROWS. */
-float evidence_last(const struct evidence *e, size_t rows);
 
 #endif

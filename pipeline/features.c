@@ -17,16 +17,18 @@ enum ending {
 
 struct features {
     const struct model *model;
+    struct hearing *hearing;
     struct encoder_state *encoder;
     struct adapter_state *adapter;
-    struct phones_state *phone_state; /* the hearing's; NULL: the model has no such head */
-    struct logmel *mel;               /* NULL for encoders that take samples */
-    float *frames;                    /* host [logmel_bound(FEATURES_BLOCK), bins] */
-    float *encoder_rows;              /* backend memory, room for a push */
-    float *adapter_rows;              /* backend memory, room for a push */
-    float *phones;                    /* host, room for a push */
-    float *letters;                   /* host, room for a push; NULL where the head has none */
+    struct logmel *mel;      /* NULL for encoders that take samples */
+    struct logmel *fork_mel; /* the same, of a fork; NULL where there is none */
+    float *frames;           /* host [logmel_bound(FEATURES_BLOCK), bins] */
+    float *encoder_rows;     /* backend memory, room for a push */
+    float *adapter_rows;     /* backend memory, room for a push */
+    float *phones;           /* host, room for a push */
+    float *letters;          /* host, room for a push; NULL where the head has none */
     enum ending ending;
+    enum ending fork_ending; /* where the fork began */
 };
 
 static int create_mel(struct features *f, size_t bins, struct error *error)
@@ -34,6 +36,10 @@ static int create_mel(struct features *f, size_t bins, struct error *error)
     int code = logmel_create(&f->mel, (int)bins);
     if (code)
         return error_set(error, code, "no log-mel with %zu bins", bins);
+    if (f->hearing->fork_encoder)
+        code = logmel_create(&f->fork_mel, (int)bins);
+    if (code)
+        return error_set(error, code, "no memory for log-mel");
     f->frames = calloc(logmel_bound(FEATURES_BLOCK) * bins, sizeof(float));
     return f->frames ? 0 : error_set(error, -ENOMEM, "no memory for log-mel frames");
 }
@@ -89,7 +95,7 @@ int features_create(struct features **out, struct hearing *hearing, struct error
     if (!f)
         return error_set(error, -ENOMEM, "no memory for features");
     f->model = model;
-    f->phone_state = hearing->phones;
+    f->hearing = hearing;
     int code = create_states(f, error);
     if (!code)
         code = create_buffers(f, error);
@@ -108,6 +114,7 @@ void features_destroy(struct features *f)
         return;
     struct backend *be = f->model->backend;
     logmel_destroy(f->mel);
+    logmel_destroy(f->fork_mel);
     be->ops->free(be, f->encoder_rows);
     be->ops->free(be, f->adapter_rows);
     encoder_state_destroy(f->encoder);
@@ -132,6 +139,39 @@ void features_begin(struct features *f)
     f->ending = ENDING_INPUT;
 }
 
+static void exchange(struct features *f)
+{
+    struct hearing *h = f->hearing;
+    struct encoder_state *encoder = f->encoder;
+    struct adapter_state *adapter = f->adapter;
+    struct logmel *mel = f->mel;
+    f->encoder = h->fork_encoder;
+    f->adapter = h->fork_adapter;
+    f->mel = f->fork_mel;
+    h->fork_encoder = encoder;
+    h->fork_adapter = adapter;
+    f->fork_mel = mel;
+}
+
+bool features_fork(struct features *f)
+{
+    if (!f->hearing->fork_encoder)
+        return false;
+    encoder_copy(f->hearing->fork_encoder, f->encoder);
+    adapter_copy(f->hearing->fork_adapter, f->adapter);
+    if (f->mel)
+        logmel_copy(f->fork_mel, f->mel);
+    f->fork_ending = f->ending;
+    exchange(f);
+    return true;
+}
+
+void features_rejoin(struct features *f)
+{
+    exchange(f);
+    f->ending = f->fork_ending;
+}
+
 /* What follows from the encoder's rows. */
 static void adapt(struct features *f, struct features_rows *out)
 {
@@ -139,8 +179,8 @@ static void adapt(struct features *f, struct features_rows *out)
         return;
     out->adapter_count =
         adapter_push(f->adapter, f->encoder_rows, &out->encoder_count, f->adapter_rows, NULL);
-    if (f->phone_state) {
-        phones_hear(f->phone_state, f->encoder_rows, out->encoder_count, f->phones, f->letters);
+    if (f->hearing->phones) {
+        phones_hear(f->hearing->phones, f->encoder_rows, out->encoder_count, f->phones, f->letters);
         out->phones = f->phones;
         out->letters = f->letters;
     }

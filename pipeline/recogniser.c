@@ -50,6 +50,8 @@ static int create_captions(struct recogniser *r)
     a->logits = m->backend->ops->alloc(m->backend, ALIGNED_ROWS * vocab);
     a->logs = calloc(ALIGNED_ROWS * vocab, sizeof(*a->logs));
     int rc = a->logits && a->logs ? beam_create(&a->beam, m->language, vocab) : -ENOMEM;
+    if (!rc)
+        rc = beam_create(&a->fork, m->language, vocab);
     if (!rc && m->letters)
         rc = alignment_create(&r->aligned.alignment, m->letters, phones_classes(m->phones));
     return rc;
@@ -107,6 +109,7 @@ void recogniser_destroy(struct recogniser *r)
     intents_destroy(r->intents);
     alignment_destroy(r->aligned.alignment);
     beam_destroy(r->aligned.beam);
+    beam_destroy(r->aligned.fork);
     r->model->backend->ops->free(r->model->backend, r->aligned.logits);
     free(r->aligned.logs);
     free(r);
@@ -204,7 +207,7 @@ static void hear(struct recogniser *r, const float *samples, size_t count)
     r->stats.encode_us += decode_now_us() - begin;
 }
 
-static void hear_end(struct recogniser *r)
+void recogniser_hear_end(struct recogniser *r, recogniser_rows *take)
 {
     static const float zeros[FEATURES_BLOCK];
     struct features_rows rows;
@@ -212,10 +215,10 @@ static void hear_end(struct recogniser *r)
     for (size_t left = r->captions->silence(r), n; left > 0; left -= n) {
         n = left < FEATURES_BLOCK ? left : FEATURES_BLOCK;
         features_push(r->features, zeros, n, &rows);
-        take_rows(r, &rows);
+        take(r, &rows);
     }
     while (features_end(r->features, &rows))
-        take_rows(r, &rows);
+        take(r, &rows);
     r->stats.encode_us += decode_now_us() - begin;
 }
 
@@ -387,7 +390,7 @@ void recogniser_end(struct recogniser *r, int64_t time_us)
         return;
     uint64_t begin = decode_now_us();
     struct event *e = &r->event;
-    hear_end(r);
+    recogniser_hear_end(r, take_rows);
     r->open = false;
     if (!r->told && !words_suffice(r, 1.0f))
         return;

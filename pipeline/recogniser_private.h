@@ -46,6 +46,7 @@ enum {
 struct aligned {
     struct alignment *alignment; /* NULL: the file has no letters */
     struct beam *beam;
+    struct beam *fork;     /* of a hearing to which nothing is added */
     float *logits;         /* backend memory [ALIGNED_ROWS, vocab], owned */
     float *logs;           /* the same here: log probabilities of rows that were taken, owned */
     uint64_t row;          /* the number of the next row of the backbone */
@@ -99,6 +100,12 @@ struct recogniser {
 /* What a backend gives after an error is nothing to be told. */
 bool recogniser_has_failed(const struct recogniser *r);
 bool recogniser_is_cancelled(void *recogniser);
+
+/* Rows of the features. */
+typedef void recogniser_rows(struct recogniser *r, const struct features_rows *rows);
+
+/* Has what is open heard to its end: silence, and the rows that wait for what will not come. */
+void recogniser_hear_end(struct recogniser *r, recogniser_rows *take);
 
 void recogniser_emit(struct recogniser *r, enum event_type type);
 /* An update: the text so far, without the white space at its end, which may be what the whole ends

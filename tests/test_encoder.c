@@ -52,6 +52,7 @@ struct fixture {
     size_t rows_max;
     struct encoder_state *other; /* hears something else in between; NULL: nobody does */
     float *other_rows;           /* backend, [max_rows, dim] */
+    struct encoder_state *copy;  /* takes over what was heard after each push; NULL: nobody does */
 };
 
 static void fixture_init(struct fixture *f, const struct subject *subject)
@@ -102,6 +103,17 @@ static void with_every_encoder(void (*test)(struct fixture *f))
     }
 }
 
+/* The copy is the ear from here on; the one before hears the end of the utterance. */
+static void go_on_in_copy(struct fixture *f)
+{
+    struct encoder_state *before = f->ear;
+    encoder_copy(f->copy, before);
+    while (encoder_flush(before, f->other_rows) > 0)
+        ;
+    f->ear = f->copy;
+    f->copy = before;
+}
+
 /* The rows of an utterance of so many items pushed in pieces of chunk, on the heap; each push
  * within its bound. */
 static float *encode(struct fixture *f, size_t items, size_t chunk, size_t *rows)
@@ -121,6 +133,8 @@ static float *encode(struct fixture *f, size_t items, size_t chunk, size_t *rows
         assert_true(now <= e->info.max_rows);
         assert_true(now == 0 || !e->info.at_end);
         made += now;
+        if (f->copy)
+            go_on_in_copy(f);
     }
     for (now = 1; now > 0; made += now) {
         assert_true(made + e->info.max_rows <= f->rows_max);
@@ -363,6 +377,37 @@ static void two_ears_hear_for_themselves(void **state)
     with_every_encoder(a_second_ear_hears_for_itself);
 }
 
+/* At some place of the utterance what was heard goes into another state, which had heard something
+ * else: both go on to the same rows, the other one first and to another end in between. */
+static void a_copy_goes_on(struct fixture *f)
+{
+    const struct encoder_info *info = &f->encoder->info;
+    size_t items = f->items / 2, chunk = info->max_input / 3, count[2];
+    struct encoder_state *other;
+    if (!info->copies)
+        return;
+    float *whole = encode(f, items, chunk, &count[0]);
+    assert_int_equal(encoder_state_create(&other, f->encoder, NULL), 0);
+    f->other_rows = f->be->ops->alloc(f->be, info->max_rows * info->dim);
+    assert_non_null(f->other_rows);
+    encoder_push(other, f->input + items * f->item, chunk, f->other_rows);
+    f->copy = other;
+    float *copied = encode(f, items, chunk, &count[1]);
+    assert_int_equal(count[1], count[0]);
+    assert_memory_equal(copied, whole, count[0] * info->dim * sizeof(float));
+    encoder_state_destroy(f->ear == other ? f->copy : other);
+    f->copy = NULL;
+    f->be->ops->free(f->be, f->other_rows);
+    free(copied);
+    free(whole);
+}
+
+static void what_was_heard_can_be_copied(void **state)
+{
+    (void)state;
+    with_every_encoder(a_copy_goes_on);
+}
+
 /* A backend whose memory ends after so many buffers, and that binds no weight. */
 static float *(*true_alloc)(struct backend *be, size_t count);
 static size_t buffers_left;
@@ -412,6 +457,7 @@ int main(void)
         cmocka_unit_test(nothing_is_allocated_after_create),
         cmocka_unit_test(too_long_an_utterance_is_cut_not_lost),
         cmocka_unit_test(two_ears_hear_for_themselves),
+        cmocka_unit_test(what_was_heard_can_be_copied),
         cmocka_unit_test(an_ear_binds_no_weight_and_asks_for_its_memory_once),
         cmocka_unit_test(windows_that_cannot_be_are_refused),
     };
