@@ -39,7 +39,8 @@ static const struct command {
      client_overlay_options},
     {"notify", "", "show replies as desktop notifications", 0, 0, client_notify},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
-    {"devices", "", "list the microphones", 0, 0, client_devices, .local = true},
+    {"devices", "", "list the microphones", 0, 0, client_devices, client_devices_options,
+     .local = true},
     {"record", "FILE.opus", "record a microphone into a file", 1, 1, client_record,
      client_record_options, .local = true},
 };

@@ -6,9 +6,9 @@
 #include "cli/bus_client.h"
 
 extern const struct bus_client_option client_ask_options[], client_captions_options[],
-    client_history_options[], client_listen_options[], client_overlay_options[],
-    client_record_options[], client_run_options[], client_states_options[], client_status_options[],
-    client_type_options[];
+    client_devices_options[], client_history_options[], client_listen_options[],
+    client_overlay_options[], client_record_options[], client_run_options[],
+    client_states_options[], client_status_options[], client_type_options[];
 
 int client_ask(struct bus_client *c);
 int client_cancel(struct bus_client *c);

@@ -2,6 +2,8 @@
  * Opus file, without the daemon. To try a microphone, to take something for `earshot transcribe`,
  * or to show a problem. */
 #include "audio/resample.h"
+#include "audio/sound_client.h"
+#include "audio/sound_server.h"
 #include "base/opus_writer.h"
 #include "cli/client_commands.h"
 #include "cli/offline.h"
@@ -25,10 +27,11 @@ enum {
     OPTION_SECONDS,
     CHUNKS_HZ = 20,   /* reads a second */
     SILENT_MS = 3000, /* a device that gives nothing for this long is dead */
+    SERVER_MS = 1500, /* the time that a sound server has to list its sources */
 };
 
 const struct bus_client_option client_record_options[] = {
-    {"device", "NAME", "the microphone, as `earshot devices` lists it"},
+    {"device", "NAME", "the microphone, by its name or description in `earshot devices`"},
     {"seconds", "N", "stop after N seconds (default: at Ctrl-C)"},
     {NULL},
 };
@@ -78,11 +81,19 @@ static PaDeviceIndex find_listed(const char *name)
 /* A source of the sound server is what PortAudio's one device for all of them opens. */
 static PaDeviceIndex find_device(const char *name)
 {
+    static struct sound_sources sources;
+    struct sound_source unlisted = {0};
     PaDeviceIndex i = find_listed(name);
     if (i != paNoDevice)
         return i;
-    setenv("PULSE_SOURCE", name, 1);
-    return find_listed("pulse");
+    snprintf(unlisted.name, sizeof unlisted.name, "%s", name);
+    bool listed = sound_server_list(&sources, SERVER_MS, NULL) == 0;
+    const struct sound_source *source = listed ? sound_sources_find(&sources, name, "") : &unlisted;
+    if (!source)
+        return paNoDevice;
+    sound_client_choose(source);
+    i = find_listed("pulse");
+    return i != paNoDevice ? i : find_listed("pipewire");
 }
 
 /* What the daemon prefers. */
@@ -221,6 +232,7 @@ static int finish(struct recording *r, int rc, struct error *error)
 
 static int record(struct recording *r, const char *device, struct error *error)
 {
+    sound_client_introduce(0);
     int saved = quiet_begin();
     PaError pa = Pa_Initialize();
     int rc = pa == paNoError ? open_device(r, device, error)

@@ -193,11 +193,13 @@ DBusMessage *assistant_not_of_stream(const struct assistant *a, DBusMessage *cal
 
 int assistant_prepare(struct assistant *a, const struct config *c, struct error *error)
 {
-    bool moved = strcmp(a->config.source, c->source) != 0 || a->config.buffer_ms != c->buffer_ms;
+    struct source_options options = config_source(c);
+    bool moved = strcmp(a->config.source, c->source) != 0 || a->config.buffer_ms != c->buffer_ms ||
+                 a->config.device_fallback != c->device_fallback;
     bool stays = !a->settings && a->mode_said;
     struct source *source = NULL;
     struct error why;
-    int rc = moved ? source_create(&source, c->source, c->buffer_ms, &why) : 0;
+    int rc = moved ? source_create(&source, c->source, &options, &why) : 0;
     if (rc)
         return error_set(error, rc, "[audio] source: %s", why.message);
     if (ear_settings_create(&a->prepared, c, source))

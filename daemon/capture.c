@@ -24,8 +24,9 @@ enum {
 
 struct capture {
     struct source source;
-    char device[SOURCE_NAME_MAX]; /* empty: any */
-    int buffer_ms;
+    char device[SOURCE_NAME_MAX];   /* empty: any */
+    char known_as[SOURCE_NAME_MAX]; /* what people call it, once it was open */
+    struct source_options options;
     pid_t process;   /* 0: none */
     int64_t seen_us; /* clock at the last packet, when it opened, or at the start */
     uint64_t lost;   /* to be told */
@@ -55,8 +56,14 @@ static void stop(struct source *s)
 static int spawn(struct capture *c, int socket)
 {
     char buffer_ms[16];
-    snprintf(buffer_ms, sizeof buffer_ms, "%d", c->buffer_ms);
-    char *argv[] = {"earshotd", CAPTURE_OPTION, c->device, buffer_ms, NULL};
+    snprintf(buffer_ms, sizeof buffer_ms, "%d", c->options.buffer_ms);
+    char *argv[] = {"earshotd",
+                    CAPTURE_OPTION,
+                    c->device,
+                    c->known_as,
+                    c->options.fallback ? "yes" : "no",
+                    buffer_ms,
+                    NULL};
     const struct child_file files[] = {
         {-1, STDIN_FILENO}, {-1, STDERR_FILENO}, {socket, CAPTURE_SOCKET}};
     return child_start(&c->process, argv, files, sizeof files / sizeof *files);
@@ -90,6 +97,9 @@ static int take_opened(struct capture *c, struct error *error)
     c->source.rate_hz = opened.rate_hz;
     c->source.channels = opened.channels;
     memcpy(c->source.name, opened.name, sizeof c->source.name);
+    opened.known_as[sizeof opened.known_as - 1] = '\0';
+    if (*opened.known_as)
+        memcpy(c->known_as, opened.known_as, sizeof c->known_as);
     c->seen_us = clock_monotonic_us();
     return 0;
 }
@@ -153,7 +163,8 @@ static void destroy(struct source *s)
 
 static const struct source_ops capture_ops = {start, read_frames, lost, set_quiet, stop, destroy};
 
-int capture_create(struct source **out, const char *device, int buffer_ms, struct error *error)
+int capture_create(struct source **out, const char *device, const struct source_options *options,
+                   struct error *error)
 {
     if (strlen(device) >= SOURCE_NAME_MAX)
         return error_set(error, -EINVAL, "the device's name is too long");
@@ -163,7 +174,7 @@ int capture_create(struct source **out, const char *device, int buffer_ms, struc
     c->source.ops = &capture_ops;
     c->source.wait_ms = WAIT_MS;
     c->source.fd = -1;
-    c->buffer_ms = buffer_ms;
+    c->options = *options;
     strcpy(c->device, device);
     *out = &c->source;
     return 0;

@@ -4,10 +4,11 @@
 
 #include "daemon/sources.h"
 
-/* The option of earshotd that makes it the capture process: --capture-process DEVICE BUFFER_MS. */
+/* The option of earshotd that makes it the capture process, with what capture_process takes. */
 #define CAPTURE_OPTION "--capture-process"
 
-/* device: its exact name, or empty, as microphone_open has it. */
-int capture_create(struct source **out, const char *device, int buffer_ms, struct error *error);
+/* device: which one, as microphone.h has it. */
+int capture_create(struct source **out, const char *device, const struct source_options *options,
+                   struct error *error);
 
 #endif

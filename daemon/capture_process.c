@@ -2,6 +2,7 @@
  * goes. */
 #include "daemon/capture_process.h"
 
+#include "audio/sound_client.h"
 #include "daemon/sources.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     GATHER_MS = 10,
@@ -35,6 +37,7 @@ static bool send_opened(const struct microphone *m, int code, const struct error
     if (!code) {
         opened.rate_hz = microphone_rate_hz(m);
         opened.channels = microphone_channels(m);
+        snprintf(opened.known_as, sizeof opened.known_as, "%s", microphone_known_as(m));
     }
     snprintf(opened.name, sizeof opened.name, "%.255s", code ? error->message : microphone_name(m));
     return send_packet(&opened, sizeof opened);
@@ -72,13 +75,18 @@ static void pass_on(struct microphone *m)
     }
 }
 
-int capture_process(const char *device, const char *buffer_ms)
+int capture_process(char **arguments)
 {
+    const struct microphone_choice choice = {.device = arguments[0],
+                                             .known_as = arguments[1],
+                                             .fallback = strcmp(arguments[2], "yes") == 0,
+                                             .buffer_ms = atoi(arguments[3])};
     struct microphone *m = NULL;
     struct error error;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive the daemon */
     prctl(PR_SET_NAME, "earshot-capture");
-    int code = microphone_open(&m, device, atoi(buffer_ms), &error);
+    sound_client_introduce(getppid());
+    int code = microphone_open(&m, &choice, &error);
     if (!send_opened(m, code, &error) || code)
         return EXIT_FAILURE;
     pass_on(m);

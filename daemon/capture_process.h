@@ -21,6 +21,7 @@ struct capture_opened {
     int code; /* 0 or -errno */
     int rate_hz, channels;
     char name[MICROPHONE_NAME_MAX]; /* of the device, or the error */
+    char known_as[MICROPHONE_NAME_MAX];
 };
 
 /* Every other packet, without the samples that it has not. */
@@ -30,7 +31,11 @@ struct capture_block {
     float samples[CAPTURE_BLOCK_MAX];
 };
 
-/* The whole process: returns its exit status when the device or the reader is gone. */
-int capture_process(const char *device, const char *buffer_ms);
+/* The whole process: DEVICE KNOWN_AS yes|no BUFFER_MS, of which the third says whether another is
+ * heard while the device is away. Returns its exit status when the device or the reader is gone. */
+enum {
+    CAPTURE_ARGUMENTS = 4,
+};
+int capture_process(char **arguments);
 
 #endif

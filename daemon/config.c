@@ -446,3 +446,8 @@ struct encoder_options config_encoder(const struct config *c)
     o.ahead_ms = (size_t)c->ahead_ms;
     return o;
 }
+
+struct source_options config_source(const struct config *c)
+{
+    return (struct source_options){.buffer_ms = c->buffer_ms, .fallback = c->device_fallback};
+}

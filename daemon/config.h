@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/recorder.h"
+#include "daemon/sources.h"
 #include "dsp/endpoint.h"
 #include "model/encoder.h"
 #include "model/sampler.h"
@@ -31,6 +32,7 @@ struct config {
     char source[CONFIG_TEXT_MAX]; /* as sources.h reads it */
     bool muted;
     bool pause_asleep, pause_locked; /* the device is closed while the machine or the session is */
+    bool device_fallback;            /* another device while the one of the source is away */
     int buffer_ms;                   /* of captured audio that waits for a busy engine */
 
     char mode[CONFIG_WORD_MAX]; /* "captions" or "assistant" */
@@ -80,6 +82,7 @@ size_t config_restarts(const struct config *a, const struct config *b,
                        const char *names[CONFIG_NAMES_MAX]);
 
 enum log_level config_log_level(const struct config *c);
+struct source_options config_source(const struct config *c);
 struct encoder_options config_encoder(const struct config *c);
 
 #endif

@@ -37,8 +37,12 @@ const struct config_key config_keys[] = {
     {"audio", "source", CONFIG_TEXT, FIELD(source), .check = source_check, .path = "file:",
      .help =
          "portaudio: pipewire, pulse or default, else any microphone.\n"
-         "portaudio:NAME: exactly this device, see `earshot devices`.\n"
+         "portaudio:NAME: this one; its name or its description, as `earshot devices` has them.\n"
+         "portaudio:default: the sound server's default.\n"
          "file:PATH: a sound file at its own speed; file:PATH:fast: as fast as it can be heard."},
+    {"audio", "fallback", CONFIG_BOOL, FIELD(device_fallback),
+     .help = "While the microphone of that name is away: yes: hear the default until it is back.\n"
+             "no: wait for it."},
     {"audio", "muted", CONFIG_BOOL, FIELD(muted),
      .help = "Start muted: the device stays closed until unmuted."},
     {"audio", "pause_asleep", CONFIG_BOOL, FIELD(pause_asleep),

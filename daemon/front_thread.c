@@ -297,7 +297,8 @@ static int set_device(struct front *f, const char *device, struct error *error)
     int length = snprintf(spec, sizeof spec, *device ? "portaudio:%s" : "portaudio%s", device);
     if (length >= (int)sizeof spec)
         return error_set(error, -EINVAL, "the device's name is too long");
-    int rc = source_create(&s, spec, f->config.buffer_ms, error);
+    struct source_options options = config_source(&f->config);
+    int rc = source_create(&s, spec, &options, error);
     if (!rc)
         set_source(f, s);
     return rc;

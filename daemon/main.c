@@ -133,8 +133,8 @@ static int serve(const struct config *c, const struct settings *settings, struct
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], CAPTURE_OPTION) == 0)
-        return capture_process(argv[2], argv[3]);
+    if (argc == 2 + CAPTURE_ARGUMENTS && strcmp(argv[1], CAPTURE_OPTION) == 0)
+        return capture_process(argv + 2);
     core_dump_forbid();
     core_dump_forbid_children();
     struct settings settings = {0};

@@ -3,6 +3,8 @@
 #include "daemon/microphone.h"
 
 #include "audio/resample.h"
+#include "audio/sound_client.h"
+#include "audio/sound_server.h"
 #include "daemon/capture_rt.h"
 #include "daemon/clock.h"
 
@@ -16,11 +18,12 @@ enum {
     PERIOD_MS = 40,      /* how often the device wakes us up, */
     PERIODS = 4,         /* and how many of these it can hold */
     SILENT_US = 2000000, /* a device that delivers nothing for this long is dead */
+    SERVER_MS = 1500,    /* the time that a sound server has to list its sources */
 };
 
 struct microphone {
     int rate_hz, channels, buffer_ms;
-    char name[MICROPHONE_NAME_MAX];
+    char name[MICROPHONE_NAME_MAX], known_as[MICROPHONE_NAME_MAX];
     PaStream *stream;
     struct capture_rt rt;
     uint64_t lost_told, overflows_told;
@@ -82,30 +85,51 @@ static int open_device(struct microphone *m, PaDeviceIndex i, struct error *erro
     return rc;
 }
 
+static int no_such(const char *device, struct error *error)
+{
+    return error_set(error, -ENODEV, "%s: no such capture device", device);
+}
+
 static int open_listed(struct microphone *m, const char *name, struct error *error)
 {
     for (PaDeviceIndex i = 0; i < Pa_GetDeviceCount(); i++)
         if (can_capture(i) && strcmp(Pa_GetDeviceInfo(i)->name, name) == 0)
             return open_device(m, i, error);
-    return error_set(error, -ENODEV, "%s: no such capture device", name);
+    return no_such(name, error);
 }
 
-/* PortAudio has all sources of the sound server as one device, which opens the one that the
- * environment names. */
-static int open_source(struct microphone *m, const char *name, struct error *error)
+/* PortAudio has all sources of the sound server as one device. */
+static int open_source(struct microphone *m, const struct sound_source *source, struct error *error)
 {
-    setenv("PULSE_SOURCE", name, 1);
+    sound_client_choose(source);
     int rc = open_listed(m, "pulse", error);
+    if (rc == -ENODEV)
+        rc = open_listed(m, "pipewire", error);
     if (rc)
-        return error_set(error, -ENODEV, "%s: no such capture device", name);
-    snprintf(m->name, sizeof m->name, "%s", name);
+        return no_such(source->name, error);
+    snprintf(m->name, sizeof m->name, "%s", source->name);
+    snprintf(m->known_as, sizeof m->known_as, "%s", source->description);
     return 0;
 }
 
-static int open_named(struct microphone *m, const char *name, struct error *error)
+/* A server that lists nothing may have it all the same. */
+static int open_unlisted(struct microphone *m, const char *name, struct error *error)
 {
-    int rc = open_listed(m, name, error);
-    return rc == -ENODEV ? open_source(m, name, error) : rc;
+    struct sound_source source = {0};
+    snprintf(source.name, sizeof source.name, "%s", name);
+    return open_source(m, &source, error);
+}
+
+static int open_of_server(struct microphone *m, const struct microphone_choice *choice,
+                          struct error *error)
+{
+    static struct sound_sources sources;
+    struct error unlisted;
+    if (sound_server_list(&sources, SERVER_MS, &unlisted))
+        return open_unlisted(m, choice->device, error);
+    const struct sound_source *source =
+        sound_sources_find(&sources, choice->device, choice->known_as);
+    return source ? open_source(m, source, error) : no_such(choice->device, error);
 }
 
 static int open_any(struct microphone *m, struct error *error)
@@ -123,16 +147,52 @@ static int open_any(struct microphone *m, struct error *error)
     return error_set(error, -ENODEV, "no capture device");
 }
 
-int microphone_open(struct microphone **out, const char *device, int buffer_ms, struct error *error)
+/* Where ALSA's own default is another one, the sound server's is meant. */
+static int open_default(struct microphone *m, struct error *error)
+{
+    int rc = open_listed(m, "pulse", error);
+    if (rc)
+        rc = open_listed(m, "pipewire", error);
+    if (rc)
+        rc = open_listed(m, "default", error);
+    snprintf(m->name, sizeof m->name, "default");
+    return rc;
+}
+
+static int open_chosen(struct microphone *m, const struct microphone_choice *choice,
+                       struct error *error)
+{
+    if (!*choice->device)
+        return open_any(m, error);
+    if (strcmp(choice->device, "default") == 0)
+        return open_default(m, error);
+    int rc = open_listed(m, choice->device, error);
+    return rc == -ENODEV ? open_of_server(m, choice, error) : rc;
+}
+
+/* The error is that of what was chosen. */
+static int open_or_fall_back(struct microphone *m, const struct microphone_choice *choice,
+                             struct error *error)
+{
+    struct error other;
+    int rc = open_chosen(m, choice, error);
+    if (!rc || !choice->fallback || !*choice->device)
+        return rc;
+    sound_client_choose(NULL);
+    return open_any(m, &other) == 0 ? 0 : rc;
+}
+
+int microphone_open(struct microphone **out, const struct microphone_choice *choice,
+                    struct error *error)
 {
     struct microphone *m = calloc(1, sizeof *m);
     if (!m)
         return error_set(error, -ENOMEM, "out of memory");
-    m->buffer_ms = buffer_ms;
+    m->buffer_ms = choice->buffer_ms;
     PaError pa = Pa_Initialize();
     int rc = pa == paNoError ? 0 : error_set(error, -EIO, "PortAudio: %s", Pa_GetErrorText(pa));
     if (!rc)
-        rc = *device ? open_named(m, device, error) : open_any(m, error);
+        rc = open_or_fall_back(m, choice, error);
     m->seen_us = clock_monotonic_us();
     if (rc) {
         ring_destroy(m->rt.ring);
@@ -156,6 +216,11 @@ int microphone_channels(const struct microphone *m)
 const char *microphone_name(const struct microphone *m)
 {
     return m->name;
+}
+
+const char *microphone_known_as(const struct microphone *m)
+{
+    return m->known_as;
 }
 
 static bool is_dead(struct microphone *m)

@@ -234,7 +234,8 @@ int service_attach(struct service *s, struct engine *engine, struct error *error
                                   .user = s->assistant};
     struct source *source;
     struct ear *ear;
-    int rc = source_create(&source, config.source, config.buffer_ms, error);
+    struct source_options how = config_source(&config);
+    int rc = source_create(&source, config.source, &how, error);
     if (!rc)
         rc = ear_create(&ear, engine, source, &options, error);
     if (rc)

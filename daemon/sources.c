@@ -30,13 +30,14 @@ int source_check(const char *spec, struct error *error)
                      spec);
 }
 
-int source_create(struct source **out, const char *spec, int buffer_ms, struct error *error)
+int source_create(struct source **out, const char *spec, const struct source_options *options,
+                  struct error *error)
 {
     const char *path = after(spec, "file:"), *device = device_of(spec);
     if (path)
         return file_source_create(out, path, error);
     if (device)
-        return capture_create(out, *device ? device + 1 : "", buffer_ms, error);
+        return capture_create(out, *device ? device + 1 : "", options, error);
     return source_check(spec, error);
 }
 

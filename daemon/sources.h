@@ -57,9 +57,14 @@ struct source {
 /* Whether it is "portaudio", "portaudio:NAME", "file:PATH" or "file:PATH:fast". 0, or -EINVAL with
  * a message. */
 int source_check(const char *spec, struct error *error);
-/* Of such a spec. 0, or -errno with a message: -EINVAL too for a file that is no sound. buffer_ms:
- * of live audio that can wait. */
-int source_create(struct source **out, const char *spec, int buffer_ms, struct error *error);
+struct source_options {
+    int buffer_ms; /* of live audio that can wait */
+    bool fallback; /* another microphone while the one that is named is away */
+};
+
+/* Of such a spec. 0, or -errno with a message: -EINVAL too for a file that is no sound. */
+int source_create(struct source **out, const char *spec, const struct source_options *options,
+                  struct error *error);
 void source_destroy(struct source *s);
 
 /* Bytes that have come through fd and wait to be read. */

@@ -193,10 +193,11 @@ static void many_ears_share_a_model(void **state)
     strcpy(want, s.last.event.text);
     struct ear *ears[EARS];
     struct error error;
+    const struct source_options how = {.buffer_ms = 1000};
     for (int i = 0; i < EARS; i++) {
         struct source *source;
         struct ear_options options = {.config = &c, .pieces = 4, .user = &ears[i]};
-        assert_int_equal(source_create(&source, c.source, 1000, &error), 0);
+        assert_int_equal(source_create(&source, c.source, &how, &error), 0);
         assert_int_equal(ear_create(&ears[i], s.engine, source, &options, &error), 0);
     }
     int completed[EARS] = {0}, closed = 0;

@@ -167,7 +167,8 @@ static inline int open_ear(struct seen *s, const struct config *c, struct error 
 {
     struct source *source;
     struct ear_options options = {.config = c, .pieces = 512};
-    int rc = source_create(&source, c->source, c->buffer_ms, error);
+    struct source_options how = config_source(c);
+    int rc = source_create(&source, c->source, &how, error);
     return rc ? rc : ear_create(&s->ear, s->engine, source, &options, error);
 }
 
