@@ -372,6 +372,7 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->muted = options->config->muted;
     a->shut = a->muted ? EAR_MUTED : 0;
     a->settings = options->settings;
+    a->microphones = options->microphones;
     a->configure = options->configure;
     a->configure_user = options->user;
     a->holders.bus = bus;

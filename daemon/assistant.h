@@ -8,6 +8,7 @@
 #include "daemon/config.h"
 #include "daemon/engine.h"
 #include "daemon/interface.h"
+#include "daemon/microphones.h"
 #include "daemon/settings.h"
 
 #define ASSISTANT_INTERFACE "org.earshot.Earshot1.Assistant"
@@ -28,6 +29,7 @@ struct assistant_options {
     const char *path;                /* of the object */
     const struct config *config;     /* copied */
     const struct settings *settings; /* where it came from, for Reload, not owned; NULL: a stream */
+    struct microphones *microphones; /* of the sound server, not owned; NULL: a stream */
     const struct interface_part *more; /* of the object, ends with a NULL interface; NULL: none */
     /* Makes another configuration count, here and everywhere else, or nowhere: assistant_prepare
      * and assistant_configure. 0 or -errno. NULL: of a stream. */
@@ -56,6 +58,10 @@ void assistant_loading(struct assistant *a);
 void assistant_progress(struct assistant *a, int percent); /* of loading */
 void assistant_take(struct assistant *a, const struct engine_message *m);
 void assistant_failed(struct assistant *a);
+
+/* The sound server's microphones have changed; the one that was chosen is to be opened anew. */
+void assistant_microphones_changed(struct assistant *a);
+void assistant_reopen(struct assistant *a);
 
 /* Closes the device for a while, or opens it, unless it is muted. */
 void assistant_pause(struct assistant *a, bool paused);

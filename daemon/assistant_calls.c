@@ -66,6 +66,8 @@ void assistant_settle(struct assistant *a, const struct pending *p,
         return;
     if (r->type == ENGINE_REPLIES)
         set_mode(a, r->flag);
+    if (r->type == ENGINE_DEVICE && a->microphones)
+        microphones_choose(a->microphones, r->text);
 }
 
 static void append_restarts(DBusMessage *reply, const struct config *started,
@@ -224,6 +226,8 @@ void assistant_configure(struct assistant *a, bool count)
 {
     if (count && a->prepared) {
         follow_mode(a, &a->prepared_config);
+        if (a->microphones && strcmp(a->config.source, a->prepared_config.source) != 0)
+            microphones_choose(a->microphones, source_device(a->prepared_config.source));
         a->config = a->prepared_config;
         ear_configure(a->ear, a->prepared, ++a->last_number);
     } else {
@@ -275,6 +279,19 @@ DBusMessage *assistant_shut(struct assistant *a, DBusMessage *call, unsigned shu
 void assistant_pause(struct assistant *a, bool paused)
 {
     assistant_shut(a, NULL, (a->shut & EAR_MUTED) | (paused ? EAR_PAUSED : 0));
+}
+
+void assistant_microphones_changed(struct assistant *a)
+{
+    interface_changed(&a->object, ASSISTANT_INTERFACE, "Microphones");
+}
+
+/* Who waits in vain for room in the queue of requests finds the device by its own tries. */
+void assistant_reopen(struct assistant *a)
+{
+    const struct engine_request r = {.type = ENGINE_REOPEN};
+    if (a->ear)
+        assistant_pass_on(a, NULL, &r);
 }
 
 static DBusMessage *request_state_file(struct assistant *a, DBusMessage *call,

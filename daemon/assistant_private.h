@@ -57,6 +57,7 @@ struct assistant {
     void *configure_user;
     struct ear_settings *prepared; /* NULL: none are; of this configuration: */
     struct config prepared_config;
+    struct microphones *microphones; /* not owned; NULL: a stream */
     struct loop *loop;
     struct bus *bus;
     struct ear *ear;

@@ -57,6 +57,44 @@ static void get_device_error(void *user, DBusMessageIter *out)
     bus_append_text(out, a->device_error);
 }
 
+static void append_flag(DBusMessageIter *dictionary, const char *key, bool value)
+{
+    interface_append_entry(dictionary, key, DBUS_TYPE_BOOLEAN, "b", &(dbus_bool_t){value});
+}
+
+static void append_text(DBusMessageIter *dictionary, const char *key, const char *text)
+{
+    struct interface_entry e;
+    interface_open_entry(dictionary, key, "s", &e);
+    bus_append_text(&e.value, text);
+    interface_close_entry(dictionary, &e);
+}
+
+static void append_microphone(DBusMessageIter *array, const struct sound_source *source)
+{
+    DBusMessageIter dictionary;
+    dbus_message_iter_open_container(array, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
+    append_text(&dictionary, "name", source->name);
+    append_text(&dictionary, "description", source->description);
+    append_flag(&dictionary, "default", source->is_default);
+    append_flag(&dictionary, "monitor", source->monitors);
+    append_flag(&dictionary, "in_use", source->in_use);
+    dbus_message_iter_close_container(array, &dictionary);
+}
+
+static void get_microphones(void *user, DBusMessageIter *out)
+{
+    const struct assistant *a = user;
+    DBusMessageIter array;
+    if (a->microphones)
+        microphones_look(a->microphones);
+    const struct sound_sources *s = a->microphones ? microphones_list(a->microphones) : NULL;
+    dbus_message_iter_open_container(out, DBUS_TYPE_ARRAY, "a{sv}", &array);
+    for (size_t i = 0; s && i < s->count; i++)
+        append_microphone(&array, &s->list[i]);
+    dbus_message_iter_close_container(out, &array);
+}
+
 static DBusMessage *set_device(void *user, DBusMessage *call, DBusMessageIter *value)
 {
     struct engine_request r = {.type = ENGINE_DEVICE};
@@ -149,6 +187,7 @@ const struct interface_property assistant_properties[] = {
     {"Mode", "s", .get = get_mode, .set = set_mode},
     {"Device", "s", .get = get_device, .set = set_device},
     {"DeviceError", "s", .get = get_device_error},
+    {"Microphones", "aa{sv}", .get = get_microphones},
     {"Model", "s", .get = get_model},
     {"Level", "d", .silent = true, .get = get_level},
     {"Latency", "a{sd}", .silent = true, .get = get_latency},

@@ -26,6 +26,7 @@ enum engine_request_type {
     ENGINE_HOLD,   /* result: the id of the utterance that is open now; see also ear_release */
     ENGINE_FINISH, /* the open utterance ends now */
     ENGINE_DEVICE, /* text: the capture device's name, empty for any */
+    ENGINE_REOPEN, /* the capture device is to be looked for anew */
     /* for the inference thread, between two utterances */
     ENGINE_ASK,     /* text, sampling; result: the reply */
     ENGINE_RESET,   /* forgets the conversation */

@@ -279,15 +279,26 @@ static void set_shut(struct front *f, bool muted, bool paused)
     push_piece(f);
 }
 
+static void start_anew(struct front *f)
+{
+    f->ended = f->told_missing = false;
+    f->starting = true;
+    f->retry_us = 0;
+    f->retry_ms = FRONT_RETRY_FIRST_MS;
+}
+
 static void set_source(struct front *f, struct source *s)
 {
     front_close_source(f);
     source_destroy(f->source);
     f->source = s;
-    f->ended = f->told_missing = false;
-    f->starting = true;
-    f->retry_us = 0;
-    f->retry_ms = FRONT_RETRY_FIRST_MS;
+    start_anew(f);
+}
+
+static void reopen(struct front *f)
+{
+    front_close_source(f);
+    start_anew(f);
 }
 
 static int set_device(struct front *f, const char *device, struct error *error)
@@ -361,6 +372,8 @@ static void answer(struct front *f, const struct engine_request *r)
         front_catch_up(f);
     if (r->type == ENGINE_DEVICE)
         value = set_device(f, r->text, &error);
+    else if (r->type == ENGINE_REOPEN)
+        reopen(f);
     else if (r->type == ENGINE_FINISH)
         frontend_finish(f->frontend);
 

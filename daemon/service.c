@@ -6,6 +6,7 @@
 #include "daemon/assistant.h"
 #include "daemon/journal_ids.h"
 #include "daemon/logind.h"
+#include "daemon/microphones.h"
 #include "daemon/recorder.h"
 #include "daemon/streams.h"
 
@@ -23,6 +24,7 @@ struct service {
     struct engine *engine;
     struct loop_fd *engine_fd;
     struct assistant *assistant; /* of the microphone */
+    struct microphones *microphones;
     struct recorder *recorder;
     struct streams *streams;
     struct logind *logind; /* NULL: there is none */
@@ -66,6 +68,19 @@ static int configure(void *user, const struct config *config, struct error *erro
     return 0;
 }
 
+static void microphones_changed(void *user)
+{
+    const struct service *s = user;
+    assistant_microphones_changed(s->assistant);
+}
+
+static void microphone_moved(void *user)
+{
+    const struct service *s = user;
+    log_info("the microphone that was chosen has come, gone or changed");
+    assistant_reopen(s->assistant);
+}
+
 int service_create(struct service **out, struct loop *loop, struct bus *bus,
                    const struct config *config, const struct settings *settings,
                    struct error *error)
@@ -79,13 +94,17 @@ int service_create(struct service **out, struct loop *loop, struct bus *bus,
                                         .settings = settings,
                                         .configure = configure,
                                         .user = s};
+    const struct microphones_listener listener = {microphones_changed, microphone_moved, s};
     struct interface_part parts[3] = {{NULL}};
     int rc = recorder_create(&s->recorder, error);
+    if (!rc)
+        rc = microphones_create(&s->microphones, loop, &listener, error);
     if (!rc)
         rc = streams_create(&s->streams, loop, bus, error);
     if (!rc) {
         streams_parts(s->streams, parts);
         options.more = parts;
+        options.microphones = s->microphones;
         rc = assistant_create(&s->assistant, loop, bus, &options, error);
     }
     if (rc) {
@@ -104,6 +123,7 @@ void service_destroy(struct service *s)
     logind_destroy(s->logind);
     streams_destroy(s->streams);
     assistant_destroy(s->assistant);
+    microphones_destroy(s->microphones);
     recorder_destroy(s->recorder);
     free(s);
 }
@@ -141,6 +161,8 @@ static void take_source(struct service *s, const struct engine_message *m)
     else if (m->type == ENGINE_QUIET && !s->open)
         s->listening = false;
     update_delay(s);
+    if (m->type == ENGINE_SOURCE)
+        microphones_look(s->microphones);
 }
 
 static void take_message(struct service *s, const struct engine_message *m)
@@ -241,6 +263,7 @@ int service_attach(struct service *s, struct engine *engine, struct error *error
     if (rc)
         return rc;
     assistant_attach(s->assistant, ear);
+    microphones_choose(s->microphones, source_device(config.source));
     listen_to_logind(s);
     s->engine = engine;
     s->engine_fd = loop_add_fd(s->loop, engine_fd(engine), POLLIN, engine_ready, s);

@@ -30,6 +30,12 @@ int source_check(const char *spec, struct error *error)
                      spec);
 }
 
+const char *source_device(const char *spec)
+{
+    const char *device = device_of(spec);
+    return device && *device ? device + 1 : "";
+}
+
 int source_create(struct source **out, const char *spec, const struct source_options *options,
                   struct error *error)
 {
@@ -37,7 +43,7 @@ int source_create(struct source **out, const char *spec, const struct source_opt
     if (path)
         return file_source_create(out, path, error);
     if (device)
-        return capture_create(out, *device ? device + 1 : "", options, error);
+        return capture_create(out, source_device(spec), options, error);
     return source_check(spec, error);
 }
 

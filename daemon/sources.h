@@ -57,6 +57,9 @@ struct source {
 /* Whether it is "portaudio", "portaudio:NAME", "file:PATH" or "file:PATH:fast". 0, or -EINVAL with
  * a message. */
 int source_check(const char *spec, struct error *error);
+/* What is behind "portaudio:" of such a spec; empty: any microphone, or another kind. */
+const char *source_device(const char *spec);
+
 struct source_options {
     int buffer_ms; /* of live audio that can wait */
     bool fallback; /* another microphone while the one that is named is away */

@@ -76,7 +76,7 @@ def interface():
         check(f"{name} is as its installed file says", shape(live[name]) == shape(installed))
 
     types = {"State": dbus.UInt32, "Muted": dbus.Boolean, "Mode": dbus.String,
-             "Device": dbus.String, "DeviceError": dbus.String, "Model": dbus.String, "Backend": dbus.String, "Progress": dbus.UInt32,
+             "Device": dbus.String, "DeviceError": dbus.String, "Microphones": dbus.Array, "Model": dbus.String, "Backend": dbus.String, "Progress": dbus.UInt32,
              "Version": dbus.String,
              "Level": dbus.Double, "Latency": dbus.Dictionary, "Statistics": dbus.Dictionary}
     everything = d.call("GetAll", ASSISTANT, interface=dbus.PROPERTIES_IFACE)

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -33,6 +34,12 @@ def listed(pulse):
     return {o["name"]: o for o in objects if "description" in o}
 
 
+def spoken():
+    path = WORK / "spoken.wav"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, path], check=True)
+    return path
+
+
 def opens(d, name, seconds=10):
     return wait_until(lambda: d.get("Device") == name, seconds)
 
@@ -46,6 +53,16 @@ def captured(pulse):
 
 def captures(pulse, name, seconds=10):
     return wait_until(lambda: captured(pulse) == name, seconds)
+
+
+def microphones(d, **having):
+    """The names of those of the property that have these values."""
+    return [str(m["name"]) for m in d.get("Microphones") if all(m[key] == value for key, value in having.items())]
+
+
+def uses(d, pulse, name, seconds=10):
+    """It captures from there, and says so."""
+    return wait_until(lambda: captured(pulse) == name and microphones(d, in_use=True) == [name], seconds)
 
 
 def lists():
@@ -108,14 +125,89 @@ def without_server():
     d.stop()
 
 
-def falls_back():
+def follows():
+    """The list, and the default, that change while it listens."""
     pulse = server()
-    d = Daemon("--config", config("[audio]\nfallback = yes\n"), source=f"portaudio:{HEADSET}", extra=pulse.environment)
-    check("what is away gives way to the default", opens(d, "pulse", 20) and captures(pulse, "desk_mic"), d.said())
+    d = Daemon(source="portaudio", extra=pulse.environment)
+    check("the default is used", opens(d, "pulse", 20) and uses(d, pulse, "desk_mic"), d.get("Microphones"))
+    check("the property has what people call it", [str(m["description"]) for m in d.get("Microphones") if m["in_use"]] == [DESK],
+          d.get("Microphones"))
+    check("and what the desktop plays", microphones(d, monitor=True) == ["speaker.monitor"], d.get("Microphones"))
+    d.signals.clear()
+    add(pulse, "headset", HEADSET)
+    check("one that comes is told", wait_until(lambda: [list(l) for l in d.changes("Microphones") if "headset" in [m["name"] for m in l]], 5),
+          d.signals)
+    check("and not used", captured(pulse) == "desk_mic" and not d.changes("Device"), d.signals)
+    pulse.control("set-default-source", "headset")
+    check("a new default is followed", uses(d, pulse, "headset") and microphones(d, default=True) == ["headset"], d.get("Microphones"))
+    check("without closing anything", not d.changes("Device") and not d.changes("State"), d.signals)
+    d.set("Muted", True)
+    check("muted, none is in use", wait_until(lambda: not microphones(d, in_use=True), 5) and len(microphones(d)) == 3, d.get("Microphones"))
+    d.set("Muted", False)
+    check("and unmuted it is again", uses(d, pulse, "headset"), d.get("Microphones"))
+    pulse.stop()
+    check("without a server there is none", wait_until(lambda: not d.get("Microphones"), 10), d.get("Microphones"))
+    pulse.start()
+    check("the next one's are found", uses(d, pulse, "speaker.monitor", 20), f"{d.get('Microphones')} {d.said()}")
     d.stop()
     pulse.stop()
 
 
-if not shutil.which("pulseaudio") or not shutil.which("pactl"):
-    end_without("a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
-run(lists, chooses, is_shown, without_server, falls_back)
+def is_away():
+    """What was chosen goes, and comes back; another is not heard meanwhile."""
+    pulse = server()
+    headset = add(pulse, "headset", HEADSET)
+    d = Daemon(source="portaudio:headset", extra=pulse.environment)
+    check("it is used", opens(d, "headset", 20) and uses(d, pulse, "headset"), d.said())
+    pulse.control("unload-module", headset)
+    check("once it is away nothing is heard", d.reaches(FAILED, 10) and captured(pulse) == ""
+          and d.get("DeviceError") == "headset: no such capture device", f"{d.get('State')} {captured(pulse)} {d.get('DeviceError')}")
+    pause(1)
+    headset = add(pulse, "headset", HEADSET)
+    check("as soon as it is there again, it is", opens(d, "headset", 3) and uses(d, pulse, "headset"), d.said())
+    pulse.control("unload-module", headset)
+    headset = add(pulse, "headset.handsfree", HEADSET)
+    check("also by another name, as one that changes its profile", opens(d, "headset.handsfree", 3)
+          and uses(d, pulse, "headset.handsfree"), d.said())
+    d.set("Device", HEADSET)
+    check("and by its description", opens(d, "headset.handsfree") and uses(d, pulse, "headset.handsfree"))
+    pulse.control("unload-module", headset)
+    add(pulse, "headset", HEADSET)
+    check("whatever its name", opens(d, "headset", 3) and uses(d, pulse, "headset"), d.said())
+    d.stop()
+    pulse.stop()
+
+
+def falls_back():
+    """[audio] fallback: the default is heard while the chosen one is away."""
+    pulse = server()
+    d = Daemon("--config", config("[audio]\nfallback = yes\n"), source=f"portaudio:{HEADSET}", extra=pulse.environment)
+    check("what is away gives way to the default", opens(d, "pulse", 20) and uses(d, pulse, "desk_mic"), d.said())
+    for turn in ("it is taken when it comes", "and when it comes again"):
+        headset = add(pulse, "headset", HEADSET)
+        check(turn, opens(d, "headset", 3) and uses(d, pulse, "headset"), d.said())
+        pulse.control("unload-module", headset)
+        check("and the default when it goes", opens(d, "pulse", 5) and uses(d, pulse, "desk_mic"), d.said())
+    check("State tells of no lack", FAILED not in d.changes("State"), d.changes("State"))
+    d.stop()
+    pulse.stop()
+
+
+def hears_the_desktop():
+    pulse = server()
+    pulse.ask("load-module", "module-null-sink", "sink_name=other")
+    d = Daemon(source="portaudio:@DEFAULT_MONITOR@", extra=pulse.environment)
+    check("the monitor of the default is opened", opens(d, "speaker.monitor", 20) and uses(d, pulse, "speaker.monitor"), d.said())
+    player = pulse.play(spoken(), "--device=speaker")
+    check("what it plays becomes text", d.completes(1, 20), d.said())
+    player.kill()
+    player.wait()
+    pulse.control("set-default-sink", "other")
+    check("another default is followed", opens(d, "other.monitor", 5) and uses(d, pulse, "other.monitor"), d.said())
+    d.stop()
+    pulse.stop()
+
+
+if not shutil.which("pulseaudio") or not shutil.which("pactl") or not shutil.which("ffmpeg"):
+    end_without("a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins ffmpeg)")
+run(lists, chooses, is_shown, without_server, follows, is_away, falls_back, hears_the_desktop)
