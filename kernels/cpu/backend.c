@@ -115,6 +115,16 @@ void cpu_copy(struct backend *be, float *dst, const float *src, size_t count)
         memcpy(dst, src, count * sizeof(float));
 }
 
+void cpu_upload(struct backend *be, float *dst, const float *host, size_t count)
+{
+    cpu_copy(be, dst, host, count);
+}
+
+void cpu_download(struct backend *be, float *host, const float *src, size_t count)
+{
+    cpu_copy(be, host, src, count);
+}
+
 void cpu_move(struct backend *be, float *dst, const float *src, size_t count)
 {
     (void)be;

@@ -87,26 +87,10 @@ void cpu_split(struct backend *be, size_t items, size_t cost, cpu_part *part, vo
  * if the machine lacks it. */
 const struct backend_ops *cpu_choose(const char *wanted);
 
-/* The part of the table that is the same for every instruction set. */
-void cpu_destroy(struct backend *be);
-int cpu_status(const struct backend *be, struct error *error);
-float *cpu_alloc(struct backend *be, size_t count);
-void cpu_free(struct backend *be, float *p);
-void cpu_copy(struct backend *be, float *dst, const float *src, size_t count);
-void cpu_move(struct backend *be, float *dst, const float *src, size_t count);
-void cpu_zero(struct backend *be, float *dst, size_t count);
-void cpu_copy_rows(struct backend *be, float *dst, size_t dst_stride, const float *src,
-                   size_t src_stride, size_t rows, size_t dim);
-int cpu_weight_create(struct backend *be, struct weight **out, const struct tensor *t,
-                      enum weight_use use);
-void cpu_weight_destroy(struct backend *be, struct weight *w);
-int cpu_reserve(struct backend *be, size_t rows);
-bool cpu_step_begin(struct backend *be, const void *const key[STEP_KEY_MAX]);
-bool cpu_step_end(struct backend *be);
-void cpu_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
-               const struct weight *w);
-uint32_t cpu_draw(struct backend *be, const struct draw *d);
-void cpu_note(struct backend *be, const struct penalties *p, size_t count, uint32_t id, float more);
+/* The table: functions that are the same for every instruction set, and in kernels/cpu/isa.h those
+ * that are not. */
+#define OP(result, name, arguments) result cpu_##name arguments;
+#include "kernels/ops.def"
 
 extern const struct backend_ops cpu_ops_scalar, cpu_ops_avx2, cpu_ops_avx512, cpu_ops_amx;
 

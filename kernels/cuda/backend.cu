@@ -47,7 +47,7 @@ bool cuda_wait(struct cuda_backend *cuda, const char *what)
     return cuda_check(cuda, cudaStreamSynchronize(cuda->stream), what);
 }
 
-static int cuda_status(const struct backend *be, struct error *error)
+int cuda_status(const struct backend *be, struct error *error)
 {
     const struct cuda_backend *cuda = cuda_of(const_cast<struct backend *>(be));
 
@@ -72,7 +72,7 @@ static void give_back(int device)
     cudaGetLastError();
 }
 
-static void cuda_destroy(struct backend *be)
+void cuda_destroy(struct backend *be)
 {
     struct cuda_backend *cuda = cuda_of(be);
 
@@ -96,7 +96,7 @@ static void cuda_destroy(struct backend *be)
 }
 
 /* The runtime's blocks begin at multiples of 256 bytes. */
-static float *cuda_alloc(struct backend *be, size_t count)
+float *cuda_alloc(struct backend *be, size_t count)
 {
     struct cuda_backend *cuda = cuda_of(be);
     size_t bytes = count * sizeof(float);
@@ -110,7 +110,7 @@ static float *cuda_alloc(struct backend *be, size_t count)
     return p;
 }
 
-static void cuda_free(struct backend *be, float *p)
+void cuda_free(struct backend *be, float *p)
 {
     struct cuda_backend *cuda = cuda_of(be);
 
@@ -128,14 +128,14 @@ static void copy(struct cuda_backend *cuda, void *dst, const void *src, size_t c
                    what);
 }
 
-static void cuda_copy(struct backend *be, float *dst, const float *src, size_t count)
+void cuda_copy(struct backend *be, float *dst, const float *src, size_t count)
 {
     copy(cuda_of(be), dst, src, count, cudaMemcpyDeviceToDevice, "copy");
 }
 
 /* Towards lower addresses, piece by piece, as long as the way: no piece overlaps itself, and what
  * is written has been read. */
-static void cuda_move(struct backend *be, float *dst, const float *src, size_t count)
+void cuda_move(struct backend *be, float *dst, const float *src, size_t count)
 {
     struct cuda_backend *cuda = cuda_of(be);
     size_t way = dst < src ? (size_t)(src - dst) : (size_t)(dst - src);
@@ -150,7 +150,7 @@ static void cuda_move(struct backend *be, float *dst, const float *src, size_t c
     }
 }
 
-static void cuda_zero(struct backend *be, float *dst, size_t count)
+void cuda_zero(struct backend *be, float *dst, size_t count)
 {
     struct cuda_backend *cuda = cuda_of(be);
 
@@ -158,8 +158,8 @@ static void cuda_zero(struct backend *be, float *dst, size_t count)
         cuda_check(cuda, cudaMemsetAsync(dst, 0, count * sizeof(float), cuda->stream), "zero");
 }
 
-static void cuda_copy_rows(struct backend *be, float *dst, size_t dst_stride, const float *src,
-                           size_t src_stride, size_t rows, size_t dim)
+void cuda_copy_rows(struct backend *be, float *dst, size_t dst_stride, const float *src,
+                    size_t src_stride, size_t rows, size_t dim)
 {
     struct cuda_backend *cuda = cuda_of(be);
 
@@ -172,7 +172,7 @@ static void cuda_copy_rows(struct backend *be, float *dst, size_t dst_stride, co
 }
 
 /* Zeros after an error. */
-static void cuda_download(struct backend *be, float *host, const float *src, size_t count)
+void cuda_download(struct backend *be, float *host, const float *src, size_t count)
 {
     struct cuda_backend *cuda = cuda_of(be);
 
@@ -184,39 +184,8 @@ static void cuda_download(struct backend *be, float *host, const float *src, siz
 static void fill_table(struct backend_ops *ops, const char *name)
 {
     ops->name = name;
-    ops->destroy = cuda_destroy;
-    ops->status = cuda_status;
-    ops->alloc = cuda_alloc;
-    ops->free = cuda_free;
-    ops->copy = cuda_copy;
-    ops->move = cuda_move;
-    ops->zero = cuda_zero;
-    ops->copy_rows = cuda_copy_rows;
-    ops->upload = cuda_upload;
-    ops->download = cuda_download;
-    ops->weight_create = cuda_weight_create;
-    ops->weight_destroy = cuda_weight_destroy;
-    ops->reserve = cuda_reserve;
-    ops->linear = cuda_linear;
-    ops->linear_add = cuda_linear_add;
-    ops->linears = cuda_linears;
-    ops->layer_norm = cuda_layer_norm;
-    ops->affine = cuda_affine;
-    ops->add = cuda_add;
-    ops->glu = cuda_glu;
-    ops->conv_depthwise = cuda_conv_depthwise;
-    ops->rope = cuda_rope;
-    ops->attention = cuda_attention;
-    ops->relative_gate = cuda_relative_gate;
-    ops->embed = cuda_embed;
-    ops->norm_shift = cuda_norm_shift;
-    ops->rwkv7 = cuda_rwkv7;
-    ops->argmax = cuda_argmax;
-    ops->probability = cuda_probability;
-    ops->draw = cuda_draw;
-    ops->note = cuda_note;
-    ops->step_begin = cuda_step_begin;
-    ops->step_end = cuda_step_end;
+#define OP(result, name, arguments) ops->name = cuda_##name;
+#include "kernels/ops.def"
 }
 
 /* The device with the most free memory, or the one that was asked for. */

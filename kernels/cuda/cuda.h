@@ -133,44 +133,13 @@ void cuda_launch(struct cuda_backend *cuda, const char *what, void (*kernel)(Par
 }
 
 /* The table. */
-int cuda_weight_create(struct backend *be, struct weight **out, const struct tensor *t,
-                       enum weight_use use);
-void cuda_weight_destroy(struct backend *be, struct weight *w);
+#define OP(result, name, arguments) result cuda_##name arguments;
+#include "kernels/ops.def"
+
 void cuda_staging_free(struct cuda_backend *cuda);
-int cuda_reserve(struct backend *be, size_t rows);
 void cuda_scratch_free(struct cuda_backend *cuda);
 int cuda_uploads_make(struct cuda_backend *cuda);
 void cuda_uploads_free(struct cuda_backend *cuda);
-void cuda_upload(struct backend *be, float *dst, const float *host, size_t count);
-void cuda_linear(struct backend *be, float *y, const float *x, size_t x_stride, size_t rows,
-                 const struct weight *w, const float *bias, enum activation act);
-void cuda_linear_add(struct backend *be, float *y, const float *x, size_t rows,
-                     const struct weight *w, const float *bias);
-void cuda_linears(struct backend *be, const struct product *p, size_t count, size_t rows);
-void cuda_layer_norm(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
-                     const float *w, const float *b, float eps);
-void cuda_norm_shift(struct backend *be, const struct norm_shift *n);
-void cuda_affine(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
-                 const float *shift, const float *scale, const float *bias, enum activation act);
-void cuda_add(struct backend *be, float *y, const float *x, size_t count);
-void cuda_glu(struct backend *be, float *y, const float *x, size_t rows, size_t dim);
-void cuda_relative_gate(struct backend *be, float *y, const float *x, const float *scale,
-                        size_t rows, size_t heads);
-void cuda_conv_depthwise(struct backend *be, float *y, const float *x, size_t rows, size_t dim,
-                         const float *w, const float *b, size_t kernel, enum activation act);
-void cuda_rope(struct backend *be, float *x, size_t rows, size_t heads, size_t head_dim,
-               uint64_t position, float base);
-void cuda_attention(struct backend *be, const struct attention *a);
-void cuda_embed(struct backend *be, float *y, const uint32_t *ids, size_t count,
-                const struct weight *w);
-void cuda_rwkv7(struct backend *be, const struct rwkv7 *c);
-void cuda_argmax(struct backend *be, uint32_t *best, const float *x, size_t rows, size_t count);
-float cuda_probability(struct backend *be, const float *x, size_t count, size_t index);
-uint32_t cuda_draw(struct backend *be, const struct draw *d);
-void cuda_note(struct backend *be, const struct penalties *p, size_t count, uint32_t id,
-               float more);
-bool cuda_step_begin(struct backend *be, const void *const key[STEP_KEY_MAX]);
-bool cuda_step_end(struct backend *be);
 
 /* Forgets the steps that use p; all of them if p is NULL. */
 void cuda_steps_forget(struct cuda_backend *cuda, const void *p);
