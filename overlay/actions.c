@@ -235,6 +235,13 @@ void actions_add(struct overlay *o)
     add_keys(o, "app.quit", "<Control>q", NULL);
 }
 
+/* What is not listed by its name is the desktop's choice, where there are names. */
+static const char *chosen_device(const struct overlay *o)
+{
+    const char *device = ear_device(o->ear);
+    return o->menu.microphones && !menu_has_microphone(&o->menu, device) ? "" : device;
+}
+
 void actions_follow(struct overlay *o)
 {
     static const char *const of_daemon[] = {"pause", "mode", "device"};
@@ -244,5 +251,5 @@ void actions_follow(struct overlay *o)
     }
     set_state(o, "pause", g_variant_new_boolean(ear_is_muted(o->ear)));
     set_state(o, "mode", g_variant_new_string(ear_mode(o->ear)));
-    set_state(o, "device", g_variant_new_string(ear_device(o->ear)));
+    set_state(o, "device", g_variant_new_string(chosen_device(o)));
 }

@@ -31,6 +31,7 @@ struct ear {
     uint32_t state, progress;
     bool muted, known; /* known: the properties were read */
     char *mode, *device, *trouble;
+    GVariant *microphones; /* NULL: not known */
 };
 
 static void set_string(char **to, GVariant *value)
@@ -39,6 +40,14 @@ static void set_string(char **to, GVariant *value)
         return;
     g_free(*to);
     *to = g_variant_dup_string(value, NULL);
+}
+
+static void set_microphones(struct ear *ear, GVariant *value)
+{
+    if (!g_variant_is_of_type(value, G_VARIANT_TYPE("aa{sv}")))
+        return;
+    g_clear_pointer(&ear->microphones, g_variant_unref);
+    ear->microphones = g_variant_ref(value);
 }
 
 static void take_property(struct ear *ear, const char *name, GVariant *value)
@@ -55,6 +64,8 @@ static void take_property(struct ear *ear, const char *name, GVariant *value)
         set_string(&ear->device, value);
     else if (strcmp(name, "DeviceError") == 0)
         set_string(&ear->trouble, value);
+    else if (strcmp(name, "Microphones") == 0)
+        set_microphones(ear, value);
 }
 
 static void take_properties(struct ear *ear, GVariant *dictionary)
@@ -204,6 +215,7 @@ static void forget_daemon(struct ear *ear)
             g_dbus_connection_signal_unsubscribe(ear->connection, ear->signals[i]);
     memset(ear->signals, 0, sizeof ear->signals);
     g_clear_pointer(&ear->owner, g_free);
+    g_clear_pointer(&ear->microphones, g_variant_unref);
     ear->known = false;
 }
 
@@ -390,6 +402,11 @@ const char *ear_mode(const struct ear *ear)
 const char *ear_device(const struct ear *ear)
 {
     return ear->device;
+}
+
+GVariant *ear_microphones(const struct ear *ear)
+{
+    return ear->microphones;
 }
 
 static void end_setting(GObject *connection, GAsyncResult *result, void *user)

@@ -33,6 +33,9 @@ bool ear_is_muted(const struct ear *ear);
 /* Empty while they are not known. */
 const char *ear_mode(const struct ear *ear);
 const char *ear_device(const struct ear *ear);
+/* The sound server's microphones, aa{sv} as docs/dbus.md has them; NULL while they are not known.
+ */
+GVariant *ear_microphones(const struct ear *ear);
 
 void ear_set_muted(struct ear *ear, bool muted);
 void ear_set_mode(struct ear *ear, const char *mode);

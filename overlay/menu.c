@@ -1,4 +1,5 @@
-/* What the menu has (menu.h). The bus does not list microphones: earshot devices does. */
+/* What the menu has (menu.h). The microphones are those of the daemon; where it knows no sound
+ * server they are those of earshot devices. */
 #include "overlay/menu.h"
 
 #include <gio/gio.h>
@@ -91,6 +92,7 @@ void menu_finish(struct menu *menu)
 {
     g_clear_object(&menu->model);
     g_clear_object(&menu->devices);
+    g_clear_pointer(&menu->microphones, g_variant_unref);
 }
 
 /* A name may have underlines, which a menu would take for the mark of a key. */
@@ -106,15 +108,78 @@ static void add_device(GMenu *devices, const char *label, const char *name)
     g_strfreev(parts);
 }
 
+static bool read_microphone(GVariant *microphone, const char **name, const char **description,
+                            gboolean *is_default, gboolean *monitors)
+{
+    *is_default = *monitors = FALSE;
+    g_variant_lookup(microphone, "default", "b", is_default);
+    g_variant_lookup(microphone, "monitor", "b", monitors);
+    return g_variant_lookup(microphone, "name", "&s", name) &&
+           g_variant_lookup(microphone, "description", "&s", description);
+}
+
+/* The microphones, or what loudspeakers play. */
+static GMenu *make_microphones(GVariant *microphones, bool monitors)
+{
+    GVariantIter each;
+    GVariant *microphone;
+    const char *name, *description;
+    gboolean is_default, is_monitor;
+    GMenu *section = g_menu_new();
+    g_variant_iter_init(&each, microphones);
+    while ((microphone = g_variant_iter_next_value(&each))) {
+        if (read_microphone(microphone, &name, &description, &is_default, &is_monitor) &&
+            is_monitor == monitors) {
+            char *label = g_strconcat(description, is_default ? " (the default)" : "", NULL);
+            add_device(section, label, name);
+            g_free(label);
+        }
+        g_variant_unref(microphone);
+    }
+    return section;
+}
+
+bool menu_has_microphone(const struct menu *menu, const char *name)
+{
+    bool found = false;
+    const char *listed, *description;
+    gboolean is_default, monitors;
+    size_t count = menu->microphones ? g_variant_n_children(menu->microphones) : 0;
+    for (size_t i = 0; i < count && !found; i++) {
+        GVariant *microphone = g_variant_get_child_value(menu->microphones, i);
+        found = read_microphone(microphone, &listed, &description, &is_default, &monitors) &&
+                strcmp(listed, name) == 0;
+        g_variant_unref(microphone);
+    }
+    return found;
+}
+
+static void clear(GMenu *devices)
+{
+    g_menu_remove_all(devices);
+    add_device(devices, "The desktop's own", "");
+}
+
+/* Names of the daemon, which have come meanwhile, stay. */
+static bool is_named(GMenu *devices)
+{
+    return g_object_get_data(G_OBJECT(devices), "named") != NULL;
+}
+
+static void set_named(GMenu *devices, bool named)
+{
+    g_object_set_data(G_OBJECT(devices), "named", GINT_TO_POINTER(named));
+}
+
 static void devices_listed(GObject *process, GAsyncResult *result, void *user)
 {
     char *out = NULL;
     GMenu *devices = user;
     g_subprocess_communicate_utf8_finish(G_SUBPROCESS(process), result, &out, NULL, NULL);
     char **names = g_strsplit(out ? out : "", "\n", -1);
-    g_menu_remove_all(devices);
-    add_device(devices, "The desktop's own", "");
-    for (char **name = names; *name; name++)
+    if (!is_named(devices))
+        clear(devices);
+    for (char **name = names; *name && !is_named(devices); name++)
         if (**name)
             add_device(devices, *name, *name);
     g_strfreev(names);
@@ -137,7 +202,7 @@ static char *find_earshot(void)
     return path;
 }
 
-void menu_list_devices(struct menu *menu)
+static void run_earshot_devices(struct menu *menu)
 {
     char *program = find_earshot();
     GSubprocess *process =
@@ -148,4 +213,21 @@ void menu_list_devices(struct menu *menu)
                                             g_object_ref(menu->devices));
     g_clear_object(&process);
     g_free(program);
+}
+
+void menu_list_devices(struct menu *menu, GVariant *microphones)
+{
+    bool known = microphones && g_variant_n_children(microphones);
+    if (known && menu->microphones && g_variant_equal(menu->microphones, microphones))
+        return;
+    g_clear_pointer(&menu->microphones, g_variant_unref);
+    set_named(menu->devices, known);
+    if (!known) {
+        run_earshot_devices(menu);
+        return;
+    }
+    menu->microphones = g_variant_ref(microphones);
+    clear(menu->devices);
+    add_section(menu->devices, make_microphones(microphones, false));
+    add_section(menu->devices, make_microphones(microphones, true));
 }

@@ -45,11 +45,20 @@ static void lost(void *user)
         show_change(o, change);
 }
 
+/* Where the daemon has named some, and has none any more, they are what earshot devices says. */
+static void follow_microphones(struct overlay *o)
+{
+    GVariant *microphones = ear_microphones(o->ear);
+    if ((microphones && g_variant_n_children(microphones)) || o->menu.microphones)
+        menu_list_devices(&o->menu, microphones);
+}
+
 static void show_state(void *user)
 {
     struct overlay *o = user;
     if (!o->ear) /* it is being made */
         return;
+    follow_microphones(o);
     actions_follow(o);
     if (!o->notice)
         window_set_status(o->window, ear_waits(o->ear));
@@ -103,7 +112,7 @@ static void activate(GApplication *application, void *user)
     view_set_contrast(window_view(o->window), look_is_contrasty(o->look));
     o->ear = ear_create(o->bus, &events, o);
     show_state(o);
-    menu_list_devices(&o->menu);
+    menu_list_devices(&o->menu, NULL);
 }
 
 static void finish(struct overlay *o)

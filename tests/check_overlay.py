@@ -290,6 +290,19 @@ def follows_the_desktop(desktop, reader):
     settings.unlink()
 
 
+def lists_microphones(window, reader, stand):
+    """The menu has the daemon's microphones, by what people call them: monitors last. It stays open."""
+    shown = ["Desk_Microphone (the default)", "Headset", "Monitor of Speaker"]
+    stand.changes(Microphones=dbus.Array([dbus.Dictionary(
+        {"name": name, "description": description, "default": name == "mic_1", "monitor": name == "s.monitor", "in_use": False},
+        signature="sv") for name, description in (("mic_1", "Desk_Microphone"), ("s.monitor", "Monitor of Speaker"), ("mic_2", "Headset"))],
+        signature="a{sv}"))
+    window.action("menu")
+    labels = []
+    wait_until(lambda: labels.append([label for label in dict.fromkeys(reader.labels()) if label in shown]) or labels[-1] == shown, 5)
+    check("the menu has microphones by their names", labels[-1] == shown, labels[-1])
+
+
 def obeys_the_menu(window, reader, text, stand):
     """The menu's actions: those of the daemon reach it, the others change the window, and are kept."""
     for name, target, key, value in (("pause", (), "Muted", True), ("mode", ("assistant",), "Mode", "assistant"),
@@ -457,6 +470,7 @@ def x11():
     check("captions take no focus", desktop.xdotool("getwindowfocus") == desktop.focus)
     obeys_the_menu(window, reader, text, stand)
     copies(desktop, window, text)
+    lists_microphones(window, reader, stand)
     stand.leaves()
     out = window.end()
     check("it prints no words", out == "", out)

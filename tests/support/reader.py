@@ -64,6 +64,11 @@ class Reader:
         return [node.get_name() for role in ("menu item", "push button", "check menu item") for node in self.find(role)]
 
 
+    def labels(self):
+        """Of an open menu, with those of its submenus, and of the window."""
+        return [node.get_name() for node in self.all() if node.get_role_name() in ("label", "push button") or "menu item" in node.get_role_name()]
+
+
 class Text:
     def __init__(self, node):
         self.node = node
