@@ -173,7 +173,7 @@ static DBusMessage *call_ask(void *user, DBusMessage *call)
     DBusMessage *refused = not_loaded(a, call);
     if (refused)
         return refused;
-    struct engine_request r = {.type = ENGINE_ASK, .sampling = a->config.reply};
+    struct engine_request r = {.type = ENGINE_ASK, .sampling = a->config.text.sampling};
     struct error error;
     const char *text;
     DBusMessageIter args;

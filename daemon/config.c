@@ -21,7 +21,6 @@ enum {
 void config_init(struct config *c)
 {
     struct encoder_options encoder = encoder_options_default();
-    struct recogniser_config text = recogniser_config_default();
     *c = (struct config){
         .backend = "auto",
         .fallback = true,
@@ -34,15 +33,12 @@ void config_init(struct config *c)
         .buffer_ms = 4000,
         .mode = "captions",
         .partials = true,
-        .partial_ms = text.partial_ms,
-        .min_confidence = text.min_confidence,
-        .min_evidence = text.min_evidence,
+        .text = recogniser_config_default(),
         .history = 1000,
         .saved_mb = 500,
         .follow_up_ms = 8000,
         .open_words = ENDING_OPEN_WORDS,
         .endpoint = endpoint_config_default(),
-        .reply = text.sampling,
         .recordings = {.max_mb = 500, .max_days = 30},
         .streams = 16,
         .bus = "session",

@@ -10,7 +10,7 @@
 #include "daemon/sources.h"
 #include "dsp/endpoint.h"
 #include "model/encoder.h"
-#include "model/sampler.h"
+#include "pipeline/recogniser.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -38,19 +38,16 @@ struct config {
     char mode[CONFIG_WORD_MAX]; /* "captions" or "assistant" */
     bool barge_in;              /* speech ends a reply */
     bool partials;
-    int partial_ms;
     char wake[CONFIG_TEXT_MAX]; /* phrases, as pipeline/wake.h reads them */
     int follow_up_ms;
-    float min_confidence;
-    float min_evidence;
+    struct recogniser_config text;    /* of a recogniser, and of replies its sampling; but for what
+                                         depends on more than a key, and its callbacks */
     char open_words[CONFIG_TEXT_MAX]; /* as pipeline/ending.h reads them */
     int history;                      /* completed utterances that are kept, */
     bool keep_history;                /* on disk too */
     bool resume;                      /* the conversation goes on where the daemon ended */
     int saved_mb;                     /* 10^6 bytes of conversations that SaveState may write */
     struct endpoint_config endpoint;
-
-    struct sampler_config reply; /* of replies and answers */
 
     struct recorder_config recordings;
 

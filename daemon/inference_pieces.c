@@ -100,14 +100,12 @@ static void address(void *user, struct event *caption)
 
 static struct recogniser_config recogniser_config(const struct config *c)
 {
-    return (struct recogniser_config){
-        .partial_ms = c->partials ? c->partial_ms : 0,
-        .long_ms = c->endpoint.max_ms,
-        .sampling = c->reply,
-        .min_confidence = c->min_confidence,
-        .min_evidence = c->min_evidence,
-        .open_words = c->open_words,
-    };
+    struct recogniser_config text = c->text;
+    if (!c->partials)
+        text.partial_ms = 0;
+    text.long_ms = c->endpoint.max_ms;
+    text.open_words = c->open_words;
+    return text;
 }
 
 int inference_create_recogniser(struct inference *i, struct ear *ear, struct error *error)

@@ -123,12 +123,13 @@ void recogniser_set_reply(struct recogniser *r, bool reply)
 void recogniser_configure(struct recogniser *r, const struct recogniser_config *config)
 {
     assert(config->partial_ms == 0 || config->partial_ms >= PARTIAL_MIN_MS);
-    r->config.partial_ms = config->partial_ms;
-    r->config.long_ms = config->long_ms;
-    r->config.sampling = config->sampling;
-    r->config.min_confidence = config->min_confidence;
-    r->config.min_evidence = config->min_evidence;
-    r->config.open_words = config->open_words;
+    struct recogniser_config before = r->config;
+    r->config = *config;
+    r->config.reply = before.reply;
+    r->config.sink = before.sink;
+    r->config.cancelled = before.cancelled;
+    r->config.address = before.address;
+    r->config.user = before.user;
 }
 
 bool recogniser_has_failed(const struct recogniser *r)

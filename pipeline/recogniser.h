@@ -57,8 +57,7 @@ int recogniser_create(struct recogniser **out, struct hearing *hearing,
                       const struct recogniser_config *config, struct error *error);
 void recogniser_destroy(struct recogniser *r);
 
-/* Both between two utterances. Of config the sampling, partial_ms, long_ms, the
- * two limits and the open words are taken. */
+/* Both between two utterances. Of config all is taken but `reply` and the callbacks. */
 void recogniser_set_reply(struct recogniser *r, bool reply);
 void recogniser_configure(struct recogniser *r, const struct recogniser_config *config);
 

@@ -106,8 +106,8 @@ static void values_are_taken(void **state)
     assert_int_equal(c.threads, 3);
     assert_true(c.muted);
     assert_true(c.endpoint.begin_threshold == 0.75f);
-    assert_true(c.reply.temperature == 0.8f && c.reply.top_k == 40);
-    assert_true(c.reply.seed == UINT64_MAX);
+    assert_true(c.text.sampling.temperature == 0.8f && c.text.sampling.top_k == 40);
+    assert_true(c.text.sampling.seed == UINT64_MAX);
 }
 
 static void comments_are_behind_a_blank(void **state)

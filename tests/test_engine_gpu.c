@@ -40,7 +40,7 @@ static struct seen start_on_gpu(struct config *c, char broken[32])
 {
     emulate_gpu(broken);
     strcpy(c->backend, "cuda");
-    c->reply.max_tokens = 3;
+    c->text.sampling.max_tokens = 3;
     struct seen s = start(c, MODEL);
     wait_for(&s, &s.opened, 1);
     assert_non_null(strstr(engine_backend(s.engine), "emulated"));

@@ -1,6 +1,7 @@
 /* The whole pipeline: when an utterance is taken for finished, with a tiny model that always writes
  * the same order (tests/golden/make_orders.py), and with the default model, which also shows what
  * becomes of one that does not end. */
+#include "pipeline/ending.h"
 #include "pipeline/session.h"
 #include "tests/support/speech.h"
 #include "tests/support/test.h"
@@ -136,10 +137,25 @@ static void one_that_may_go_on_does_not(void **state)
     assert_waits(f, NULL, 380, 420);
 }
 
-/* Its encoder hears in blocks: in a pause the last words are not written yet. */
-static void an_order_to_the_default_model_waits_for_silence(void **state)
+/* Its encoder hears in blocks: in a pause a fork of the ear hears the end. What ends in a number
+ * waits. */
+static void an_order_to_the_default_model_ends_sooner_too(void **state)
 {
-    assert_waits(*state, NULL, 500, 750);
+    struct endpoint_config fixed = endpoint_config_default();
+    size_t count, sooner = 0;
+    float *x = speech_load(&count);
+    const struct heard *h = hear(*state, x, count, 160, NULL);
+    free(x);
+    assert_int_equal(h->count, SPEECH_UTTERANCES);
+    for (size_t i = 0; i < h->count; i++) {
+        bool waits = ending_is_open(h->text[i], ENDING_OPEN_WORDS);
+        printf("%lld ms after \"%s\"\n", (long long)h->wait_ms[i], h->text[i]);
+        assert_in_range(h->wait_ms[i], waits ? 500 : 300, waits ? 750 : 450);
+        sooner += !waits;
+    }
+    assert_int_equal(sooner, 2);
+    fixed.end_min_ms = 0;
+    assert_waits(*state, &fixed, 500, 750);
 }
 
 static void any_split_gives_the_same_turns(void **state)
@@ -267,7 +283,7 @@ int main(void)
         cmocka_unit_test(one_that_may_go_on_does_not),
     };
     const struct CMUnitTest of_default[] = {
-        cmocka_unit_test(an_order_to_the_default_model_waits_for_silence),
+        cmocka_unit_test(an_order_to_the_default_model_ends_sooner_too),
         cmocka_unit_test(any_split_gives_the_same_turns),
         cmocka_unit_test(talk_without_an_end_loses_nothing),
     };
