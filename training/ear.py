@@ -11,11 +11,14 @@ block, however many layers there are. What learns is one pass with a mask, witho
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import gguf
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from convert import cli, layout, whisper
 from training.model import Conv, mixed_precision
 
 LETTERS = ["", " ", "'", *"abcdefghijklmnopqrstuvwxyz"]  # classes of the head; the first is CTC's blank
@@ -150,9 +153,16 @@ class Speller(nn.Module):
         return rows, logits.float().log_softmax(-1)
 
 
-def from_whisper(weights):
-    """Whisper's encoder as convert.whisper names it, {"encoder.conv1.weight": ...} -> state dict of an Ear."""
-    return {name.removeprefix("encoder."): tensor for name, tensor in weights.items() if name.startswith("encoder.")}
+def from_whisper(folder):
+    """A folder of Whisper base, CTranslate2's or Hugging Face's -> state dict of an Ear."""
+    folder = Path(folder)
+    config, preprocessor = cli.read_settings(folder)
+    _, stored, _ = layout.find_encoder(folder, cli.read_encoder(folder))
+    _, _, tensors, _ = whisper.convert(stored, gguf.GGMLQuantizationType.F32, config, preprocessor)
+    weights = {tensor.name.removeprefix("encoder."): tensor.read().float() for tensor in tensors}
+    for name in ("conv1.weight", "conv2.weight"):
+        weights[name] = weights[name].transpose(1, 2).contiguous()
+    return weights
 
 
 def spelling(text):

@@ -239,7 +239,7 @@ def train(rank, args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--whisper", help="a state dict of Whisper's encoder, whose rows the ear's are to be like")
+    parser.add_argument("--whisper", help="a folder of Whisper base, whose rows the ear's are to be like")
     parser.add_argument("--still", type=int, default=0, help="lower layers of the ear that no longer learn")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--ear", help="run of train_ear to begin with")

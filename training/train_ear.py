@@ -1,6 +1,6 @@
 """The ear learns to hear in blocks: Whisper's encoder and a head of letters by CTC, from people's speech.
 
-    python -m training.train_ear --whisper ENCODER.pt [--minutes 90] [--out ear] [--begin-with RUN.pt] [--team 2]
+    python -m training.train_ear --whisper FOLDER [--minutes 90] [--out ear] [--begin-with RUN.pt] [--team 2]
 
 Resumes from <data root>/runs/OUT.pt. The encoder begins as Whisper's, which saw all of an utterance; here a row sees its block
 and what was before (ear.py), so all of it learns, at a tenth of the head's rate: from its own rows of the whole utterance,
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from training import checkpoint
 from training.batches import Sampler, in_order
 from training.data import Dataset
-from training.ear import Ear, EarConfig, Speller, spelled, spelling
+from training.ear import Ear, EarConfig, Speller, from_whisper, spelled, spelling
 from training.model import mixed_precision
 from training.scoring import distance
 
@@ -52,9 +52,9 @@ def ctc(log_probs, rows, targets):
 class Teacher:
     """Whisper's encoder as it is, whose rows see the whole utterance."""
 
-    def __init__(self, path):
+    def __init__(self, folder):
         self.ear = Ear(EarConfig())
-        self.ear.load_state_dict(checkpoint.load(path))
+        self.ear.load_state_dict(from_whisper(folder))
         self.ear.requires_grad_(False)
 
     def distance(self, rows, batch):
@@ -97,7 +97,7 @@ def start(args):
         model.load_state_dict(saved["model"])
         return model
     model = Speller(EarConfig())
-    model.encoder.load_state_dict(checkpoint.load(args.whisper))
+    model.encoder.load_state_dict(from_whisper(args.whisper))
     torch.nn.init.zeros_(model.head.weight)
     return model
 
@@ -159,7 +159,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--out", default="ear")
     parser.add_argument("--begin-with", help="weights of this run, with a new clock and optimiser")
-    parser.add_argument("--whisper", required=True, help="a state dict of Whisper's encoder, to begin with and to learn from")
+    parser.add_argument("--whisper", required=True, help="a folder of Whisper base, to begin with and to learn from")
     parser.add_argument("--block", type=int, default=32, help="rows that see each other while it learns")
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--frames", type=int, default=2400, help="padded frames a batch and process")
