@@ -31,6 +31,7 @@ from training.words import spoken
 NAME, SOURCE = "cv_b", "cv_a"
 BESIDE = 20  # numbers from a clip of somebody who is held out
 BLOCK, BATCH = 128, 16
+BLOCKS_A_PROCESS = 4  # both libraries keep memory for every length that they have seen
 SILENCE = RATE_HZ  # behind a clip: Whisper repeats itself at a sudden end
 MAY_DIFFER = 0.2  # of Whisper's words
 LONGEST_TEXT = 100  # pieces
@@ -134,7 +135,7 @@ def hear_all(mirror, paths, table, args):
     heard = read_heard(table)
     left = [path for path in paths if number_of(path) not in heard]
     blocks = [(str(mirror), left[i : i + BLOCK], args.whisper) for i in range(0, len(left), BLOCK)]
-    with multiprocessing.Pool(args.processes) as pool, open(table, "a", encoding="utf-8", newline="") as file:
+    with multiprocessing.Pool(args.processes, maxtasksperchild=BLOCKS_A_PROCESS) as pool, open(table, "a", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n")
         for done, block in enumerate(pool.imap_unordered(hear_block, blocks), 1):
             rows.writerows(block)
