@@ -28,11 +28,3 @@ const struct sound_source *sound_sources_find(const struct sound_sources *s, con
     const struct sound_source *described = find_described(s, device);
     return described ? described : find_described(s, known_as);
 }
-
-const struct sound_source *sound_sources_used(const struct sound_sources *s)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (s->list[i].in_use)
-            return &s->list[i];
-    return NULL;
-}

@@ -34,7 +34,4 @@ struct sound_sources {
 const struct sound_source *sound_sources_find(const struct sound_sources *s, const char *device,
                                               const char *known_as);
 
-/* The one that Earshot uses; NULL: none. */
-const struct sound_source *sound_sources_used(const struct sound_sources *s);
-
 #endif
