@@ -202,7 +202,7 @@ static void on_upgraded(void *user, struct MHD_Connection *connection, void *req
     w->lives = l;
     int rc = websocket_create(&l->socket, w->event, fd, early, early_size, &websocket_events, l);
     if (!rc)
-        rc = stream_open(&l->stream, w->streams, rate_of(request), 1, &stream_events, l);
+        rc = stream_open(&l->stream, w->streams, rate_of(request), 1, l->peer, &stream_events, l);
     if (!rc)
         return;
     log_warning("%s: no stream: %s", l->peer, strerror(-rc));

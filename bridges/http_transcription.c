@@ -103,7 +103,7 @@ int http_transcription_create(struct http_transcription **out, const struct http
     t->user = user;
     int rc = http_decoder_create(&t->decoder, w->event, file, on_decoded, t);
     if (!rc)
-        rc = stream_open(&t->stream, w->streams, HTTP_DECODER_RATE_HZ, 1, &stream_events, t);
+        rc = stream_open(&t->stream, w->streams, HTTP_DECODER_RATE_HZ, 1, NULL, &stream_events, t);
     if (rc) {
         http_transcription_destroy(t);
         return rc;

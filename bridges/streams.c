@@ -33,6 +33,7 @@ enum {
     AGAIN_US = 250000,     /* and asked for so often */
     END_US = 60000000,     /* for the last texts after stream_end */
     OWNER_BYTES = 256,
+    NAME_BYTES = 128, /* as long as the daemon takes */
 };
 
 struct streams {
@@ -49,7 +50,8 @@ struct stream {
     const struct stream_events *events;
     void *user;
     uint32_t rate_hz, channels;
-    uint64_t position; /* frames */
+    char name[NAME_BYTES]; /* empty: none */
+    uint64_t position;     /* frames */
     char owner[OWNER_BYTES];
     char path[128];
     sd_bus_slot *call, *match;
@@ -372,6 +374,8 @@ static int append_options(sd_bus_message *m, const struct stream *s)
         rc = append_option(m, "rate", "u", &s->rate_hz);
     if (rc >= 0)
         rc = append_option(m, "channels", "u", &s->channels);
+    if (rc >= 0 && *s->name)
+        rc = append_option(m, "name", "s", s->name);
     return rc < 0 ? rc : sd_bus_message_close_container(m);
 }
 
@@ -401,7 +405,7 @@ static int open_again(struct stream *s)
 }
 
 int stream_open(struct stream **out, struct streams *streams, uint32_t rate_hz, uint32_t channels,
-                const struct stream_events *events, void *user)
+                const char *name, const struct stream_events *events, void *user)
 {
     struct stream *s = calloc(1, sizeof(struct stream));
     if (!s)
@@ -413,6 +417,7 @@ int stream_open(struct stream **out, struct streams *streams, uint32_t rate_hz, 
                          .rate_hz = rate_hz,
                          .channels = channels,
                          .fd = -1};
+    snprintf(s->name, sizeof s->name, "%s", name ? name : "");
     streams->first = s;
     sd_event_now(streams->event, CLOCK_MONOTONIC, &s->patience_us);
     s->patience_us += LOADING_US;
@@ -442,6 +447,11 @@ int stream_send(struct stream *s, const void *samples, size_t frames)
         return -errno;
     int rc = sd_event_source_set_enabled(s->io, SD_EVENT_ON);
     return rc < 0 ? rc : 0;
+}
+
+void stream_skip(struct stream *s, uint64_t frames)
+{
+    s->position += frames;
 }
 
 void stream_wait(struct stream *s)

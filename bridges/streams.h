@@ -37,10 +37,11 @@ void streams_destroy(struct streams *s);
 sd_bus *streams_bus(const struct streams *s);
 const char *streams_owner(const struct streams *s); /* of the daemon's name; empty: nobody */
 
-/* s16 samples. The daemon is started by the bus if it can be, and waited for while it loads. 0 or
- * -ENOMEM: all else is told by over. */
+/* s16 samples; name: of who sends them, which the stream's object has as its Device; NULL: none.
+ * The daemon is started by the bus if it can be, and waited for while it loads. 0 or -ENOMEM: all
+ * else is told by over. */
 int stream_open(struct stream **out, struct streams *s, uint32_t rate_hz, uint32_t channels,
-                const struct stream_events *events, void *user);
+                const char *name, const struct stream_events *events, void *user);
 
 /* frames interleaved. 1: sent; 0: there is no room, ready will tell; or -errno: the daemon has
  * closed it. */
@@ -48,6 +49,9 @@ int stream_send(struct stream *s, const void *samples, size_t frames);
 
 /* ready tells once there is room: for who leaves others their turn. */
 void stream_wait(struct stream *s);
+
+/* So many frames are missing before what is sent next. */
+void stream_skip(struct stream *s, uint64_t frames);
 
 void stream_end(struct stream *s);   /* no more is sent: what is open is completed, then over */
 void stream_close(struct stream *s); /* at once, and no more is told; NULL: nothing */

@@ -246,7 +246,8 @@ static void begin_hearing(struct session *s, const struct format *f)
 {
     s->format = *f;
     s->state = STATE_HEARING;
-    int rc = stream_open(&s->stream, s->world->streams, f->rate_hz, f->channels, &stream_events, s);
+    int rc = stream_open(&s->stream, s->world->streams, f->rate_hz, f->channels, s->peer,
+                         &stream_events, s);
     if (rc)
         fail(s, "bus", "no stream: %s", strerror(-rc));
 }

@@ -32,11 +32,21 @@ static int read_mode(struct open_options *o, const char *mode, struct error *err
     return 0;
 }
 
+static int read_name(struct open_options *o, const char *name, struct error *error)
+{
+    if (!*name || strlen(name) >= STREAM_NAME_BYTES)
+        return error_set(error, -EINVAL, "name is empty, or longer than %d bytes",
+                         STREAM_NAME_BYTES - 1);
+    o->name = name;
+    return 0;
+}
+
 static int read_option(struct open_options *o, const char *name, DBusMessageIter *value,
                        struct error *error)
 {
     int type = dbus_message_iter_get_arg_type(value);
-    bool text = strcmp(name, "codec") == 0 || strcmp(name, "mode") == 0;
+    bool text =
+        strcmp(name, "codec") == 0 || strcmp(name, "mode") == 0 || strcmp(name, "name") == 0;
     bool number = strcmp(name, "rate") == 0 || strcmp(name, "channels") == 0;
     char cut[BUS_EXCERPT_BYTES];
     DBusBasicValue v;
@@ -51,6 +61,8 @@ static int read_option(struct open_options *o, const char *name, DBusMessageIter
         return read_codec(&o->format, v.str, error);
     if (strcmp(name, "mode") == 0)
         return read_mode(o, v.str, error);
+    if (strcmp(name, "name") == 0)
+        return read_name(o, v.str, error);
     *(strcmp(name, "rate") == 0 ? &o->format.rate_hz : &o->format.channels) = v.u32;
     return 0;
 }

@@ -9,9 +9,14 @@
 
 #include <dbus/dbus.h>
 
+enum {
+    STREAM_NAME_BYTES = 128, /* with its NUL */
+};
+
 struct open_options {
     struct stream_format format;
     const char *mode; /* "captions", "assistant", of the message; NULL: as configured */
+    const char *name; /* of what is heard, of the message; NULL: none */
 };
 
 /* array is at an a{sv}; what it does not name is the default. 0, or -EINVAL with a message that

@@ -1,6 +1,8 @@
 /* Packets from a socket, a bounded number at a time. */
 #include "daemon/stream_source.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -117,7 +119,7 @@ static void destroy(struct source *source)
 static const struct source_ops stream_ops = {start, read_frames, lost, set_quiet, stop, destroy};
 
 int stream_source_create(struct source **out, int fd, const struct stream_format *format,
-                         struct error *error)
+                         const char *name, struct error *error)
 {
     struct stream_source *s = calloc(1, sizeof *s);
     if (!s || stream_decoder_create(&s->decoder, format)) {
@@ -133,8 +135,9 @@ int stream_source_create(struct source **out, int fd, const struct stream_format
         .fd = fd,
         .quiet_ms = QUIET_MS,
         .once = true,
-        .name = "stream",
     };
+    snprintf(s->source.name, sizeof s->source.name, "%s", name ? name : "stream");
+    utf8_make_plain(s->source.name);
     *out = &s->source;
     return 0;
 }

@@ -5,9 +5,9 @@
 #include "daemon/sources.h"
 #include "daemon/stream_decoder.h"
 
-/* fd: a SOCK_SEQPACKET, which it takes, also when it fails. The format has been checked. 0 or
- * -errno. */
+/* fd: a SOCK_SEQPACKET, which it takes, also when it fails. The format has been checked. name: of
+ * who speaks, "stream" without it. 0 or -errno. */
 int stream_source_create(struct source **out, int fd, const struct stream_format *format,
-                         struct error *error);
+                         const char *name, struct error *error);
 
 #endif

@@ -252,14 +252,14 @@ void streams_configure(struct streams *s, bool count)
 }
 
 /* Both ends: ours becomes the source. */
-static int create_source(struct stream *stream, const struct stream_format *format,
-                         struct source **out, struct error *error)
+static int create_source(struct stream *stream, const struct open_options *o, struct source **out,
+                         struct error *error)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
         return error_set(error, -errno, "a socket: %s", strerror(errno));
     stream->socket = ends[1];
-    return stream_source_create(out, ends[0], format, error);
+    return stream_source_create(out, ends[0], &o->format, o->name, error);
 }
 
 static int create_stream(struct streams *s, struct stream *stream, const struct open_options *o,
@@ -274,7 +274,7 @@ static int create_stream(struct streams *s, struct stream *stream, const struct 
     struct source *source;
     int rc = assistant_create(&stream->assistant, s->loop, s->bus, &options, error);
     if (!rc)
-        rc = create_source(stream, &o->format, &source, error);
+        rc = create_source(stream, o, &source, error);
     if (rc)
         return rc;
     struct ear_options ear = {

@@ -72,8 +72,8 @@ status() { dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${db:Status-Status}
 
 package_tool --install "$package"
 [ "$(status)" = installed ] || fail "it is $(status)"
-for file in bin/earshot bin/earshotd bin/earshot-{wyoming,http} lib/systemd/user/earshot.service \
-    lib/systemd/{user,system}/earshot-{wyoming,http}.{service,socket} share/man/man8/earshot-{wyoming,http}.8.gz lib/systemd/system/earshot.service \
+for file in bin/earshot bin/earshotd bin/earshot-{wyoming,http,rtp} lib/systemd/user/earshot.service \
+    lib/systemd/{user,system}/earshot-{wyoming,http,rtp}.{service,socket} share/man/man8/earshot-{wyoming,http,rtp}.8.gz lib/systemd/system/earshot.service \
     lib/sysusers.d/earshot.conf share/dbus-1/services/org.earshot.Earshot1.service \
     share/dbus-1/system-services/org.earshot.Earshot1.service share/dbus-1/system.d/org.earshot.Earshot1.conf \
     share/dbus-1/interfaces/org.earshot.Earshot1.Assistant.xml share/earshot/earshot-en.gguf \

@@ -291,7 +291,7 @@ def hostile(d):
     read, write = os.pipe()
     wrong = {"codec": ("mp3", "x" * 2000000, dbus.UInt32(1), dbus.types.UnixFd(read)),
              "rate": (dbus.UInt32(0), dbus.UInt32(1), dbus.UInt32(4000000000), 16000.0), "mode": ("shouting",),
-             "channels": (dbus.UInt32(0), dbus.UInt32(9)), "x" * 100000: (True,)}
+             "name": ("", "n" * 128, dbus.UInt32(1)), "channels": (dbus.UInt32(0), dbus.UInt32(9)), "x" * 100000: (True,)}
     for option, values in wrong.items():
         for value in values:
             got = open_with(**{option: value})

@@ -18,7 +18,7 @@ for manager in user system; do
         "$build/systemd/$manager/earshot.service" > "$work/$manager/earshot.service"
     systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot.service"
 done
-for unit in "$build"/systemd/*/earshot-{wyoming,http}.service; do
+for unit in "$build"/systemd/*/earshot-{wyoming,http,rtp}.service; do
     [ -f "$unit" ] || continue # built without the bridges
     manager=$(basename "$(dirname "$unit")")
     name=$(basename "$unit" .service)
@@ -52,7 +52,8 @@ WITH=true PATH=$work/bin:$PATH "$build/systemd/user-generator" "$work/can"
 WITH=false PATH=$work/bin:$PATH "$build/systemd/user-generator" "$work/cannot"
 if [ -n "$(ls "$work/can")" ] || ! cmp systemd/relaxed.conf "$work/cannot/earshot.service.d/relaxed.conf" ||
     ! cmp systemd/relaxed.conf "$work/cannot/earshot-wyoming.service.d/relaxed.conf" ||
-    ! cmp systemd/relaxed.conf "$work/cannot/earshot-http.service.d/relaxed.conf"; then
+    ! cmp systemd/relaxed.conf "$work/cannot/earshot-http.service.d/relaxed.conf" ||
+    ! cmp systemd/relaxed.conf "$work/cannot/earshot-rtp.service.d/relaxed.conf"; then
     echo "FAILED: the generator relaxes $(ls "$work/can"), or does not where it should"
     exit 1
 fi
@@ -67,7 +68,7 @@ exposure() { # MANAGER UNIT TENTHS [SERVICE]
 exposure user user 30
 exposure user relaxed 48
 exposure system system 6
-for bridge in earshot-wyoming earshot-http; do
+for bridge in earshot-wyoming earshot-http earshot-rtp; do
     [ -f "$work/user/$bridge.service" ] || continue
     exposure user user 30 $bridge
     exposure system system 10 $bridge

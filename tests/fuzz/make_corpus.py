@@ -8,6 +8,7 @@
     wyoming   a satellite's conversation, in pieces of several sizes
     http      requests, and the bodies of uploads
     websocket frames of every kind
+    rtp       datagrams of a sender: in order, lost, reordered, twice, anew; reports and goodbyes
 """
 import pathlib
 import struct
@@ -120,7 +121,29 @@ def frames():
     put("websocket", "huge", b"\x00" + frame(0x82, b"", b"\xff\x7f" + b"\xff" * 7))
 
 
+def datagrams():
+    """Each behind its size, of two bytes."""
+    opus = opus_packets()
+
+    def rtp(n, timestamp=None, head=0x80, more=b"", payload=None, ssrc=7):
+        payload = opus[n % len(opus)] if payload is None else payload
+        return struct.pack(">BBHII", head, 96, n % 65536, (960 * n if timestamp is None else timestamp) % 2**32, ssrc) + more + payload
+
+    def put_all(name, *all):
+        put("rtp", name, b"".join(struct.pack(">H", len(one)) + one for one in all))
+    report = struct.pack(">BBHIIIIII", 0x80, 200, 6, 7, 1, 2, 3, 4, 5)
+    bye = struct.pack(">BBHII", 0x82, 203, 2, 7, 8)
+    name = struct.pack(">BBHIBB", 0x81, 202, 3, 7, 1, 5) + b"an ea" + b"\0"
+    put_all("in_order", *(rtp(n) for n in range(65530, 65545)), report + name, report + bye)
+    put_all("out_of_order", *(rtp(n) for n in (1, 2, 5, 4, 3, 3, 6, 9, 12, 11, 90, 91, 40, 3000, 3001)))
+    put_all("silence", rtp(1), rtp(2, 48000), rtp(3, 2**31), rtp(4, 0), rtp(6, 2**32 - 1))
+    put_all("anew", rtp(1), rtp(2), rtp(30000), rtp(30001), rtp(30002), rtp(1), rtp(2))
+    put_all("forms", rtp(1, head=0x83, more=bytes(12)), rtp(2, head=0x90, more=b"\xbe\xde\0\1abcd"), rtp(3, head=0xa0) + b"\0\2",
+            rtp(4, payload=b""), rtp(5, payload=b"\xff\xff"), rtp(6, payload=bytes(1400)))
+
+
 streams()
+datagrams()
 sounds()
 texts()
 conversations()

@@ -19,10 +19,10 @@ def free_port():
 class Program:
     """A running bridge, at a port and a path."""
 
-    def __init__(self, program, *options, prefix=(), listen=True, inherit=None):
+    def __init__(self, program, *options, prefix=(), listen=True, inherit=None, scheme="tcp", unix=True):
         self.name = program.name
         self.port, self.path = free_port(), WORK / f"{self.name}.sock"
-        where = ("--listen", f"tcp://127.0.0.1:{self.port} unix://{self.path}") if listen else ()
+        where = ("--listen", f"{scheme}://127.0.0.1:{self.port}" + (f" unix://{self.path}" if unix else "")) if listen else ()
         self.log = open(WORK / f"{self.name}.log", "w+")
         self.process = subprocess.Popen([*prefix, program, "--bus", support.daemon.BUS.address, *where, *options],
                                         stderr=self.log, env=environment(), pass_fds=[inherit] if inherit else ())

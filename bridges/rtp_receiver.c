@@ -1,0 +1,224 @@
+/* The datagrams of a socket, to their senders. Who has sent two packets in order is one, so that a
+ * single datagram from an address that is not its sender's makes nothing. */
+#include "bridges/rtp_receiver.h"
+
+#include "base/log.h"
+#include "bridges/rtp_audio.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum {
+    BATCH = 32,
+    BATCHES = 8,     /* before others have their turn */
+    CANDIDATES = 64, /* who have sent one packet */
+    IN_ORDER = 8,    /* the second may be so far ahead */
+};
+
+#define CANDIDATE_US UINT64_C(2000000)
+#define SILENT_US UINT64_C(1000000) /* before its address may be another sender's */
+#define SAY_US UINT64_C(10000000)
+
+struct candidate {
+    struct address address;
+    uint32_t ssrc;
+    uint16_t sequence;
+    uint64_t us;
+};
+
+struct rtp_receiver {
+    struct rtp_world world;
+    unsigned most;
+    uint64_t said_us;                             /* that there are too many */
+    struct rtp_sender *senders[RTP_SENDERS_MOST]; /* [count], owned */
+    size_t count, next_candidate;
+    struct candidate candidates[CANDIDATES];
+    struct mmsghdr batch[BATCH];
+    struct iovec parts[BATCH];
+    struct address from[BATCH];
+    uint8_t bytes[BATCH][RTP_DATAGRAM_MAX + 1];
+};
+
+/* A datagram, and what comes of it. */
+struct arrival {
+    struct rtp_receiver *receiver;
+    int fd;
+    const struct address *from;
+    uint64_t us;
+};
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static bool has_same_host(const struct address *a, const struct address *b)
+{
+    if (a->any.sa_family != b->any.sa_family)
+        return false;
+    if (a->any.sa_family == AF_INET)
+        return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+    return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0;
+}
+
+/* The port lies at the same place in both. */
+static bool is_same(const struct address *a, const struct address *b)
+{
+    return has_same_host(a, b) && a->v4.sin_port == b->v4.sin_port;
+}
+
+static void on_gone(void *user, struct rtp_sender *s)
+{
+    struct rtp_receiver *r = user;
+    size_t i = 0;
+    while (r->senders[i] != s)
+        i++;
+    r->senders[i] = r->senders[--r->count];
+    rtp_sender_destroy(s);
+}
+
+static struct rtp_sender *find(const struct rtp_receiver *r, uint32_t ssrc,
+                               const struct address *from,
+                               bool (*fits)(const struct address *, const struct address *))
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (rtp_sender_ssrc(r->senders[i]) == ssrc && fits(rtp_sender_address(r->senders[i]), from))
+            return r->senders[i];
+    return NULL;
+}
+
+/* Whether it has sent another packet just before; else it is remembered. */
+static bool is_known(struct rtp_receiver *r, const struct rtp_packet *p, const struct arrival *a)
+{
+    for (size_t i = 0; i < CANDIDATES; i++) {
+        struct candidate *c = &r->candidates[i];
+        if (!c->us || c->ssrc != p->ssrc || !is_same(&c->address, a->from))
+            continue;
+        unsigned ahead = (uint16_t)(p->sequence - c->sequence);
+        bool known = a->us - c->us < CANDIDATE_US && ahead >= 1 && ahead <= IN_ORDER;
+        c->sequence = p->sequence;
+        c->us = known ? 0 : a->us;
+        return known;
+    }
+    r->candidates[r->next_candidate] = (struct candidate){*a->from, p->ssrc, p->sequence, a->us};
+    r->next_candidate = (r->next_candidate + 1) % CANDIDATES;
+    return false;
+}
+
+/* A sender that has begun anew has another SSRC. */
+static void end_older(struct rtp_receiver *r, const struct arrival *a)
+{
+    for (size_t i = r->count; i-- > 0;)
+        if (i < r->count && is_same(rtp_sender_address(r->senders[i]), a->from) &&
+            a->us - rtp_sender_heard_us(r->senders[i]) > SILENT_US)
+            rtp_sender_end(r->senders[i]);
+}
+
+static void say_full(struct rtp_receiver *r, uint64_t us)
+{
+    if (r->said_us && us - r->said_us < SAY_US)
+        return;
+    r->said_us = us;
+    log_warning("another would send, but there are %u senders already (--senders)", r->most);
+}
+
+static void add(struct rtp_receiver *r, const struct rtp_packet *p, const struct arrival *a)
+{
+    struct rtp_sender *s;
+    end_older(r, a);
+    if (r->count >= r->most) {
+        say_full(r, a->us);
+        return;
+    }
+    int rc = rtp_sender_create(&s, &r->world, a->fd, a->from, p, a->us);
+    if (rc < 0) {
+        log_warning("no sender: %s", strerror(-rc));
+        return;
+    }
+    r->senders[r->count++] = s;
+    log_info("sender %zu of %u: SSRC %08x", r->count, r->most, p->ssrc);
+}
+
+static void on_item(void *user, const struct rtcp_item *item)
+{
+    const struct arrival *a = user;
+    struct rtp_sender *s = find(a->receiver, item->ssrc, a->from, has_same_host);
+    if (s)
+        rtp_sender_told(s, item, a->us);
+}
+
+static void take(struct arrival *a, const uint8_t *bytes, size_t size)
+{
+    struct rtp_packet p;
+    if (rtcp_is(bytes, size)) {
+        rtcp_read(bytes, size, on_item, a);
+        return;
+    }
+    if (rtp_packet_read(&p, bytes, size) || p.type < RTP_TYPE_LEAST)
+        return;
+    struct rtp_sender *s = find(a->receiver, p.ssrc, a->from, is_same);
+    if (s)
+        rtp_sender_take(s, &p, a->us);
+    else if (rtp_audio_us(p.payload, p.size) && is_known(a->receiver, &p, a))
+        add(a->receiver, &p, a);
+}
+
+/* How many datagrams there were. */
+static int read_batch(struct rtp_receiver *r, struct listener *l, int fd)
+{
+    for (size_t i = 0; i < BATCH; i++) {
+        r->parts[i] = (struct iovec){r->bytes[i], sizeof r->bytes[i]};
+        r->batch[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &r->from[i].any,
+                                                   .msg_namelen = sizeof r->from[i].room,
+                                                   .msg_iov = &r->parts[i],
+                                                   .msg_iovlen = 1}};
+    }
+    int count = recvmmsg(fd, r->batch, BATCH, MSG_DONTWAIT, NULL);
+    struct arrival a = {.receiver = r, .fd = fd, .us = monotonic_us()};
+    for (int i = 0; i < count; i++) {
+        r->from[i].size = r->batch[i].msg_hdr.msg_namelen;
+        a.from = &r->from[i];
+        if (listener_allows(l, &r->from[i].any))
+            take(&a, r->bytes[i], r->batch[i].msg_len);
+    }
+    return count;
+}
+
+void rtp_receiver_read(struct rtp_receiver *r, struct listener *l, int fd)
+{
+    int count = BATCH;
+    for (int i = 0; i < BATCHES && count == BATCH; i++)
+        count = read_batch(r, l, fd);
+}
+
+int rtp_receiver_create(struct rtp_receiver **out, sd_event *event, struct streams *streams,
+                        unsigned senders, struct error *error)
+{
+    uint32_t random[3];
+    struct rtp_receiver *r = calloc(1, sizeof(struct rtp_receiver));
+    if (!r || getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        free(r);
+        return error_set(error, -ENOMEM, "out of memory");
+    }
+    r->most = senders;
+    r->world = (struct rtp_world){
+        .event = event, .streams = streams, .ssrc = random[0], .gone = on_gone, .user = r};
+    snprintf(r->world.name, sizeof r->world.name, "%08x%08x", random[1], random[2]);
+    *out = r;
+    return 0;
+}
+
+void rtp_receiver_destroy(struct rtp_receiver *r)
+{
+    if (!r)
+        return;
+    while (r->count)
+        rtp_sender_destroy(r->senders[--r->count]);
+    free(r);
+}
