@@ -4,7 +4,13 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+enum {
+    CIRCLE_MIN = 4,
+    CIRCLE_MAX = 32,
+};
 
 uint64_t decode_now_us(void)
 {
@@ -100,6 +106,21 @@ bool decode_next(struct decode *d)
     d->all_tokens++;
     d->all_us += decode_now_us() - begin;
     return !d->stopped && d->whole && !d->text->full;
+}
+
+static bool came_before(const uint32_t *end, size_t count)
+{
+    return memcmp(end - count, end - 2 * count, count * sizeof(*end)) == 0;
+}
+
+bool decode_circles(const struct decode *d)
+{
+    size_t there = decode_text_tokens(d);
+    const uint32_t *end = d->ids + there;
+    for (size_t n = CIRCLE_MIN; n <= CIRCLE_MAX && 3 * n <= there && there <= DECODE_IDS_MAX; n++)
+        if (came_before(end, n) && came_before(end - n, n))
+            return true;
+    return false;
 }
 
 bool decode_end(struct decode *d)

@@ -51,6 +51,9 @@ void decode_begin(struct decode *d, const struct prompt *prompt,
 void decode_give(struct decode *d, const char *text, size_t size);
 /* False: the text has ended, is as long as it can be, or was cancelled. */
 bool decode_next(struct decode *d);
+/* Whether the last tokens, 4 to 32 of them, came three times in a row: so a model goes on for ever.
+ */
+bool decode_circles(const struct decode *d);
 /* Drops a character that is unfinished, so that no text holds half of one. False: cancelled. */
 bool decode_end(struct decode *d);
 

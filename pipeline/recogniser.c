@@ -342,7 +342,7 @@ bool recogniser_go_on(struct recogniser *r)
     size_t before = text_trimmed(&r->text);
     if (r->made == MADE_NOTHING)
         return false;
-    if (!decode_next(&r->decode)) {
+    if (!decode_next(&r->decode) || decode_circles(&r->decode)) {
         end_made(r);
         return false;
     }

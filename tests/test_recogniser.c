@@ -1,5 +1,6 @@
 /* One hearing to text with a tiny random model: what it says means nothing, but it must be the
  * same for every split of the samples, and the events must come in their order. */
+#include "pipeline/decode.h"
 #include "tests/support/recogniser_fixture.h"
 
 static void any_split_gives_the_same_texts(void **state)
@@ -341,6 +342,47 @@ static void a_question_has_its_own_sampling(void **state)
     recogniser_destroy(r);
 }
 
+static void tokens_that_come_three_times_are_a_circle(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *tokens; /* an id each */
+        bool circles;
+    } cases[] = {
+        {"", false},
+        {"aaaaaaaaaaa", false}, /* of one: "ha ha ha" */
+        {"aaaaaaaaaaaa", true},
+        {"xabcdabcdabcd", true},
+        {"xabcdabcdabc", false},
+        {"abcdabcdabcde", false},
+        {"abcabcabcabc", false}, /* of three */
+        {"abcdefgabcdefgabcdefg", true},
+        {"abcdefgabcdefgabcdefh", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint32_t ids[32];
+        struct decode d = {.ids = ids, .tokens = strlen(cases[i].tokens)};
+        for (size_t n = 0; n < d.tokens; n++)
+            ids[n] = (uint32_t)cases[i].tokens[n];
+        if (decode_circles(&d) != cases[i].circles)
+            fail_msg("%s", cases[i].tokens);
+    }
+}
+
+/* A token that was said is likelier than before: soon no other is. */
+static void an_answer_that_goes_in_circles_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct recogniser *r = create(f, 0, true);
+    char answer[EVENT_TEXT_MAX];
+    const struct sampler_config fond = {
+        .frequency_penalty = -5.0f, .penalty_decay = 1.0f, .max_tokens = 200};
+    ask(r, "x", &fond, answer);
+    printf("%llu tokens\n", (unsigned long long)recogniser_stats(r).tokens);
+    assert_in_range(recogniser_stats(r).tokens, 12, 199);
+    recogniser_destroy(r);
+}
+
 static void a_text_ends_where_no_more_fits(void **state)
 {
     struct fixture *f = *state;
@@ -477,6 +519,8 @@ int main(void)
         cmocka_unit_test(ask_answers_and_refuses_what_is_too_long),
         cmocka_unit_test(replies_are_drawn_and_captions_are_not),
         cmocka_unit_test(a_question_has_its_own_sampling),
+        cmocka_unit_test(tokens_that_come_three_times_are_a_circle),
+        cmocka_unit_test(an_answer_that_goes_in_circles_ends),
         cmocka_unit_test(a_text_ends_where_no_more_fits),
         cmocka_unit_test(no_event_holds_half_a_character),
         cmocka_unit_test(two_at_once_hear_what_each_hears_alone),
