@@ -155,6 +155,11 @@ static bool penalises(const struct sampler_config *c)
     return c->presence_penalty != 0.0f || c->frequency_penalty != 0.0f;
 }
 
+bool sampler_is_fond(const struct sampler *s)
+{
+    return s->config.presence_penalty < 0.0f || s->config.frequency_penalty < 0.0f;
+}
+
 void sampler_begin(struct sampler *s, const struct sampler_config *c)
 {
     const struct backend_ops *op = s->backend->ops;

@@ -61,6 +61,8 @@ void sampler_begin(struct sampler *s, const struct sampler_config *c);
  * that leaves the backend is the token. */
 uint32_t sampler_next(struct sampler *s, float *logits);
 size_t sampler_max_tokens(const struct sampler *s); /* of the text that was begun */
+/* Whether it makes tokens likelier that the text has. */
+bool sampler_is_fond(const struct sampler *s);
 
 /* What the next token would be drawn from; nothing moves. logits: backend memory [vocab];
  * probabilities: host [vocab]. Temperature 0 gives a single 1. */

@@ -337,12 +337,18 @@ static void end_made(struct recogniser *r)
         carry_on(r);
 }
 
+/* A model that says the same again and again, though nobody asks it to, does so for ever. */
+static bool is_stuck(const struct recogniser *r)
+{
+    return !sampler_is_fond(r->decode.sampler) && decode_circles(&r->decode);
+}
+
 bool recogniser_go_on(struct recogniser *r)
 {
     size_t before = text_trimmed(&r->text);
     if (r->made == MADE_NOTHING)
         return false;
-    if (!decode_next(&r->decode) || decode_circles(&r->decode)) {
+    if (!decode_next(&r->decode) || is_stuck(r)) {
         end_made(r);
         return false;
     }
