@@ -1,7 +1,7 @@
 /* One that sends RTP. Its states:
  *
- *     speaks ──BYE, a new SSRC at its address, or no packet for SILENT_US──► ending ──all is
- * told──► gone
+ *     speaks ──► ending   BYE, a new SSRC at its address, or no packet for SILENT_US
+ *     ending ──► gone     all is told
  *
  * Whatever it sends costs no more than audio does that is said as fast as time goes by, and
  * SPARE_US besides; what is beyond that is dropped before it is decoded. Samples wait for the

@@ -29,14 +29,6 @@ static size_t append_row(DBusMessageIter *array, const struct history_entry *e)
     return strlen(e->text) + strlen(reply) + ROW_BYTES;
 }
 
-static void append_text(DBusMessageIter *dictionary, const char *key, const char *text)
-{
-    struct interface_entry entry;
-    interface_open_entry(dictionary, key, "s", &entry);
-    bus_append_text(&entry.value, text);
-    interface_close_entry(dictionary, &entry);
-}
-
 static size_t append_entry(DBusMessageIter *array, const struct history_entry *e)
 {
     DBusMessageIter dictionary;
@@ -46,8 +38,8 @@ static size_t append_entry(DBusMessageIter *array, const struct history_entry *e
     interface_append_entry(&dictionary, "id", DBUS_TYPE_UINT64, "t", &e->id);
     interface_append_entry(&dictionary, "start_us", DBUS_TYPE_INT64, "x", &e->start_us);
     interface_append_entry(&dictionary, "end_us", DBUS_TYPE_INT64, "x", &e->end_us);
-    append_text(&dictionary, "text", e->text);
-    append_text(&dictionary, "reply", reply);
+    interface_append_text(&dictionary, "text", e->text);
+    interface_append_text(&dictionary, "reply", reply);
     if (e->confidence >= 0)
         interface_append_entry(&dictionary, "confidence", DBUS_TYPE_DOUBLE, "d", &e->confidence);
     size_t count = e->words ? history_words_read(e->words, e->text, words, EVENT_WORDS_MAX) : 0;

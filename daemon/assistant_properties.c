@@ -62,20 +62,12 @@ static void append_flag(DBusMessageIter *dictionary, const char *key, bool value
     interface_append_entry(dictionary, key, DBUS_TYPE_BOOLEAN, "b", &(dbus_bool_t){value});
 }
 
-static void append_text(DBusMessageIter *dictionary, const char *key, const char *text)
-{
-    struct interface_entry e;
-    interface_open_entry(dictionary, key, "s", &e);
-    bus_append_text(&e.value, text);
-    interface_close_entry(dictionary, &e);
-}
-
 static void append_microphone(DBusMessageIter *array, const struct sound_source *source)
 {
     DBusMessageIter dictionary;
     dbus_message_iter_open_container(array, DBUS_TYPE_ARRAY, "{sv}", &dictionary);
-    append_text(&dictionary, "name", source->name);
-    append_text(&dictionary, "description", source->description);
+    interface_append_text(&dictionary, "name", source->name);
+    interface_append_text(&dictionary, "description", source->description);
     append_flag(&dictionary, "default", source->is_default);
     append_flag(&dictionary, "monitor", source->monitors);
     append_flag(&dictionary, "in_use", source->in_use);

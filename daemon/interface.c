@@ -383,6 +383,14 @@ void interface_append_entry(DBusMessageIter *dictionary, const char *key, int ty
     interface_close_entry(dictionary, &e);
 }
 
+void interface_append_text(DBusMessageIter *dictionary, const char *key, const char *text)
+{
+    struct interface_entry e;
+    interface_open_entry(dictionary, key, "s", &e);
+    bus_append_text(&e.value, text);
+    interface_close_entry(dictionary, &e);
+}
+
 void interface_open_entry(DBusMessageIter *dictionary, const char *key, const char *signature,
                           struct interface_entry *e)
 {

@@ -71,6 +71,9 @@ void interface_append_names(DBusMessageIter *out, const struct interface_object 
 void interface_append_entry(DBusMessageIter *dictionary, const char *key, int type,
                             const char *signature, const void *value);
 
+/* A value that is a text of any bytes, as bus_append_text has it. */
+void interface_append_text(DBusMessageIter *dictionary, const char *key, const char *text);
+
 /* The same for a value that is a container: opened, its value appended, closed. */
 struct interface_entry {
     DBusMessageIter entry, value;

@@ -301,8 +301,8 @@ static void update(struct recogniser *r)
     without_open(r, settled);
 }
 
-/* Rows of the adapter [count, dim], at most ALIGNED_ROWS, into a state; what comes after each is
- * in a->logs. */
+/* Rows of the adapter [count, dim], at most ALIGNED_ROWS, into a state; log probabilities of what
+ * comes after each are in a->logs. */
 static void hear(struct recogniser *r, struct state *state, const float *rows, size_t count)
 {
     const struct model *m = r->model;
@@ -310,13 +310,14 @@ static void hear(struct recogniser *r, struct state *state, const float *rows, s
     size_t vocab = backbone_vocab(m->backbone);
     backbone_push_heard(r->scratch, state, 0, rows, count, LANGUAGE_END, a->logits);
     m->backend->ops->download(m->backend, a->logs, a->logits, count * vocab);
+    for (size_t i = 0; i < count; i++)
+        log_softmax(a->logs + i * vocab, a->logs + i * vocab, vocab);
 }
 
-/* The next row; logs: what comes after it [vocab], log probabilities afterwards. */
-static void step(struct recogniser *r, float *logs)
+/* The next row; logs: log probabilities of what comes after it [vocab]. */
+static void step(struct recogniser *r, const float *logs)
 {
     struct aligned *a = &r->aligned;
-    log_softmax(logs, logs, backbone_vocab(r->model->backbone));
     beam_row(a->beam, logs);
     a->row++;
     take_settled(r);
@@ -408,11 +409,8 @@ static void hear_fork(struct recogniser *r, const struct features_rows *rows)
         size_t left = rows->adapter_count - at;
         count = left < ALIGNED_ROWS ? left : ALIGNED_ROWS;
         hear(r, r->decode.fork, rows->adapter + at * dim, count);
-        for (size_t i = 0; i < count; i++) {
-            float *logs = a->logs + i * vocab;
-            log_softmax(logs, logs, vocab);
-            beam_row(a->fork, logs);
-        }
+        for (size_t i = 0; i < count; i++)
+            beam_row(a->fork, a->logs + i * vocab);
     }
 }
 
