@@ -23,7 +23,7 @@ class Program:
         self.name = program.name
         self.port, self.path = free_port(), WORK / f"{self.name}.sock"
         where = ("--listen", f"{scheme}://127.0.0.1:{self.port}" + (f" unix://{self.path}" if unix else "")) if listen else ()
-        self.log = open(WORK / f"{self.name}.log", "w+")
+        self.log = open_log(f"{self.name}.log")
         self.process = subprocess.Popen([*prefix, program, "--bus", support.daemon.BUS.address, *where, *options],
                                         stderr=self.log, env=environment(), pass_fds=[inherit] if inherit else ())
         started.append(self.process)

@@ -117,6 +117,14 @@ def to_be_seen(extra):
     return extra | {"LD_PRELOAD": f"{BUILD}/tests/libdumpable.so:{extra.get('LD_PRELOAD', '')}"}
 
 
+def open_log(name):
+    """An empty file that a program writes and a test reads meanwhile. They share the place in it: but for appending, what is written
+    between a test's seek and its read would go over the beginning."""
+    path = WORK / name
+    path.write_text("")
+    return open(path, "a+")
+
+
 class Daemon:
     """A running earshotd, and everything that it said on the bus."""
 
@@ -124,7 +132,7 @@ class Daemon:
         self.signals = []
         self.told = []  # of UtteranceCompleted; never cleared
         self.bus = bus or BUS
-        self.log = open(WORK / "log", "w+")
+        self.log = open_log("log")
         self.process = subprocess.Popen(
             [EARSHOTD, "--model", model, *(("--source", source) if source else ()), *options], stderr=self.log,
             env=environment() | {"DBUS_SESSION_BUS_ADDRESS": self.bus.address} | to_be_seen(extra or {}))
