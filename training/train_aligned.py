@@ -40,8 +40,7 @@ SHARES = {
 FLOOR = -1.5  # the feature of digital silence
 EAR_SHARE = 0.2  # of the learning rate
 ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.3  # of the loss
-TEXTS = 40  # that are read a step,
-TEXT_SHARES = {"domain": 0.55, "orders": 0.15, "dialogues": 0.15, "transcripts": 0.1, "novels": 0.05}  # from here
+TEXT_SHARES = {"domain": 0.55, "orders": 0.15, "dialogues": 0.15, "transcripts": 0.1, "novels": 0.05}  # where the texts that are read come from
 BLOCKS = (32, 40, 48, 64)  # rows that see each other, drawn for each step
 WARMUP = 60  # steps, also when the backbone begins to hear
 
@@ -211,7 +210,7 @@ def train(rank, args):
         if not alone:
             together += 1
             caption, answer = caption_losses(model, *heard, answers)
-            read = reading_loss(model, [reader.text(TEXT_SHARES) for _ in range(TEXTS)], answers)
+            read = reading_loss(model, [reader.text(TEXT_SHARES) for _ in range(args.texts)], answers)
             loss = loss + caption + ANSWER_SHARE * (answer + read)
             numbers += [float(number.detach()) for number in (caption, answer, read)]
         loss.backward()
@@ -242,6 +241,7 @@ def main():
     parser.add_argument("--whisper", help="a folder of Whisper base, whose rows the ear's are to be like")
     parser.add_argument("--still", type=int, default=0, help="lower layers of the ear that no longer learn")
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--texts", type=int, default=40, help="texts that are read a step and process, for answers")
     parser.add_argument("--ear", help="run of train_ear to begin with")
     parser.add_argument("--reading", help="run of training.reading to begin with")
     parser.add_argument("--alone", type=float, default=30, help="minutes in which ear and adapter learn without the backbone")
