@@ -121,3 +121,9 @@ size_t letters_spell(const struct letters *l, const char *word, size_t size, uin
     }
     return count;
 }
+
+size_t letters_first(const struct letters *l, const char *text, size_t size, uint16_t *class)
+{
+    *class = (uint16_t)first_letter(l, text, size);
+    return l->letters[*class].size;
+}

@@ -21,4 +21,8 @@ void letters_destroy(struct letters *l);
 size_t letters_spell(const struct letters *l, const char *word, size_t size, uint16_t *classes,
                      size_t capacity);
 
+/* The class of the letter that a text begins with, in either case. Its bytes; 0: it begins with
+ * none. */
+size_t letters_first(const struct letters *l, const char *text, size_t size, uint16_t *class);
+
 #endif

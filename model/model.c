@@ -207,6 +207,23 @@ static int read_confidence(struct model *m, struct error *error)
     return 0;
 }
 
+/* How much the letters of a text count beside its pieces. */
+static int read_letters_weight(struct model *m, struct error *error)
+{
+    float weight = 0.0f;
+    int rc = gguf_get_f32(m->gguf, "earshot.aligned.letters_weight", &weight, error);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    if (!isfinite(weight) || weight < 0.0f || (weight > 0.0f && !m->letters))
+        return error_set(error, -EINVAL,
+                         "%s: earshot.aligned.letters_weight is %g (0 or more; with "
+                         "earshot.encoder.letters)",
+                         gguf_path(m->gguf), (double)weight);
+    m->letters_weight = weight;
+    rc = weight > 0.0f ? spelling_create(&m->spelling, m->letters, m->tokenizer) : 0;
+    return rc ? error_set(error, rc, "%s: no memory for spelling", gguf_path(m->gguf)) : 0;
+}
+
 static int read_aligned(struct model *m, struct error *error)
 {
     uint32_t rows = 0;
@@ -222,6 +239,8 @@ static int read_aligned(struct model *m, struct error *error)
     m->captions = MODEL_CAPTIONS_ALIGNED;
     m->delay_rows = rows;
     rc = read_confidence(m, error);
+    if (!rc)
+        rc = read_letters_weight(m, error);
     return rc ? rc : language_load(&m->language, m->gguf, backbone_vocab(m->backbone), error);
 }
 
@@ -325,6 +344,7 @@ void model_destroy(struct model *m)
     }
     tokenizer_destroy(m->tokenizer);
     language_destroy(m->language);
+    spelling_destroy(m->spelling);
     letters_destroy(m->letters);
     phones_destroy(m->phones);
     adapter_destroy(m->adapter);

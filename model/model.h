@@ -14,6 +14,7 @@
 #include "model/letters.h"
 #include "model/phones.h"
 #include "model/sampler.h"
+#include "model/spelling.h"
 #include "model/state.h"
 #include "model/tokenizer.h"
 
@@ -50,7 +51,9 @@ struct model {
     struct prompt ask;    /* after a text that is asked; where the file has none, as reply */
     struct prompt intent; /* after a caption: what it asks for is written */
     enum model_captions captions;
-    size_t delay_rows; /* of aligned captions: silence that is heard behind an utterance */
+    size_t delay_rows;         /* of aligned captions: silence that is heard behind an utterance */
+    struct spelling *spelling; /* of aligned captions; NULL: the search joins no letters */
+    float letters_weight;      /* of ln p(letters) in the search */
     float sure_scale, sure_shift; /* of a word's confidence: scale logit(p) + shift */
     struct language *language;    /* of aligned captions; NULL: the file has none */
     struct decoding decoding;

@@ -23,16 +23,19 @@ enum {
 
 static const float heard_least = -7.0f; /* log probability of a token that is looked at */
 static const float never = -1e30f;
+static const float likelihood_least = 1e-30f; /* of letters */
 
 struct node {
-    int parent;     /* NOWHERE: the root */
-    int next_free;  /* of a node that is not in use */
-    size_t uses;    /* its children, and the text that ends here */
-    uint64_t since; /* the row in which it came */
+    int parent;       /* NOWHERE: the root */
+    int next_free;    /* of a node that is not in use */
+    int older, newer; /* of those in use; a parent is older than its children */
+    size_t uses;      /* its children, and the text that ends here */
+    uint64_t since;   /* the row in which it came */
     struct beam_token token;
     float entered; /* ln of what token.row added to it, beside the likeliest text */
     double prior;  /* weighted language and bonus, from the beginning */
     struct language_context context;
+    struct spelled spelled;
 };
 
 /* A text of the beam, or one that could be in it after this row. */
@@ -44,6 +47,7 @@ struct hypothesis {
     float log_p;        /* of its last token in this row */
     float entered;      /* of token: what this row added, by its last token */
     double prior;       /* as a node's */
+    double letters;     /* weighted ln of what its letters have heard */
     double score;       /* all of it: the beam is sorted by it */
     struct language_context context;
 };
@@ -54,12 +58,15 @@ struct heard {
 };
 
 struct beam {
-    const struct language *language;
-    size_t vocab;
-    float weight, bonus;
-    uint64_t row; /* the next one's number */
+    struct beam_config config;
+    float weight, bonus; /* of the language */
+    uint64_t row;        /* the next one's number */
     struct node nodes[NODES];
-    int first_free, root;
+    int first_free, root, oldest, newest;
+    float *waiting; /* [BEAM_LETTERS_LAG, letters] probabilities that have not been heard, a ring,
+                       owned */
+    size_t waiting_from, waiting_count;
+    float scale; /* that the next row of letters is multiplied by: the likeliest text has 1 */
     struct hypothesis texts[WIDTH];
     size_t count;
     struct beam_token settled[BEAM_OPEN_MAX]; /* that wait to be taken */
@@ -75,28 +82,58 @@ static float log_add(float a, float b)
     return least <= never ? most : most + log1pf(expf(least - most));
 }
 
-int beam_create(struct beam **out, const struct language *language, size_t vocab)
+int beam_create(struct beam **out, const struct beam_config *config)
 {
     struct beam *b = calloc(1, sizeof(*b));
     *out = b;
     if (!b)
         return -ENOMEM;
-    b->language = language;
-    b->vocab = vocab;
-    b->weight = language ? language_weight(language) : 0.0f;
-    b->bonus = language ? language_bonus(language) : 0.0f;
+    b->config = *config;
+    if (config->language) {
+        b->weight = language_weight(config->language);
+        b->bonus = language_bonus(config->language);
+    }
+    if (config->spelling)
+        b->waiting = calloc(BEAM_LETTERS_LAG * config->letters, sizeof(*b->waiting));
+    if (config->spelling && !b->waiting) {
+        beam_destroy(b);
+        *out = NULL;
+        return -ENOMEM;
+    }
     beam_begin(b);
     return 0;
 }
 
 void beam_destroy(struct beam *b)
 {
+    if (!b)
+        return;
+    free(b->waiting);
     free(b);
 }
 
 void beam_copy(struct beam *to, const struct beam *from)
 {
+    float *waiting = to->waiting;
     memcpy(to, from, offsetof(struct beam, found));
+    to->waiting = waiting;
+    if (waiting)
+        memcpy(waiting, from->waiting, BEAM_LETTERS_LAG * to->config.letters * sizeof(*waiting));
+}
+
+static void link_newest(struct beam *b, int n)
+{
+    b->nodes[n].older = b->newest;
+    b->nodes[n].newer = NOWHERE;
+    *(b->newest == NOWHERE ? &b->oldest : &b->nodes[b->newest].newer) = n;
+    b->newest = n;
+}
+
+static void unlink_node(struct beam *b, int n)
+{
+    int older = b->nodes[n].older, newer = b->nodes[n].newer;
+    *(older == NOWHERE ? &b->oldest : &b->nodes[older].newer) = newer;
+    *(newer == NOWHERE ? &b->newest : &b->nodes[newer].older) = older;
 }
 
 static int node_create(struct beam *b, int parent)
@@ -107,6 +144,7 @@ static int node_create(struct beam *b, int parent)
     b->nodes[n].uses = 0;
     if (parent != NOWHERE)
         b->nodes[parent].uses++;
+    link_newest(b, n);
     return n;
 }
 
@@ -115,6 +153,7 @@ static void node_release(struct beam *b, int n)
 {
     while (n != NOWHERE && --b->nodes[n].uses == 0) {
         int parent = b->nodes[n].parent;
+        unlink_node(b, n);
         b->nodes[n].next_free = b->first_free;
         b->first_free = n;
         n = parent;
@@ -128,14 +167,18 @@ void beam_begin(struct beam *b)
         b->nodes[n].next_free = n + 1;
     }
     b->first_free = 0;
+    b->oldest = b->newest = NOWHERE;
+    b->waiting_from = b->waiting_count = 0;
+    b->scale = 1.0f;
     b->row = 0;
     b->settled_count = b->taken = 0;
     b->root = node_create(b, NOWHERE);
     b->nodes[b->root].token = (struct beam_token){.id = LANGUAGE_END};
     b->nodes[b->root].prior = 0.0;
     b->nodes[b->root].uses = 2; /* by the beam and by its text */
-    if (b->language)
-        language_begin(b->language, &b->nodes[b->root].context);
+    spelled_begin(&b->nodes[b->root].spelled);
+    if (b->config.language)
+        language_begin(b->config.language, &b->nodes[b->root].context);
     b->texts[0] = (struct hypothesis){.node = b->root, .blank = 0.0f, .token = never};
     b->count = 1;
 }
@@ -154,7 +197,7 @@ static size_t find_least(const struct heard *heard, size_t count)
 static size_t hear(const struct beam *b, const float *logs, struct heard *heard)
 {
     size_t count = 0;
-    for (uint32_t id = 1; id < b->vocab; id++) {
+    for (uint32_t id = 1; id < b->config.vocab; id++) {
         if (logs[id] <= heard_least)
             continue;
         size_t at = count < HEARD_MAX ? count : find_least(heard, count);
@@ -164,6 +207,52 @@ static size_t hear(const struct beam *b, const float *logs, struct heard *heard)
         count += at == count;
     }
     return count;
+}
+
+/* Letters of the nearest text up to node n that has some; the root always has. */
+static const struct spelled *letters_up_to(const struct beam *b, int n)
+{
+    while (n != NOWHERE && b->nodes[n].spelled.count == 0)
+        n = b->nodes[n].parent;
+    return n == NOWHERE ? NULL : &b->nodes[n].spelled;
+}
+
+/* The oldest row of letters that waits, for all texts: children before their parents, as a path
+ * comes from where the last row has left it. */
+static void hear_letters(struct beam *b)
+{
+    float *p = b->waiting + b->waiting_from * b->config.letters;
+    float most = 0.0f;
+    for (size_t i = 0; i < b->config.letters; i++)
+        p[i] *= b->scale;
+    for (int n = b->newest; n != NOWHERE; n = b->nodes[n].older)
+        spelled_hear(&b->nodes[n].spelled, letters_up_to(b, b->nodes[n].parent), p);
+    for (int n = b->oldest; n != NOWHERE; n = b->nodes[n].newer) {
+        int parent = b->nodes[n].parent;
+        struct spelled *x = &b->nodes[n].spelled;
+        spelled_weigh(x, parent == NOWHERE ? 0.0f : b->nodes[parent].spelled.likelihood);
+        most = x->likelihood > most ? x->likelihood : most;
+    }
+    b->scale = most > 0.0f ? 1.0f / most : 1.0f;
+    b->waiting_from = (b->waiting_from + 1) % BEAM_LETTERS_LAG;
+    b->waiting_count--;
+}
+
+void beam_letters(struct beam *b, const float *logs)
+{
+    if (!b->config.spelling)
+        return;
+    if (b->waiting_count == BEAM_LETTERS_LAG)
+        hear_letters(b);
+    size_t at = (b->waiting_from + b->waiting_count++) % BEAM_LETTERS_LAG;
+    for (size_t i = 0; i < b->config.letters; i++)
+        b->waiting[at * b->config.letters + i] = expf(logs[i]);
+}
+
+static double weighted(const struct beam *b, float likelihood)
+{
+    return (double)(b->config.letters_weight *
+                    logf(likelihood > likelihood_least ? likelihood : likelihood_least));
 }
 
 /* The texts as they are: a blank, or the last token still. */
@@ -180,6 +269,7 @@ static void stay(struct beam *b, const float *logs)
         y->blank = log_add(x->blank, x->token) + logs[0];
         y->token = x->token > never ? x->token + y->log_p : never;
         y->entered = never;
+        y->letters = b->config.spelling ? weighted(b, n->spelled.likelihood) : 0.0;
     }
     b->found_count = b->count;
 }
@@ -206,10 +296,11 @@ static void add_longer(struct beam *b, size_t i, const struct heard *heard, floa
                              .token = log_p,
                              .entered = log_p,
                              .log_p = heard->log_p,
-                             .prior = n->prior + (double)b->bonus};
-    if (b->language)
-        y->prior +=
-            (double)(b->weight * language_next(b->language, &n->context, heard->id, &y->context));
+                             .prior = n->prior + (double)b->bonus,
+                             .letters = b->found[i].letters};
+    if (b->config.language)
+        y->prior += (double)(b->weight * language_next(b->config.language, &n->context, heard->id,
+                                                       &y->context));
 }
 
 /* The texts with a token more. */
@@ -253,7 +344,7 @@ static void choose(struct beam *b)
     size_t wanted = b->found_count < WIDTH ? b->found_count : WIDTH;
     for (size_t i = 0; i < b->found_count; i++) {
         struct hypothesis *y = &b->found[i];
-        y->score = (double)log_add(y->blank, y->token) + y->prior;
+        y->score = (double)log_add(y->blank, y->token) + y->prior + y->letters;
     }
     for (size_t i = 0; i < wanted; i++)
         bring_best(b->found + i, b->found + b->found_count);
@@ -272,6 +363,8 @@ static int find_node(struct beam *b, const struct hypothesis *y)
     b->nodes[n].entered = never;
     b->nodes[n].prior = y->prior;
     b->nodes[n].context = y->context;
+    if (b->config.spelling)
+        spelled_go_on(&b->nodes[n].spelled, &b->nodes[y->node].spelled, b->config.spelling, y->id);
     return n;
 }
 
@@ -352,6 +445,7 @@ static void settle_one(struct beam *b, int first)
     b->nodes[first].uses++;
     b->root = first;
     b->settled[b->settled_count++] = b->nodes[first].token;
+    spelled_cut(&b->nodes[first].spelled, &b->nodes[before].spelled);
     b->nodes[first].parent = NOWHERE;
     b->nodes[before].uses--; /* by its child */
     node_release(b, before);
@@ -404,15 +498,27 @@ void beam_row(struct beam *b, const float *logs)
     b->row++;
 }
 
+/* Of a text to which nothing is added. */
+static double whole_score(const struct beam *b, const struct hypothesis *x)
+{
+    const struct node *n = &b->nodes[x->node];
+    struct language_context after;
+    double score = (double)log_add(x->blank, x->token) + n->prior;
+    if (b->config.language)
+        score += (double)(b->weight *
+                          language_next(b->config.language, &n->context, LANGUAGE_END, &after));
+    if (b->config.spelling)
+        score += weighted(b, spelled_whole(letters_up_to(b, x->node)));
+    return score;
+}
+
 void beam_end(struct beam *b)
 {
-    struct language_context after;
     b->settled_count = b->taken = 0;
-    for (size_t i = 0; b->language && i < b->count; i++) {
-        const struct node *n = &b->nodes[b->texts[i].node];
-        float end = language_next(b->language, &n->context, LANGUAGE_END, &after);
-        b->texts[i].score += (double)(b->weight * end);
-    }
+    while (b->waiting_count > 0)
+        hear_letters(b);
+    for (size_t i = 0; i < b->count; i++)
+        b->texts[i].score = whole_score(b, &b->texts[i]);
     bring_best(b->texts, b->texts + b->count);
     settle(b, 0);
 }

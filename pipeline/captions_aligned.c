@@ -323,6 +323,12 @@ static void step(struct recogniser *r, const float *logs)
     take_settled(r);
 }
 
+static void take_letters(struct recogniser *r, const float *logs)
+{
+    alignment_row(r->aligned.alignment, logs);
+    beam_letters(r->aligned.beam, logs);
+}
+
 /* Encoder rows before number end, of those from *at on that have not been taken. */
 static void take_encoder_rows(struct recogniser *r, const struct features_rows *rows, size_t *at,
                               uint64_t end)
@@ -332,7 +338,7 @@ static void take_encoder_rows(struct recogniser *r, const struct features_rows *
         if (rows->phones)
             recogniser_count_evidence(r, rows->phones[*at]);
         if (a->alignment && rows->letters)
-            alignment_row(a->alignment, rows->letters + *at * phones_classes(r->model->phones));
+            take_letters(r, rows->letters + *at * phones_classes(r->model->phones));
     }
 }
 
@@ -400,18 +406,33 @@ static bool end(struct recogniser *r)
     return !recogniser_is_cancelled(r);
 }
 
+/* Letters of encoder rows before number end, as take_encoder_rows. */
+static void take_fork_letters(struct recogniser *r, const struct features_rows *rows, size_t *at,
+                              uint64_t end)
+{
+    struct aligned *a = &r->aligned;
+    for (; *at < rows->encoder_count && a->fork_encoder_rows < end; ++*at, a->fork_encoder_rows++) {
+        if (a->alignment && rows->letters)
+            beam_letters(a->fork, rows->letters + *at * phones_classes(r->model->phones));
+    }
+}
+
 /* Rows of a fork of the hearing into the fork of the beam. */
 static void hear_fork(struct recogniser *r, const struct features_rows *rows)
 {
+    const struct model *m = r->model;
     struct aligned *a = &r->aligned;
-    size_t dim = backbone_dim(r->model->backbone), vocab = backbone_vocab(r->model->backbone);
-    for (size_t at = 0, count; at < rows->adapter_count; at += count) {
-        size_t left = rows->adapter_count - at;
-        count = left < ALIGNED_ROWS ? left : ALIGNED_ROWS;
-        hear(r, r->decode.fork, rows->adapter + at * dim, count);
-        for (size_t i = 0; i < count; i++)
-            beam_row(a->fork, a->logs + i * vocab);
+    size_t dim = backbone_dim(m->backbone), vocab = backbone_vocab(m->backbone);
+    size_t at = 0;
+    for (size_t i = 0; i < rows->adapter_count; i++) {
+        size_t left = rows->adapter_count - i;
+        if (i % ALIGNED_ROWS == 0)
+            hear(r, r->decode.fork, rows->adapter + i * dim,
+                 left < ALIGNED_ROWS ? left : ALIGNED_ROWS);
+        take_fork_letters(r, rows, &at, adapter_reach(m->adapter, a->fork_row++));
+        beam_row(a->fork, a->logs + i % ALIGNED_ROWS * vocab);
     }
+    take_fork_letters(r, rows, &at, UINT64_MAX);
 }
 
 /* The text goes on as it would end if nothing followed, and the event's confidence is of all of it.
@@ -424,6 +445,8 @@ static void go_on_to_the_end(struct recogniser *r)
     size_t pieces = a->pieces;
     state_copy(r->decode.fork, r->hearing);
     beam_copy(a->fork, a->beam);
+    a->fork_row = a->row;
+    a->fork_encoder_rows = a->encoder_rows;
     recogniser_hear_end(r, hear_fork);
     for (beam_end(a->fork); beam_take(a->fork, &token); pieces++) {
         size_t size;

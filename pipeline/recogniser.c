@@ -49,11 +49,20 @@ static int create_captions(struct recogniser *r)
     struct aligned *a = &r->aligned;
     a->logits = m->backend->ops->alloc(m->backend, ALIGNED_ROWS * vocab);
     a->logs = calloc(ALIGNED_ROWS * vocab, sizeof(*a->logs));
-    int rc = a->logits && a->logs ? beam_create(&a->beam, m->language, vocab) : -ENOMEM;
+    if (!a->logits || !a->logs)
+        return -ENOMEM;
+    struct beam_config config = {
+        .vocab = vocab,
+        .language = m->language,
+        .spelling = m->spelling,
+        .letters = m->spelling ? phones_classes(m->phones) : 0,
+        .letters_weight = m->letters_weight,
+    };
+    int rc = beam_create(&a->beam, &config);
     if (!rc)
-        rc = beam_create(&a->fork, m->language, vocab);
+        rc = beam_create(&a->fork, &config);
     if (!rc && m->letters)
-        rc = alignment_create(&r->aligned.alignment, m->letters, phones_classes(m->phones));
+        rc = alignment_create(&a->alignment, m->letters, phones_classes(m->phones));
     return rc;
 }
 

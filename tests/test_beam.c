@@ -174,7 +174,7 @@ static void check_best(const struct language *l, uint64_t seed)
     struct pcg32 random;
     struct beam *b;
     float logs[ROWS * VOCAB];
-    assert_int_equal(beam_create(&b, l, VOCAB), 0);
+    assert_int_equal(beam_create(&b, &(struct beam_config){.vocab = VOCAB, .language = l}), 0);
     pcg32_seed(&random, seed, 1);
     for (size_t n = 0; n < 20; n++) {
         draw(&random, logs, ROWS, 4.0f);
@@ -217,7 +217,7 @@ static void tokens_have_their_rows_and_probabilities(void **state)
     struct beam *b;
     float logs[COUNT * VOCAB];
     sure(logs, classes, COUNT);
-    assert_int_equal(beam_create(&b, NULL, VOCAB), 0);
+    assert_int_equal(beam_create(&b, &(struct beam_config){.vocab = VOCAB}), 0);
     search(b, logs, COUNT, &said);
     assert_int_equal(said.count, 4);
     assert_memory_equal(said.ids, ids, sizeof(ids));
@@ -234,7 +234,7 @@ static size_t hear_long(const struct language *l, float sharp, struct said *said
     struct beam *b;
     struct pcg32 random;
     size_t most = 0;
-    assert_int_equal(beam_create(&b, l, VOCAB), 0);
+    assert_int_equal(beam_create(&b, &(struct beam_config){.vocab = VOCAB, .language = l}), 0);
     pcg32_seed(&random, 9, 1);
     said->count = 0;
     for (uint64_t t = 0; t < LONG; t++) {
@@ -297,7 +297,8 @@ static void what_the_best_text_did_without_for_long_does_not_come(void **state)
 {
     const struct fixture *f = *state;
     struct beam *b;
-    assert_int_equal(beam_create(&b, f->language, VOCAB), 0);
+    assert_int_equal(
+        beam_create(&b, &(struct beam_config){.vocab = VOCAB, .language = f->language}), 0);
     assert_int_equal(hear_doubt(b, BEAM_SETTLED_ROWS - 1), 1);
     assert_int_equal(hear_doubt(b, BEAM_SETTLED_ROWS), 0);
     beam_destroy(b);
@@ -314,7 +315,8 @@ static void the_likelier_of_two_that_sound_alike_is_written(void **state)
     sure(logs, (uint32_t[]){1, 0}, 1);
     for (size_t i = 0; i < VOCAB; i++)
         logs[VOCAB + i] = logf(alike[i]);
-    assert_int_equal(beam_create(&b, f->language, VOCAB), 0);
+    assert_int_equal(
+        beam_create(&b, &(struct beam_config){.vocab = VOCAB, .language = f->language}), 0);
     search(b, logs, 2, &said);
     assert_int_equal(said.count, 2);
     assert_int_equal(said.ids[1], 2); /* behind 1: 8, and 40 for 3 */

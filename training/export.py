@@ -75,8 +75,8 @@ def add_metadata(writer, config, vocab, name):
     """config: {"encoder", "adapter", "backbone"} of dataclasses' fields; vocab: list of bytes.
 
     "notice", if there, is a text: whose work is in the file, and under which terms.
-    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head, and perhaps "language" as
-    add_language has it. Where intents were learnt, "intent" has the ids of their prompt.
+    For aligned captions also "aligned": {"delay_rows", "letters"}, the classes of the CTC head, and perhaps "letters_weight",
+    and "language" as add_language has it. Where intents were learnt, "intent" has the ids of their prompt.
     """
     adapter, backbone = config["adapter"], config["backbone"]
     writer.add_name(name)
@@ -93,6 +93,8 @@ def add_metadata(writer, config, vocab, name):
         writer.add_letters(config["aligned"]["letters"])
         if "confidence" in config:
             writer.add_numbers("earshot.aligned.confidence", config["confidence"], gguf.GGUFValueType.FLOAT32)
+        if "letters_weight" in config:
+            writer.add_float32("earshot.aligned.letters_weight", config["letters_weight"])
         if "language" in config:
             writer.add_language(config["language"])
     else:
@@ -145,6 +147,7 @@ def main():
         saved["config"]["confidence"] = args.confidence
     if args.language:
         saved["config"]["language"] = language.for_file(language.load(args.language))
+        saved["config"]["letters_weight"] = language.LETTERS_WEIGHT
     write_gguf(args.out, state, saved["config"], saved["vocab"], choose, args.name)
 
 

@@ -42,6 +42,7 @@ GROUPS = [  # f of the formula, {source: most sentences of an utterance}
 RAREST = (1, 1, 1, 1, 2, 2, 2)  # by pieces of an n-gram: rarer ones are left out at once
 ENTRY_BYTES, LAST_BYTES = 8, 3
 WEIGHT, BONUS = 0.6, 2.2  # of ln p in the search, and what it adds for a piece: the best of four pairs on dev
+LETTERS_WEIGHT = 0.25  # of ln p of the text's letters in the search
 
 
 # ---- text to pieces ----------------------------------------------------------------------------------------------------

@@ -198,8 +198,11 @@ static inline void step_sound(struct stepping *s, struct fixture *f, size_t time
     *s = (struct stepping){.f = f, .most = padded / ROW_SAMPLES};
     s->tokens = calloc(s->most + 1, sizeof(*s->tokens));
     s->logs = calloc(s->most * backbone_vocab(f->model->backbone), sizeof(*s->logs));
-    assert_int_equal(beam_create(&s->beam, f->model->language, backbone_vocab(f->model->backbone)),
-                     0);
+    const struct beam_config config = {
+        .vocab = backbone_vocab(f->model->backbone),
+        .language = f->model->language,
+    };
+    assert_int_equal(beam_create(&s->beam, &config), 0);
     s->logits = f->backend->ops->alloc(f->backend, backbone_vocab(f->model->backbone));
     assert_int_equal(
         state_create(&s->state, f->backend, backbone_state_shape(f->model->backbone), 1), 0);

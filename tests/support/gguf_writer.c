@@ -334,6 +334,8 @@ static void copy_tensor(struct gguf_writer *w, const struct gguf_tensor *t, cons
 
 static void add_new_keys(struct gguf_writer *w, const struct gguf_edit *edit)
 {
+    if (edit->new_f32)
+        gguf_writer_f32(w, edit->new_f32, edit->f32_value);
     if (edit->new_bool) {
         add_key(w, edit->new_bool, GGUF_BOOL);
         bytes_add(&w->keys, &edit->bool_value, 1);

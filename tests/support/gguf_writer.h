@@ -59,6 +59,8 @@ struct gguf_edit {
     const char *string_value;
     const char *new_bool; /* a key that is added, with bool_value */
     bool bool_value;
+    const char *new_f32; /* a key that is added, with f32_value */
+    float f32_value;
     const char *new_ids; /* a key that is added, with ids [id_count] */
     const uint32_t *ids;
     size_t id_count;
