@@ -131,13 +131,15 @@ void encoder_destroy(struct encoder *e)
     }
 }
 
-int encoder_state_create(struct encoder_state **out, const struct encoder *e, struct error *error)
+static int create(struct encoder_state **out, const struct encoder *e, bool is_fork,
+                  struct error *error)
 {
     struct encoder_state *s = calloc(1, e->ops->state_size);
     *out = NULL;
     if (!s)
         return error_set(error, -ENOMEM, "no memory for the encoder's state");
     s->encoder = e;
+    s->is_fork = is_fork;
     memory_init(&s->memory, e->backend);
     e->ops->state_init(s);
     int rc = memory_check(&s->memory, "the encoder's state", error);
@@ -148,6 +150,16 @@ int encoder_state_create(struct encoder_state **out, const struct encoder *e, st
     encoder_reset(s);
     *out = s;
     return 0;
+}
+
+int encoder_state_create(struct encoder_state **out, const struct encoder *e, struct error *error)
+{
+    return create(out, e, false, error);
+}
+
+int encoder_fork_create(struct encoder_state **out, const struct encoder *e, struct error *error)
+{
+    return create(out, e, true, error);
 }
 
 void encoder_state_destroy(struct encoder_state *s)
@@ -163,9 +175,9 @@ void encoder_reset(struct encoder_state *s)
     s->encoder->ops->reset(s);
 }
 
-void encoder_copy(struct encoder_state *to, const struct encoder_state *from)
+bool encoder_fork(struct encoder_state *fork, struct encoder_state *from)
 {
-    to->encoder->ops->copy(to, from);
+    return from->encoder->ops->fork(fork, from);
 }
 
 size_t encoder_push(struct encoder_state *s, const float *input, size_t count, float *rows)

@@ -51,7 +51,7 @@ struct encoder_info {
     size_t max_input;       /* the most input items a push may take */
     size_t max_rows;        /* the most rows a push or a flush gives */
     size_t max_ms;          /* of an utterance seen as one; what is longer is cut. 0: no limit */
-    bool copies;            /* its states can be copied */
+    bool forks;             /* what was heard can go on in a fork */
 };
 
 struct encoder;
@@ -65,7 +65,7 @@ struct encoder_ops {
     void (*destroy)(struct encoder *e);
     void (*state_init)(struct encoder_state *s); /* through s->memory, which tells of failures */
     void (*reset)(struct encoder_state *s);
-    void (*copy)(struct encoder_state *to, const struct encoder_state *from); /* if info.copies */
+    bool (*fork)(struct encoder_state *fork, struct encoder_state *from); /* if info.forks */
     size_t (*push)(struct encoder_state *s, const float *input, size_t count, float *rows);
     size_t (*flush)(struct encoder_state *s, float *rows);
 };
@@ -82,11 +82,13 @@ struct encoder {
     struct encoder_info info;
     struct backend *backend;
     struct encoder_options options; /* never auto */
+    size_t fork_rows; /* of silence that a fork hears at most; set before any state is made */
 };
 
 struct encoder_state {
     const struct encoder *encoder;
-    struct memory memory;          /* of all of it */
+    struct memory memory; /* of all of it */
+    bool is_fork;
     const struct encoder_tap *tap; /* set by whoever looks; NULL */
 };
 
@@ -109,8 +111,11 @@ void encoder_destroy(struct encoder *e);
 int encoder_state_create(struct encoder_state **out, const struct encoder *e, struct error *error);
 void encoder_state_destroy(struct encoder_state *s);
 void encoder_reset(struct encoder_state *s); /* a new utterance */
-/* What another state of the encoder has heard; info.copies. */
-void encoder_copy(struct encoder_state *to, const struct encoder_state *from);
+/* A state for forks alone; info.forks. 0 or -ENOMEM. */
+int encoder_fork_create(struct encoder_state **out, const struct encoder *e, struct error *error);
+/* What `from` has heard goes on in a fork, to its end, until `from` hears more, which goes on as if
+ * there had been none. False: there is no room for it at this place. */
+bool encoder_fork(struct encoder_state *fork, struct encoder_state *from);
 /* input: host [count, input_dim], count <= max_input. rows: backend memory for max_rows rows.
  * Returns rows written. */
 size_t encoder_push(struct encoder_state *s, const float *input, size_t count, float *rows);

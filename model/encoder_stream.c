@@ -224,7 +224,7 @@ static int stream_load(struct encoder **out, const struct gguf *g, struct backen
         .lookahead_ms = STREAM_LOOKAHEAD_MS,
         .max_input = STREAM_FRAMES_MAX,
         .max_rows = STREAM_ROWS_MAX,
-        .copies = true,
+        .forks = true,
     };
     *out = &s->base;
     return 0;
@@ -273,9 +273,9 @@ static void stream_reset(struct encoder_state *e)
     }
 }
 
-static void stream_copy(struct encoder_state *to_state, const struct encoder_state *from_state)
+static bool stream_fork(struct encoder_state *fork_state, struct encoder_state *from_state)
 {
-    struct stream_state *to = (struct stream_state *)to_state;
+    struct stream_state *to = (struct stream_state *)fork_state;
     const struct stream_state *from = (const struct stream_state *)from_state;
     struct backend *be = to->stream->be;
     to->position = from->position;
@@ -286,6 +286,7 @@ static void stream_copy(struct encoder_state *to_state, const struct encoder_sta
         past_copy(&to->pasts[i].values, &from->pasts[i].values, be);
         past_copy(&to->pasts[i].gated, &from->pasts[i].gated, be);
     }
+    return true;
 }
 
 /* Frames to rows at half the rate; returns how many. */
@@ -413,7 +414,7 @@ const struct encoder_ops encoder_stream_ops = {
     .destroy = stream_destroy,
     .state_init = stream_state_init,
     .reset = stream_reset,
-    .copy = stream_copy,
+    .fork = stream_fork,
     .push = stream_push,
     .flush = stream_flush,
 };

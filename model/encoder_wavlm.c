@@ -245,7 +245,7 @@ static void wavlm_state_init(struct encoder_state *e)
 
     wavlm_stem_state_init(&s->stem, &w->stem, m);
     two_way_state_init(&s->two_way, &w->two_way, e);
-    transformer_state_init(&s->layers, &w->layers, m);
+    transformer_state_init(&s->layers, &w->layers, m, 0, false);
     s->projected = memory_rows(m, rows, wavlm_stem_dim(&w->stem));
     s->gathered = memory_rows(m, rows + w->kernel - 1, part);
     s->placed = memory_rows(m, rows, part);

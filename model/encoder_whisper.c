@@ -164,7 +164,7 @@ static int bind_blocks(struct whisper *w, struct transformer_config *c,
     w->base.info.dim = c->dim;
     w->base.info.lookahead_ms = (b->block + b->ahead) * WHISPER_ROW_MS;
     w->base.info.max_rows = BACKEND_FEW_ROWS;
-    w->base.info.copies = true;
+    w->base.info.forks = true;
     return rc;
 }
 
@@ -248,11 +248,18 @@ static void init_windows(struct whisper_state *s, const struct whisper *w)
     memory_reserve(m, frames);
 }
 
+/* What waits as frames and as rows, and silence. */
+static size_t whisper_fork_rows(const struct whisper *w)
+{
+    bool forks = w->base.info.forks && w->base.fork_rows > 0;
+    return forks ? 2 * w->blocks.block + w->blocks.ahead + w->base.fork_rows : 0;
+}
+
 static void whisper_state_init(struct encoder_state *e)
 {
     struct whisper_state *s = (struct whisper_state *)e;
     const struct whisper *w = s->whisper = (const struct whisper *)e->encoder;
-    transformer_state_init(&s->layers, &w->layers, &e->memory);
+    transformer_state_init(&s->layers, &w->layers, &e->memory, whisper_fork_rows(w), e->is_fork);
     if (w->streaming == ENCODER_BLOCKS)
         whisper_blocks_state_init(&s->blocks, &w->blocks, e, &s->layers);
     else
@@ -268,12 +275,15 @@ static void whisper_reset(struct encoder_state *e)
         two_way_reset(&s->two_way);
 }
 
-static void whisper_copy(struct encoder_state *to_state, const struct encoder_state *from_state)
+static bool whisper_fork(struct encoder_state *fork_state, struct encoder_state *from_state)
 {
-    struct whisper_state *to = (struct whisper_state *)to_state;
-    const struct whisper_state *from = (const struct whisper_state *)from_state;
-    transformer_copy_past(&to->layers, &from->layers);
-    whisper_blocks_copy(&to->blocks, &from->blocks);
+    struct whisper_state *fork = (struct whisper_state *)fork_state;
+    struct whisper_state *from = (struct whisper_state *)from_state;
+    if (!whisper_blocks_last(&from->blocks, whisper_fork_rows(from->whisper)) ||
+        !transformer_lend_past(&fork->layers, &from->layers))
+        return false;
+    whisper_blocks_copy(&fork->blocks, &from->blocks);
+    return true;
 }
 
 static size_t whisper_push(struct encoder_state *e, const float *input, size_t count, float *rows)
@@ -302,7 +312,7 @@ const struct encoder_ops encoder_whisper_ops = {
     .destroy = whisper_destroy,
     .state_init = whisper_state_init,
     .reset = whisper_reset,
-    .copy = whisper_copy,
+    .fork = whisper_fork,
     .push = whisper_push,
     .flush = whisper_flush,
 };

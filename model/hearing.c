@@ -22,9 +22,9 @@ static void ban(struct hearing *h, size_t vocab)
 static int create_fork(struct hearing *h, struct error *error)
 {
     const struct model *m = h->model;
-    if (m->captions != MODEL_CAPTIONS_ALIGNED || !m->encoder || !m->encoder->info.copies)
+    if (m->captions != MODEL_CAPTIONS_ALIGNED || !m->encoder || !m->encoder->info.forks)
         return 0;
-    int rc = encoder_state_create(&h->fork_encoder, m->encoder, error);
+    int rc = encoder_fork_create(&h->fork_encoder, m->encoder, error);
     return rc ? rc
               : adapter_state_create(&h->fork_adapter, m->adapter, 1, m->encoder->info.max_rows,
                                      error);

@@ -238,6 +238,7 @@ static int read_aligned(struct model *m, struct error *error)
                          gguf_path(m->gguf));
     m->captions = MODEL_CAPTIONS_ALIGNED;
     m->delay_rows = rows;
+    m->encoder->fork_rows = (rows + 2) * adapter_stride(m->adapter);
     rc = read_confidence(m, error);
     if (!rc)
         rc = read_letters_weight(m, error);

@@ -30,14 +30,30 @@ void past_copy(struct past *to, const struct past *from, struct backend *be)
         be->ops->copy(be, to->data, past_first(from), to->end * to->dim);
 }
 
+static void make_room(struct past *h, struct backend *be, size_t rows)
+{
+    size_t kept = past_rows(h);
+    if (rows <= h->capacity - h->end)
+        return;
+    assert(!h->lent);
+    be->ops->move(be, h->data, past_first(h), kept * h->dim);
+    h->first = 0;
+    h->end = kept;
+}
+
+bool past_lend(struct past *to, struct past *from, struct backend *be, size_t rows)
+{
+    if (rows > from->capacity - past_rows(from))
+        return false;
+    make_room(from, be, rows);
+    *to = *from;
+    to->lent = true;
+    return true;
+}
+
 float *past_append(struct past *h, struct backend *be, size_t rows)
 {
-    if (rows > h->capacity - h->end) {
-        size_t kept = past_rows(h);
-        be->ops->move(be, h->data, past_first(h), kept * h->dim);
-        h->first = 0;
-        h->end = kept;
-    }
+    make_room(h, be, rows);
     assert(rows <= h->capacity - h->end);
     float *place = h->data + h->end * h->dim;
     h->end += rows;

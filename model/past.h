@@ -9,12 +9,14 @@
 
 #include "model/memory.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct past {
     float *data; /* [capacity, dim], of the memory it was made with */
     size_t dim, capacity;
     size_t first, end;
+    bool lent; /* to another's rows, in memory that is not its own: rows never move */
 };
 
 /* keep: the most rows that stay between appends; add: the most rows of one append. m tells whether
@@ -23,6 +25,9 @@ void past_init(struct past *h, struct memory *m, size_t keep, size_t add, size_t
 
 /* The same rows in another, made like it. */
 void past_copy(struct past *to, const struct past *from, struct backend *be);
+/* The same rows in the same memory, with room for `rows` more behind them, which come where
+ * from's next ones will: what is lent ends when from appends. False: there is no such room. */
+bool past_lend(struct past *to, struct past *from, struct backend *be, size_t rows);
 
 /* Forgets everything and begins with some rows of zeros. */
 void past_reset(struct past *h, struct backend *be, size_t zero_rows);

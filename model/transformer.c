@@ -190,18 +190,19 @@ static size_t past_count(const struct transformer_config *c)
 }
 
 void transformer_state_init(struct transformer_state *s, const struct transformer *t,
-                            struct memory *m)
+                            struct memory *m, size_t fork_rows, bool is_fork)
 {
     const struct transformer_config *c = &t->config;
     size_t count = past_count(c);
     size_t gates = c->buckets > 0 ? c->max_rows : 1;
+    size_t add = c->max_rows + (fork_rows > c->past / 8 ? fork_rows - c->past / 8 : 0);
     size_t wide = c->max_rows < TRANSFORMER_WIDE_ROWS ? c->max_rows : TRANSFORMER_WIDE_ROWS;
 
-    *s = (struct transformer_state){.transformer = t};
+    *s = (struct transformer_state){.transformer = t, .fork_rows = fork_rows};
     s->pasts = memory_host(m, count, sizeof(s->pasts[0]));
-    for (size_t i = 0; s->pasts && i < count; i++) {
-        past_init(&s->pasts[i].keys, m, c->past, c->max_rows, c->dim);
-        past_init(&s->pasts[i].values, m, c->past, c->max_rows, c->dim);
+    for (size_t i = 0; s->pasts && !is_fork && i < count; i++) {
+        past_init(&s->pasts[i].keys, m, c->past, add, c->dim);
+        past_init(&s->pasts[i].values, m, c->past, add, c->dim);
     }
     s->norm = memory_rows(m, c->max_rows, c->dim);
     s->query = memory_rows(m, c->max_rows, c->dim);
@@ -220,13 +221,15 @@ void transformer_forget(struct transformer_state *s)
     }
 }
 
-void transformer_copy_past(struct transformer_state *to, const struct transformer_state *from)
+bool transformer_lend_past(struct transformer_state *fork, struct transformer_state *from)
 {
-    const struct transformer *t = to->transformer;
-    for (size_t i = 0; i < past_count(&t->config); i++) {
-        past_copy(&to->pasts[i].keys, &from->pasts[i].keys, t->be);
-        past_copy(&to->pasts[i].values, &from->pasts[i].values, t->be);
-    }
+    const struct transformer *t = from->transformer;
+    size_t rows = from->fork_rows + t->config.max_rows;
+    for (size_t i = 0; i < past_count(&t->config); i++)
+        if (!past_lend(&fork->pasts[i].keys, &from->pasts[i].keys, t->be, rows) ||
+            !past_lend(&fork->pasts[i].values, &from->pasts[i].values, t->be, rows))
+            return false;
+    return true;
 }
 
 /* x += Wo attention(n), of layer index */

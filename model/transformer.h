@@ -34,6 +34,7 @@ struct transformer {
 
 struct transformer_state {
     const struct transformer *transformer;
+    size_t fork_rows;
     struct transformer_past *pasts; /* [layers], or [1] that serves all where none is kept */
     float *norm, *query, *mixed;    /* [max_rows, dim] */
     float *wide;                    /* [at most TRANSFORMER_WIDE_ROWS, ffn] */
@@ -51,12 +52,14 @@ int transformer_init(struct transformer *t, struct bind *b, const struct transfo
                      struct error *error);
 void transformer_finish(struct transformer *t); /* takes a zeroed one too */
 
-/* Through m, which tells whether there was room and must outlive it. */
+/* Through m, which tells whether there was room and must outlive it. fork_rows: that a fork of it
+ * adds to the past at most. is_fork: its past will be lent, and has no memory of its own. */
 void transformer_state_init(struct transformer_state *s, const struct transformer *t,
-                            struct memory *m);
+                            struct memory *m, size_t fork_rows, bool is_fork);
 void transformer_forget(struct transformer_state *s); /* the past */
-/* The past of a state of the same layers. */
-void transformer_copy_past(struct transformer_state *to, const struct transformer_state *from);
+/* The past of a state of the same layers, with room for its fork_rows, until that one runs again.
+ * False: there is no such room. */
+bool transformer_lend_past(struct transformer_state *fork, struct transformer_state *from);
 
 /* In place: x [rows, dim], rows <= max_rows. The first `kept` rows become part of the past, and e's
  * tap is shown every layer's output of them; the others come again. */

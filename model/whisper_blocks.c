@@ -87,6 +87,12 @@ void whisper_blocks_reset(struct whisper_blocks_state *s)
     transformer_forget(s->layers);
 }
 
+bool whisper_blocks_last(const struct whisper_blocks_state *s, size_t rows)
+{
+    const struct whisper_blocks *b = s->blocks;
+    return s->position + rows + b->block + b->ahead <= b->stem->positions;
+}
+
 void whisper_blocks_copy(struct whisper_blocks_state *to, const struct whisper_blocks_state *from)
 {
     struct backend *be = to->blocks->be;

@@ -68,6 +68,8 @@ int whisper_blocks_read(struct whisper_blocks *b, const struct bind *bind,
 void whisper_blocks_state_init(struct whisper_blocks_state *s, const struct whisper_blocks *b,
                                struct encoder_state *e, struct transformer_state *layers);
 void whisper_blocks_reset(struct whisper_blocks_state *s);
+/* Whether the positions last for so many rows more. */
+bool whisper_blocks_last(const struct whisper_blocks_state *s, size_t rows);
 /* What was heard, but for the layers' past. */
 void whisper_blocks_copy(struct whisper_blocks_state *to, const struct whisper_blocks_state *from);
 /* As of an encoder; at most BACKEND_FEW_ROWS frames and rows. */

@@ -155,9 +155,8 @@ static void exchange(struct features *f)
 
 bool features_fork(struct features *f)
 {
-    if (!f->hearing->fork_encoder)
+    if (!f->hearing->fork_encoder || !encoder_fork(f->hearing->fork_encoder, f->encoder))
         return false;
-    encoder_copy(f->hearing->fork_encoder, f->encoder);
     adapter_copy(f->hearing->fork_adapter, f->adapter);
     if (f->mel)
         logmel_copy(f->fork_mel, f->mel);

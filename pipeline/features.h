@@ -36,9 +36,9 @@ void features_tap(struct features *f, const struct encoder_tap *tap);
 void features_destroy(struct features *f);
 
 void features_begin(struct features *f); /* a new utterance */
-/* From here to features_rejoin a copy is pushed and ended; then it is as if that had not been. Of
- * the ears of a hearing one at a time. False: the model's captions are prompted, or its encoder has
- * no copies. */
+/* From here to features_rejoin a fork is pushed and ended; then it is as if that had not been. Of
+ * the ears of a hearing one at a time. False: the model's captions are prompted, or its encoder
+ * does not fork, or not at this place. */
 bool features_fork(struct features *f);
 void features_rejoin(struct features *f);
 void features_push(struct features *f, const float *samples, size_t count,

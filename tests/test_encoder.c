@@ -15,6 +15,7 @@ enum {
     PCM_PER_SECOND = 16000,
     MEL_PER_SECOND = 100,
     ROW_SAMPLES = 320,
+    FORK_ITEMS = 16, /* frames that a fork hears before its end */
 };
 
 struct subject {
@@ -52,7 +53,8 @@ struct fixture {
     size_t rows_max;
     struct encoder_state *other; /* hears something else in between; NULL: nobody does */
     float *other_rows;           /* backend, [max_rows, dim] */
-    struct encoder_state *copy;  /* takes over what was heard after each push; NULL: nobody does */
+    struct encoder_state *fork;  /* hears the end after each push; NULL: nobody does */
+    size_t forks;                /* that there was room for */
 };
 
 static void fixture_init(struct fixture *f, const struct subject *subject)
@@ -103,15 +105,15 @@ static void with_every_encoder(void (*test)(struct fixture *f))
     }
 }
 
-/* The copy is the ear from here on; the one before hears the end of the utterance. */
-static void go_on_in_copy(struct fixture *f)
+/* What was pushed last and the end of the utterance, in a fork. */
+static void end_in_fork(struct fixture *f, size_t at)
 {
-    struct encoder_state *before = f->ear;
-    encoder_copy(f->copy, before);
-    while (encoder_flush(before, f->other_rows) > 0)
+    if (!encoder_fork(f->fork, f->ear))
+        return;
+    f->forks++;
+    encoder_push(f->fork, f->input + at * f->item, FORK_ITEMS, f->other_rows);
+    while (encoder_flush(f->fork, f->other_rows) > 0)
         ;
-    f->ear = f->copy;
-    f->copy = before;
 }
 
 /* The rows of an utterance of so many items pushed in pieces of chunk, on the heap; each push
@@ -133,8 +135,8 @@ static float *encode(struct fixture *f, size_t items, size_t chunk, size_t *rows
         assert_true(now <= e->info.max_rows);
         assert_true(now == 0 || !e->info.at_end);
         made += now;
-        if (f->copy)
-            go_on_in_copy(f);
+        if (f->fork)
+            end_in_fork(f, at);
     }
     for (now = 1; now > 0; made += now) {
         assert_true(made + e->info.max_rows <= f->rows_max);
@@ -377,35 +379,77 @@ static void two_ears_hear_for_themselves(void **state)
     with_every_encoder(a_second_ear_hears_for_itself);
 }
 
-/* At some place of the utterance what was heard goes into another state, which had heard something
- * else: both go on to the same rows, the other one first and to another end in between. */
-static void a_copy_goes_on(struct fixture *f)
+/* An ear with room for a fork's rows, and the fork. */
+static struct encoder_state *create_fork(struct fixture *f)
+{
+    struct encoder_state *fork;
+    f->encoder->fork_rows = FORK_ITEMS / 2;
+    encoder_state_destroy(f->ear);
+    assert_int_equal(encoder_state_create(&f->ear, f->encoder, NULL), 0);
+    assert_int_equal(encoder_fork_create(&fork, f->encoder, NULL), 0);
+    return fork;
+}
+
+/* A fork hears the end after each push, and what is heard goes on as if there had been none. */
+static void a_fork_changes_nothing(struct fixture *f)
 {
     const struct encoder_info *info = &f->encoder->info;
     size_t items = f->items / 2, chunk = info->max_input / 3, count[2];
-    struct encoder_state *other;
-    if (!info->copies)
+    if (!info->forks)
         return;
+    struct encoder_state *fork = create_fork(f);
     float *whole = encode(f, items, chunk, &count[0]);
-    assert_int_equal(encoder_state_create(&other, f->encoder, NULL), 0);
+    f->fork = fork;
     f->other_rows = f->be->ops->alloc(f->be, info->max_rows * info->dim);
     assert_non_null(f->other_rows);
-    encoder_push(other, f->input + items * f->item, chunk, f->other_rows);
-    f->copy = other;
-    float *copied = encode(f, items, chunk, &count[1]);
+    float *forked = encode(f, items, chunk, &count[1]);
+    printf("    %zu forks\n", f->forks);
+    assert_true(f->forks > items / chunk / 2);
     assert_int_equal(count[1], count[0]);
-    assert_memory_equal(copied, whole, count[0] * info->dim * sizeof(float));
-    encoder_state_destroy(f->ear == other ? f->copy : other);
-    f->copy = NULL;
+    assert_memory_equal(forked, whole, count[0] * info->dim * sizeof(float));
+    encoder_state_destroy(fork);
+    f->fork = NULL;
     f->be->ops->free(f->be, f->other_rows);
-    free(copied);
+    free(forked);
     free(whole);
 }
 
-static void what_was_heard_can_be_copied(void **state)
+/* The rows of a fork's end are those of an utterance that ends there. */
+static void a_fork_hears_the_end(struct fixture *f)
+{
+    const struct encoder_info *info = &f->encoder->info;
+    size_t items = f->items / 3, count = 0, made = 0, now;
+    if (!info->forks)
+        return;
+    struct encoder_state *fork = create_fork(f);
+    float *whole = encode(f, items, info->max_input, &count);
+    encoder_reset(f->ear);
+    for (size_t at = 0, n; at < items; at += n) {
+        n = items - at < info->max_input ? items - at : info->max_input;
+        made += encoder_push(f->ear, f->input + at * f->item, n, f->rows + made * info->dim);
+    }
+    assert_true(encoder_fork(fork, f->ear));
+    while ((now = encoder_flush(fork, f->rows + made * info->dim)) > 0)
+        made += now;
+    float *forked = calloc(made * info->dim, sizeof(*forked));
+    f->be->ops->download(f->be, forked, f->rows, made * info->dim);
+    assert_int_equal(made, count);
+    assert_memory_equal(forked, whole, count * info->dim * sizeof(float));
+    encoder_state_destroy(fork);
+    free(forked);
+    free(whole);
+}
+
+static void what_was_heard_goes_on_as_if_there_were_no_fork(void **state)
 {
     (void)state;
-    with_every_encoder(a_copy_goes_on);
+    with_every_encoder(a_fork_changes_nothing);
+}
+
+static void a_fork_ends_as_the_utterance_would(void **state)
+{
+    (void)state;
+    with_every_encoder(a_fork_hears_the_end);
 }
 
 /* A backend whose memory ends after so many buffers, and that binds no weight. */
@@ -457,7 +501,8 @@ int main(void)
         cmocka_unit_test(nothing_is_allocated_after_create),
         cmocka_unit_test(too_long_an_utterance_is_cut_not_lost),
         cmocka_unit_test(two_ears_hear_for_themselves),
-        cmocka_unit_test(what_was_heard_can_be_copied),
+        cmocka_unit_test(what_was_heard_goes_on_as_if_there_were_no_fork),
+        cmocka_unit_test(a_fork_ends_as_the_utterance_would),
         cmocka_unit_test(an_ear_binds_no_weight_and_asks_for_its_memory_once),
         cmocka_unit_test(windows_that_cannot_be_are_refused),
     };
