@@ -3,6 +3,7 @@
 #include "audio/sound_server.h"
 
 #include "audio/sound_client.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct sound_server {
     pa_context *context;
@@ -214,9 +214,7 @@ static void take_loss(void *user, const char *why)
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return clock_monotonic_us() / 1000;
 }
 
 /* One turn of the loop. False: the time is over, or the loop. */

@@ -1,9 +1,9 @@
 /* earshot record: what a microphone hears, as the daemon would hear it (16 kHz, mono), into an Ogg
  * Opus file, without the daemon. To try a microphone, to take something for `earshot transcribe`,
  * or to show a problem. */
+#include "audio/microphone.h"
 #include "audio/resample.h"
 #include "audio/sound_client.h"
-#include "audio/sound_server.h"
 #include "base/opus_writer.h"
 #include "cli/client_commands.h"
 #include "cli/offline.h"
@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <portaudio.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +25,7 @@ enum {
     OPTION_DEVICE,
     OPTION_SECONDS,
     CHUNKS_HZ = 20,   /* reads a second */
-    SILENT_MS = 3000, /* a device that gives nothing for this long is dead */
-    SERVER_MS = 1500, /* the time that a sound server has to list its sources */
+    BUFFER_MS = 2000, /* of audio that can wait for a slow disk */
 };
 
 const struct bus_client_option client_record_options[] = {
@@ -39,20 +37,18 @@ const struct bus_client_option client_record_options[] = {
 struct recording {
     const char *path;
     FILE *file;
-    PaStream *stream;
+    struct microphone *microphone;
     struct resample *resample;
     struct opus_writer *writer;
-    float *in;  /* [chunk, channels] */
-    float *out; /* [resample_bound(chunk)] */
-    long chunk; /* frames */
-    int rate_hz;
-    int channels; /* 1 or 2 */
+    float *in;    /* [chunk, channels] */
+    float *out;   /* [resample_bound(chunk)] */
+    size_t chunk; /* frames */
     struct level level;
-    float loudest_db;  /* peak */
-    uint64_t samples;  /* written */
-    uint64_t most;     /* to write; 0: any number */
-    uint64_t overruns; /* of the device */
-    bool shows;        /* stderr is a terminal */
+    float loudest_db; /* peak */
+    uint64_t samples; /* written */
+    uint64_t most;    /* to write; 0: any number */
+    bool has_gaps;    /* the device, or we, were too slow */
+    bool shows;       /* stderr is a terminal */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -69,76 +65,20 @@ static int write_page(void *user, const void *data, size_t size)
     return fwrite(data, 1, size, user) == size ? 0 : -errno;
 }
 
-static PaDeviceIndex find_listed(const char *name)
+/* The one that the daemon would have. */
+static int open_microphone(struct recording *r, const char *name, struct error *error)
 {
-    for (PaDeviceIndex i = 0; i < Pa_GetDeviceCount(); i++)
-        if (Pa_GetDeviceInfo(i)->maxInputChannels > 0 &&
-            strcmp(Pa_GetDeviceInfo(i)->name, name) == 0)
-            return i;
-    return paNoDevice;
-}
-
-/* A source of the sound server is what PortAudio's one device for all of them opens. */
-static PaDeviceIndex find_device(const char *name)
-{
-    static struct sound_sources sources;
-    struct sound_source unlisted = {0};
-    PaDeviceIndex i = find_listed(name);
-    if (i != paNoDevice)
-        return i;
-    snprintf(unlisted.name, sizeof unlisted.name, "%s", name);
-    bool listed = sound_server_list(&sources, SERVER_MS, NULL) == 0;
-    const struct sound_source *source = listed ? sound_sources_find(&sources, name, "") : &unlisted;
-    if (!source)
-        return paNoDevice;
-    sound_client_choose(source);
-    i = find_listed("pulse");
-    return i != paNoDevice ? i : find_listed("pipewire");
-}
-
-/* What the daemon prefers. */
-static PaDeviceIndex find_any(void)
-{
-    static const char *const preferred[] = {"pipewire", "pulse", "default"};
-    for (size_t i = 0; i < sizeof preferred / sizeof *preferred; i++)
-        if (find_listed(preferred[i]) != paNoDevice)
-            return find_listed(preferred[i]);
-    return Pa_GetDefaultInputDevice();
-}
-
-static PaError open_stream(struct recording *r, PaDeviceIndex i, int rate_hz, int channels)
-{
-    PaStreamParameters parameters = {.device = i,
-                                     .channelCount = channels,
-                                     .sampleFormat = paFloat32,
-                                     .suggestedLatency =
-                                         Pa_GetDeviceInfo(i)->defaultHighInputLatency};
-    r->rate_hz = rate_hz;
-    r->channels = channels;
-    r->chunk = rate_hz / CHUNKS_HZ;
-    return Pa_OpenStream(&r->stream, &parameters, NULL, rate_hz, (unsigned long)r->chunk,
-                         paClipOff | paDitherOff, NULL, NULL);
-}
-
-/* In the order that the daemon tries. */
-static int open_device(struct recording *r, const char *name, struct error *error)
-{
-    PaDeviceIndex i = name ? find_device(name) : find_any();
-    if (i == paNoDevice)
-        return error_set(error, -ENODEV, "%s: no such microphone", name ? name : "the default");
-    const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
-    const int rates_hz[] = {RESAMPLE_MICROPHONE_HZ, (int)(info->defaultSampleRate + 0.5)};
-    PaError pa = paInvalidChannelCount;
-    for (int channels = info->maxInputChannels < 2 ? 1 : 2; pa != paNoError && channels > 0;
-         channels--)
-        for (size_t n = 0; pa != paNoError && n < sizeof rates_hz / sizeof *rates_hz; n++)
-            pa = open_stream(r, i, rates_hz[n], channels);
-    if (pa == paNoError)
-        pa = Pa_StartStream(r->stream);
-    if (pa != paNoError)
-        return error_set(error, -EIO, "%s: %s", info->name, Pa_GetErrorText(pa));
-    int rc = resample_create(&r->resample, r->rate_hz, r->channels);
-    return rc ? error_set(error, rc, "%s, %d Hz: %s", info->name, r->rate_hz, strerror(-rc)) : 0;
+    const struct microphone_choice choice = {
+        .device = name ? name : "", .known_as = "", .buffer_ms = BUFFER_MS};
+    int rc = microphone_open(&r->microphone, &choice, error);
+    if (rc)
+        return rc;
+    int rate_hz = microphone_rate_hz(r->microphone);
+    r->chunk = (size_t)(rate_hz / CHUNKS_HZ);
+    rc = resample_create(&r->resample, rate_hz, microphone_channels(r->microphone));
+    return rc ? error_set(error, rc, "%s, %d Hz: %s", microphone_name(r->microphone), rate_hz,
+                          strerror(-rc))
+              : 0;
 }
 
 /* Nothing that is there is overwritten: a recording cannot be made twice. */
@@ -148,9 +88,8 @@ static int open_file(struct recording *r, struct error *error)
     r->file = fd >= 0 ? fdopen(fd, "wb") : NULL;
     if (!r->file)
         return error_set(error, -errno, "%s: %s", r->path, strerror(errno));
-    size_t count = (size_t)r->chunk * (size_t)r->channels;
-    r->in = calloc(count, sizeof *r->in);
-    r->out = calloc(resample_bound(r->resample, (size_t)r->chunk) + resample_bound(r->resample, 0),
+    r->in = calloc(r->chunk * (size_t)microphone_channels(r->microphone), sizeof *r->in);
+    r->out = calloc(resample_bound(r->resample, r->chunk) + resample_bound(r->resample, 0),
                     sizeof *r->out);
     if (!r->in || !r->out || opus_writer_create(&r->writer, write_page, r->file))
         return error_set(error, -ENOMEM, "out of memory");
@@ -176,26 +115,16 @@ static int take(struct recording *r, size_t count, struct error *error)
     return rc ? error_set(error, rc, "%s: %s", r->path, strerror(-rc)) : 0;
 }
 
-/* Reads what is there; a read that waits could wait for ever where the sound server dies. */
-static int read_some(struct recording *r, int *silent_ms, struct error *error)
+static int read_some(struct recording *r, struct error *error)
 {
-    long frames = Pa_GetStreamReadAvailable(r->stream);
-    if (frames == 0) {
+    long frames = microphone_read(r->microphone, r->in, r->chunk);
+    if (frames < 0)
+        return error_set(error, (int)frames, "the microphone %s gives nothing any more",
+                         microphone_name(r->microphone));
+    r->has_gaps |= microphone_lost(r->microphone) > 0;
+    if (frames == 0)
         nanosleep(&(struct timespec){.tv_nsec = 1000000000 / CHUNKS_HZ}, NULL);
-        *silent_ms += 1000 / CHUNKS_HZ;
-        return *silent_ms < SILENT_MS ? 0 : error_set(error, -EIO, "the microphone gives nothing");
-    }
-    if (frames > r->chunk)
-        frames = r->chunk;
-    PaError pa =
-        frames < 0 ? (PaError)frames : Pa_ReadStream(r->stream, r->in, (unsigned long)frames);
-    if (pa == paInputOverflowed)
-        r->overruns++;
-    else if (pa != paNoError)
-        return error_set(error, -EIO, "the microphone: %s", Pa_GetErrorText(pa));
-    *silent_ms = 0;
-    return take(r, resample_push(r->resample, r->in, (size_t)(frames < 0 ? 0 : frames), r->out),
-                error);
+    return take(r, resample_push(r->resample, r->in, (size_t)frames, r->out), error);
 }
 
 static int run(struct recording *r, struct error *error)
@@ -203,9 +132,9 @@ static int run(struct recording *r, struct error *error)
     struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    int rc = 0, silent_ms = 0;
+    int rc = 0;
     while (!rc && !interrupted && (!r->most || r->samples < r->most)) {
-        rc = read_some(r, &silent_ms, error);
+        rc = read_some(r, error);
         show(r);
     }
     if (r->shows)
@@ -234,9 +163,7 @@ static int record(struct recording *r, const char *device, struct error *error)
 {
     sound_client_introduce(0);
     int saved = quiet_begin();
-    PaError pa = Pa_Initialize();
-    int rc = pa == paNoError ? open_device(r, device, error)
-                             : error_set(error, -EIO, "PortAudio: %s", Pa_GetErrorText(pa));
+    int rc = open_microphone(r, device, error);
     quiet_end(saved);
     if (!rc)
         rc = open_file(r, error);
@@ -294,7 +221,7 @@ int client_record(struct bus_client *c)
     int rc = record(&r, c->given[OPTION_DEVICE], &error);
     if (r.samples)
         printf("%s: %.1f s, at most %.0f dB%s\n", r.path, (double)r.samples / RESAMPLE_RATE_HZ,
-               (double)r.loudest_db, r.overruns ? ", with gaps: the machine was too slow" : "");
+               (double)r.loudest_db, r.has_gaps ? ", with gaps: the machine was too slow" : "");
     recording_finish(&r);
     return rc ? offline_fail("record", &error) : EXIT_DONE;
 }

@@ -10,11 +10,11 @@
  * Nothing of that waits but at the start of the daemon, as a bus may take a connection and never
  * answer.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "daemon/bus_loop.h"
 #include "daemon/bus_private.h"
-#include "daemon/clock.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Watches and timeouts of libdbus become descriptors and timers of the loop. */
 #include "daemon/bus_loop.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 
 #include <poll.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* What the daemon sends: answers, signals and calls of its own, and how much of it the bus has not
  * taken yet. Whoever is followed is asked for, too. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/bus_private.h"
-#include "daemon/clock.h"
 
 #include <linux/sockios.h>
 #include <poll.h>

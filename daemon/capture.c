@@ -3,9 +3,9 @@
 #include "daemon/capture.h"
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/capture_process.h"
-#include "daemon/clock.h"
 
 #include <errno.h>
 #include <signal.h>

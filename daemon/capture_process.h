@@ -8,7 +8,7 @@
 #ifndef EARSHOT_DAEMON_CAPTURE_PROCESS_H
 #define EARSHOT_DAEMON_CAPTURE_PROCESS_H
 
-#include "daemon/microphone.h"
+#include "audio/microphone.h"
 
 enum {
     CAPTURE_SOCKET = 3,        /* the descriptor that the process uses: a SOCK_SEQPACKET */

@@ -3,9 +3,9 @@
 
 #include "audio/mono.h"
 #include "audio/resample.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* The front-end thread's source: opened, heard, lost, tried again and closed. What is heard of it
  * goes to the front end, resampled; what was lost of it is told.
  */
+#include "base/clock.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/front_private.h"
 #include "daemon/journal_ids.h"
 #include "dsp/level.h"

@@ -10,8 +10,8 @@
  * has failed. What main says by an atomic (shut, cancelled, released) is looked at between any two
  * pieces of work, and where the thread waits for another.
  */
+#include "base/clock.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/front_private.h"
 
 #include <errno.h>

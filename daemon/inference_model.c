@@ -1,7 +1,7 @@
 /* The model and its backend: loaded, kept an eye on, and where a backend fails, loaded on the CPU.
  */
+#include "base/clock.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/inference_private.h"
 #include "daemon/journal_ids.h"
 #include "daemon/recorder.h"

@@ -1,5 +1,5 @@
 /* What an ear hears, piece by piece, and what the recogniser makes of it, as events. */
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "daemon/inference_private.h"
 #include "daemon/recorder.h"
 

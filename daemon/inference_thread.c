@@ -2,8 +2,8 @@
  * piece of audio (inference_pieces.c) or a request of each at a time. Texts come first: a reply or
  * an answer is made a token at a time, while no ear has anything to be heard.
  */
+#include "base/clock.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/inference_private.h"
 #include "daemon/places.h"
 #include "daemon/recorder.h"

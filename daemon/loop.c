@@ -2,7 +2,7 @@
  * afterwards. */
 #include "daemon/loop.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <poll.h>

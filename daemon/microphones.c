@@ -3,8 +3,8 @@
 #include "daemon/microphones.h"
 
 #include "audio/sound_server.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/sound_loop.h"
 
 #include <errno.h>

@@ -4,11 +4,11 @@
  */
 #include "daemon/recorder.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/opus_writer.h"
 #include "base/queue.h"
-#include "daemon/clock.h"
 #include "daemon/engine_private.h"
 #include "daemon/folder_lock.h"
 #include "daemon/places.h"

@@ -2,8 +2,8 @@
 # The audio callback's object calls the ring and nothing else: no lock, no allocation, no system call.
 set -euo pipefail
 build=$1
-object=$(find "$build/daemon" -name 'capture_rt.c.o' | head -n 1)
-[ -n "$object" ] || { echo "no capture_rt.c.o under $build/daemon"; exit 1; }
+object=$(find "$build/audio" -name 'capture_rt.c.o' | head -n 1)
+[ -n "$object" ] || { echo "no capture_rt.c.o under $build/audio"; exit 1; }
 undefined=$(nm -u "$object" | awk '{print $2}')
 if grep -q -E '^__(asan|tsan|ubsan)' <<< "$undefined"; then
     echo "skipped: an instrumented build calls its sanitizer"

@@ -1,7 +1,7 @@
 /* daemon/bus on a private dbus-daemon that stands still: what waits for it is bounded, and so is
  * the time that an end takes. One that goes on, however slowly, is kept. */
+#include "base/clock.h"
 #include "daemon/bus.h"
-#include "daemon/clock.h"
 #include "tests/support/test.h"
 
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* The audio callback: whole frames only, and every frame that does not fit is counted. */
-#include "daemon/capture_rt.h"
+#include "audio/capture_rt.h"
 #include "tests/support/test.h"
 
 enum {

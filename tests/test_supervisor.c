@@ -1,5 +1,5 @@
 /* daemon/supervisor: how a process ends that hangs at its end. Each does so in a child. */
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "daemon/supervisor.h"
 #include "tests/support/test.h"
 

@@ -1,5 +1,5 @@
 /* PortAudio's callback: frames into the ring, and a count of those without room. */
-#include "daemon/capture_rt.h"
+#include "audio/capture_rt.h"
 
 static void count(atomic_uint_fast64_t *counter, uint64_t n)
 {

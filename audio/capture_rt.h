@@ -1,8 +1,8 @@
 /* The audio thread's part of capture, alone in its file so that a test can list what it calls:
  * arithmetic, the ring and relaxed counters, nothing else.
  */
-#ifndef EARSHOT_DAEMON_CAPTURE_RT_H
-#define EARSHOT_DAEMON_CAPTURE_RT_H
+#ifndef EARSHOT_AUDIO_CAPTURE_RT_H
+#define EARSHOT_AUDIO_CAPTURE_RT_H
 
 #include "base/ring.h"
 

@@ -1,5 +1,5 @@
 /* The clocks. */
-#include "daemon/clock.h"
+#include "base/clock.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

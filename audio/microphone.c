@@ -1,12 +1,12 @@
 /* Devices by name, the default where none is named; read and watched from PortAudio's callback's
  * ring. */
-#include "daemon/microphone.h"
+#include "audio/microphone.h"
 
+#include "audio/capture_rt.h"
 #include "audio/resample.h"
 #include "audio/sound_client.h"
 #include "audio/sound_server.h"
-#include "daemon/capture_rt.h"
-#include "daemon/clock.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <stdbool.h>

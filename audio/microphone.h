@@ -1,8 +1,8 @@
 /* One open capture device, through PortAudio. For the capture process alone: PortAudio may hang
  * whenever the sound server dies, and then only the end of the process helps.
  */
-#ifndef EARSHOT_DAEMON_MICROPHONE_H
-#define EARSHOT_DAEMON_MICROPHONE_H
+#ifndef EARSHOT_AUDIO_MICROPHONE_H
+#define EARSHOT_AUDIO_MICROPHONE_H
 
 #include "base/error.h"
 

@@ -1,6 +1,6 @@
 /* The clocks, and how far the date may be believed. Any thread. */
-#ifndef EARSHOT_DAEMON_CLOCK_H
-#define EARSHOT_DAEMON_CLOCK_H
+#ifndef EARSHOT_BASE_CLOCK_H
+#define EARSHOT_BASE_CLOCK_H
 
 #include <stdint.h>
 
