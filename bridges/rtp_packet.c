@@ -22,6 +22,8 @@ enum {
     RECEIVER_WORDS = 2,
     BLOCK_WORDS = 6,
     BLOCK_BYTES = 32, /* a receiver's report with one block */
+    SENDER_BYTES = 28,
+    EMPTY_BYTES = 8, /* a receiver's report without a block */
 };
 
 static uint16_t get16(const uint8_t *p)
@@ -124,6 +126,11 @@ static void tell(const uint8_t *p, rtcp_function *function, void *user)
         item = (struct rtcp_item){RTCP_SENT, get32(p + 4), get32(p + 10)};
         function(user, &item);
     }
+    for (int i = 0; p[1] == RECEIVER_REPORT && i < (p[0] & 0x1f); i++) {
+        const uint8_t *block = p + 4 * (RECEIVER_WORDS + BLOCK_WORDS * i);
+        item = (struct rtcp_item){RTCP_HEARD, get32(block), .fraction = block[4]};
+        function(user, &item);
+    }
     for (int i = 0; p[1] == BYE && i < (p[0] & 0x1f); i++) {
         item.ssrc = get32(p + 4 + 4 * i);
         function(user, &item);
@@ -139,18 +146,35 @@ int rtcp_read(const uint8_t *bytes, size_t size, rtcp_function *function, void *
     return 0;
 }
 
-static void put_head(uint8_t *p, unsigned type, size_t size)
+static void put16(uint8_t *p, uint16_t value)
 {
-    put32(p, (uint32_t)VERSION << 30 | 1u << 24 | type << 16 | (uint32_t)(size / 4 - 1));
+    p[0] = (uint8_t)(value >> 8);
+    p[1] = (uint8_t)value;
+}
+
+static void put_head(uint8_t *p, unsigned count, unsigned type, size_t size)
+{
+    put32(p, (uint32_t)VERSION << 30 | count << 24 | type << 16 | (uint32_t)(size / 4 - 1));
+}
+
+/* A description with a name; its bytes. */
+static size_t put_name(uint8_t *p, uint32_t ssrc, const char *name)
+{
+    size_t length = strnlen(name, RTCP_NAME_BYTES - 1);
+    size_t size = (10 + length + 1 + 3) / 4 * 4; /* a NUL ends its items */
+    memset(p, 0, size);
+    put_head(p, 1, DESCRIPTION, size);
+    put32(p + 4, ssrc);
+    p[8] = CNAME;
+    p[9] = (uint8_t)length;
+    memcpy(p + 10, name, length);
+    return size;
 }
 
 size_t rtcp_write_report(uint8_t out[RTCP_REPORT_MAX], uint32_t ours, const char *name,
                          const struct rtcp_block *b)
 {
-    size_t length = strnlen(name, RTCP_NAME_BYTES - 1);
-    size_t description = (10 + length + 1 + 3) / 4 * 4; /* a NUL ends its items */
-    memset(out, 0, RTCP_REPORT_MAX);
-    put_head(out, RECEIVER_REPORT, BLOCK_BYTES);
+    put_head(out, 1, RECEIVER_REPORT, BLOCK_BYTES);
     put32(out + 4, ours);
     put32(out + 8, b->ssrc);
     put32(out + 12, (uint32_t)b->fraction << 24 | ((uint32_t)b->lost & 0xffffff));
@@ -158,11 +182,36 @@ size_t rtcp_write_report(uint8_t out[RTCP_REPORT_MAX], uint32_t ours, const char
     put32(out + 20, b->jitter);
     put32(out + 24, b->last_ntp);
     put32(out + 28, b->since);
-    uint8_t *d = out + BLOCK_BYTES;
-    put_head(d, DESCRIPTION, description);
-    put32(d + 4, ours);
-    d[8] = CNAME;
-    d[9] = (uint8_t)length;
-    memcpy(d + 10, name, length);
-    return BLOCK_BYTES + description;
+    return BLOCK_BYTES + put_name(out + BLOCK_BYTES, ours, name);
+}
+
+size_t rtp_packet_write(uint8_t out[RTP_DATAGRAM_MAX], const struct rtp_packet *p, bool marker)
+{
+    put16(out, (uint16_t)(VERSION << 14 | (marker ? 0x80 : 0) | p->type));
+    put16(out + 2, p->sequence);
+    put32(out + 4, p->timestamp);
+    put32(out + 8, p->ssrc);
+    memcpy(out + HEADER, p->payload, p->size);
+    return HEADER + p->size;
+}
+
+size_t rtcp_write_sender(uint8_t out[RTCP_REPORT_MAX], const struct rtcp_sender *sender,
+                         const char *name)
+{
+    put_head(out, 0, SENDER_REPORT, SENDER_BYTES);
+    put32(out + 4, sender->ssrc);
+    put32(out + 8, (uint32_t)(sender->ntp >> 32));
+    put32(out + 12, (uint32_t)sender->ntp);
+    put32(out + 16, sender->timestamp);
+    put32(out + 20, sender->packets);
+    put32(out + 24, sender->octets);
+    return SENDER_BYTES + put_name(out + SENDER_BYTES, sender->ssrc, name);
+}
+
+void rtcp_write_bye(uint8_t out[RTCP_BYE_BYTES], uint32_t ssrc)
+{
+    put_head(out, 0, RECEIVER_REPORT, EMPTY_BYTES);
+    put32(out + 4, ssrc);
+    put_head(out + EMPTY_BYTES, 1, BYE, EMPTY_BYTES);
+    put32(out + EMPTY_BYTES + 4, ssrc);
 }

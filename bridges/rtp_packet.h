@@ -1,4 +1,4 @@
-/* RTP and RTCP (RFC 3550) from bytes, and the receiver's reports. Both come to one port (RFC 5761).
+/* RTP and RTCP (RFC 3550) from bytes and into bytes. Both come to one port (RFC 5761).
  * Pure functions, any thread.
  */
 #ifndef EARSHOT_BRIDGES_RTP_PACKET_H
@@ -14,7 +14,8 @@ enum {
     RTP_TYPE_LEAST = 96,         /* payload types that a session gives a meaning: */
     RTP_TYPE_MOST = 127,         /* Opus has one of these */
     RTCP_NAME_BYTES = 17,        /* of our CNAME, with its NUL */
-    RTCP_REPORT_MAX = 32 + 12 + RTCP_NAME_BYTES + 3, /* bytes */
+    RTCP_REPORT_MAX = 32 + 12 + RTCP_NAME_BYTES + 3, /* bytes; of a sender's, too */
+    RTCP_BYE_BYTES = 16,
 };
 
 struct rtp_packet {
@@ -26,14 +27,16 @@ struct rtp_packet {
 };
 
 enum rtcp_kind {
-    RTCP_SENT, /* a sender's report */
+    RTCP_SENT,  /* a sender's report */
+    RTCP_HEARD, /* what a receiver says of a sender */
     RTCP_BYE,
 };
 
 struct rtcp_item {
     enum rtcp_kind kind;
     uint32_t ssrc;
-    uint32_t ntp; /* of a sender's report: the middle of its NTP time */
+    uint32_t ntp;     /* of a sender's report: the middle of its NTP time */
+    uint8_t fraction; /* that a receiver has lost lately, of 256 */
 };
 
 /* What a receiver's report says of one sender. */
@@ -52,6 +55,13 @@ bool rtcp_is(const uint8_t *bytes, size_t size);
 /* 0, or -EBADMSG: it is no RTP. */
 int rtp_packet_read(struct rtp_packet *p, const uint8_t *bytes, size_t size);
 
+/* What a sender says of itself. */
+struct rtcp_sender {
+    uint32_t ssrc;
+    uint64_t ntp;                        /* now: seconds since 1900, and 2^-32 s */
+    uint32_t timestamp, packets, octets; /* now; sent so far; of payload */
+};
+
 typedef void rtcp_function(void *user, const struct rtcp_item *item);
 
 /* Tells of each item that counts once the whole is found well made. 0, or -EBADMSG. */
@@ -60,5 +70,13 @@ int rtcp_read(const uint8_t *bytes, size_t size, rtcp_function *function, void *
 /* A receiver's report and our name, at most 16 bytes. The bytes written. */
 size_t rtcp_write_report(uint8_t out[RTCP_REPORT_MAX], uint32_t ours, const char *name,
                          const struct rtcp_block *b);
+
+/* marker: the first packet behind silence. The bytes written. The payload is at most
+ * RTP_PAYLOAD_MAX. */
+size_t rtp_packet_write(uint8_t out[RTP_DATAGRAM_MAX], const struct rtp_packet *p, bool marker);
+/* A sender's report and our name, at most 16 bytes. The bytes written. */
+size_t rtcp_write_sender(uint8_t out[RTCP_REPORT_MAX], const struct rtcp_sender *sender,
+                         const char *name);
+void rtcp_write_bye(uint8_t out[RTCP_BYE_BYTES], uint32_t ssrc);
 
 #endif

@@ -233,7 +233,7 @@ void rtp_sender_told(struct rtp_sender *s, const struct rtcp_item *item, uint64_
 {
     if (item->kind == RTCP_BYE)
         rtp_sender_end(s);
-    else
+    else if (item->kind == RTCP_SENT)
         rtp_reception_told(&s->reception, item->ntp, us);
 }
 

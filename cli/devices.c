@@ -1,9 +1,9 @@
 /* earshot devices: what can be captured from, without the daemon: the devices that PortAudio sees,
  * and the sources of the sound server, all of which PortAudio has as one. */
+#include "audio/quiet.h"
 #include "audio/sound_server.h"
 #include "cli/client_commands.h"
 #include "cli/offline.h"
-#include "cli/quiet.h"
 #include "cues/cues.h"
 
 #include <portaudio.h>

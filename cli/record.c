@@ -2,12 +2,12 @@
  * Opus file, without the daemon. To try a microphone, to take something for `earshot transcribe`,
  * or to show a problem. */
 #include "audio/microphone.h"
+#include "audio/quiet.h"
 #include "audio/resample.h"
 #include "audio/sound_client.h"
 #include "base/opus_writer.h"
 #include "cli/client_commands.h"
 #include "cli/offline.h"
-#include "cli/quiet.h"
 #include "dsp/level.h"
 
 #include <errno.h>

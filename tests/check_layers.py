@@ -14,7 +14,7 @@ MAY_INCLUDE = {
     "daemon": {"daemon", "pipeline", "model", "audio", "dsp", "kernels", "base"},
     "cues": {"cues", "pipeline", "base"},
     "cli": {"cli", "cues", "pipeline", "model", "audio", "dsp", "kernels", "base"},
-    "bridges": {"bridges", "cues", "audio", "base"},
+    "bridges": {"bridges", "cues", "audio", "dsp", "base"},
     "overlay": {"overlay", "base"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -27,6 +27,12 @@ for unit in "$build"/systemd/*/earshot-{wyoming,http,rtp}.service; do
     sed 's|^SocketGroup=earshot|SocketGroup=daemon|' "${unit%.service}.socket" > "$work/$manager/$name.socket"
     systemd-analyze "--$manager" --man=no verify "$work/$manager/$name.service" "$work/$manager/$name.socket"
 done
+for unit in "$build"/systemd/*/earshot-ear.service; do
+    [ -f "$unit" ] || continue
+    manager=$(basename "$(dirname "$unit")")
+    sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/bridges/earshot-ear|" "$unit" > "$work/$manager/earshot-ear.service"
+    systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot-ear.service"
+done
 for drop_in in relaxed cuda; do
     mkdir -p "$work/$drop_in/earshot.service.d"
     cp "$work/user/earshot.service" "$work/$drop_in"
@@ -53,7 +59,8 @@ WITH=false PATH=$work/bin:$PATH "$build/systemd/user-generator" "$work/cannot"
 if [ -n "$(ls "$work/can")" ] || ! cmp systemd/relaxed.conf "$work/cannot/earshot.service.d/relaxed.conf" ||
     ! cmp systemd/relaxed.conf "$work/cannot/earshot-wyoming.service.d/relaxed.conf" ||
     ! cmp systemd/relaxed.conf "$work/cannot/earshot-http.service.d/relaxed.conf" ||
-    ! cmp systemd/relaxed.conf "$work/cannot/earshot-rtp.service.d/relaxed.conf"; then
+    ! cmp systemd/relaxed.conf "$work/cannot/earshot-rtp.service.d/relaxed.conf" ||
+    ! cmp systemd/relaxed.conf "$work/cannot/earshot-ear.service.d/relaxed.conf"; then
     echo "FAILED: the generator relaxes $(ls "$work/can"), or does not where it should"
     exit 1
 fi
@@ -73,3 +80,7 @@ for bridge in earshot-wyoming earshot-http earshot-rtp; do
     exposure user user 30 $bridge
     exposure system system 10 $bridge
 done
+if [ -f "$work/user/earshot-ear.service" ]; then
+    exposure user user 25 earshot-ear
+    exposure system system 20 earshot-ear
+fi

@@ -139,10 +139,74 @@ static void a_report_is_written(void **state)
     for (size_t i = 0; i < RTCP_NAME_BYTES; i++) { /* of every length */
         char name[RTCP_NAME_BYTES + 1] = "";
         memset(name, 'a', i);
+        t.count = 0;
         size = rtcp_write_report(out, 1, name, &b);
         assert_true(size <= sizeof out);
         assert_int_equal(rtcp_read(out, size, on_item, &t), 0);
     }
+}
+
+/* What a receiver's report says is read back, of every block. */
+static void what_was_lost_is_told(void **state)
+{
+    (void)state;
+    uint8_t two[8 + 48] = {0x82, 201, 0, 13, 0, 0, 0, 1};
+    struct told t = {0};
+    two[11] = 5;
+    two[12] = 128;
+    two[35] = 6;
+    two[36] = 3;
+    assert_int_equal(rtcp_read(two, sizeof two, on_item, &t), 0);
+    assert_int_equal(t.count, 2);
+    assert_int_equal(t.items[0].kind, RTCP_HEARD);
+    assert_int_equal(t.items[0].ssrc, 5);
+    assert_int_equal(t.items[0].fraction, 128);
+    assert_int_equal(t.items[1].ssrc, 6);
+    assert_int_equal(t.items[1].fraction, 3);
+}
+
+static void a_packet_is_written(void **state)
+{
+    (void)state;
+    static const uint8_t expected[] = {0x80, 0xe0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 'o', 'k'};
+    const struct rtp_packet p = {.type = 96,
+                                 .sequence = 0x0102,
+                                 .timestamp = 0x03040506,
+                                 .ssrc = 0x0708090a,
+                                 .payload = (const uint8_t *)"ok",
+                                 .size = 2};
+    uint8_t out[RTP_DATAGRAM_MAX];
+    struct rtp_packet read;
+    assert_int_equal(rtp_packet_write(out, &p, true), sizeof expected);
+    assert_memory_equal(out, expected, sizeof expected);
+    assert_int_equal(rtp_packet_read(&read, out, sizeof expected), 0);
+    assert_int_equal(read.type, 96);
+    rtp_packet_write(out, &p, false);
+    assert_int_equal(out[1], 96);
+}
+
+static void a_sender_tells_of_itself(void **state)
+{
+    (void)state;
+    static const uint8_t expected[] = {
+        0x80, 200, 0, 6, 0, 0,  0,    7,   1, 2, 3, 4, 5, 6, 7, 8, 0,   0,   0,   9, 0, 0,
+        0,    10,  0, 0, 0, 11, 0x81, 202, 0, 3, 0, 0, 0, 7, 1, 3, 'e', 'a', 'r', 0, 0, 0,
+    };
+    static const uint8_t goodbye[RTCP_BYE_BYTES] = {0x80, 201, 0, 1, 0, 0, 0, 7,
+                                                    0x81, 203, 0, 1, 0, 0, 0, 7};
+    const struct rtcp_sender sender = {
+        .ssrc = 7, .ntp = 0x0102030405060708, .timestamp = 9, .packets = 10, .octets = 11};
+    uint8_t out[RTCP_REPORT_MAX];
+    struct told t = {0};
+    assert_int_equal(rtcp_write_sender(out, &sender, "ear"), sizeof expected);
+    assert_memory_equal(out, expected, sizeof expected);
+    assert_int_equal(rtcp_read(out, sizeof expected, on_item, &t), 0);
+    assert_int_equal(t.items[0].kind, RTCP_SENT);
+    assert_int_equal(t.items[0].ntp, 0x03040506);
+    rtcp_write_bye(out, 7);
+    assert_memory_equal(out, goodbye, sizeof goodbye);
+    assert_int_equal(rtcp_read(out, sizeof goodbye, on_item, &t), 0);
+    assert_int_equal(t.items[1].kind, RTCP_BYE);
 }
 
 /* Packets of 20 ms; every fourth is lost, the numbers go round. */
@@ -362,6 +426,9 @@ int main(void)
         cmocka_unit_test(reports_and_goodbyes_are_told),
         cmocka_unit_test(what_is_wrong_tells_nothing),
         cmocka_unit_test(a_report_is_written),
+        cmocka_unit_test(what_was_lost_is_told),
+        cmocka_unit_test(a_packet_is_written),
+        cmocka_unit_test(a_sender_tells_of_itself),
         cmocka_unit_test(losses_are_reported),
         cmocka_unit_test(jitter_is_measured),
         cmocka_unit_test(a_missing_packet_is_waited_for_by_the_jitter),

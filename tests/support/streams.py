@@ -1,10 +1,12 @@
 """A client of org.earshot.Earshot1.Streams, for the end-to-end tests."""
+import re
 import socket
 import struct
 import subprocess
 import time
 import wave
 
+import support.daemon
 from support.daemon import *  # noqa: F403
 
 MANAGER = "org.freedesktop.DBus.ObjectManager"
@@ -102,3 +104,54 @@ def send_pcm(stream, data, frame=2, frames=1600):
     for at in range(0, len(data), frames * frame):
         piece = data[at:at + frames * frame]
         stream.send(piece, len(piece) // frame)
+
+
+class Streams:
+    """Everything that the daemon's streams tell, by the names of who speaks in them."""
+
+    def __init__(self, d):
+        self.daemon, self.names, self.told, self.lost, self.times = d, {}, {}, {}, {}
+        connection = support.daemon.BUS.connection
+        self.matches = [connection.add_signal_receiver(self.take, dbus_interface=ASSISTANT, path_keyword="path", member_keyword="member"),
+                        connection.add_signal_receiver(self.added, "InterfacesAdded", dbus_interface="org.freedesktop.DBus.ObjectManager")]
+
+    def name(self, path, properties):
+        if properties.get("Device"):
+            self.names[str(path)] = str(properties["Device"])
+
+    def added(self, path, interfaces):
+        self.name(path, interfaces.get(ASSISTANT, {}))
+
+    def take(self, *args, path, member):
+        path = str(path)
+        if member == "UtteranceCompleted" and args[1]:
+            self.told.setdefault(path, []).append(str(args[1]))
+            self.times.setdefault(path, []).append(time.monotonic())
+        if member == "AudioLost":
+            self.lost[path] = self.lost.get(path, 0) + int(args[0])
+
+    def look(self):
+        for path, interfaces in managed(self.daemon).items():
+            self.name(path, interfaces[ASSISTANT])
+        return self.names
+
+    def paths_of(self, sender):
+        return [path for path, name in self.names.items() if name == sender.name]
+
+    def text_of(self, sender):
+        return " ".join(" ".join(self.told.get(path, [])) for path in self.paths_of(sender))
+
+    def close(self):
+        for match in self.matches:
+            match.remove()
+
+
+def words_apart(a, b):
+    """Edits between two texts, in words."""
+    a, b = [re.sub(r"[^a-z' ]", "", text.lower()).split() for text in (a, b)]
+    row = list(range(len(b) + 1))
+    for i, word in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
+    return row[-1]

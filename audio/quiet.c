@@ -1,5 +1,5 @@
 /* stderr becomes /dev/null, and what it was again. */
-#include "cli/quiet.h"
+#include "audio/quiet.h"
 
 #include <fcntl.h>
 #include <unistd.h>

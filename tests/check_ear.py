@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+"""earshot-ear: standard input and a real microphone, through earshot-rtp, to text; a receiver that comes later; what it refuses."""
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.daemon import *  # noqa: E402,F403
+from support.bridge import *  # noqa: E402,F403
+from support.streams import Streams, managed, samples, words_apart  # noqa: E402
+
+EAR, RTP = BUILD / "bridges" / "earshot-ear", BUILD / "bridges" / "earshot-rtp"
+SECOND = 32000  # bytes
+QUIET = {"ASAN_OPTIONS": "detect_leaks=0"}  # the leaks of ALSA and JACK are not ours
+
+
+class Ear:
+    def __init__(self, port, *options, extra=None, **more):
+        self.log = open_log("earshot-ear.log")
+        self.process = subprocess.Popen([EAR, "--to", f"127.0.0.1:{port}", *options], stderr=self.log, env=environment() | (extra or {}), **more)
+        started.append(self.process)
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def end(self):
+        """Of what was said, when the ear has ended by itself or by a signal."""
+        over = wait_until(lambda: self.process.poll() is not None, 60)
+        check("the ear ends well", over and self.process.returncode == 0, f"{self.process.poll()} {self.said()}")
+        self.log.close()
+
+
+def feed(ear, sound):
+    """A pipe holds two seconds; the ear takes them one by one."""
+    def write():
+        try:
+            ear.process.stdin.write(sound)
+            ear.process.stdin.close()
+        except BrokenPipeError:
+            pass
+    threading.Thread(target=write, daemon=True).start()
+
+
+def words_of(streams):
+    return " ".join(sum(streams.told.values(), []))
+
+
+def hear(d, b, sound, *options):
+    """The text of 16-bit samples at standard input; what the bridge's log has of its end."""
+    streams, before = Streams(d), len(b.said())
+    ear = Ear(b.port, "--device", "-", *options, stdin=subprocess.PIPE)
+    feed(ear, sound)
+    ear.end()
+    wait_until(lambda: not managed(d), 60)
+    pause(0.2)
+    streams.close()
+    return words_of(streams), b.said()[before:]
+
+
+def packets_in(log):
+    return int(re.search(r"has ended: (\d+) packets", log).group(1))
+
+
+def standard_input(d, b):
+    """An hour at once would go out an hour long; its end is the sender's."""
+    sound = samples()
+    whole = offline().split()
+    text, log = hear(d, b, sound)
+    check("what is said at standard input is heard", words_apart(offline(), text) <= 0.2 * len(whole), text)
+    check("its end is told", "has ended" in log, log)
+    check("every packet came", abs(packets_in(log) - len(sound) / 640) <= 2 and " 0 lost" in log, log)
+    check("no word is in the logs", not any(word in log for word in whole if len(word) > 5), log)
+
+    silent = sound + bytes(8 * SECOND) + sound[: 4 * SECOND]
+    text, log = hear(d, b, silent, "--silence", "no")
+    check("silence is not sent", packets_in(log) < len(silent) / 640 - 250, log)
+    check("and the same is heard", words_apart(offline(), text) <= 0.2 * len(whole) + 6, text)
+
+
+def receiver_comes_later(d):
+    port = free_port()
+    streams = Streams(d)
+    ear = Ear(port, "--device", "-", stdin=subprocess.PIPE)
+    sound = samples()[: 3 * SECOND] * 12
+    feed(ear, sound)
+    check("that nobody hears is told", wait_until(lambda: "nobody hears at 127.0.0.1" in ear.said(), 10), ear.said())
+    b = Program(RTP, "--listen", f"udp://127.0.0.1:{port}", listen=False)
+    check("and when somebody does", wait_until(lambda: "is heard at 127.0.0.1" in ear.said(), 20), ear.said())
+    check("once", ear.said().count("nobody hears") == 1, ear.said())
+    ear.process.send_signal(signal.SIGTERM)
+    ear.end()
+    check("SIGTERM says goodbye", wait_until(lambda: "has ended" in b.said(), 10), b.said())
+    wait_until(lambda: not managed(d), 20)
+    streams.close()
+    b.stop()
+
+
+def microphone(d, b):
+    if not shutil.which("pulseaudio") or not shutil.which("paplay"):
+        print("skipped: no sound server here (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
+        return
+    pulse, streams, spoken = Pulse(), Streams(d), WORK / "spoken.wav"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-i", SPEECH, spoken], check=True)
+    ear = Ear(b.port, extra=QUIET | {"PULSE_SERVER": f"unix:{pulse.socket}"})
+    check("the ear listens", wait_until(lambda: pulse.listeners() == 1, 20), ear.said())
+    pulse.play(spoken).wait()
+    pause(1)
+    ear.process.send_signal(signal.SIGINT)
+    ear.end()
+    wait_until(lambda: not managed(d), 60)
+    pause(0.2)
+    check("what a microphone hears is heard", words_apart(offline(), words_of(streams)) <= 0.2 * len(offline().split()), words_of(streams))
+    streams.close()
+    ear = Ear(b.port, extra=QUIET | {"PULSE_SERVER": f"unix:{pulse.socket}"})
+    wait_until(lambda: pulse.listeners() == 1, 20)
+    pulse.stop()
+    check("a microphone that is lost ends it, with a reason", wait_until(lambda: ear.process.poll() is not None, 30)
+          and ear.process.returncode == 1 and "the microphone" in ear.said(), ear.said())
+    ear.log.close()
+
+
+def refusals():
+    conf = WORK / "ear.conf"
+    conf.write_text("[ear]\nto = 10.0.0.1\nvolume = 11\n")
+    for args, code, culprit in (([], 1, "--to HOST"), (["--to", "a:b"], 2, "a:b"), (["--to", "[::1"], 2, "[::1"), (["--to", "x:0"], 2, "x:0"),
+                                (["--to", "x", "--bitrate", "1"], 2, "6000 to 64000"), (["--to", "x", "--silence", "some"], 2, "yes or no"),
+                                (["--to", "x", "--device", "gramophone"], 1, "gramophone"), (["--config", conf], 1, "volume"), (["more"], 2, "more")):
+        got = subprocess.run([EAR, *args], capture_output=True, text=True, timeout=30, env=environment() | QUIET)
+        check(f"earshot-ear {' '.join(map(str, args))} is refused and named", got.returncode == code and culprit in got.stderr, got)
+
+
+def ears():
+    refusals()
+    d = Daemon(source=f"file:{silence(600)}")
+    d.reaches(IDLE)
+    b = Program(RTP, unix=False, scheme="udp")
+    standard_input(d, b)
+    microphone(d, b)
+    b.stop(offline().splitlines())
+    receiver_comes_later(d)
+    d.stop()
+
+
+if not EAR.exists():
+    end_without("earshot-ear: built without it")
+run(ears)
