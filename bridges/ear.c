@@ -24,6 +24,7 @@ struct settings {
     char device[DEVICE_BYTES];
     unsigned bitrate;
     bool gate;
+    struct srtp_keys *keys; /* NULL: packets are plain */
 };
 
 struct ear {
@@ -66,6 +67,13 @@ static int set_silence(void *user, const char *value, struct error *error)
                : error_set(error, -EINVAL, "silence is \"%s\"; it is yes or no", value);
 }
 
+static int set_key_file(void *user, const char *value, struct error *error)
+{
+    struct settings *s = user;
+    srtp_keys_destroy(s->keys);
+    return srtp_keys_read(&s->keys, value, error);
+}
+
 static const struct bridge_option options[] = {
     {"to", "HOST[:PORT]", "where earshot-rtp receives; port 5004", set_to, 0},
     {"device", "NAME",
@@ -73,6 +81,7 @@ static const struct bridge_option options[] = {
      "                         16-bit samples at 16 kHz",
      set_device, 0},
     {"bitrate", "BITS", "a second, 6000 to 64000; 24000", set_bitrate, 0},
+    {"key-file", "FILE", "its first NAME and KEY are those of this ear (SRTP)", set_key_file, 0},
     {"silence", "YES|NO", "whether silence is sent; yes", set_silence, 0},
     {NULL},
 };
@@ -115,7 +124,8 @@ static int begin(struct ear *e, struct error *error)
                          "ear.conf");
     int rc = ear_sound_open(&e->sound, s->device, error);
     if (!rc)
-        rc = ear_sender_create(&e->sender, &s->to, s->bitrate, error);
+        rc = ear_sender_create(&e->sender, &s->to, s->bitrate,
+                               s->keys ? srtp_keys_get(s->keys, 0) : NULL, error);
     if (!rc && s->gate && ear_gate_create(&e->gate))
         rc = error_set(error, -ENOMEM, "out of memory");
     return rc;
@@ -151,6 +161,7 @@ int main(int argc, char **argv)
     ear_sender_destroy(e.sender);
     ear_gate_destroy(e.gate);
     ear_sound_close(e.sound);
+    srtp_keys_destroy(e.settings.keys);
     if (rc)
         log_error("earshot-ear: %s", error.message);
     return rc ? EXIT_FAILURE : EXIT_SUCCESS;

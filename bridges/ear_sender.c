@@ -20,6 +20,7 @@
 
 enum {
     PAYLOAD_TYPE = 96,
+    PAYLOAD_MAX = RTP_PAYLOAD_MAX - SRTP_TRAILER_MAX,
     CLOCK_HZ = 48000, /* of Opus's timestamps, at any rate */
     PACKET_TICKS = CLOCK_HZ * EAR_PACKET / EAR_RATE_HZ,
     REPORT_US = 5000000,
@@ -33,6 +34,7 @@ enum {
 
 struct ear_sender {
     struct ear_receiver to;
+    struct srtp_key *key; /* NULL: none */
     OpusEncoder *opus;
     int fd; /* -1: none yet */
     uint16_t sequence;
@@ -93,13 +95,14 @@ static int create_encoder(struct ear_sender *s, unsigned bitrate, struct error *
 }
 
 int ear_sender_create(struct ear_sender **out, const struct ear_receiver *to, unsigned bitrate,
-                      struct error *error)
+                      struct srtp_key *key, struct error *error)
 {
     struct ear_sender *s = calloc(1, sizeof *s);
     *out = NULL;
     if (!s)
         return error_set(error, -ENOMEM, "out of memory");
     s->to = *to;
+    s->key = key;
     s->fd = -1;
     s->begins = true;
     int rc = create_encoder(s, bitrate, error);
@@ -117,14 +120,31 @@ int ear_sender_create(struct ear_sender **out, const struct ear_receiver *to, un
     return 0;
 }
 
+static void tell_lost(struct ear_sender *s, const char *why)
+{
+    if (!s->lost)
+        log_warning("earshot-ear: nobody hears at %s, port %s: %s; goes on trying", s->to.host,
+                    s->to.port, why);
+    s->lost = true;
+}
+
+/* bytes: with room for SRTP_TRAILER_MAX more. */
+static void put(struct ear_sender *s, uint8_t *bytes, size_t size)
+{
+    if (s->key && srtp_key_close(s->key, bytes, &size))
+        return;
+    if (send(s->fd, bytes, size, MSG_DONTWAIT) < 0 && errno != EAGAIN && errno != ENOBUFS)
+        tell_lost(s, strerror(errno));
+}
+
 void ear_sender_destroy(struct ear_sender *s)
 {
-    uint8_t bye[RTCP_BYE_BYTES];
+    uint8_t bye[RTCP_BYE_BYTES + SRTP_TRAILER_MAX];
     if (!s)
         return;
     rtcp_write_bye(bye, s->ssrc);
     if (s->packets > 0 && s->fd >= 0)
-        send(s->fd, bye, sizeof bye, MSG_DONTWAIT);
+        put(s, bye, RTCP_BYE_BYTES);
     if (s->fd >= 0)
         close(s->fd);
     opus_encoder_destroy(s->opus);
@@ -142,14 +162,6 @@ static int connect_any(const struct addrinfo *found)
             close(fd);
     }
     return -1;
-}
-
-static void tell_lost(struct ear_sender *s, const char *why)
-{
-    if (!s->lost)
-        log_warning("earshot-ear: nobody hears at %s, port %s: %s; goes on trying", s->to.host,
-                    s->to.port, why);
-    s->lost = true;
 }
 
 static bool have_one_peer(int a, int b)
@@ -185,15 +197,9 @@ static void look_up(struct ear_sender *s, int64_t now_us)
     s->since_us = now_us;
 }
 
-static void put(struct ear_sender *s, const void *bytes, size_t size)
-{
-    if (send(s->fd, bytes, size, MSG_DONTWAIT) < 0 && errno != EAGAIN && errno != ENOBUFS)
-        tell_lost(s, strerror(errno));
-}
-
 static void report(struct ear_sender *s, int64_t now_us)
 {
-    uint8_t bytes[RTCP_REPORT_MAX];
+    uint8_t bytes[RTCP_REPORT_MAX + SRTP_TRAILER_MAX];
     uint64_t real_us = (uint64_t)clock_real_us();
     const struct rtcp_sender sent = {
         .ssrc = s->ssrc,
@@ -225,9 +231,11 @@ static void read_reports(struct ear_sender *s)
 {
     uint8_t bytes[RTP_DATAGRAM_MAX];
     ssize_t size;
-    while ((size = recv(s->fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
-        if (rtcp_is(bytes, (size_t)size))
-            rtcp_read(bytes, (size_t)size, on_item, s);
+    while ((size = recv(s->fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0) {
+        size_t left = (size_t)size;
+        if (rtcp_is(bytes, left) && (!s->key || srtp_key_open(s->key, bytes, &left) == 0))
+            rtcp_read(bytes, left, on_item, s);
+    }
 }
 
 static void watch(struct ear_sender *s, int64_t now_us)
@@ -241,7 +249,7 @@ static void watch(struct ear_sender *s, int64_t now_us)
 
 static void send_packet(struct ear_sender *s, const int16_t *sound)
 {
-    uint8_t payload[RTP_PAYLOAD_MAX], bytes[RTP_DATAGRAM_MAX];
+    uint8_t payload[PAYLOAD_MAX], bytes[RTP_DATAGRAM_MAX];
     opus_int32 size = opus_encode(s->opus, sound, EAR_PACKET, payload, sizeof payload);
     if (size < 0)
         return;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "bridges/ear_sound.h"
+#include "bridges/srtp_keys.h"
 
 #include <stddef.h>
 
@@ -26,9 +27,9 @@ struct ear_receiver {
 /* HOST, HOST:PORT, [ADDRESS]:PORT or an IPv6 address; port 5004. 0, or -EINVAL with a message. */
 int ear_receiver_parse(struct ear_receiver *r, const char *text, struct error *error);
 
-/* 0, or -errno with a message. */
+/* key, which outlives it: of all packets; NULL: they are plain. 0, or -errno with a message. */
 int ear_sender_create(struct ear_sender **out, const struct ear_receiver *to, unsigned bitrate,
-                      struct error *error);
+                      struct srtp_key *key, struct error *error);
 /* Says goodbye, if anything was sent. */
 void ear_sender_destroy(struct ear_sender *s);
 

@@ -13,6 +13,7 @@ enum {
 struct settings {
     struct bridge_settings common;
     unsigned senders;
+    struct srtp_keys *keys; /* NULL: packets are plain */
 };
 
 struct rtp {
@@ -29,11 +30,20 @@ static int set_senders(void *user, const char *value, struct error *error)
     return options_number("senders", value, 1, RTP_SENDERS_MOST, &s->senders, error);
 }
 
+static int set_key_file(void *user, const char *value, struct error *error)
+{
+    struct settings *s = user;
+    srtp_keys_destroy(s->keys);
+    return srtp_keys_read(&s->keys, value, error);
+}
+
 static const struct bridge_option options[] = {
     {"listen", "ADDRESS", "udp://ADDRESS:PORT; udp://127.0.0.1:5004", bridge_set_listen, 1},
     {"allow", "NETWORK", "who may send beside this machine, as 192.168.1.0/24", bridge_set_allow,
      1},
     {"senders", "NUMBER", "at once, at most; 16", set_senders, 0},
+    {"key-file", "FILE", "only who has one of its keys is heard (SRTP); lines of a NAME and a KEY",
+     set_key_file, 0},
     {"bus", "BUS", "session, system or an address; session", bridge_set_bus, 0},
     {NULL},
 };
@@ -59,7 +69,7 @@ static int serve(struct rtp *r, struct error *error)
     const struct settings *s = &r->settings;
     int rc = bridge_begin(&r->event, &r->streams, &s->common, error);
     if (!rc)
-        rc = rtp_receiver_create(&r->receiver, r->event, r->streams, s->senders, error);
+        rc = rtp_receiver_create(&r->receiver, r->event, r->streams, s->senders, s->keys, error);
     if (!rc)
         rc = listener_create(&r->listener, r->event, &s->common.where, on_datagrams, r, error);
     return rc ? rc : bridge_loop(r->event, &s->common, error);
@@ -71,6 +81,7 @@ static void finish(struct rtp *r)
     rtp_receiver_destroy(r->receiver);
     streams_destroy(r->streams);
     sd_event_unref(r->event);
+    srtp_keys_destroy(r->settings.keys);
 }
 
 int main(int argc, char **argv)

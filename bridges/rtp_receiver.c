@@ -17,6 +17,7 @@ enum {
     BATCHES = 8,     /* before others have their turn */
     CANDIDATES = 64, /* who have sent one packet */
     IN_ORDER = 8,    /* the second may be so far ahead */
+    TRIES = 4000,    /* of keys a second: 1 % of a core */
 };
 
 #define CANDIDATE_US UINT64_C(2000000)
@@ -33,6 +34,9 @@ struct candidate {
 struct rtp_receiver {
     struct rtp_world world;
     unsigned most;
+    struct srtp_keys *keys;                       /* NULL: none */
+    unsigned tries;                               /* of keys, of strangers' packets, */
+    uint64_t tries_us;                            /* since then */
     uint64_t said_us;                             /* that there are too many */
     struct rtp_sender *senders[RTP_SENDERS_MOST]; /* [count], owned */
     size_t count, next_candidate;
@@ -40,7 +44,7 @@ struct rtp_receiver {
     struct mmsghdr batch[BATCH];
     struct iovec parts[BATCH];
     struct address from[BATCH];
-    uint8_t bytes[BATCH][RTP_DATAGRAM_MAX + 1];
+    uint8_t bytes[BATCH][RTP_DATAGRAM_MAX + 4]; /* longer: too long; a word each, for libsrtp */
 };
 
 /* A datagram, and what comes of it. */
@@ -48,6 +52,7 @@ struct arrival {
     struct rtp_receiver *receiver;
     int fd;
     const struct address *from;
+    struct srtp_key *key; /* that it was under; NULL: none */
     uint64_t us;
 };
 
@@ -136,7 +141,7 @@ static void add(struct rtp_receiver *r, const struct rtp_packet *p, const struct
         say_full(r, a->us);
         return;
     }
-    int rc = rtp_sender_create(&s, &r->world, a->fd, a->from, p, a->us);
+    int rc = rtp_sender_create(&s, &r->world, a->fd, a->from, a->key, p, a->us);
     if (rc < 0) {
         log_warning("no sender: %s", strerror(-rc));
         return;
@@ -153,9 +158,48 @@ static void on_item(void *user, const struct rtcp_item *item)
         rtp_sender_told(s, item, a->us);
 }
 
-static void take(struct arrival *a, const uint8_t *bytes, size_t size)
+/* Of whom the packet says that it is; both kinds have it in plain. */
+static struct rtp_sender *find_claimed(const struct arrival *a, const uint8_t *bytes, size_t size)
+{
+    bool reports = rtcp_is(bytes, size);
+    const uint8_t *at = bytes + (reports ? 4 : 8);
+    if (size < 12)
+        return NULL;
+    uint32_t ssrc = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    return find(a->receiver, ssrc, a->from, reports ? has_same_host : is_same);
+}
+
+static bool may_try(struct rtp_receiver *r, uint64_t us)
+{
+    if (us - r->tries_us > 1000000) {
+        r->tries_us = us;
+        r->tries = 0;
+    }
+    return r->tries++ < TRIES;
+}
+
+/* Whether a packet is under a key: a sender's under its own, a stranger's under any. */
+static bool open_packet(struct arrival *a, uint8_t *bytes, size_t *size)
+{
+    struct rtp_receiver *r = a->receiver;
+    const struct rtp_sender *s = find_claimed(a, bytes, *size);
+    if (s) {
+        a->key = rtp_sender_key(s);
+        return srtp_key_open(a->key, bytes, size) == 0;
+    }
+    for (size_t i = 0; i < srtp_keys_count(r->keys) && may_try(r, a->us); i++) {
+        a->key = srtp_keys_get(r->keys, i);
+        if (srtp_key_open(a->key, bytes, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void take(struct arrival *a, uint8_t *bytes, size_t size)
 {
     struct rtp_packet p;
+    if (a->receiver->keys && !open_packet(a, bytes, &size))
+        return;
     if (rtcp_is(bytes, size)) {
         rtcp_read(bytes, size, on_item, a);
         return;
@@ -198,7 +242,7 @@ void rtp_receiver_read(struct rtp_receiver *r, struct listener *l, int fd)
 }
 
 int rtp_receiver_create(struct rtp_receiver **out, sd_event *event, struct streams *streams,
-                        unsigned senders, struct error *error)
+                        unsigned senders, struct srtp_keys *keys, struct error *error)
 {
     uint32_t random[3];
     struct rtp_receiver *r = calloc(1, sizeof(struct rtp_receiver));
@@ -207,6 +251,7 @@ int rtp_receiver_create(struct rtp_receiver **out, sd_event *event, struct strea
         return error_set(error, -ENOMEM, "out of memory");
     }
     r->most = senders;
+    r->keys = keys;
     r->world = (struct rtp_world){
         .event = event, .streams = streams, .ssrc = random[0], .gone = on_gone, .user = r};
     snprintf(r->world.name, sizeof r->world.name, "%08x%08x", random[1], random[2]);

@@ -13,9 +13,10 @@ enum {
     RTP_SENDERS_MOST = 200,
 };
 
-/* world: but for what the receiver sees to, gone and user. 0 or -errno with a message. */
+/* At most so many senders; keys, which outlive it: who is under none of them is not heard; NULL:
+ * all packets are plain. 0 or -errno with a message. */
 int rtp_receiver_create(struct rtp_receiver **out, sd_event *event, struct streams *streams,
-                        unsigned senders, struct error *error);
+                        unsigned senders, struct srtp_keys *keys, struct error *error);
 void rtp_receiver_destroy(struct rtp_receiver *r);
 
 /* l tells who may send. */

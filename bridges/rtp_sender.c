@@ -38,7 +38,8 @@ struct rtp_sender {
     int fd;
     struct address address;
     uint32_t ssrc;
-    char name[NETWORKS_ADDRESS_BYTES + 16];
+    struct srtp_key *key; /* NULL: its packets are plain */
+    char name[NETWORKS_ADDRESS_BYTES + SRTP_NAME_BYTES + 16];
     sd_event_source *timer;
     uint64_t heard_us, report_us, ending_us; /* ending_us: 0: it speaks */
     uint64_t reported;                       /* packets, at the last report */
@@ -268,7 +269,7 @@ static void set_report(struct rtp_sender *s, uint64_t us)
 
 static void report(struct rtp_sender *s, uint64_t us)
 {
-    uint8_t bytes[RTCP_REPORT_MAX];
+    uint8_t bytes[RTCP_REPORT_MAX + SRTP_TRAILER_MAX];
     struct rtcp_block b = {.ssrc = s->ssrc};
     set_report(s, us);
     if (s->reception.received == s->reported)
@@ -276,6 +277,8 @@ static void report(struct rtp_sender *s, uint64_t us)
     s->reported = s->reception.received;
     rtp_reception_report(&s->reception, us, &b);
     size_t size = rtcp_write_report(bytes, s->world->ssrc, s->world->name, &b);
+    if (s->key && srtp_key_close(s->key, bytes, &size))
+        return;
     if (sendto(s->fd, bytes, size, MSG_DONTWAIT, &s->address.any, s->address.size) < 0)
         log_debug("%s: no report: %s", s->name, strerror(errno));
 }
@@ -331,7 +334,8 @@ static void settle(struct rtp_sender *s)
 }
 
 int rtp_sender_create(struct rtp_sender **out, const struct rtp_world *w, int fd,
-                      const struct address *from, const struct rtp_packet *p, uint64_t us)
+                      const struct address *from, struct srtp_key *key, const struct rtp_packet *p,
+                      uint64_t us)
 {
     char peer[NETWORKS_ADDRESS_BYTES];
     struct rtp_sender *s = calloc(1, sizeof(struct rtp_sender));
@@ -342,7 +346,9 @@ int rtp_sender_create(struct rtp_sender **out, const struct rtp_world *w, int fd
     s->address = *from;
     s->ssrc = p->ssrc;
     networks_print(&from->any, peer);
-    snprintf(s->name, sizeof s->name, "rtp %s %08" PRIx32, peer, s->ssrc);
+    s->key = key;
+    snprintf(s->name, sizeof s->name, "rtp %s%s%s %08" PRIx32, key ? srtp_key_name(key) : "",
+             key ? " " : "", peer, s->ssrc);
     s->heard_us = s->spare_at_us = us;
     s->spare_us = SPARE_US;
     set_report(s, us);
@@ -367,7 +373,14 @@ void rtp_sender_destroy(struct rtp_sender *s)
     close_stream(s);
     sd_event_source_disable_unref(s->timer);
     rtp_audio_destroy(s->audio);
+    if (s->key)
+        srtp_key_forget(s->key, s->ssrc);
     free(s);
+}
+
+struct srtp_key *rtp_sender_key(const struct rtp_sender *s)
+{
+    return s->key;
 }
 
 uint32_t rtp_sender_ssrc(const struct rtp_sender *s)

@@ -6,6 +6,7 @@
 
 #include "bridges/address.h"
 #include "bridges/rtp_packet.h"
+#include "bridges/srtp_keys.h"
 #include "bridges/streams.h"
 
 struct rtp_sender;
@@ -20,11 +21,14 @@ struct rtp_world {
     void *user;
 };
 
-/* p is the first packet that counts; reports go to the address by fd. 0 or -errno. */
+/* p is the first packet that counts; reports go to the address by fd, under the key that p was
+ * under; NULL: none. 0 or -errno. */
 int rtp_sender_create(struct rtp_sender **out, const struct rtp_world *w, int fd,
-                      const struct address *from, const struct rtp_packet *p, uint64_t now_us);
+                      const struct address *from, struct srtp_key *key, const struct rtp_packet *p,
+                      uint64_t now_us);
 void rtp_sender_destroy(struct rtp_sender *s);
 
+struct srtp_key *rtp_sender_key(const struct rtp_sender *s);
 uint32_t rtp_sender_ssrc(const struct rtp_sender *s);
 const struct address *rtp_sender_address(const struct rtp_sender *s);
 uint64_t rtp_sender_heard_us(const struct rtp_sender *s); /* when the last packet came */
