@@ -1,6 +1,8 @@
 /* What every bridge has: common options, the loop, signals. */
 #include "bridges/bridge.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,6 +60,25 @@ int bridge_settle(struct bridge_settings *s, const char *address, struct error *
     if (!s->connections)
         s->connections = BRIDGE_CONNECTIONS;
     return rc;
+}
+
+int bridge_set_announce(void *settings, const char *value, struct error *error)
+{
+    struct bridge_settings *s = settings;
+    if (strlen(value) >= sizeof s->announce || !*value)
+        return error_set(error, -EINVAL, "announce \"%s\" is not a name of 1 to %d bytes", value,
+                         ANNOUNCE_NAME_BYTES - 1);
+    snprintf(s->announce, sizeof s->announce, "%s", value);
+    return 0;
+}
+
+struct announce *bridge_announce(const struct bridge_settings *s, sd_event *event,
+                                 const struct listener *l, const char *type)
+{
+    uint16_t port = *s->announce ? listener_port(l) : 0;
+    if (*s->announce && !port)
+        log_warning("\"%s\" is not announced: this machine alone can reach it", s->announce);
+    return port ? announce_create(event, s->announce, type, port) : NULL;
 }
 
 static bool is_language(const char *ours, const char *asked)

@@ -4,6 +4,7 @@
 #ifndef EARSHOT_BRIDGES_BRIDGE_H
 #define EARSHOT_BRIDGES_BRIDGE_H
 
+#include "bridges/announce.h"
 #include "bridges/listener.h"
 #include "bridges/options.h"
 #include "bridges/streams.h"
@@ -30,6 +31,7 @@ struct bridge_settings {
     struct bridge_languages languages;
     unsigned connections;
     char bus[BRIDGE_BUS_BYTES];
+    char announce[ANNOUNCE_NAME_BYTES]; /* by this name; empty: not at all */
 };
 
 /* Setters for a table of options. */
@@ -38,6 +40,7 @@ int bridge_set_allow(void *settings, const char *value, struct error *error);
 int bridge_set_connections(void *settings, const char *value, struct error *error);
 int bridge_set_language(void *settings, const char *value, struct error *error);
 int bridge_set_bus(void *settings, const char *value, struct error *error);
+int bridge_set_announce(void *settings, const char *value, struct error *error);
 
 /* What was not given: this address, English, the session's bus. */
 int bridge_settle(struct bridge_settings *s, const char *address, struct error *error);
@@ -49,6 +52,11 @@ const char *bridge_language(const struct bridge_languages *l, const char *asked)
  * made is the caller's in both cases. */
 int bridge_begin(sd_event **event, struct streams **streams, const struct bridge_settings *s,
                  struct error *error);
+
+/* Announces what l listens at as a service of a type, if that is set; NULL: it is not, or nobody
+ * else could reach it, as the log says. */
+struct announce *bridge_announce(const struct bridge_settings *s, sd_event *event,
+                                 const struct listener *l, const char *type);
 
 /* Tells systemd that all is ready, and goes round. 0, or -errno: the bus is gone. */
 int bridge_loop(sd_event *event, const struct bridge_settings *s, struct error *error);

@@ -24,6 +24,7 @@ struct http {
     struct settings settings;
     struct http_world world;
     struct listener *listener;
+    struct announce *announce; /* NULL: none */
 };
 
 static int set_host(void *user, const char *value, struct error *error)
@@ -53,6 +54,8 @@ static const struct bridge_option options[] = {
     {"connections", "NUMBER", "at once, at most; 16", bridge_set_connections, 0},
     {"upload-mb", "NUMBER", "of a request, at most; 25", set_upload_mb, 0},
     {"language", "LANGUAGE", "what the daemon's model hears; en", bridge_set_language, 1},
+    {"announce", "NAME", "to the local network, by mDNS (Avahi); not unless it is set",
+     bridge_set_announce, 0},
     {"bus", "BUS", "session, system or an address; session", bridge_set_bus, 0},
     {NULL},
 };
@@ -102,11 +105,15 @@ static int serve(struct http *h, struct error *error)
     if (rc)
         return error_set(error, rc, "no HTTP: %s", strerror(-rc));
     rc = listener_create(&h->listener, h->world.event, &s->where, on_connection, h, error);
-    return rc ? rc : bridge_loop(h->world.event, s, error);
+    if (rc)
+        return rc;
+    h->announce = bridge_announce(s, h->world.event, h->listener, "_http._tcp");
+    return bridge_loop(h->world.event, s, error);
 }
 
 static void finish(struct http *h)
 {
+    announce_destroy(h->announce);
     listener_destroy(h->listener);
     http_lives_end(&h->world);
     http_server_destroy(h->world.server);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bridges/address.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -90,6 +91,17 @@ static void say_refused(struct listener *l, const struct sockaddr *from)
     log_warning("%s may not connect: its network is not allowed (%u refused so far)", peer,
                 l->refused);
     l->said_us = now_us;
+}
+
+uint16_t listener_port(const struct listener *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        struct address a = {.any.sa_family = AF_UNSPEC, .size = sizeof a.room};
+        if (getsockname(l->doors[i].fd, &a.any, &a.size) == 0 && a.any.sa_family != AF_UNIX &&
+            !networks_is_local(&a.any))
+            return ntohs(a.v4.sin_port); /* at the same place in both */
+    }
+    return 0;
 }
 
 bool listener_allows(struct listener *l, const struct sockaddr *from)

@@ -38,6 +38,9 @@ int listener_create(struct listener **out, sd_event *event, const struct listene
                     listener_function *function, void *user, struct error *error);
 void listener_destroy(struct listener *l);
 
+/* The port of its first address that others can reach; 0: there is none. */
+uint16_t listener_port(const struct listener *l);
+
 /* Whether a datagram's sender may send; who may not is counted in the log. */
 bool listener_allows(struct listener *l, const struct sockaddr *from);
 

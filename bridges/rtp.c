@@ -21,6 +21,7 @@ struct rtp {
     sd_event *event;
     struct streams *streams;
     struct listener *listener;
+    struct announce *announce; /* NULL: none */
     struct rtp_receiver *receiver;
 };
 
@@ -44,6 +45,8 @@ static const struct bridge_option options[] = {
     {"senders", "NUMBER", "at once, at most; 16", set_senders, 0},
     {"key-file", "FILE", "only who has one of its keys is heard (SRTP); lines of a NAME and a KEY",
      set_key_file, 0},
+    {"announce", "NAME", "to the local network, by mDNS (Avahi); not unless it is set",
+     bridge_set_announce, 0},
     {"bus", "BUS", "session, system or an address; session", bridge_set_bus, 0},
     {NULL},
 };
@@ -72,11 +75,15 @@ static int serve(struct rtp *r, struct error *error)
         rc = rtp_receiver_create(&r->receiver, r->event, r->streams, s->senders, s->keys, error);
     if (!rc)
         rc = listener_create(&r->listener, r->event, &s->common.where, on_datagrams, r, error);
-    return rc ? rc : bridge_loop(r->event, &s->common, error);
+    if (rc)
+        return rc;
+    r->announce = bridge_announce(&s->common, r->event, r->listener, "_rtp._udp");
+    return bridge_loop(r->event, &s->common, error);
 }
 
 static void finish(struct rtp *r)
 {
+    announce_destroy(r->announce);
     listener_destroy(r->listener);
     rtp_receiver_destroy(r->receiver);
     streams_destroy(r->streams);

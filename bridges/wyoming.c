@@ -13,6 +13,7 @@ struct wyoming {
     struct bridge_settings settings;
     struct session_world world;
     struct listener *listener;
+    struct announce *announce;                                               /* NULL: none */
     struct session *sessions[BRIDGE_CONNECTIONS_MOST + BRIDGE_REFUSED_MOST]; /* [count], owned */
     size_t count;
 };
@@ -24,6 +25,8 @@ static const struct bridge_option options[] = {
      1},
     {"connections", "NUMBER", "at once, at most; 16", bridge_set_connections, 0},
     {"language", "LANGUAGE", "what the daemon's model hears; en", bridge_set_language, 1},
+    {"announce", "NAME", "to the local network, by mDNS (Avahi); not unless it is set",
+     bridge_set_announce, 0},
     {"bus", "BUS", "session, system or an address; session", bridge_set_bus, 0},
     {NULL},
 };
@@ -76,11 +79,15 @@ static int serve(struct wyoming *w, struct error *error)
     if (!rc)
         rc = listener_create(&w->listener, world->event, &w->settings.where, on_connection, w,
                              error);
-    return rc ? rc : bridge_loop(world->event, &w->settings, error);
+    if (rc)
+        return rc;
+    w->announce = bridge_announce(&w->settings, world->event, w->listener, "_wyoming._tcp");
+    return bridge_loop(world->event, &w->settings, error);
 }
 
 static void finish(struct wyoming *w)
 {
+    announce_destroy(w->announce);
     listener_destroy(w->listener);
     while (w->count)
         session_destroy(w->sessions[--w->count]);
