@@ -43,7 +43,7 @@ struct ear_sender {
     int64_t looked_us; /* up the receiver's name last, */
     int64_t report_us; /* when the next report is due, */
     int64_t heard_us;  /* when the receiver reported last; 0: never */
-    int64_t since_us;  /* and since when packets go to it */
+    int64_t since_us;  /* and since when packets go to it without a pause */
     bool lost;         /* it has been told that nobody hears */
 };
 
@@ -115,7 +115,7 @@ int ear_sender_create(struct ear_sender **out, const struct ear_receiver *to, un
     }
     s->ssrc = random[0];
     s->timestamp = random[1];
-    s->sequence = (uint16_t)random[2];
+    s->sequence = random[2] & 0x7fff; /* far from its end, as SRTP wants it (RFC 3711, 3.3.1) */
     *out = s;
     return 0;
 }
@@ -238,10 +238,12 @@ static void read_reports(struct ear_sender *s)
     }
 }
 
-static void watch(struct ear_sender *s, int64_t now_us)
+/* Of silence that is not sent nobody reports. */
+static void watch(struct ear_sender *s, bool speaks, int64_t now_us)
 {
+    s->since_us = s->begins ? now_us : s->since_us;
     int64_t heard_us = s->heard_us > s->since_us ? s->heard_us : s->since_us;
-    if (s->fd >= 0 && s->packets > 0 && now_us - heard_us > SILENT_US)
+    if (s->fd >= 0 && speaks && now_us - heard_us > SILENT_US)
         tell_lost(s, "no reports come");
     if ((s->fd < 0 || s->lost) && now_us - s->looked_us > LOOK_UP_US)
         look_up(s, now_us);
@@ -267,7 +269,7 @@ static void send_packet(struct ear_sender *s, const int16_t *sound)
 void ear_sender_push(struct ear_sender *s, const int16_t packet[EAR_PACKET])
 {
     int64_t now_us = clock_monotonic_us();
-    watch(s, now_us);
+    watch(s, packet != NULL, now_us);
     if (packet && s->fd >= 0)
         send_packet(s, packet);
     s->begins = !packet;
