@@ -41,8 +41,8 @@ GROUPS = [  # f of the formula, {source: most sentences of an utterance}
 ]
 RAREST = (1, 1, 1, 1, 2, 2, 2)  # by pieces of an n-gram: rarer ones are left out at once
 ENTRY_BYTES, LAST_BYTES = 8, 3
-WEIGHT, BONUS = 0.6, 2.2  # of ln p in the search, and what it adds for a piece: the best of four pairs on dev
-LETTERS_WEIGHT = 0.25  # of ln p of the text's letters in the search
+WEIGHT, BONUS = 0.8, 3.2  # of ln p in the search, and what it adds for a piece: the best of several pairs on dev
+LETTERS_WEIGHT = 0.35  # of ln p of the text's letters in the search
 
 
 # ---- text to pieces ----------------------------------------------------------------------------------------------------
@@ -292,9 +292,9 @@ def steps(values):
     return np.clip(np.rint(-STEPS * np.log(np.maximum(values, 1e-9))), 0, 255).astype(np.uint8)
 
 
-def packed(levels, weight=WEIGHT, bonus=BONUS):
+def packed(levels):
     """Weighed levels -> {key of the model file after "earshot.language.": number or array}"""
-    arrays = {"order": len(levels), "weight": weight, "bonus": bonus}
+    arrays = {"order": len(levels)}
     for n, level in enumerate(levels, 1):
         if n > 1:
             arrays[f"{n}.pieces"] = newest(level.keys, 1).astype(np.uint16)
@@ -329,11 +329,11 @@ def load(path):
         return {key: file[key] for key in file.files}
 
 
-def for_file(arrays):
+def for_file(arrays, weight=WEIGHT, bonus=BONUS):
     """What convert.gguf_file's add_language takes."""
     names = ("pieces", "costs", "backoffs", "children")
     levels = [{name: arrays[f"{n}.{name}"] for name in names if f"{n}.{name}" in arrays} for n in range(1, int(arrays["order"]) + 1)]
-    return {"weight": float(arrays["weight"]), "bonus": float(arrays["bonus"]), "levels": levels}
+    return {"weight": weight, "bonus": bonus, "levels": levels}
 
 
 def grams(ids, order):

@@ -60,10 +60,17 @@ def line(p, right):
     """a and b of the likeliest sigmoid(a logit(p) + b)."""
     x = np.log(np.clip(p, 1e-4, 1 - 1e-4) / (1 - np.clip(p, 1e-4, 1 - 1e-4)))
     design, weights = np.stack([x, np.ones_like(x)], 1), np.array([1.0, 0.0])
-    for _ in range(200):
+
+    def surprise(weights):
+        return np.logaddexp(0, design @ weights).sum() - right @ design @ weights
+
+    for _ in range(50):  # Newton's steps, as long as they bring it down
         q = 1 / (1 + np.exp(-design @ weights))
-        hessian = design.T @ (design * (q * (1 - q))[:, None]) + 1e-3 * len(x) * np.eye(2)
-        weights += np.linalg.solve(hessian, design.T @ (right - q))
+        hessian = design.T @ (design * (q * (1 - q))[:, None]) + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ (right - q))
+        while surprise(weights + step) > surprise(weights) and np.abs(step).max() > 1e-9:
+            step = step / 2
+        weights = weights + step
     return weights
 
 

@@ -185,10 +185,10 @@ def test_the_trie_has_every_n_gram_in_its_place():
 
 
 def test_written_and_read(tmp_path):
-    arrays = packed(model(3), weight=0.25, bonus=1.5)
+    arrays = packed(model(3))
     language.save(tmp_path / "language.npz", arrays)
     writer = Writer(tmp_path / "a.gguf", "earshot")
-    writer.add_language(language.for_file(language.load(tmp_path / "language.npz")))
+    writer.add_language(language.for_file(language.load(tmp_path / "language.npz"), weight=0.25, bonus=1.5))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
