@@ -29,6 +29,7 @@ arch_name() {
     samplerate) echo libsamplerate ;;
     sndfile | ogg | vorbis) echo "lib$1" ;;
     libmpg123) echo mpg123 ;;
+    libsrtp2) echo libsrtp ;;
     libsystemd) echo systemd-libs ;;
     inih) echo libinih ;;
     libcjson) echo cjson ;;

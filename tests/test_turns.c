@@ -222,21 +222,18 @@ static size_t split(char *text, const char **words)
     return count;
 }
 
-/* How many words were lost, added or changed. */
-static size_t distance(const char *const *a, size_t a_count, const char *const *b, size_t b_count)
+/* How many words of a are in b, in their order. */
+static size_t kept_words(const char *const *a, size_t a_count, const char *const *b, size_t b_count)
 {
-    size_t *row = malloc((b_count + 1) * sizeof(*row));
+    size_t *row = calloc(b_count + 1, sizeof(*row));
     assert_non_null(row);
-    for (size_t j = 0; j <= b_count; j++)
-        row[j] = j;
     for (size_t i = 0; i < a_count; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
+        size_t diagonal = 0;
         for (size_t j = 0; j < b_count; j++) {
-            size_t same = diagonal + (strcmp(a[i], b[j]) != 0);
-            size_t other = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+            size_t same = diagonal + 1;
+            size_t other = row[j] > row[j + 1] ? row[j] : row[j + 1];
             diagonal = row[j + 1];
-            row[j + 1] = same < other ? same : other;
+            row[j + 1] = strcmp(a[i], b[j]) == 0 ? same : other;
         }
     }
     size_t result = row[b_count];
@@ -244,6 +241,8 @@ static size_t distance(const char *const *a, size_t a_count, const char *const *
     return result;
 }
 
+/* Orders follow one another without a breath, and the model may hear "to" between two of them; but
+ * each of their words is there. */
 static void talk_without_an_end_loses_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -268,10 +267,11 @@ static void talk_without_an_end_loses_nothing(void **state)
         assert_true(i == 0 || h->begin[i] >= h->end[i - 1]); /* nothing twice */
     }
     size_t said_count = split(said, said_words), word_count = split(text, words);
-    size_t wrong = distance(said_words, said_count, words, word_count);
-    printf("%zu orders, %zu utterances, %zu of %zu words wrong\n", orders, h->count, wrong,
-           said_count);
-    assert_true(wrong * 50 <= said_count);
+    size_t kept = kept_words(said_words, said_count, words, word_count);
+    printf("%zu orders, %zu utterances, %zu words, %zu of %zu kept\n", orders, h->count, word_count,
+           kept, said_count);
+    assert_true((said_count - kept) * 50 <= said_count);
+    assert_true(word_count * 8 <= said_count * 9);
     free(alone);
     free(x);
 }
