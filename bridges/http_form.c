@@ -84,6 +84,8 @@ static enum MHD_Result on_part(void *user, enum MHD_ValueKind kind, const char *
         {"response_format", f->response_format},
         {"stream", f->stream},
     };
+    if (!key)
+        blame(f, NULL, "a part of the form has no name");
     if (*f->error.message)
         return MHD_YES;
     if (!offset && ++f->parts > HTTP_FORM_PARTS_MAX)
