@@ -212,15 +212,10 @@ static void take_loss(void *user, const char *why)
     error_set(l->error, -EIO, "%s", why);
 }
 
-static int64_t now_ms(void)
-{
-    return clock_monotonic_us() / 1000;
-}
-
 /* One turn of the loop. False: the time is over, or the loop. */
 static bool turn(pa_mainloop *loop, int64_t until_ms)
 {
-    int64_t left_ms = until_ms - now_ms();
+    int64_t left_ms = until_ms - clock_monotonic_ms();
     return left_ms > 0 && pa_mainloop_prepare(loop, (int)(left_ms * 1000)) >= 0 &&
            pa_mainloop_poll(loop) >= 0 && pa_mainloop_dispatch(loop) >= 0;
 }
@@ -230,7 +225,7 @@ int sound_server_list(struct sound_sources *out, int wait_ms, struct error *erro
     struct listing l = {.sources = out, .error = error};
     const struct sound_server_listener listener = {take_list, take_loss, &l};
     struct sound_server *s;
-    int64_t until_ms = now_ms() + wait_ms;
+    int64_t until_ms = clock_monotonic_ms() + wait_ms;
     pa_mainloop *loop = pa_mainloop_new();
     if (!loop)
         return error_set(error, -ENOMEM, "out of memory");

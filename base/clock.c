@@ -20,6 +20,11 @@ int64_t clock_monotonic_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+int64_t clock_monotonic_ms(void)
+{
+    return clock_monotonic_us() / 1000;
+}
+
 int64_t clock_boot_us(void)
 {
     return read_us(CLOCK_BOOTTIME);

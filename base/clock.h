@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 int64_t clock_monotonic_us(void);
+int64_t clock_monotonic_ms(void);
 int64_t clock_boot_us(void); /* as the monotonic one, and goes on while the machine sleeps */
 int64_t clock_real_us(void); /* since 1970 */
 

@@ -3,10 +3,7 @@
  */
 #include "bridges/ear_sound.h"
 
-#include "audio/microphone.h"
-#include "audio/quiet.h"
-#include "audio/resample.h"
-#include "audio/sound_client.h"
+#include "audio/pickup.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -18,7 +15,7 @@
 
 enum {
     PACKET_US = 1000000 * EAR_PACKET / EAR_RATE_HZ,
-    CHUNKS_HZ = 100,  /* reads of a microphone a second */
+    REST_US = 10000,  /* until a microphone has more */
     BUFFER_MS = 2000, /* of a microphone, while the network holds us up */
     QUEUE = 16384,    /* samples */
 };
@@ -26,35 +23,11 @@ enum {
 _Static_assert((int)EAR_RATE_HZ == (int)RESAMPLE_RATE_HZ, "sound is sent as it is resampled");
 
 struct ear_sound {
-    struct microphone *microphone; /* NULL: standard input */
-    struct resample *resample;
-    float *in, *out;   /* of a chunk: [chunk, channels], [resample_bound(chunk)] */
-    size_t chunk;      /* frames */
-    float wait[QUEUE]; /* resampled */
+    struct pickup *pickup; /* NULL: standard input */
+    float wait[QUEUE];
     size_t waiting;
     int64_t due_us; /* of standard input's next packet */
 };
-
-static int open_microphone(struct ear_sound *s, const char *device, struct error *error)
-{
-    const struct microphone_choice choice = {
-        .device = device, .known_as = "", .buffer_ms = BUFFER_MS};
-    sound_client_introduce(0);
-    int saved = quiet_begin();
-    int rc = microphone_open(&s->microphone, &choice, error);
-    quiet_end(saved);
-    if (rc)
-        return rc;
-    int rate_hz = microphone_rate_hz(s->microphone), channels = microphone_channels(s->microphone);
-    s->chunk = (size_t)(rate_hz / CHUNKS_HZ);
-    rc = resample_create(&s->resample, rate_hz, channels);
-    if (rc)
-        return error_set(error, rc, "%s, %d Hz: %s", microphone_name(s->microphone), rate_hz,
-                         strerror(-rc));
-    s->in = calloc(s->chunk * (size_t)channels, sizeof *s->in);
-    s->out = calloc(resample_bound(s->resample, s->chunk), sizeof *s->out);
-    return s->in && s->out ? 0 : error_set(error, -ENOMEM, "out of memory");
-}
 
 int ear_sound_open(struct ear_sound **out, const char *device, struct error *error)
 {
@@ -62,7 +35,7 @@ int ear_sound_open(struct ear_sound **out, const char *device, struct error *err
     *out = NULL;
     if (!s)
         return error_set(error, -ENOMEM, "out of memory");
-    int rc = strcmp(device, "-") == 0 ? 0 : open_microphone(s, device, error);
+    int rc = strcmp(device, "-") == 0 ? 0 : pickup_open(&s->pickup, device, BUFFER_MS, error);
     if (rc) {
         ear_sound_close(s);
         return rc;
@@ -71,20 +44,17 @@ int ear_sound_open(struct ear_sound **out, const char *device, struct error *err
     return 0;
 }
 
-/* The microphone stays open: PortAudio may hang, and the process ends now. */
 void ear_sound_close(struct ear_sound *s)
 {
     if (!s)
         return;
-    resample_destroy(s->resample);
-    free(s->in);
-    free(s->out);
+    pickup_close(s->pickup);
     free(s);
 }
 
 const char *ear_sound_name(const struct ear_sound *s)
 {
-    return s->microphone ? microphone_name(s->microphone) : "standard input";
+    return s->pickup ? pickup_name(s->pickup) : "standard input";
 }
 
 static int16_t quantised(float sample)
@@ -111,15 +81,14 @@ static int rest(int64_t us)
 static int hear(struct ear_sound *s, int16_t *packet, struct error *error)
 {
     while (s->waiting < EAR_PACKET) {
-        long frames = microphone_read(s->microphone, s->in, s->chunk);
-        if (frames < 0)
-            return error_set(error, (int)frames, "the microphone %s gives nothing any more",
-                             microphone_name(s->microphone));
-        if (frames == 0 && !rest(1000000 / CHUNKS_HZ))
+        const float *samples;
+        long count = pickup_read(s->pickup, &samples, error);
+        if (count < 0)
+            return (int)count;
+        if (count == 0 && !rest(REST_US))
             return 0;
-        size_t count = resample_push(s->resample, s->in, (size_t)frames, s->out);
-        memcpy(s->wait + s->waiting, s->out, count * sizeof *s->out);
-        s->waiting += count;
+        memcpy(s->wait + s->waiting, samples, (size_t)count * sizeof *samples);
+        s->waiting += (size_t)count;
     }
     take_waiting(s, packet);
     return 1;
@@ -141,5 +110,5 @@ static int read_input(struct ear_sound *s, int16_t *packet)
 
 int ear_sound_read(struct ear_sound *s, int16_t packet[EAR_PACKET], struct error *error)
 {
-    return s->microphone ? hear(s, packet, error) : read_input(s, packet);
+    return s->pickup ? hear(s, packet, error) : read_input(s, packet);
 }

@@ -2,6 +2,7 @@
  * single datagram from an address that is not its sender's makes nothing. */
 #include "bridges/rtp_receiver.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "bridges/rtp_audio.h"
 
@@ -10,14 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 enum {
     BATCH = 32,
     BATCHES = 8,     /* before others have their turn */
     CANDIDATES = 64, /* who have sent one packet */
     IN_ORDER = 8,    /* the second may be so far ahead */
-    TRIES = 4000,    /* of keys a second: 1 % of a core */
+    TRIES = 4000,    /* of keys a second */
 };
 
 #define CANDIDATE_US UINT64_C(2000000)
@@ -55,13 +55,6 @@ struct arrival {
     struct srtp_key *key; /* that it was under; NULL: none */
     uint64_t us;
 };
-
-static uint64_t monotonic_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static bool has_same_host(const struct address *a, const struct address *b)
 {
@@ -224,7 +217,7 @@ static int read_batch(struct rtp_receiver *r, struct listener *l, int fd)
                                                    .msg_iovlen = 1}};
     }
     int count = recvmmsg(fd, r->batch, BATCH, MSG_DONTWAIT, NULL);
-    struct arrival a = {.receiver = r, .fd = fd, .us = monotonic_us()};
+    struct arrival a = {.receiver = r, .fd = fd, .us = (uint64_t)clock_monotonic_us()};
     for (int i = 0; i < count; i++) {
         r->from[i].size = r->batch[i].msg_hdr.msg_namelen;
         a.from = &r->from[i];

@@ -1,6 +1,7 @@
 /* The commands' way to the daemon: calls, properties, and signals for as long as it is there. */
 #include "cli/bus_client.h"
 
+#include "base/clock.h"
 #include "cli/offline.h"
 
 #include <stdio.h>
@@ -139,19 +140,12 @@ static int take_all(struct bus_client *c, bool *there, bus_client_take *take, vo
     return !code && ferror(stdout) ? EXIT_FAILED : code;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* How long to wait for messages at most; 0: the daemon has been gone for too long. */
 static int wait_ms(const struct bus_client *c, int timeout_ms, bool there, int64_t there_ms)
 {
     if (there || c->patience_ms < 0)
         return timeout_ms;
-    int64_t left_ms = there_ms + c->patience_ms - now_ms();
+    int64_t left_ms = there_ms + c->patience_ms - clock_monotonic_ms();
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
@@ -169,7 +163,7 @@ int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *tak
         if (code)
             return code;
         if (before && !there)
-            there_ms = now_ms();
+            there_ms = clock_monotonic_ms();
         ms = wait_ms(c, timeout_ms, there, there_ms);
     } while (ms && bus_link_wait(c->link, ms, c->waits_in));
     fprintf(stderr, "%searshot %s: %s is gone\n", isatty(STDOUT_FILENO) ? "\n" : "", c->command,

@@ -2,6 +2,8 @@
  * number, whoever sent it, and messages would be read out of their order. */
 #include "cli/bus_link.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 #include <poll.h>
 #include <stdint.h>
@@ -183,18 +185,11 @@ static bool is_answer(DBusMessage *m, dbus_uint32_t serial, const char *from)
            (dbus_message_has_sender(m, from) || dbus_message_has_sender(m, DBUS_SERVICE_DBUS));
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The answer to a call that was sent; signals that come before it are kept. */
 static DBusMessage *await(struct bus_link *l, dbus_uint32_t serial, const char *from,
                           int timeout_ms, DBusError *e)
 {
-    int64_t left_ms, until_ms = now_ms() + timeout_ms;
+    int64_t left_ms, until_ms = clock_monotonic_ms() + timeout_ms;
     do {
         for (DBusMessage *m; (m = dbus_connection_pop_message(l->connection));) {
             if (is_answer(m, serial, from))
@@ -204,7 +199,7 @@ static DBusMessage *await(struct bus_link *l, dbus_uint32_t serial, const char *
             else
                 dbus_message_unref(m);
         }
-        left_ms = until_ms - now_ms();
+        left_ms = until_ms - clock_monotonic_ms();
         if (left_ms <= 0) {
             dbus_set_error_const(e, DBUS_ERROR_NO_REPLY, "no answer came in time");
             return NULL;

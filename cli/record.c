@@ -1,10 +1,7 @@
 /* earshot record: what a microphone hears, as the daemon would hear it (16 kHz, mono), into an Ogg
  * Opus file, without the daemon. To try a microphone, to take something for `earshot transcribe`,
  * or to show a problem. */
-#include "audio/microphone.h"
-#include "audio/quiet.h"
-#include "audio/resample.h"
-#include "audio/sound_client.h"
+#include "audio/pickup.h"
 #include "base/opus_writer.h"
 #include "cli/client_commands.h"
 #include "cli/offline.h"
@@ -24,7 +21,7 @@ _Static_assert((int)OPUS_WRITER_RATE_HZ == (int)RESAMPLE_RATE_HZ, "sound is writ
 enum {
     OPTION_DEVICE,
     OPTION_SECONDS,
-    CHUNKS_HZ = 20,   /* reads a second */
+    REST_MS = 50,     /* until more is there */
     BUFFER_MS = 2000, /* of audio that can wait for a slow disk */
 };
 
@@ -37,12 +34,8 @@ const struct bus_client_option client_record_options[] = {
 struct recording {
     const char *path;
     FILE *file;
-    struct microphone *microphone;
-    struct resample *resample;
+    struct pickup *pickup;
     struct opus_writer *writer;
-    float *in;    /* [chunk, channels] */
-    float *out;   /* [resample_bound(chunk)] */
-    size_t chunk; /* frames */
     struct level level;
     float loudest_db; /* peak */
     uint64_t samples; /* written */
@@ -65,22 +58,6 @@ static int write_page(void *user, const void *data, size_t size)
     return fwrite(data, 1, size, user) == size ? 0 : -errno;
 }
 
-/* The one that the daemon would have. */
-static int open_microphone(struct recording *r, const char *name, struct error *error)
-{
-    const struct microphone_choice choice = {
-        .device = name ? name : "", .known_as = "", .buffer_ms = BUFFER_MS};
-    int rc = microphone_open(&r->microphone, &choice, error);
-    if (rc)
-        return rc;
-    int rate_hz = microphone_rate_hz(r->microphone);
-    r->chunk = (size_t)(rate_hz / CHUNKS_HZ);
-    rc = resample_create(&r->resample, rate_hz, microphone_channels(r->microphone));
-    return rc ? error_set(error, rc, "%s, %d Hz: %s", microphone_name(r->microphone), rate_hz,
-                          strerror(-rc))
-              : 0;
-}
-
 /* Nothing that is there is overwritten: a recording cannot be made twice. */
 static int open_file(struct recording *r, struct error *error)
 {
@@ -88,10 +65,7 @@ static int open_file(struct recording *r, struct error *error)
     r->file = fd >= 0 ? fdopen(fd, "wb") : NULL;
     if (!r->file)
         return error_set(error, -errno, "%s: %s", r->path, strerror(errno));
-    r->in = calloc(r->chunk * (size_t)microphone_channels(r->microphone), sizeof *r->in);
-    r->out = calloc(resample_bound(r->resample, r->chunk) + resample_bound(r->resample, 0),
-                    sizeof *r->out);
-    if (!r->in || !r->out || opus_writer_create(&r->writer, write_page, r->file))
+    if (opus_writer_create(&r->writer, write_page, r->file))
         return error_set(error, -ENOMEM, "out of memory");
     return 0;
 }
@@ -103,28 +77,28 @@ static void show(const struct recording *r)
                 (double)level_rms_db(&r->level));
 }
 
-static int take(struct recording *r, size_t count, struct error *error)
+static int take(struct recording *r, const float *samples, size_t count, struct error *error)
 {
     if (r->most && count > r->most - r->samples)
         count = (size_t)(r->most - r->samples);
-    level_push(&r->level, r->out, count);
+    level_push(&r->level, samples, count);
     if (level_peak_db(&r->level) > r->loudest_db)
         r->loudest_db = level_peak_db(&r->level);
     r->samples += count;
-    int rc = opus_writer_push(r->writer, r->out, count);
+    int rc = opus_writer_push(r->writer, samples, count);
     return rc ? error_set(error, rc, "%s: %s", r->path, strerror(-rc)) : 0;
 }
 
 static int read_some(struct recording *r, struct error *error)
 {
-    long frames = microphone_read(r->microphone, r->in, r->chunk);
-    if (frames < 0)
-        return error_set(error, (int)frames, "the microphone %s gives nothing any more",
-                         microphone_name(r->microphone));
-    r->has_gaps |= microphone_lost(r->microphone) > 0;
-    if (frames == 0)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000000 / CHUNKS_HZ}, NULL);
-    return take(r, resample_push(r->resample, r->in, (size_t)frames, r->out), error);
+    const float *samples;
+    long count = pickup_read(r->pickup, &samples, error);
+    if (count < 0)
+        return (int)count;
+    r->has_gaps |= pickup_has_lost(r->pickup);
+    if (count == 0)
+        nanosleep(&(struct timespec){.tv_nsec = REST_MS * 1000000}, NULL);
+    return take(r, samples, (size_t)count, error);
 }
 
 static int run(struct recording *r, struct error *error)
@@ -142,11 +116,18 @@ static int run(struct recording *r, struct error *error)
     return rc;
 }
 
+static int take_rest(struct recording *r, struct error *error)
+{
+    const float *samples;
+    size_t count = pickup_flush(r->pickup, &samples);
+    return take(r, samples, count, error);
+}
+
 /* Completes the file, also where the microphone was lost. */
 static int finish(struct recording *r, int rc, struct error *error)
 {
     if (!rc)
-        rc = take(r, resample_flush(r->resample, r->out), error);
+        rc = take_rest(r, error);
     int last = opus_writer_finish(r->writer);
     if (fclose(r->file) != 0 && !last)
         last = -errno;
@@ -161,10 +142,7 @@ static int finish(struct recording *r, int rc, struct error *error)
 
 static int record(struct recording *r, const char *device, struct error *error)
 {
-    sound_client_introduce(0);
-    int saved = quiet_begin();
-    int rc = open_microphone(r, device, error);
-    quiet_end(saved);
+    int rc = pickup_open(&r->pickup, device ? device : "", BUFFER_MS, error);
     if (!rc)
         rc = open_file(r, error);
     if (!rc)
@@ -179,9 +157,7 @@ static void recording_finish(struct recording *r)
     if (r->file)
         fclose(r->file);
     opus_writer_destroy(r->writer);
-    resample_destroy(r->resample);
-    free(r->in);
-    free(r->out);
+    pickup_close(r->pickup);
 }
 
 static bool is_ogg(const char *path)

@@ -1,4 +1,5 @@
 /* earshot status: what the daemon does, once or as it changes. */
+#include "base/clock.h"
 #include "cli/client_commands.h"
 #include "cli/ear_state.h"
 #include "cli/offline.h"
@@ -201,13 +202,6 @@ static void take_signal(struct watch *w, DBusMessage *m)
         w->stale = true;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int take(void *user, DBusMessage *m)
 {
     struct watch *w = user;
@@ -216,7 +210,7 @@ static int take(void *user, DBusMessage *m)
         take_signal(w, m);
         return 0;
     }
-    int64_t now = now_ms();
+    int64_t now = clock_monotonic_ms();
     if ((w->stale || (w->terminal && now >= w->look_ms)) &&
         !bus_client_properties(w->client, BUS_CLIENT_OBJECT, watch_property, w, &e)) {
         if (!bus_client_is_gone(&e))

@@ -3,12 +3,19 @@
 
 #include <assert.h>
 
-void past_init(struct past *h, struct memory *m, size_t keep, size_t add, size_t dim)
+void past_init_to_lend(struct past *h, struct memory *m, size_t keep, size_t add, size_t lend,
+                       size_t dim)
 {
     /* An eighth more than must stay: rows are moved eight times, which is nothing beside what it
      * takes to make them, and a state is half as large as with room for twice as many. */
-    *h = (struct past){.dim = dim, .capacity = keep + keep / 8 + add};
+    size_t spare = lend > keep / 8 ? lend : keep / 8;
+    *h = (struct past){.dim = dim, .capacity = keep + spare + add};
     h->data = memory_rows(m, h->capacity, dim);
+}
+
+void past_init(struct past *h, struct memory *m, size_t keep, size_t add, size_t dim)
+{
+    past_init_to_lend(h, m, keep, add, 0, dim);
 }
 
 void past_reset(struct past *h, struct backend *be, size_t zero_rows)

@@ -22,6 +22,9 @@ struct past {
 /* keep: the most rows that stay between appends; add: the most rows of one append. m tells whether
  * there was room. */
 void past_init(struct past *h, struct memory *m, size_t keep, size_t add, size_t dim);
+/* The same, with room for `lend` rows more while what stays is lent. */
+void past_init_to_lend(struct past *h, struct memory *m, size_t keep, size_t add, size_t lend,
+                       size_t dim);
 
 /* The same rows in another, made like it. */
 void past_copy(struct past *to, const struct past *from, struct backend *be);

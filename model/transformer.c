@@ -195,14 +195,13 @@ void transformer_state_init(struct transformer_state *s, const struct transforme
     const struct transformer_config *c = &t->config;
     size_t count = past_count(c);
     size_t gates = c->buckets > 0 ? c->max_rows : 1;
-    size_t add = c->max_rows + (fork_rows > c->past / 8 ? fork_rows - c->past / 8 : 0);
     size_t wide = c->max_rows < TRANSFORMER_WIDE_ROWS ? c->max_rows : TRANSFORMER_WIDE_ROWS;
 
     *s = (struct transformer_state){.transformer = t, .fork_rows = fork_rows};
     s->pasts = memory_host(m, count, sizeof(s->pasts[0]));
     for (size_t i = 0; s->pasts && !is_fork && i < count; i++) {
-        past_init(&s->pasts[i].keys, m, c->past, add, c->dim);
-        past_init(&s->pasts[i].values, m, c->past, add, c->dim);
+        past_init_to_lend(&s->pasts[i].keys, m, c->past, c->max_rows, fork_rows, c->dim);
+        past_init_to_lend(&s->pasts[i].values, m, c->past, c->max_rows, fork_rows, c->dim);
     }
     s->norm = memory_rows(m, c->max_rows, c->dim);
     s->query = memory_rows(m, c->max_rows, c->dim);

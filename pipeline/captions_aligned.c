@@ -247,9 +247,9 @@ static void take_settled(struct recogniser *r)
 {
     struct aligned *a = &r->aligned;
     struct beam_token token;
-    while (beam_take(a->beam, &token))
+    while (beam_take(a->live.beam, &token))
         take_piece(r, &token);
-    a->open_count = beam_open(a->beam, a->open);
+    a->open_count = beam_open(a->live.beam, a->open);
     r->event.confidence = text_confidence(a);
 }
 
@@ -318,27 +318,32 @@ static void hear(struct recogniser *r, struct state *state, const float *rows, s
 static void step(struct recogniser *r, const float *logs)
 {
     struct aligned *a = &r->aligned;
-    beam_row(a->beam, logs);
-    a->row++;
+    beam_row(a->live.beam, logs);
+    a->live.row++;
     take_settled(r);
 }
 
-static void take_letters(struct recogniser *r, const float *logs)
+/* What an encoder row tells beside its letters' part in the search. */
+static void note_encoder_row(struct recogniser *r, const struct features_rows *rows, size_t at,
+                             const float *letters)
 {
-    alignment_row(r->aligned.alignment, logs);
-    beam_letters(r->aligned.beam, logs);
+    if (rows->phones)
+        recogniser_count_evidence(r, rows->phones[at]);
+    if (letters)
+        alignment_row(r->aligned.alignment, letters);
 }
 
 /* Encoder rows before number end, of those from *at on that have not been taken. */
-static void take_encoder_rows(struct recogniser *r, const struct features_rows *rows, size_t *at,
-                              uint64_t end)
+static void take_encoder_rows(struct recogniser *r, struct search *s,
+                              const struct features_rows *rows, size_t *at, uint64_t end)
 {
-    struct aligned *a = &r->aligned;
-    for (; *at < rows->encoder_count && a->encoder_rows < end; ++*at, a->encoder_rows++) {
-        if (rows->phones)
-            recogniser_count_evidence(r, rows->phones[*at]);
-        if (a->alignment && rows->letters)
-            take_letters(r, rows->letters + *at * phones_classes(r->model->phones));
+    for (; *at < rows->encoder_count && s->encoder_rows < end; ++*at, s->encoder_rows++) {
+        const float *letters =
+            rows->letters ? rows->letters + *at * phones_classes(r->model->phones) : NULL;
+        if (s == &r->aligned.live)
+            note_encoder_row(r, rows, *at, letters);
+        if (letters)
+            beam_letters(s->beam, letters);
     }
 }
 
@@ -347,6 +352,7 @@ static void take_encoder_rows(struct recogniser *r, const struct features_rows *
 static void take(struct recogniser *r, const struct features_rows *rows)
 {
     const struct model *m = r->model;
+    struct search *live = &r->aligned.live;
     size_t dim = backbone_dim(m->backbone), vocab = backbone_vocab(m->backbone);
     size_t at = 0;
     bool together = m->encoder->options.streaming == ENCODER_BLOCKS;
@@ -354,25 +360,25 @@ static void take(struct recogniser *r, const struct features_rows *rows)
         size_t left = rows->adapter_count - i;
         if (i % ALIGNED_ROWS == 0)
             hear(r, r->hearing, rows->adapter + i * dim, left < ALIGNED_ROWS ? left : ALIGNED_ROWS);
-        take_encoder_rows(r, rows, &at, adapter_reach(m->adapter, r->aligned.row));
+        take_encoder_rows(r, live, rows, &at, adapter_reach(m->adapter, live->row));
         step(r, r->aligned.logs + i % ALIGNED_ROWS * vocab);
         if (!together || left == 1)
             update(r);
     }
-    take_encoder_rows(r, rows, &at, UINT64_MAX);
+    take_encoder_rows(r, live, rows, &at, UINT64_MAX);
 }
 
 static void begin(struct recogniser *r)
 {
     struct aligned *a = &r->aligned;
-    a->row = 0;
+    a->live.row = 0;
     a->last_row = 0;
-    a->encoder_rows = 0;
+    a->live.encoder_rows = 0;
     a->open_count = a->told_count = 0;
     a->part_ms = 0;
     a->untold = false;
     begin_part(r);
-    beam_begin(a->beam);
+    beam_begin(a->live.beam);
     if (a->alignment)
         alignment_begin(a->alignment);
 }
@@ -396,7 +402,7 @@ static bool end(struct recogniser *r)
 {
     struct aligned *a = &r->aligned;
     struct decode *d = &r->decode;
-    beam_end(a->beam);
+    beam_end(a->live.beam);
     take_settled(r);
     end_word(r);
     text_trim(&r->text);
@@ -404,17 +410,6 @@ static bool end(struct recogniser *r)
     recogniser_read(r, a->pieces < DECODE_IDS_MAX ? a->pieces : DECODE_IDS_MAX);
     d->stopped = true;
     return !recogniser_is_cancelled(r);
-}
-
-/* Letters of encoder rows before number end, as take_encoder_rows. */
-static void take_fork_letters(struct recogniser *r, const struct features_rows *rows, size_t *at,
-                              uint64_t end)
-{
-    struct aligned *a = &r->aligned;
-    for (; *at < rows->encoder_count && a->fork_encoder_rows < end; ++*at, a->fork_encoder_rows++) {
-        if (a->alignment && rows->letters)
-            beam_letters(a->fork, rows->letters + *at * phones_classes(r->model->phones));
-    }
 }
 
 /* Rows of a fork of the hearing into the fork of the beam. */
@@ -429,10 +424,10 @@ static void hear_fork(struct recogniser *r, const struct features_rows *rows)
         if (i % ALIGNED_ROWS == 0)
             hear(r, r->decode.fork, rows->adapter + i * dim,
                  left < ALIGNED_ROWS ? left : ALIGNED_ROWS);
-        take_fork_letters(r, rows, &at, adapter_reach(m->adapter, a->fork_row++));
-        beam_row(a->fork, a->logs + i % ALIGNED_ROWS * vocab);
+        take_encoder_rows(r, &a->fork, rows, &at, adapter_reach(m->adapter, a->fork.row++));
+        beam_row(a->fork.beam, a->logs + i % ALIGNED_ROWS * vocab);
     }
-    take_fork_letters(r, rows, &at, UINT64_MAX);
+    take_encoder_rows(r, &a->fork, rows, &at, UINT64_MAX);
 }
 
 /* The text goes on as it would end if nothing followed, and the event's confidence is of all of it.
@@ -444,11 +439,11 @@ static void go_on_to_the_end(struct recogniser *r)
     double surprise = a->surprise;
     size_t pieces = a->pieces;
     state_copy(r->decode.fork, r->hearing);
-    beam_copy(a->fork, a->beam);
-    a->fork_row = a->row;
-    a->fork_encoder_rows = a->encoder_rows;
+    beam_copy(a->fork.beam, a->live.beam);
+    a->fork.row = a->live.row;
+    a->fork.encoder_rows = a->live.encoder_rows;
     recogniser_hear_end(r, hear_fork);
-    for (beam_end(a->fork); beam_take(a->fork, &token); pieces++) {
+    for (beam_end(a->fork.beam); beam_take(a->fork.beam, &token); pieces++) {
         size_t size;
         const char *bytes = tokenizer_bytes(r->model->tokenizer, token.id, &size);
         text_go_on(&r->text, bytes, size);

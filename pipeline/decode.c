@@ -1,11 +1,12 @@
 /* Decodes a text token by token. */
 #include "pipeline/decode.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     CIRCLE_MIN = 4,
@@ -14,9 +15,7 @@ enum {
 
 uint64_t decode_now_us(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+    return (uint64_t)clock_monotonic_us();
 }
 
 int decode_init(struct decode *d, struct hearing *hearing, struct text *text,

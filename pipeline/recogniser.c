@@ -58,9 +58,9 @@ static int create_captions(struct recogniser *r)
         .letters = m->spelling ? phones_classes(m->phones) : 0,
         .letters_weight = m->letters_weight,
     };
-    int rc = beam_create(&a->beam, &config);
+    int rc = beam_create(&a->live.beam, &config);
     if (!rc)
-        rc = beam_create(&a->fork, &config);
+        rc = beam_create(&a->fork.beam, &config);
     if (!rc && m->letters)
         rc = alignment_create(&a->alignment, m->letters, phones_classes(m->phones));
     return rc;
@@ -117,8 +117,8 @@ void recogniser_destroy(struct recogniser *r)
     decode_finish(&r->decode);
     intents_destroy(r->intents);
     alignment_destroy(r->aligned.alignment);
-    beam_destroy(r->aligned.beam);
-    beam_destroy(r->aligned.fork);
+    beam_destroy(r->aligned.live.beam);
+    beam_destroy(r->aligned.fork.beam);
     r->model->backend->ops->free(r->model->backend, r->aligned.logits);
     free(r->aligned.logs);
     free(r);

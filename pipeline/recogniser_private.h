@@ -41,27 +41,30 @@ enum {
     ALIGNED_ROWS = 8, /* that the state takes at once */
 };
 
+/* A beam, and how far it has heard. */
+struct search {
+    struct beam *beam;
+    uint64_t row;          /* the number of the next row of the backbone */
+    uint64_t encoder_rows; /* taken */
+};
+
 /* Of captions that are aligned. Times are in ms since the hearing began, but those of the event's
  * words. */
 struct aligned {
     struct alignment *alignment; /* NULL: the file has no letters */
-    struct beam *beam;
-    struct beam *fork;     /* of a hearing to which nothing is added */
-    float *logits;         /* backend memory [ALIGNED_ROWS, vocab], owned */
-    float *logs;           /* the same here: log probabilities of rows that were taken, owned */
-    uint64_t row;          /* the number of the next row of the backbone */
-    uint64_t encoder_rows; /* taken */
-    uint64_t fork_row, fork_encoder_rows;  /* the same of the fork */
-    double surprise;                       /* of the pieces of the text, */
-    size_t pieces;                         /* whose ids are decode.ids */
-    int64_t part_ms;                       /* where this utterance begins: others came before it */
-    size_t words;                          /* of the event, with the one that may grow */
-    bool grows;                            /* the last of them has no times yet */
-    double likely;                         /* probability of its pieces */
-    uint64_t first_row;                    /* that gave the first of them, */
-    size_t first_letters;                  /* which had so many characters */
-    uint64_t last_row;                     /* that gave the last piece */
-    bool untold;                           /* the text has something that no update had */
+    struct search live, fork;    /* fork: of a hearing to which nothing is added */
+    float *logits;               /* backend memory [ALIGNED_ROWS, vocab], owned */
+    float *logs;          /* the same here: log probabilities of rows that were taken, owned */
+    double surprise;      /* of the pieces of the text, */
+    size_t pieces;        /* whose ids are decode.ids */
+    int64_t part_ms;      /* where this utterance begins: others came before it */
+    size_t words;         /* of the event, with the one that may grow */
+    bool grows;           /* the last of them has no times yet */
+    double likely;        /* probability of its pieces */
+    uint64_t first_row;   /* that gave the first of them, */
+    size_t first_letters; /* which had so many characters */
+    uint64_t last_row;    /* that gave the last piece */
+    bool untold;          /* the text has something that no update had */
     struct beam_token open[BEAM_OPEN_MAX]; /* pieces behind the text, */
     size_t open_count;
     uint32_t told[BEAM_OPEN_MAX]; /* and those of the last update */
