@@ -10,13 +10,19 @@
 #include <unistd.h>
 
 struct wyoming {
-    struct bridge_settings settings;
+    struct bridge_settings settings; /* the options' */
     struct session_world world;
     struct listener *listener;
     struct announce *announce;                                               /* NULL: none */
     struct session *sessions[BRIDGE_CONNECTIONS_MOST + BRIDGE_REFUSED_MOST]; /* [count], owned */
     size_t count;
 };
+
+static int set_wake(void *settings, const char *value, struct error *error)
+{
+    struct wyoming *w = settings;
+    return wake_words_set(&w->world.wake, value, error);
+}
 
 static const struct bridge_option options[] = {
     {"listen", "ADDRESS", "tcp://ADDRESS:PORT or unix:///PATH; tcp://127.0.0.1:10300",
@@ -25,6 +31,8 @@ static const struct bridge_option options[] = {
      1},
     {"connections", "NUMBER", "at once, at most; 16", bridge_set_connections, 0},
     {"language", "LANGUAGE", "what the daemon's model hears; en", bridge_set_language, 1},
+    {"wake", "PHRASES", "wake words, for clients that ask to be woken: computer|hey computer", set_wake,
+     0},
     {"announce", "NAME", "to the local network, by mDNS (Avahi); not unless it is set",
      bridge_set_announce, 0},
     {"bus", "BUS", "session, system or an address; session", bridge_set_bus, 0},

@@ -156,6 +156,11 @@ int wyoming_reader_next(struct wyoming_reader *r, const uint8_t **bytes, size_t 
     return 0;
 }
 
+const cJSON *wyoming_reader_item(const struct wyoming_reader *r, const char *key)
+{
+    return cJSON_GetObjectItemCaseSensitive(r->data, key);
+}
+
 const char *wyoming_reader_text(const struct wyoming_reader *r, const char *key)
 {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r->data, key));

@@ -50,8 +50,9 @@ int wyoming_reader_next(struct wyoming_reader *r, const uint8_t **bytes, size_t 
 /* Whether an event has begun whose line or data is not there yet. */
 bool wyoming_reader_is_within(const struct wyoming_reader *r);
 
-/* Of the event's data: a text, NULL where there is none; a whole number from 0 to most. 0, or
- * -EINVAL with a message that names event and key. */
+/* Of the event's data: an item or a text, NULL where there is none; a whole number from 0 to most.
+ * 0, or -EINVAL with a message that names event and key. */
+const cJSON *wyoming_reader_item(const struct wyoming_reader *r, const char *key);
 const char *wyoming_reader_text(const struct wyoming_reader *r, const char *key);
 int wyoming_reader_number(const struct wyoming_reader *r, const char *key, unsigned most,
                           unsigned *out, struct error *error);

@@ -73,7 +73,12 @@ struct session {
     size_t packet_size;
 
     struct buffer out, said;
-    bool told; /* transcript-start */
+    bool told; /* transcript-start, or the wake word of utterance woken_id */
+
+    uint32_t awaits;        /* wake words, as wake_words.h has them; 0: it transcribes */
+    uint64_t woken_id;
+    uint64_t heard_frames;  /* that were sent on */
+    unsigned begin_ms;      /* the client's timestamp of the first */
 };
 
 static uint64_t now_us(const struct session *s)
@@ -151,6 +156,7 @@ static void send_packet(struct session *s)
     s->waiting = rc == 0;
     if (rc <= 0)
         return;
+    s->heard_frames += frames;
     s->packet_size -= frames * frame;
     memmove(s->packet, s->packet + frames * frame, s->packet_size);
 }
@@ -191,6 +197,16 @@ static void on_text(void *user, const char *text)
     settle(s);
 }
 
+/* Until the next request. */
+static void rest(struct session *s)
+{
+    close_stream(s);
+    buffer_free(&s->said);
+    s->told = false;
+    s->state = STATE_IDLE;
+    s->progress_us = now_us(s);
+}
+
 static void on_over(void *user, const char *code, const char *why)
 {
     struct session *s = user;
@@ -201,17 +217,61 @@ static void on_over(void *user, const char *code, const char *why)
         send_event(s, "transcript", "text", s->said.size ? s->said.data : "", "language",
                    s->world->languages.names[0]);
         send_event(s, "transcript-stop", NULL, NULL, NULL, NULL);
-        close_stream(s);
-        buffer_free(&s->said);
-        s->told = false;
-        s->state = STATE_IDLE;
-        s->progress_us = now_us(s);
+        rest(s);
     }
     settle(s);
 }
 
-static const struct stream_events stream_events = {
+static const struct stream_events transcribing = {
     .ready = on_ready, .text = on_text, .over = on_over};
+
+/* fixed: the bytes that do not change any more. The last of the others may become a longer word, so
+ * something has to follow. */
+static void look_for_wake_word(struct session *s, uint64_t id, const char *text, size_t fixed)
+{
+    const char *last = strrchr(text, ' ');
+    size_t followed = last ? (size_t)(last - text) : 0;
+    const char *name = wake_words_find(&s->world->wake, s->awaits, text,
+                                       fixed > followed ? fixed : followed);
+    if (!name || (s->told && id == s->woken_id))
+        return;
+    uint64_t ms = s->begin_ms + s->heard_frames * 1000 / s->format.rate_hz;
+    s->told = true;
+    s->woken_id = id;
+    s->gone = wyoming_write_detection(&s->out, name, ms) != 0;
+}
+
+static void on_signal(void *user, const char *member, sd_bus_message *m)
+{
+    struct session *s = user;
+    uint64_t id;
+    uint32_t sequence, stable;
+    const char *text;
+    if (strcmp(member, "UtteranceUpdated") == 0) {
+        if (sd_bus_message_read(m, "tuus", &id, &sequence, &stable, &text) >= 0)
+            look_for_wake_word(s, id, text, stable < strlen(text) ? stable : strlen(text));
+    } else if (strcmp(member, "UtteranceCompleted") == 0) {
+        if (sd_bus_message_read(m, "ts", &id, &text) >= 0)
+            look_for_wake_word(s, id, text, strlen(text));
+    }
+    settle(s);
+}
+
+static void on_wait_over(void *user, const char *code, const char *why)
+{
+    struct session *s = user;
+    if (code) {
+        refuse(s, code, why);
+    } else {
+        if (!s->told)
+            send_event(s, "not-detected", NULL, NULL, NULL, NULL);
+        rest(s);
+    }
+    settle(s);
+}
+
+static const struct stream_events waiting = {
+    .ready = on_ready, .signal = on_signal, .over = on_wait_over};
 
 /* What the client says. */
 
@@ -222,6 +282,37 @@ static void take_transcribe(struct session *s)
     if (asked && *asked && !bridge_language(l, asked))
         fail(s, "language", "language \"%.32s\" is not one that this ear hears (%s)", asked,
              l->names[0]);
+    if (s->state == STATE_IDLE)
+        s->awaits = 0;
+}
+
+/* The wake words that a client names; all, where it names none. 0: one is unknown. */
+static uint32_t wanted_words(struct session *s, const cJSON *names)
+{
+    const struct wake_words *w = &s->world->wake;
+    uint32_t set = 0;
+    const cJSON *name;
+    cJSON_ArrayForEach(name, names)
+    {
+        const char *text = cJSON_GetStringValue(name);
+        uint32_t one = text ? wake_words_named(w, text) : 0;
+        if (!one)
+            fail(s, "wake", "\"%.32s\" is not a wake word here", text ? text : "");
+        if (!one)
+            return 0;
+        set |= one;
+    }
+    return set ? set : wake_words_all(w);
+}
+
+static void take_detect(struct session *s)
+{
+    if (s->state != STATE_IDLE)
+        fail(s, "order", "event \"detect\" comes within the audio");
+    else if (!s->world->wake.count)
+        fail(s, "wake", "there are no wake words here: earshot-wyoming --wake PHRASES");
+    else
+        s->awaits = wanted_words(s, wyoming_reader_item(&s->reader, "names"));
 }
 
 /* False: it is refused. */
@@ -244,10 +335,14 @@ static bool take_format(struct session *s, struct format *f)
 
 static void begin_hearing(struct session *s, const struct format *f)
 {
+    struct error e;
     s->format = *f;
     s->state = STATE_HEARING;
+    s->heard_frames = 0;
+    if (wyoming_reader_number(&s->reader, "timestamp", UINT_MAX, &s->begin_ms, &e))
+        s->begin_ms = 0; /* it need not have one */
     int rc = stream_open(&s->stream, s->world->streams, f->rate_hz, f->channels, s->peer,
-                         &stream_events, s);
+                         s->awaits ? &waiting : &transcribing, s);
     if (rc)
         fail(s, "bus", "no stream: %s", strerror(-rc));
 }
@@ -286,7 +381,7 @@ static void take_stop(struct session *s)
 
 static void take_describe(struct session *s)
 {
-    s->gone = wyoming_write_info(&s->out, &s->world->languages) != 0;
+    s->gone = wyoming_write_info(&s->out, &s->world->languages, &s->world->wake) != 0;
 }
 
 static void take_ping(struct session *s)
@@ -300,8 +395,9 @@ static void take_event(struct session *s)
         const char *type;
         void (*take)(struct session *s);
     } events[] = {
-        {"audio-chunk", take_chunk}, {"audio-start", take_start},     {"audio-stop", take_stop},
-        {"describe", take_describe}, {"transcribe", take_transcribe}, {"ping", take_ping},
+        {"audio-chunk", take_chunk}, {"audio-start", take_start}, {"audio-stop", take_stop},
+        {"describe", take_describe}, {"detect", take_detect},     {"transcribe", take_transcribe},
+        {"ping", take_ping},
     };
     s->in_chunk = false;
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
@@ -408,7 +504,7 @@ static void receive(struct session *s)
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size <= 0) {
-        if (s->state == STATE_HEARING)
+        if (s->state == STATE_HEARING && !(s->awaits && s->told))
             log_info("%s: the connection ended within its audio", s->peer);
         s->gone = true;
         return;

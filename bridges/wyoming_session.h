@@ -16,6 +16,7 @@ struct session_world {
     sd_event *event;
     struct streams *streams;
     struct bridge_languages languages;
+    struct wake_words wake;
     void (*gone)(void *user, struct session *s); /* is to destroy it */
     void *user;
 };

@@ -35,36 +35,67 @@ int wyoming_write(struct buffer *out, const char *type, const char *key, const c
     return write_event(out, type, data);
 }
 
-/* What a program and a model both have. */
-static void describe(cJSON *o, const char *text)
+int wyoming_write_detection(struct buffer *out, const char *name, uint64_t timestamp_ms)
 {
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddStringToObject(data, "name", name);
+    cJSON_AddNumberToObject(data, "timestamp", (double)timestamp_ms);
+    return write_event(out, "detection", data);
+}
+
+/* What a program and a model both have. */
+static cJSON *described(const char *name, const char *text)
+{
+    cJSON *o = cJSON_CreateObject();
     cJSON *attribution = cJSON_AddObjectToObject(o, "attribution");
     cJSON_AddStringToObject(attribution, "name", "Earshot");
     cJSON_AddStringToObject(attribution, "url", "man:earshot-wyoming(8)");
-    cJSON_AddStringToObject(o, "name", "earshot");
+    cJSON_AddStringToObject(o, "name", name);
     cJSON_AddStringToObject(o, "description", text);
     cJSON_AddStringToObject(o, "version", EARSHOT_VERSION);
     cJSON_AddTrueToObject(o, "installed");
+    return o;
+}
+
+static void add_languages(cJSON *model, const struct bridge_languages *languages)
+{
+    cJSON *names = cJSON_AddArrayToObject(model, "languages");
+    for (size_t i = 0; i < languages->count; i++)
+        cJSON_AddItemToArray(names, cJSON_CreateString(languages->names[i]));
 }
 
 static cJSON *hearing(const struct bridge_languages *languages)
 {
-    cJSON *program = cJSON_CreateObject(), *model = cJSON_CreateObject();
-    describe(program, "Earshot, speech to text on this machine");
+    cJSON *program = described("earshot", "Earshot, speech to text on this machine");
+    cJSON *model = described("earshot", "the model of earshotd");
     cJSON_AddTrueToObject(program, "supports_transcript_streaming");
     cJSON_AddItemToArray(cJSON_AddArrayToObject(program, "models"), model);
-    describe(model, "the model of earshotd");
-    cJSON *names = cJSON_AddArrayToObject(model, "languages");
-    for (size_t i = 0; i < languages->count; i++)
-        cJSON_AddItemToArray(names, cJSON_CreateString(languages->names[i]));
+    add_languages(model, languages);
     return program;
 }
 
-int wyoming_write_info(struct buffer *out, const struct bridge_languages *languages)
+static cJSON *waiting(const struct bridge_languages *languages, const struct wake_words *wake)
 {
-    static const char *const others[] = {"tts", "handle", "intent", "wake", "mic", "snd"};
+    cJSON *program = described("earshot", "Earshot, wake words on this machine");
+    cJSON *models = cJSON_AddArrayToObject(program, "models");
+    for (size_t i = 0; i < wake->count; i++) {
+        cJSON *model = described(wake->names[i], "words at the beginning of what is said");
+        cJSON_AddStringToObject(model, "phrase", wake->names[i]);
+        add_languages(model, languages);
+        cJSON_AddItemToArray(models, model);
+    }
+    return program;
+}
+
+int wyoming_write_info(struct buffer *out, const struct bridge_languages *languages,
+                       const struct wake_words *wake)
+{
+    static const char *const others[] = {"tts", "handle", "intent", "mic", "snd"};
     cJSON *data = cJSON_CreateObject();
     cJSON_AddItemToArray(cJSON_AddArrayToObject(data, "asr"), hearing(languages));
+    cJSON *programs = cJSON_AddArrayToObject(data, "wake");
+    if (wake->count)
+        cJSON_AddItemToArray(programs, waiting(languages, wake));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         cJSON_AddArrayToObject(data, others[i]);
     return write_event(out, "info", data);

@@ -4,6 +4,9 @@
 
 #include "bridges/bridge.h"
 #include "bridges/buffer.h"
+#include "bridges/wake_words.h"
+
+#include <stdint.h>
 
 enum {
     WYOMING_OUT_MAX = 4 * 1024 * 1024, /* bytes that may wait to be sent */
@@ -14,7 +17,12 @@ enum {
 int wyoming_write(struct buffer *out, const char *type, const char *key, const char *text,
                   const char *second_key, const char *second_text);
 
-/* The answer to describe: one program that hears, of one model. */
-int wyoming_write_info(struct buffer *out, const struct bridge_languages *languages);
+/* A wake word was said, up to a place in the client's audio. 0 or -errno. */
+int wyoming_write_detection(struct buffer *out, const char *name, uint64_t timestamp_ms);
+
+/* The answer to describe: one program that hears, of one model, and one that waits for wake words,
+ * if there are any. */
+int wyoming_write_info(struct buffer *out, const struct bridge_languages *languages,
+                       const struct wake_words *wake);
 
 #endif

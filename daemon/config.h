@@ -38,7 +38,7 @@ struct config {
     char mode[CONFIG_WORD_MAX]; /* "captions" or "assistant" */
     bool barge_in;              /* speech ends a reply */
     bool partials;
-    char wake[CONFIG_TEXT_MAX]; /* phrases, as pipeline/wake.h reads them */
+    char wake[CONFIG_TEXT_MAX]; /* as base/phrases.h has them */
     int follow_up_ms;
     struct recogniser_config text;    /* of a recogniser, and of replies its sampling; but for what
                                          depends on more than a key, and its callbacks */

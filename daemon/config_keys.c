@@ -1,8 +1,8 @@
 /* The table of the keys, in the order in which the defaults are printed. */
 #include "daemon/config_keys.h"
 
+#include "base/phrases.h"
 #include "daemon/sources.h"
-#include "pipeline/wake.h"
 
 #define FIELD(name) offsetof(struct config, name)
 
@@ -105,7 +105,7 @@ const struct config_key config_keys[] = {
      .help =
          "The most that the conversations take that SaveState writes, in 10^6 bytes: one more is\n"
          "refused until one is deleted (`earshot states --delete NAME`)."},
-    {"wake", "phrase", CONFIG_TEXT, FIELD(wake), .check = wake_check,
+    {"wake", "phrase", CONFIG_TEXT, FIELD(wake), .check = phrases_check,
      .help =
          "In assistant mode only what begins with this phrase gets a reply, and is remembered;\n"
          "| is between alternatives, as in: computer|hey computer. Empty: all that is said."},

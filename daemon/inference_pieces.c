@@ -1,5 +1,6 @@
 /* What an ear hears, piece by piece, and what the recogniser makes of it, as events. */
 #include "base/clock.h"
+#include "base/phrases.h"
 #include "daemon/inference_private.h"
 #include "daemon/recorder.h"
 
@@ -90,7 +91,8 @@ static void address(void *user, struct event *caption)
         caption->addressed = ear->turn != WAKE_NONE;
         return;
     }
-    caption->phrase_bytes = (uint32_t)wake_phrase_bytes(ear->wake.phrases, caption->text);
+    caption->phrase_bytes =
+        (uint32_t)phrases_bytes(ear->wake.phrases, caption->text, strlen(caption->text));
     if (!is_gated(ear))
         return;
     ear->turn =

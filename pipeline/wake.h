@@ -5,10 +5,7 @@
 #ifndef EARSHOT_PIPELINE_WAKE_H
 #define EARSHOT_PIPELINE_WAKE_H
 
-#include "base/error.h"
-
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum wake_turn {
@@ -18,20 +15,12 @@ enum wake_turn {
 };
 
 struct wake {
-    const char *phrases; /* alternatives between |; not owned; empty: nobody can call */
+    const char *phrases; /* as base/phrases.h has them; not owned; empty: nobody can call */
     int follow_up_ms;    /* 0: every turn needs the phrase */
     int64_t open_until_us;
 };
 
-/* 0, or -EINVAL with a message: an alternative without a word. */
-int wake_check(const char *phrases, struct error *error);
-
 void wake_init(struct wake *w, const char *phrases, int follow_up_ms);
-
-/* The leading bytes of the text that are one of the phrases (the longest), with the punctuation
- * and spaces after it; 0: none is. Compared word by word, without case (of a-z) and punctuation;
- * an apostrophe is nothing. */
-size_t wake_phrase_bytes(const char *phrases, const char *text);
 
 /* Of an utterance with this text that began at start_us. */
 enum wake_turn wake_turn(const struct wake *w, const char *text, int64_t start_us);

@@ -23,6 +23,7 @@ try:
     import wyoming.client
     import wyoming.info
     import wyoming.ping
+    import wyoming.wake
 except ImportError:
     wyoming = None
 
@@ -201,6 +202,105 @@ def public_client(d, b):
         check(f"{uri[:4]}: and pong", away(lambda: asyncio.run(ping(uri))) == "there?")
         text = away(lambda: asyncio.run(transcribe(uri, samples())))
         check(f"{uri[:4]}: and hears what earshot transcribe hears", letters(text) == offline_samples(MODEL), text)
+
+
+def woken(events):
+    return [event[1]["name"] for event in events if event and event[0] == "detection"]
+
+
+def wake_words(d):
+    """Clients that ask to be woken, by words that the speech of the test begins with."""
+    b = Bridge("--wake", "Computer | turn on|what is|turn on the")
+    c = b.connect()
+    c.send("describe")
+    program = c.read()[1]["wake"][0]
+    check("describe tells of each wake word", [(m["name"], m["phrase"], m["languages"]) for m in program["models"]]
+          == [(name, name, ["en"]) for name in ("Computer", "turn on", "what is", "turn on the")] and program["installed"] is True, program)
+
+    def wait(names, data, timestamp=None):
+        c.send("detect", {"names": names})
+        c.send("audio-start", FORMAT | {"timestamp": timestamp})
+        for at in range(0, len(data), CHUNK):
+            c.send("audio-chunk", FORMAT, data[at:at + CHUNK])
+        c.send("audio-stop")
+        c.send("ping")  # which is read once all is told
+        return away(lambda: c.until("pong", "error"))
+    events = wait(None, samples(), 5000)
+    check("each utterance is woken by, once, by the longest of all", woken(events) == ["turn on the", "what is"], events)
+    places = [event[1]["timestamp"] - 5000 for event in events if event[0] == "detection"]
+    seconds = len(samples()) / 32000
+    check("and its place is told", 0 < places[0] <= places[1] <= 1000 * seconds, (places, seconds))
+    check("and nothing else is", [event[0] for event in events] == ["detection", "detection", "pong"], events)
+    events = wait(["WHAT IS", "Computer"], samples())
+    check("those that are named alone", woken(events) == ["what is"], events)
+    events = wait(["Computer"], samples())
+    check("where none is said, that is told", [event[0] for event in events] == ["not-detected", "pong"], events)
+    events = away(lambda: c.transcribe(samples()))
+    check("the same connection may have a transcript", letters(text_of(events)) == offline_samples(MODEL), events)
+    c.send("detect", {"names": None})
+    c.send("audio-start", FORMAT)
+    c.send("detect", {"names": None})
+    got = c.read()
+    check("within its audio it is too late", got and got[1].get("code") == "order" and "detect" in got[1]["text"], got)
+    c.close()
+    c = b.connect()
+    c.send("detect", {"names": ["alexa"]})
+    got = c.read()
+    check("a word that is none here is named", got and got[1].get("code") == "wake" and "alexa" in got[1]["text"], got)
+    c.close()
+    if wyoming:
+        names = away(lambda: wakes_package(f"tcp://127.0.0.1:{b.port}"))
+        check("the package is woken", names == ["turn on the"], names)
+    wakes_in_time(b)
+    b.stop(offline().splitlines())
+    b = Bridge()
+    c = b.connect()
+    c.send("detect", {"names": None})
+    got = c.read()
+    check("without --wake an error says so", got and got[1].get("code") == "wake" and "--wake" in got[1]["text"], got)
+    c.close()
+    b.stop()
+
+
+def wakes_package(uri):
+    """The names of the first detection that the public package reads, with the messages that Home Assistant sends."""
+    import asyncio
+
+    async def wait():
+        async with wyoming.client.AsyncClient.from_uri(uri) as client:
+            await client.write_event(wyoming.info.Describe().event())
+            info = wyoming.info.Info.from_event(await client.read_event())
+            await client.write_event(wyoming.wake.Detect(names=[model.name for model in info.wake[0].models]).event())
+            await client.write_event(wyoming.audio.AudioStart(rate=16000, width=2, channels=1, timestamp=0).event())
+            for at in range(0, len(samples()), CHUNK):
+                await client.write_event(wyoming.audio.AudioChunk(rate=16000, width=2, channels=1, audio=samples()[at:at + CHUNK], timestamp=0).event())
+            event = await client.read_event()
+            return [wyoming.wake.Detection.from_event(event).name] if wyoming.wake.Detection.is_type(event.type) else [event.type]
+    return asyncio.run(wait())
+
+
+def wakes_in_time(b):
+    """While it is being said: audio at its own speed, and silence behind it, until a word was heard."""
+    c = b.connect()
+    c.send("detect", {"names": ["what is"]})
+    c.send("audio-start", FORMAT)
+    data, begin, sent = samples() + bytes(320000), time.monotonic(), 0
+    c.socket.settimeout(0.001)
+    event = None
+    while sent < len(data) and not event:
+        c.send("audio-chunk", FORMAT, data[sent:sent + CHUNK])
+        sent += CHUNK
+        time.sleep(max(0, begin + sent / 32000 - time.monotonic()))
+        try:
+            event = c.socket.recv(1000)
+        except TimeoutError:
+            pass
+    words = json.loads(earshot("transcribe", "-m", MODEL, "--json", SPEECH).stdout)["utterances"][2]["words"]
+    check("the last order begins with the word", [word["text"].lower() for word in words[:2]] == ["what", "is"], words)
+    after = sent / 32 - words[1]["end_ms"]
+    print(f"woken {after:.0f} ms after the end of the word")
+    check("a wake word is told of while somebody speaks", event and b"detection" in event and -100 < after < 2000 + 1e3 * SLOW, f"{event} {after}")
+    c.close()
 
 
 def at_once(d, b):
@@ -451,7 +551,8 @@ def who_may(d):
     check("beyond loopback it wants to know who may connect", code == 1 and "--allow" in text and "0.0.0.0" in text, text)
     for options, word in ((("--listen", "tcp://localhost:1"), "localhost"), (("--listen", "udp://127.0.0.1:1"), "udp"), (("--allow", "10.0.0.0/33"), "10.0.0.0/33"),
                           (("--allow", "fd00::/8", "--allow", "home"), "home"), (("--connections", "0"), '"0"'), (("--connections", "1x"), "1x"),
-                          (("--listen", "unix://here"), "here"), (("now",), "now"), (("--loud",), "loud")):
+                          (("--listen", "unix://here"), "here"), (("now",), "now"), (("--loud",), "loud"),
+                          (("--wake", "a||b"), "a||b")):
         code, text = says(*options)
         check(f"{options} is named, usage is 2", code == 2 and word in text, text)
     for config, word in (("[wyoming]\nlisten = tcp://1.2.3.4\n", "2: "), ("[wyoming]\nport = 1\n", "port"), ("[wake]\na = 1\n", "[wake]"),
@@ -510,7 +611,7 @@ def bridged():
         part(d, b)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
     b.stop(offline().splitlines())
-    for part in (limits, networks, activated, half_open, who_may):
+    for part in (wake_words, limits, networks, activated, half_open, who_may):
         begin = time.monotonic()
         part(d)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)

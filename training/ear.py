@@ -7,7 +7,7 @@ Parameter names are those of the model file (encoder.*). Shapes: B batch, F mel 
     row i of block b = i // block attends to rows  b block - left  ..  (b + 1) block + ahead - 1,  of those the clip has
 
 The rows ahead of a block are computed with it, and again as those of the next ones; so no row sees further than `ahead` rows behind its
-block, however many layers there are. What learns is one pass with a mask, without them: a block is then larger.
+block, however many layers there are. All blocks, each with its rows ahead, are one sequence with a mask.
 """
 
 from dataclasses import dataclass
@@ -47,12 +47,11 @@ class Attention(nn.Module):
         self.v = nn.Linear(config.dim, config.dim)
         self.out = nn.Linear(config.dim, config.dim)
 
-    def forward(self, x, mask, before=None):
-        """x [B, T, E] -> y [B, T, E], keys and values [B, heads, T, d]; before: keys and values of rows that come before."""
+    def forward(self, x, mask):
+        """x [B, T, E], mask bool [B, 1, T, T]: which rows (last) a row sees -> y [B, T, E]"""
         q, k, v = (f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
-        keys, values = (k, v) if before is None else (torch.cat(both, 2) for both in zip(before, (k, v)))
-        y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
-        return self.out(y.transpose(1, 2).flatten(2)), (k, v)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out(y.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -63,10 +62,9 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(nn.Linear(config.dim, config.ffn), nn.GELU(), nn.Linear(config.ffn, config.dim))
         self.dropout = 0.0  # of what the layer adds
 
-    def forward(self, x, mask, before=None):
-        heard, own = self.attn(self.ln1(x), mask, before)
-        x = x + F.dropout(heard, self.dropout, self.training)
-        return x + F.dropout(self.ffn(self.ln2(x)), self.dropout, self.training), own
+    def forward(self, x, mask):
+        x = x + F.dropout(self.attn(self.ln1(x), mask), self.dropout, self.training)
+        return x + F.dropout(self.ffn(self.ln2(x)), self.dropout, self.training)
 
 
 class Ear(nn.Module):
@@ -81,14 +79,19 @@ class Ear(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.ln_post = nn.LayerNorm(config.dim)
 
-    def mask(self, rows, total, block):
-        """rows [B] of total -> bool [B, 1, total, total]: which keys (last) a row sees in blocks without rows ahead; a padded row
-        sees itself."""
-        place = torch.arange(total)
-        first = place // block * block
-        seen = (place < (first + block)[:, None]) & (place >= (first - self.config.left)[:, None])
-        seen = seen & (place < rows[:, None])[:, None]
-        return (seen | torch.eye(total, dtype=torch.bool))[:, None]
+    def places(self, total, block):
+        """int64 [C, W]: which row of `total` each row of each block is, then those ahead of it; some are past the end."""
+        ahead = self.config.ahead if block < total else 0
+        return torch.arange(0, total, block)[:, None] + torch.arange(min(block, total) + ahead)
+
+    def mask(self, rows, places, block):
+        """rows [B], places [C, W] -> bool [B, 1, C W, C W]: which of the rows (last) one sees; one that is past the end sees itself."""
+        own = torch.arange(places.shape[1]) < block
+        number = torch.arange(len(places)).repeat_interleave(places.shape[1])
+        place, own = places.flatten(), own.repeat(len(places))
+        before = (number < number[:, None]) & own & (place >= (number * block - self.config.left)[:, None])
+        seen = (before | (number == number[:, None])) & (place < rows[:, None])[:, None]
+        return (seen | torch.eye(len(place), dtype=torch.bool))[:, None]
 
     def clamped(self, mel, frames):
         """The features with Whisper's clamp; zeros behind a clip's end, which its last convolution sees."""
@@ -109,33 +112,19 @@ class Ear(nn.Module):
             part.requires_grad_(False)
 
     def forward(self, mel, frames, block=None):
-        """block: rows that see each other in one pass with a mask; None: blocks with rows ahead, one after the other."""
-        if block is None:
-            return self.ln_post(self.in_blocks(self.stem(mel, frames), frames // 2))
-        mask = self.mask(frames // 2, mel.shape[1] // 2, block)
+        """block: its rows, if not the configuration's."""
+        block = block or self.config.block
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.still):
             x = self.stem(mel, frames)
+            total, places = x.shape[1], self.places(x.shape[1], block)
+            mask = self.mask(frames // 2, places, block)
+            x = x[:, places.clamp(max=total - 1).flatten()]
             for layer in self.blocks[: self.still]:
-                x, _ = layer(x, mask)
+                x = layer(x, mask)
         for layer in self.blocks[self.still :]:
-            x, _ = layer(x, mask)
+            x = layer(x, mask)
+        x = x.unflatten(1, places.shape)[:, :, :block].flatten(1, 2)[:, :total]
         return self.ln_post(x)
-
-    def in_blocks(self, x, rows):
-        size, ahead, left = self.config.block, self.config.ahead, self.config.left
-        kept, done = [None] * len(self.blocks), []
-        for first in range(0, x.shape[1], size):
-            y = x[:, first : first + size + ahead]
-            place = torch.arange(max(0, first - left), first + y.shape[1])
-            mask = place < rows[:, None]
-            mask = mask | ~mask.any(-1, keepdim=True)  # a clip without rows here sees something, too
-            for n, layer in enumerate(self.blocks):
-                before = kept[n] and tuple(t[:, :, -left:] for t in kept[n])
-                y, own = layer(y, mask[:, None, None], before)
-                own = tuple(t[:, :, :size] for t in own)
-                kept[n] = own if kept[n] is None else tuple(torch.cat(both, 2) for both in zip(kept[n], own))
-            done.append(y[:, :size])
-        return torch.cat(done, 1)
 
 
 class Speller(nn.Module):

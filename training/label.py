@@ -1,14 +1,14 @@
-"""Texts for recordings that have none: Whisper base's words, where Moonshine tiny heard nearly the same ones.
+"""Texts for recordings that have none: what Whisper base heard, where it is sure and does not go in circles.
 
 The recordings are those of korliu/whisper (Common Voice, CC0) that its tables have no sentence for. Common Voice numbers
 clips in the order in which they were sent, so neighbours are often by one person: what is numbered beside a clip of somebody
 who is held out, or of the dev split, stays out.
 
-    <root>/people/cv_b/heard.tsv    a clip's number, what Whisper and what Moonshine heard; goes on where it ended
+    <root>/people/cv_b/heard.tsv    a clip's number, seconds, Whisper's mean log probability a piece, its text; goes on where it ended
     <root>/people/cv_b/             as training.gather writes it, without dev speakers
 
 Usage: python -m training.label --mirrors FOLDER --exclude FILE --whisper FOLDER [--processes 2]
-Needs `pip install faster-whisper moonshine-voice==0.0.49`; FOLDER is Whisper base as CTranslate2 keeps it.
+Needs `pip install faster-whisper`; FOLDER is Whisper base as CTranslate2 keeps it.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import csv
 import functools
 import multiprocessing
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +25,18 @@ from training.checkpoint import wait_while_paused
 from training.data import data_root
 from training.features import RATE_HZ
 from training.gather import CORPORA, LONGEST_S, SHORTEST_S, Clip, Exclusions, Mirror, decode, split_of, write_corpus
-from training.scoring import distance, words
 from training.text import normalise
 from training.words import spoken
 
 NAME, SOURCE = "cv_b", "cv_a"
 BESIDE = 20  # numbers from a clip of somebody who is held out
 BLOCK, BATCH = 128, 16
-BLOCKS_A_PROCESS = 4  # both libraries keep memory for every length that they have seen
+BLOCKS_A_PROCESS = 8  # the library keeps memory for every length that it has seen
 SILENCE = RATE_HZ  # behind a clip: Whisper repeats itself at a sudden end
-MAY_DIFFER = 0.2  # of Whisper's words
-LONGEST_TEXT = 100  # pieces
+LONGEST_TEXT = 8, 5  # pieces, and more a second: where it repeats itself it would not end
+SURE = -0.35  # mean log probability a piece, at least
+LETTERS_A_SECOND = 24  # at most: nobody speaks faster
+REPEATED = 1.6  # times as long as compressed, at most
 
 
 def number_of(path):
@@ -68,48 +70,37 @@ class Whisper:
         self.prompt = [*self.tokenizer.sot_sequence, self.tokenizer.no_timestamps]
 
     def hear(self, clips):
-        """Clips of like length, int16 -> a text each."""
+        """Clips of like length, int16 -> (mean log probability, text) of each."""
         sound = np.zeros((len(clips), max(map(len, clips)) + SILENCE), np.float32)
         for row, clip in zip(sound, clips):
             row[: len(clip)] = clip / np.float32(32768)
         features = np.stack([self.whisper.feature_extractor(row, padding=0) for row in sound])
         features = np.ascontiguousarray(features[..., : features.shape[-1] // 2 * 2], dtype=np.float32)
-        found = self.whisper.model.generate(self.storage(features), [self.prompt] * len(clips), beam_size=1, max_length=LONGEST_TEXT)
-        return [self.tokenizer.decode(one.sequences_ids[0]) for one in found]
-
-
-class Moonshine:
-    def __init__(self):
-        from moonshine_voice import ModelArch, get_model_path
-        from moonshine_voice.transcriber import Transcriber
-
-        self.transcriber = Transcriber(model_path=str(get_model_path("tiny-en")), model_arch=ModelArch.TINY)
-
-    def hear(self, clip):
-        lines = self.transcriber.transcribe_without_streaming((clip / 32768).tolist(), RATE_HZ).lines
-        return " ".join(line.text for line in lines)
+        most = len(self.prompt) + LONGEST_TEXT[0] + int(LONGEST_TEXT[1] * sound.shape[1] / RATE_HZ)
+        found = self.whisper.model.generate(self.storage(features), [self.prompt] * len(clips), beam_size=1, max_length=most, return_scores=True)
+        return [(one.scores[0], self.tokenizer.decode(one.sequences_ids[0])) for one in found]
 
 
 @functools.cache
-def listeners(folder):
-    """Both models, once a process."""
-    return Whisper(folder), Moonshine()
+def listener(folder):
+    """One a process."""
+    return Whisper(folder)
 
 
 def hear(clips, folder):
-    """int16 clips -> (Whisper's text, Moonshine's text) of each, numbers as words."""
-    whisper, moonshine = listeners(folder)
+    """int16 clips -> (seconds, mean log probability, text with numbers as words) of each."""
     order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
-    first = {}
+    heard = [None] * len(clips)
     for begin in range(0, len(order), BATCH):
         chosen = order[begin : begin + BATCH]
-        first.update(zip(chosen, whisper.hear([clips[i] for i in chosen])))
-    return [tuple(" ".join(spoken(text).split()) for text in (first[i], moonshine.hear(clips[i]))) for i in range(len(clips))]
+        for i, (score, text) in zip(chosen, listener(folder).hear([clips[i] for i in chosen])):
+            heard[i] = (len(clips[i]) / RATE_HZ, score, " ".join(spoken(text).split()))
+    return heard
 
 
-def agree(first, second):
-    first, second = words(first), words(second)
-    return bool(first) and distance(first, second) <= MAY_DIFFER * len(first)
+def believed(seconds, score, text):
+    raw = text.encode()
+    return score >= SURE and len(raw) <= LETTERS_A_SECOND * seconds and len(raw) <= REPEATED * len(zlib.compress(raw))
 
 
 def hear_block(task):
@@ -119,16 +110,16 @@ def hear_block(task):
     mirror = Mirror(Path(mirror))
     clips = {path: decode(mirror.read(path)) for path in paths}
     clips = {path: clip for path, clip in clips.items() if clip is not None and SHORTEST_S <= len(clip) / RATE_HZ <= LONGEST_S}
-    texts = hear(list(clips.values()), folder)
-    found = dict(zip(clips, texts))
-    return [[number_of(path), *found.get(path, ("", ""))] for path in paths]
+    found = dict(zip(clips, hear(list(clips.values()), folder)))
+    return [[number_of(path), *found.get(path, (0.0, 0.0, ""))] for path in paths]
 
 
 def read_heard(path):
     if not path.exists():
         return {}
     with open(path, encoding="utf-8") as file:
-        return {int(number): (first, second) for number, first, second in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)}
+        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return {int(number): (float(seconds), float(score), text) for number, seconds, score, text in rows}
 
 
 def hear_all(mirror, paths, table, args):
@@ -140,7 +131,7 @@ def hear_all(mirror, paths, table, args):
         for done, block in enumerate(pool.imap_unordered(hear_block, blocks), 1):
             rows.writerows(block)
             file.flush()
-            print(f"block {done} of {len(blocks)}: {sum(agree(*row[1:]) for row in block)} of {len(block)} agree", flush=True)
+            print(f"block {done} of {len(blocks)}: {sum(believed(*row[1:]) for row in block)} of {len(block)} believed", flush=True)
     return read_heard(table)
 
 
@@ -158,8 +149,8 @@ def main():
     mirror, exclude = Mirror(place), Exclusions(args.exclude, args.speech)
     paths = unlabelled(mirror, exclude)
     heard = hear_all(place, paths, folder / "heard.tsv", args)
-    texts = {path: heard[number_of(path)] for path in paths}
-    clips = (Clip(path, first, "", normalise(first)) for path, (first, second) in texts.items() if agree(first, second))
+    texts = ((path, heard[number_of(path)]) for path in paths)
+    clips = (Clip(path, one[-1], "", normalise(one[-1])) for path, one in texts if believed(*one))
     wanted = (clip for clip in clips if clip.text and not exclude.has(clip))
     print(f"{len(paths)} clips; kept:", *write_corpus(folder, NAME, mirror, wanted, lambda speaker: "train"))
 

@@ -27,10 +27,10 @@ SHARES = {  # group: (its sets, its share of the training time)
     "words": (("speech_commands_9w", "speech_commands_mini"), 0.09),
     "numbers": (("an4",), 0.06),
     "wake": (("precise", "precise_nww"), 0.03),
-    "read": (("mini_librispeech_train5", "librispeech"), 0.29),
+    "read": (("mini_librispeech_train5", "librispeech"), 0.22),
     "voices": (("kathleen", "ljspeech_sub"), 0.05),
-    "accents": (("speechocean",), 0.16),
-    "crowd": (("cv_1", "cv_a", "cv_17", "cv_18", "cv_19"), 0.31),
+    "accents": (("speechocean",), 0.14),
+    "crowd": (("cv_1", "cv_a", "cv_b", "cv_17", "cv_18", "cv_19"), 0.40),
     "noise": (("noise",), 0.01),
 }
 DEV = ("mini_librispeech_train5", "an4", "speech_commands_9w", "cv_1", "speechocean")
@@ -160,7 +160,7 @@ def main():
     parser.add_argument("--out", default="ear")
     parser.add_argument("--begin-with", help="weights of this run, with a new clock and optimiser")
     parser.add_argument("--whisper", required=True, help="a folder of Whisper base, to begin with and to learn from")
-    parser.add_argument("--block", type=int, default=32, help="rows that see each other while it learns")
+    parser.add_argument("--block", type=int, default=32, help="rows of a block while it learns")
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--frames", type=int, default=2400, help="padded frames a batch and process")
     parser.add_argument("--seed", type=int, default=1)
