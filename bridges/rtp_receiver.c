@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pcg32.h"
 #include "bridges/rtp_audio.h"
 
 #include <errno.h>
@@ -14,10 +15,10 @@
 
 enum {
     BATCH = 32,
-    BATCHES = 8,     /* before others have their turn */
-    CANDIDATES = 64, /* who have sent one packet */
-    IN_ORDER = 8,    /* the second may be so far ahead */
-    TRIES = 4000,    /* of keys a second */
+    BATCHES = 8,      /* before others have their turn */
+    CANDIDATES = 256, /* who have sent one packet */
+    IN_ORDER = 8,     /* the second may be so far ahead */
+    TRIES = 4000,     /* of keys a second */
 };
 
 #define CANDIDATE_US UINT64_C(2000000)
@@ -39,8 +40,9 @@ struct rtp_receiver {
     uint64_t tries_us;                            /* since then */
     uint64_t said_us;                             /* that there are too many */
     struct rtp_sender *senders[RTP_SENDERS_MOST]; /* [count], owned */
-    size_t count, next_candidate;
+    size_t count;
     struct candidate candidates[CANDIDATES];
+    struct pcg32 chance;
     struct mmsghdr batch[BATCH];
     struct iovec parts[BATCH];
     struct address from[BATCH];
@@ -91,6 +93,16 @@ static struct rtp_sender *find(const struct rtp_receiver *r, uint32_t ssrc,
     return NULL;
 }
 
+/* Where all places are taken, chance decides who is forgotten: of many who come in turn, each time
+ * the oldest, nobody would be there any more at his second packet. */
+static struct candidate *place_of(struct rtp_receiver *r, uint64_t us)
+{
+    for (size_t i = 0; i < CANDIDATES; i++)
+        if (!r->candidates[i].us || us - r->candidates[i].us >= CANDIDATE_US)
+            return &r->candidates[i];
+    return &r->candidates[pcg32_next(&r->chance) % CANDIDATES];
+}
+
 /* Whether it has sent another packet just before; else it is remembered. */
 static bool is_known(struct rtp_receiver *r, const struct rtp_packet *p, const struct arrival *a)
 {
@@ -104,8 +116,7 @@ static bool is_known(struct rtp_receiver *r, const struct rtp_packet *p, const s
         c->us = known ? 0 : a->us;
         return known;
     }
-    r->candidates[r->next_candidate] = (struct candidate){*a->from, p->ssrc, p->sequence, a->us};
-    r->next_candidate = (r->next_candidate + 1) % CANDIDATES;
+    *place_of(r, a->us) = (struct candidate){*a->from, p->ssrc, p->sequence, a->us};
     return false;
 }
 
@@ -245,6 +256,7 @@ int rtp_receiver_create(struct rtp_receiver **out, sd_event *event, struct strea
     }
     r->most = senders;
     r->keys = keys;
+    pcg32_seed(&r->chance, random[0], random[1]);
     r->world = (struct rtp_world){
         .event = event, .streams = streams, .ssrc = random[0], .gone = on_gone, .user = r};
     snprintf(r->world.name, sizeof r->world.name, "%08x%08x", random[1], random[2]);

@@ -314,6 +314,23 @@ def limits(d):
     b.stop()
 
 
+def all_at_once(d):
+    """More begin in turn than are remembered after a first packet: each has a chance."""
+    b = Bridge("--senders", "12")
+    packets = encoded(samples()[:64000])
+    senders = [Sender(b.port) for _ in range(400)]
+    for n in range(len(packets)):
+        for sender in senders:
+            sender.send(sender.packet(packets[n], n))
+        pause(0.02)
+    check("of 400 who begin at once as many are heard as may be", len(managed(d)) == 12, (len(managed(d)), b.said()))
+    for sender in senders:
+        sender.bye()
+        sender.close()
+    b.stop()
+    wait_until(lambda: not managed(d), 20)
+
+
 def who_may(d):
     """Nothing but loopback without leave; options that are wrong are named."""
     def says(*options, text=None):
@@ -370,7 +387,7 @@ def received():
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
     check("nothing of them is left", wait_until(lambda: b.descriptors() == idle, SILENT_S + 20), b.descriptors())
     b.stop(offline().splitlines())
-    for part in (networks, activated, limits, who_may):
+    for part in (networks, activated, limits, all_at_once, who_may):
         begin = time.monotonic()
         part(d)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
