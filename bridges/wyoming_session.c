@@ -75,10 +75,10 @@ struct session {
     struct buffer out, said;
     bool told; /* transcript-start, or the wake word of utterance woken_id */
 
-    uint32_t awaits;        /* wake words, as wake_words.h has them; 0: it transcribes */
+    uint32_t awaits; /* wake words, as wake_words.h has them; 0: it transcribes */
     uint64_t woken_id;
-    uint64_t heard_frames;  /* that were sent on */
-    unsigned begin_ms;      /* the client's timestamp of the first */
+    uint64_t heard_frames; /* that were sent on */
+    unsigned begin_ms;     /* the client's timestamp of the first */
 };
 
 static uint64_t now_us(const struct session *s)
@@ -231,8 +231,8 @@ static void look_for_wake_word(struct session *s, uint64_t id, const char *text,
 {
     const char *last = strrchr(text, ' ');
     size_t followed = last ? (size_t)(last - text) : 0;
-    const char *name = wake_words_find(&s->world->wake, s->awaits, text,
-                                       fixed > followed ? fixed : followed);
+    const char *name =
+        wake_words_find(&s->world->wake, s->awaits, text, fixed > followed ? fixed : followed);
     if (!name || (s->told && id == s->woken_id))
         return;
     uint64_t ms = s->begin_ms + s->heard_frames * 1000 / s->format.rate_hz;

@@ -74,6 +74,19 @@ void bus_client_append_entry(DBusMessageIter *dictionary, const char *key, int t
     dbus_message_iter_close_container(dictionary, &entry);
 }
 
+DBusMessage *bus_client_set(const char *property, int type, const char *signature,
+                            const void *value)
+{
+    DBusMessageIter args, variant;
+    DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "Set", &args);
+    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
+    bus_client_append_string(&args, property);
+    dbus_message_iter_open_container(&args, DBUS_TYPE_VARIANT, signature, &variant);
+    dbus_message_iter_append_basic(&variant, type, value);
+    dbus_message_iter_close_container(&args, &variant);
+    return call;
+}
+
 static DBusMessage *answer_within(struct bus_client *c, DBusMessage *call, int ms, DBusError *e)
 {
     if (bus_client_connect(c, e))

@@ -48,6 +48,10 @@ void bus_client_append_string(DBusMessageIter *args, const char *text);
 void bus_client_append_entry(DBusMessageIter *dictionary, const char *key, int type,
                              const char *signature, const void *value);
 
+/* A call that sets a property of the assistant; signature: of the value, type: its basic type. */
+DBusMessage *bus_client_set(const char *property, int type, const char *signature,
+                            const void *value);
+
 /* Sends and releases the call; the answer, or NULL with the error. */
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e);
 

@@ -270,6 +270,13 @@ bool bus_link_find(struct bus_link *l, const char *name, DBusError *e)
     return ask_owner(l, p, e);
 }
 
+void bus_link_forget(struct bus_link *l, const char *name)
+{
+    struct peer *p = find_peer(l, name);
+    if (p && !p->followed)
+        *p = l->peers[--l->peer_count];
+}
+
 static bool add_match(struct bus_link *l, const char *rule, DBusError *e)
 {
     DBusMessage *answer = call_bus(l, "AddMatch", rule, NULL, e);

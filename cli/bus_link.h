@@ -21,6 +21,9 @@ void bus_link_close(struct bus_link *l); /* NULL: nothing */
 /* Looks who owns the name; where nobody does, the bus starts what it can. name must outlive l. */
 bool bus_link_find(struct bus_link *l, const char *name, DBusError *e);
 
+/* The name, which was not subscribed to, is not called any more. */
+void bus_link_forget(struct bus_link *l, const char *name);
+
 /* Has the signals of the name's owner, whoever that is at the time, come from now on, and those by
  * which the bus tells that the owner changes. path NULL: of any object. */
 bool bus_link_subscribe(struct bus_link *l, const char *name, const char *path, DBusError *e);

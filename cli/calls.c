@@ -101,14 +101,7 @@ int client_reload(struct bus_client *c)
 
 static int set_muted(struct bus_client *c, dbus_bool_t muted)
 {
-    DBusMessageIter args, variant;
-    DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "Set", &args);
-    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
-    bus_client_append_string(&args, "Muted");
-    dbus_message_iter_open_container(&args, DBUS_TYPE_VARIANT, "b", &variant);
-    dbus_message_iter_append_basic(&variant, DBUS_TYPE_BOOLEAN, &muted);
-    dbus_message_iter_close_container(&args, &variant);
-    return send_call(c, call);
+    return send_call(c, bus_client_set("Muted", DBUS_TYPE_BOOLEAN, "b", &muted));
 }
 
 int client_mute(struct bus_client *c)

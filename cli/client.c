@@ -35,6 +35,8 @@ static const struct command {
     {"run", "", "run programs when their sentences are said", 0, 0, client_run, client_run_options},
     {"type", "", "type what is said into the window that has the focus", 0, 0, client_type,
      client_type_options},
+    {"keys", "", "give keys to talk, mute and show captions, whatever has the focus", 0, 0,
+     client_keys, client_keys_options},
     {"overlay", "", "show captions in a window above all others", 0, 0, client_overlay,
      client_overlay_options},
     {"notify", "", "show replies as desktop notifications", 0, 0, client_notify},
