@@ -162,6 +162,16 @@ static int wait_ms(const struct bus_client *c, int timeout_ms, bool there, int64
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
+void bus_client_wait_for(struct bus_client *c, const int *signals, size_t count)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < count; i++)
+        sigaddset(&set, signals[i]);
+    sigprocmask(SIG_BLOCK, &set, &c->before);
+    c->waits_in = &c->before;
+}
+
 int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *take, void *user)
 {
     DBusError e = DBUS_ERROR_INIT;

@@ -32,6 +32,7 @@ struct bus_client {
     struct bus_link *link;                     /* NULL until something is sent */
     int patience_ms; /* how long bus_client_follow waits for another daemon; -1: for ever */
     const sigset_t *waits_in; /* the signal mask while it waits for messages; NULL: as it is */
+    sigset_t before;          /* of bus_client_wait_for */
 };
 
 /* Connects and finds the daemon, if that has not happened; false with the error. */
@@ -67,6 +68,10 @@ bool bus_client_properties(struct bus_client *c, const char *path, bus_client_en
 /* Takes one signal, or NULL: at first, once all that came are taken, and when none came in time. 0:
  * go on; else the exit code to end with. */
 typedef int bus_client_take(void *user, DBusMessage *m);
+
+/* The signals come while the command waits for messages, and at no other time: take is then called
+ * with NULL. From now on. */
+void bus_client_wait_for(struct bus_client *c, const int *signals, size_t count);
 
 /* Calls take with the signals of the daemon, and of other names that were subscribed to, that their
  * owners sent; timeout_ms -1: waits for them at any length. Returns its exit code; EXIT_FAILED when

@@ -40,6 +40,7 @@ static const struct command {
     {"overlay", "", "show captions in a window above all others", 0, 0, client_overlay,
      client_overlay_options},
     {"notify", "", "show replies as desktop notifications", 0, 0, client_notify},
+    {"speak", "", "say replies aloud", 0, 0, client_speak, client_speak_options},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
     {"devices", "", "list the microphones", 0, 0, client_devices, client_devices_options,
      .local = true},

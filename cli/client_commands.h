@@ -8,7 +8,8 @@
 extern const struct bus_client_option client_ask_options[], client_captions_options[],
     client_devices_options[], client_history_options[], client_keys_options[],
     client_listen_options[], client_overlay_options[], client_record_options[],
-    client_run_options[], client_states_options[], client_status_options[], client_type_options[];
+    client_run_options[], client_speak_options[], client_states_options[], client_status_options[],
+    client_type_options[];
 
 int client_ask(struct bus_client *c);
 int client_cancel(struct bus_client *c);
@@ -27,6 +28,7 @@ int client_reset(struct bus_client *c);
 int client_restore(struct bus_client *c);
 int client_run(struct bus_client *c);
 int client_save(struct bus_client *c);
+int client_speak(struct bus_client *c);
 int client_states(struct bus_client *c);
 int client_status(struct bus_client *c);
 int client_type(struct bus_client *c);

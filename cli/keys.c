@@ -172,21 +172,9 @@ static int take(void *user, DBusMessage *m)
     return k->begun ? take_event(k, m) : 0;
 }
 
-/* Signals come while the command waits for messages, and at no other time. */
-static void catch_signals(struct bus_client *c)
-{
-    static sigset_t before;
-    sigset_t stops;
-    sigemptyset(&stops);
-    sigaddset(&stops, SIGINT);
-    sigaddset(&stops, SIGTERM);
-    sigprocmask(SIG_BLOCK, &stops, &before);
-    stop_begin();
-    c->waits_in = &before;
-}
-
 int client_keys(struct bus_client *c)
 {
+    static const int stops[] = {SIGINT, SIGTERM};
     static const char *const proposed[KEYS] = {"CTRL+ALT+space", "CTRL+ALT+m", "CTRL+ALT+o"};
     struct keys k = {.client = c,
                      .list = {{"talk", "Talk to Earshot, while it is held", NULL},
@@ -195,7 +183,8 @@ int client_keys(struct bus_client *c)
     for (size_t i = 0; i < KEYS; i++)
         k.list[i].trigger = c->given[i] ? c->given[i] : proposed[i];
     c->patience_ms = -1;
-    catch_signals(c);
+    bus_client_wait_for(c, stops, sizeof stops / sizeof *stops);
+    stop_begin();
     int code = bus_client_follow(c, -1, take, &k);
     if (c->link)
         end_turn(&k);

@@ -3,10 +3,10 @@
  * modifier is pressed. The library is loaded when it is needed: a server without a desktop has
  * none. */
 #include "base/utf8.h"
+#include "cli/library.h"
 #include "cli/sway_focus.h"
 #include "cli/type_ways.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -89,14 +89,6 @@ static const struct wl_interface manager_interface = {
     "zwp_virtual_keyboard_manager_v1", 1, 1, manager_requests, 0, NULL,
 };
 
-/* ISO C has no conversion from a pointer to data to one to a function. */
-static bool find_symbol(void *library, const char *name, void *pointer)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(pointer, &symbol, sizeof symbol);
-    return symbol != NULL;
-}
-
 static int load(struct wayland *w, struct error *why)
 {
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
@@ -104,12 +96,12 @@ static int load(struct wayland *w, struct error *why)
         return error_set(why, -ENOENT,
                          "the library " LIBRARY " is missing; install libwayland-client0");
 #define FIND(name)                                                                                 \
-    if (!find_symbol(library, #name, &w->name))                                                    \
+    if (!library_find(library, #name, &w->name))                                                   \
         return error_set(why, -ENOTSUP, LIBRARY " has no " #name "; install another");
     FUNCTIONS(FIND)
 #undef FIND
-    if (find_symbol(library, "wl_registry_interface", &w->registry_interface) &&
-        find_symbol(library, "wl_seat_interface", &w->seat_interface))
+    if (library_find(library, "wl_registry_interface", &w->registry_interface) &&
+        library_find(library, "wl_seat_interface", &w->seat_interface))
         return 0;
     return error_set(why, -ENOTSUP, LIBRARY " has no seats; install another");
 }

@@ -2,13 +2,13 @@
  * server without a desktop has none. All keys of a text leave at once, and nobody waits between
  * them; so a character that the keyboard lacks gets a key of its own before, and keeps it. */
 #include "base/utf8.h"
+#include "cli/library.h"
 #include "cli/type_ways.h"
 
 #include <X11/XKBlib.h>
 #include <X11/Xlib.h>
 #include <X11/extensions/XTest.h>
 #include <X11/keysym.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,14 +59,6 @@ struct place {
     bool shift;
 };
 
-/* ISO C has no conversion from a pointer to data to one to a function. */
-static bool find_function(void *library, const char *name, void *function)
-{
-    void *symbol = library ? dlsym(library, name) : NULL;
-    memcpy(function, &symbol, sizeof symbol);
-    return symbol != NULL;
-}
-
 static int load(struct x11 *x, struct error *why)
 {
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
@@ -74,11 +66,11 @@ static int load(struct x11 *x, struct error *why)
         return error_set(why, -ENOENT,
                          "the library " LIBRARY " is missing; install it (Debian: libxtst6)");
 #define FIND(name)                                                                                 \
-    if (!find_function(library, #name, &x->name))                                                  \
+    if (!library_find(library, #name, &x->name))                                                   \
         return error_set(why, -ENOTSUP, LIBRARY " has no " #name "; install another");
     FUNCTIONS(FIND)
 #undef FIND
-    find_function(dlopen(CONVERTER, RTLD_NOW | RTLD_LOCAL), "xkb_keysym_to_utf32", &x->character);
+    library_find(dlopen(CONVERTER, RTLD_NOW | RTLD_LOCAL), "xkb_keysym_to_utf32", &x->character);
     return 0;
 }
 

@@ -203,6 +203,7 @@ static void release(struct assistant *a, const char *client)
     uint64_t number = holders_gone(&a->holders, client);
     if (number && a->ear)
         ear_release(a->ear, number);
+    assistant_resume_for(a, client);
 }
 
 static void vanished(void *user, const char *client)
@@ -375,7 +376,7 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->microphones = options->microphones;
     a->configure = options->configure;
     a->configure_user = options->user;
-    a->holders.bus = bus;
+    a->holders.bus = a->pausers.bus = bus;
     a->started = a->config = *options->config;
     a->assistant_mode = strcmp(a->config.mode, "assistant") == 0;
     describe(a, options);
@@ -406,6 +407,7 @@ void assistant_destroy(struct assistant *a)
     for (; a->late; a->late = forget_late(a->late))
         bus_send(a->bus, assistant_error(a->late->call, "Failed", "the daemon ends"));
     holders_over(&a->holders, UINT64_MAX);
+    holders_over(&a->pausers, UINT64_MAX);
     ear_settings_destroy(a->prepared);
     bus_unwatch(a->bus, &a->bus_watch);
     interface_unexport(&a->object);

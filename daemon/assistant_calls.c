@@ -130,6 +130,51 @@ static bool read_stays(DBusMessage *call, bool *stays)
     return true;
 }
 
+/* The device is closed for as long as the machine rests, or a client has it so. */
+static DBusMessage *follow_pauses(struct assistant *a, DBusMessage *call)
+{
+    bool paused = a->resting || holders_any(&a->pausers);
+    return assistant_shut(a, call, (a->shut & EAR_MUTED) | (paused ? EAR_PAUSED : 0));
+}
+
+static DBusMessage *call_pause(void *user, DBusMessage *call)
+{
+    struct assistant *a = user;
+    const char *client = dbus_message_get_sender(call);
+    DBusMessage *refused = assistant_not_of_stream(a, call);
+    if (refused)
+        return refused;
+    if (!client || holders_reserve(&a->pausers, client))
+        return assistant_error(call, "Busy", "too many clients pause");
+    holders_asked(&a->pausers, client, 1);
+    return follow_pauses(a, call);
+}
+
+static DBusMessage *call_resume(void *user, DBusMessage *call)
+{
+    struct assistant *a = user;
+    DBusMessage *refused = assistant_not_of_stream(a, call);
+    if (refused)
+        return refused;
+    holders_gone(&a->pausers, dbus_message_get_sender(call));
+    return follow_pauses(a, call);
+}
+
+void assistant_resume_for(struct assistant *a, const char *client)
+{
+    if (holders_gone(&a->pausers, client) && a->ear)
+        follow_pauses(a, NULL);
+}
+
+/* Who begins to speak is heard, whatever clients would rather say. */
+static void end_pauses(struct assistant *a)
+{
+    if (!holders_any(&a->pausers))
+        return;
+    holders_over(&a->pausers, UINT64_MAX);
+    follow_pauses(a, NULL);
+}
+
 static DBusMessage *call_listen(void *user, DBusMessage *call)
 {
     struct assistant *a = user;
@@ -144,6 +189,7 @@ static DBusMessage *call_listen(void *user, DBusMessage *call)
         client = "";
     if (!client || holders_reserve(&a->holders, client))
         return assistant_error(call, "Busy", "too many clients hold");
+    end_pauses(a);
     error = simple_request(a, call, ENGINE_HOLD);
     holders_asked(&a->holders, client, error ? 0 : a->last_number);
     return error;
@@ -278,7 +324,8 @@ DBusMessage *assistant_shut(struct assistant *a, DBusMessage *call, unsigned shu
 
 void assistant_pause(struct assistant *a, bool paused)
 {
-    assistant_shut(a, NULL, (a->shut & EAR_MUTED) | (paused ? EAR_PAUSED : 0));
+    a->resting = paused;
+    follow_pauses(a, NULL);
 }
 
 void assistant_microphones_changed(struct assistant *a)
@@ -322,6 +369,8 @@ const struct interface_method assistant_methods[] = {
     {"Listen", {{"options", "a{sv}"}}, {{"id", "t"}}, call_listen},
     {"Finish", .call = call_finish},
     {"Cancel", .call = call_cancel},
+    {"Pause", .call = call_pause},
+    {"Resume", .call = call_resume},
     {"Reset", .call = call_reset},
     {"Ask",
      {{"text", "s"}, {"options", "a{sv}"}},

@@ -73,8 +73,8 @@ struct assistant {
     struct pending pending[ASSISTANT_PENDING];
     struct late *late;
     uint64_t last_number;
-    struct holders holders;
-    unsigned shut; /* enum ear_shut, as last asked for */
+    struct holders holders, pausers; /* of push-to-talk, of a pause */
+    unsigned shut;                   /* enum ear_shut, as last asked for */
     struct update utterance_update, reply_update;
     uint64_t words_id;   /* the utterance of which */
     uint32_t words_told; /* so many words have been told */
@@ -83,6 +83,7 @@ struct assistant {
     uint32_t progress;          /* of loading, in per cent */
     bool loaded, failed, can_reply, hearing, busy, muted, paused, assistant_mode;
     bool mode_said; /* by Mode: a stream keeps it */
+    bool resting;   /* assistant_pause has said so */
     enum engine_source source;
     struct latency latency;
     uint64_t lost;                                             /* samples, 16 kHz */
@@ -109,6 +110,9 @@ DBusMessage *assistant_shut(struct assistant *a, DBusMessage *call, unsigned shu
  * reply when there is no memory. */
 DBusMessage *assistant_answer_late(struct assistant *a, DBusMessage *call, DBusMessage *reply,
                                    enum engine_message_type answer);
+
+/* The client, or with NULL every one, is gone: it pauses the device no longer. */
+void assistant_resume_for(struct assistant *a, const char *client);
 
 /* What a request that the engine has done changes here; */
 void assistant_settle(struct assistant *a, const struct pending *p,

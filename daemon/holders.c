@@ -1,4 +1,4 @@
-/* Who holds push-to-talk. */
+/* Who holds something. */
 #include "daemon/holders.h"
 
 #include <errno.h>
@@ -54,12 +54,12 @@ void holders_asked(struct holders *h, const char *client, uint64_t number)
         forget(h, i);
 }
 
-static bool is_empty(const struct holders *h)
+bool holders_any(const struct holders *h)
 {
     for (size_t i = 0; i < HOLDERS_MAX; i++)
         if (h->holder[i].client)
-            return false;
-    return true;
+            return true;
+    return false;
 }
 
 uint64_t holders_gone(struct holders *h, const char *client)
@@ -72,7 +72,7 @@ uint64_t holders_gone(struct holders *h, const char *client)
         forget(h, &h->holder[i]);
         held = true;
     }
-    return held && is_empty(h) ? h->newest : 0;
+    return held && !holders_any(h) ? h->newest : 0;
 }
 
 void holders_failed(struct holders *h, uint64_t number)
