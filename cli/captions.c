@@ -183,7 +183,7 @@ static void tell(struct captions *captions, const char *what, const char *more)
 static void tell_state(struct captions *captions)
 {
     char waits[SAID_MAX] = "the daemon is gone; waiting for it to come back";
-    const char *device = captions->ear.device;
+    const char *device = ear_state_microphone(&captions->ear);
     bool waiting = !captions->there || ear_state_waits(&captions->ear, waits, sizeof waits);
     if (waiting && strcmp(waits, captions->waits) != 0) {
         snprintf(captions->waits, sizeof captions->waits, "%s", waits);

@@ -13,6 +13,48 @@ static void take_text(DBusMessageIter *value, char *text, size_t capacity)
     snprintf(text, capacity, "%s", s);
 }
 
+/* One of the sources of the sound server. */
+struct source {
+    bool in_use;
+    const char *description;
+};
+
+static void take_source(void *user, const char *name, DBusMessageIter *value)
+{
+    struct source *s = user;
+    dbus_bool_t in_use;
+    int type = dbus_message_iter_get_arg_type(value);
+    if (strcmp(name, "description") == 0 && type == DBUS_TYPE_STRING) {
+        dbus_message_iter_get_basic(value, &s->description);
+    } else if (strcmp(name, "in_use") == 0 && type == DBUS_TYPE_BOOLEAN) {
+        dbus_message_iter_get_basic(value, &in_use);
+        s->in_use = in_use;
+    }
+}
+
+/* The description of the one that the daemon listens to, of aa{sv}. */
+static void take_microphone(struct ear_state *s, DBusMessageIter *value)
+{
+    DBusMessageIter sources;
+    s->microphone[0] = '\0';
+    if (dbus_message_iter_get_arg_type(value) != DBUS_TYPE_ARRAY ||
+        dbus_message_iter_get_element_type(value) != DBUS_TYPE_ARRAY)
+        return;
+    for (dbus_message_iter_recurse(value, &sources);
+         dbus_message_iter_get_arg_type(&sources) == DBUS_TYPE_ARRAY;
+         dbus_message_iter_next(&sources)) {
+        struct source source = {.description = ""};
+        bus_client_each(&sources, take_source, &source);
+        if (source.in_use)
+            snprintf(s->microphone, sizeof s->microphone, "%s", source.description);
+    }
+}
+
+const char *ear_state_microphone(const struct ear_state *s)
+{
+    return *s->device && *s->microphone ? s->microphone : s->device;
+}
+
 void ear_state_take(void *ear_state, const char *name, DBusMessageIter *value)
 {
     struct ear_state *s = ear_state;
@@ -23,6 +65,8 @@ void ear_state_take(void *ear_state, const char *name, DBusMessageIter *value)
         bus_client_number(value, &s->progress);
     else if (strcmp(name, "Device") == 0)
         take_text(value, s->device, sizeof s->device);
+    else if (strcmp(name, "Microphones") == 0)
+        take_microphone(s, value);
     else if (strcmp(name, "DeviceError") == 0)
         take_text(value, s->trouble, sizeof s->trouble);
     else if (strcmp(name, "Muted") == 0 &&
@@ -48,7 +92,8 @@ bool ear_state_waits(const struct ear_state *s, char *text, size_t capacity)
     else if (s->state == EAR_STATE_MUTED && s->muted)
         snprintf(text, capacity, "muted: \"earshot unmute\" opens the microphone");
     else if (s->state == EAR_STATE_MUTED)
-        snprintf(text, capacity, "paused: the session is locked, or the machine sleeps");
+        snprintf(text, capacity,
+                 "paused: the session is locked, the machine sleeps, or a program speaks");
     else if (s->state == EAR_STATE_FAILED)
         snprintf(text, capacity, "no microphone: %s; \"earshot devices\" lists what there is",
                  *s->trouble ? s->trouble : "none opens");

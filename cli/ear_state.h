@@ -15,11 +15,15 @@ struct ear_state {
     double state; /* 0: unknown */
     double progress;
     bool muted;
-    char device[256], trouble[512]; /* the microphone; why there is none */
+    char device[256], microphone[256]; /* its name; the same as people know it, where they do */
+    char trouble[512];                 /* why there is none */
 };
 
 /* A bus_client_entry: takes a property. */
 void ear_state_take(void *ear_state, const char *name, DBusMessageIter *value);
+
+/* The microphone that is open, as people know it, else by its name; empty: none. */
+const char *ear_state_microphone(const struct ear_state *s);
 
 /* The name of a State. */
 const char *ear_state_name(double state);

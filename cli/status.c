@@ -127,21 +127,20 @@ struct watch {
     bool terminal;
     bool stale; /* the properties are to be read */
     bool changed;
-    char state[FIELD_MAX], device[FIELD_MAX], mode[FIELD_MAX], latency[FIELD_MAX];
+    struct ear_state ear;
+    char mode[FIELD_MAX], latency[FIELD_MAX];
     double level_db; /* LEVEL_NONE where nothing is heard */
     struct figures figures;
     int64_t look_ms; /* when a terminal reads the properties again */
     size_t columns;  /* of the terminal, when the line was printed */
+    char line[LINE_BYTES];
 };
 
 static void watch_property(void *user, const char *name, DBusMessageIter *variant)
 {
     struct watch *w = user;
-    if (strcmp(name, "State") == 0)
-        value_text(name, variant, w->state, sizeof w->state);
-    else if (strcmp(name, "Device") == 0)
-        value_text(name, variant, w->device, sizeof w->device);
-    else if (strcmp(name, "Mode") == 0)
+    ear_state_take(&w->ear, name, variant);
+    if (strcmp(name, "Mode") == 0)
         value_text(name, variant, w->mode, sizeof w->mode);
     else if (strcmp(name, "Level") == 0)
         bus_client_number(variant, &w->level_db);
@@ -164,11 +163,12 @@ __attribute__((format(printf, 2, 3))) static void append(char *line, const char 
 
 static void watch_line(const struct watch *w, char *line)
 {
+    const char *microphone = ear_state_microphone(&w->ear);
     *line = '\0';
-    append(line, "%s", w->state);
+    append(line, "%s", ear_state_name(w->ear.state));
     if (w->terminal && w->level_db > LEVEL_NONE)
         append(line, "  level %.0f dB", w->level_db);
-    append(line, "  device %s  mode %s", *w->device ? w->device : "none", w->mode);
+    append(line, "  device %s  mode %s", *microphone ? microphone : "none", w->mode);
     if (*w->latency)
         append(line, "  %s", w->latency);
     if (w->figures.heard_s > 0)
@@ -178,10 +178,13 @@ static void watch_line(const struct watch *w, char *line)
 }
 
 /* A line that is longer than a terminal is wide would move it up each time. */
-static void print_watch(const struct watch *w)
+static void print_watch(struct watch *w)
 {
     char line[LINE_BYTES];
     watch_line(w, line);
+    if (!w->terminal && strcmp(line, w->line) == 0)
+        return;
+    strcpy(w->line, line);
     if (w->terminal) {
         fputs("\r\033[K", stdout);
         line[terminal_fit(line, terminal_columns() - 1)] = '\0';

@@ -370,7 +370,7 @@ static char *describe(const struct ear *ear)
     if (ear->state == STATE_MUTED && ear->muted)
         return g_strdup("paused: the microphone is closed; Pause in the menu opens it");
     if (ear->state == STATE_MUTED)
-        return g_strdup("paused: the session is locked, or the machine sleeps");
+        return g_strdup("paused: the session is locked, the machine sleeps, or a program speaks");
     if (ear->state == STATE_FAILED)
         return g_strdup_printf("no microphone: %s; choose another in the menu",
                                *ear->trouble ? ear->trouble : "none opens");

@@ -100,10 +100,18 @@ def chooses():
 
 
 def is_shown():
-    """What a mixer sees of it."""
+    """What a mixer sees of it, and what the commands say."""
     pulse = server()
     d = Daemon(source="portaudio", extra=pulse.environment)
+    with open(WORK / "watch", "w") as out:
+        watches = subprocess.Popen([EARSHOT, "status", "--watch"], stdout=out, env=environment())
     opens(d, "pulse", 20)
+    wait_until(lambda: DESK in (WORK / "watch").read_text(), 10)
+    watches.terminate()
+    watches.wait()
+    lines = (WORK / "watch").read_text().splitlines()
+    check("status --watch names the microphone as people know it", lines[-1] == f"idle  device {DESK}  mode captions", lines)
+    check("and prints no line twice", all(a != b for a, b in zip(lines, lines[1:])), lines)
     shown = pulse.ask("list", "source-outputs")
     properties = dict(re.findall(r'^\s+([a-z_.]+) = "(.*)"$', shown, re.MULTILINE))
     check("a mixer shows Earshot and its icon", properties.get("application.name") == "Earshot" and properties.get(
