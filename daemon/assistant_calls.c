@@ -56,18 +56,57 @@ static void set_mode(struct assistant *a, bool assistant)
     interface_changed(&a->object, ASSISTANT_INTERFACE, "Mode");
 }
 
+static void settle_hold(struct assistant *a, const struct engine_request *r, int64_t value)
+{
+    if (value < 0)
+        holders_failed(&a->holders, r->number);
+}
+
+static void settle_mode(struct assistant *a, const struct engine_request *r, int64_t value)
+{
+    if (value >= 0)
+        set_mode(a, r->flag);
+}
+
+static void settle_device(struct assistant *a, const struct engine_request *r, int64_t value)
+{
+    if (value >= 0 && a->microphones)
+        microphones_choose(a->microphones, r->text);
+}
+
+static void append_id(DBusMessage *reply, const struct engine_message *result)
+{
+    dbus_message_append_args(reply, DBUS_TYPE_UINT64, &(uint64_t){(uint64_t)result->value},
+                             DBUS_TYPE_INVALID);
+}
+
+/* What a result changes here, and what the answer to its call has; NULL: nothing. */
+static const struct {
+    void (*settle)(struct assistant *a, const struct engine_request *r, int64_t value);
+    void (*append)(DBusMessage *reply, const struct engine_message *result);
+} answers[] = {
+    [ENGINE_HOLD] = {settle_hold, append_id},
+    [ENGINE_DEVICE] = {.settle = settle_device},
+    [ENGINE_ASK] = {.append = append_reply},
+    [ENGINE_REPLIES] = {.settle = settle_mode}, /* the last of them all */
+};
+
 void assistant_settle(struct assistant *a, const struct pending *p,
                       const struct engine_message *result)
 {
     const struct engine_request *r = &p->request;
-    if (result->value < 0 && r->type == ENGINE_HOLD)
-        holders_failed(&a->holders, r->number);
+    if (answers[r->type].settle)
+        answers[r->type].settle(a, r, result->value);
+}
+
+DBusMessage *assistant_reply(const struct pending *p, const struct engine_message *result)
+{
     if (result->value < 0)
-        return;
-    if (r->type == ENGINE_REPLIES)
-        set_mode(a, r->flag);
-    if (r->type == ENGINE_DEVICE && a->microphones)
-        microphones_choose(a->microphones, r->text);
+        return assistant_error(p->call, error_name(result->value), result->event.text);
+    DBusMessage *reply = dbus_message_new_method_return(p->call);
+    if (reply && answers[p->request.type].append)
+        answers[p->request.type].append(reply, result);
+    return reply;
 }
 
 static void append_restarts(DBusMessage *reply, const struct config *started,
@@ -78,20 +117,6 @@ static void append_restarts(DBusMessage *reply, const struct config *started,
     int count = (int)config_restarts(started, now, names);
     dbus_message_append_args(reply, DBUS_TYPE_ARRAY, DBUS_TYPE_STRING, &array, count,
                              DBUS_TYPE_INVALID);
-}
-
-DBusMessage *assistant_reply(const struct pending *p, const struct engine_message *result)
-{
-    const struct engine_request *r = &p->request;
-    if (result->value < 0)
-        return assistant_error(p->call, error_name(result->value), result->event.text);
-    DBusMessage *reply = dbus_message_new_method_return(p->call);
-    if (reply && r->type == ENGINE_ASK)
-        append_reply(reply, result);
-    if (reply && r->type == ENGINE_HOLD)
-        dbus_message_append_args(reply, DBUS_TYPE_UINT64, &(uint64_t){(uint64_t)result->value},
-                                 DBUS_TYPE_INVALID);
-    return reply;
 }
 
 static DBusMessage *simple_request(struct assistant *a, DBusMessage *call,

@@ -3,6 +3,7 @@
 #include "daemon/engine.h"
 
 #include "daemon/engine_private.h"
+#include "daemon/requests.h"
 #include "dsp/level.h"
 
 #include <errno.h>
@@ -280,7 +281,7 @@ void ear_destroy(struct ear *ear)
 
 int ear_request(struct ear *ear, struct engine_request *r)
 {
-    bool front = r->type < ENGINE_ASK;
+    bool front = request_kinds[r->type].front != NULL;
     r->stamp = (uint32_t)atomic_load(&ear->stamp);
     if (!queue_push(front ? ear->front_requests : ear->inference_requests, r))
         return -EBUSY;

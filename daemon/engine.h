@@ -21,18 +21,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum engine_request_type {
-    /* for the front-end thread */
-    ENGINE_HOLD,   /* result: the id of the utterance that is open now; see also ear_release */
-    ENGINE_FINISH, /* the open utterance ends now */
-    ENGINE_DEVICE, /* text: the capture device's name, empty for any */
-    ENGINE_REOPEN, /* the capture device is to be looked for anew */
-    /* for the inference thread, between two utterances */
-    ENGINE_ASK,     /* text, sampling; result: the reply */
-    ENGINE_RESET,   /* forgets the conversation */
-    ENGINE_SAVE,    /* text: path */
-    ENGINE_RESTORE, /* text: path */
-    ENGINE_REPLIES, /* flag: replies after captions, from the next utterance on */
+enum engine_request_type {                 /* requests.c has what does each */
+                           ENGINE_HOLD,    /* result: the id of the utterance that is open now; see
+                                              also ear_release */
+                           ENGINE_FINISH,  /* the open utterance ends now */
+                           ENGINE_DEVICE,  /* text: the capture device's name, empty for any */
+                           ENGINE_REOPEN,  /* the capture device is to be looked for anew */
+                           ENGINE_ASK,     /* text, sampling; result: the reply */
+                           ENGINE_RESET,   /* forgets the conversation */
+                           ENGINE_SAVE,    /* text: path */
+                           ENGINE_RESTORE, /* text: path */
+                           ENGINE_REPLIES, /* flag: replies after captions, from the next utterance
+                                              on */
 };
 
 struct engine_request {

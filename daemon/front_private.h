@@ -10,12 +10,7 @@
 
 enum {
     FRONT_RETRY_FIRST_MS = 500,
-    FRONT_WAITING = 64, /* requests that wait for the source, at most */
-};
-
-struct waiting {
-    enum engine_request_type type;
-    uint64_t number;
+    FRONT_WAITING = 64, /* turns that wait for the source, at most */
 };
 
 struct front {
@@ -52,7 +47,7 @@ struct front {
     int64_t told_lost_us;  /* clock then */
     int64_t heard_us;      /* clock at the last audio, or when push-to-talk was pressed since */
     int64_t looked_us;     /* clock when it was looked whether any comes */
-    struct waiting waiting[FRONT_WAITING];
+    uint64_t waiting[FRONT_WAITING]; /* the numbers of turns that wait for the source */
     size_t waiting_count;
     struct piece audio; /* gathered, while what came before it waits for the model */
     struct piece piece; /* scratch */
@@ -60,6 +55,12 @@ struct front {
 };
 
 bool front_is_to_shut(const struct front *f);
+
+/* Requests (requests.h). */
+int64_t front_hold(struct front *f, const struct engine_request *r, struct error *error);
+int64_t front_finish(struct front *f, const struct engine_request *r, struct error *error);
+int64_t front_choose_device(struct front *f, const struct engine_request *r, struct error *error);
+int64_t front_reopen(struct front *f, const struct engine_request *r, struct error *error);
 
 /* The message that front_send sends; its text is empty. */
 struct engine_message *front_message(struct front *f, enum engine_message_type type, int64_t value);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/front_private.h"
+#include "daemon/requests.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -215,27 +216,21 @@ void front_destroy(struct front *f)
     free(f);
 }
 
-static void answer_hold(struct front *f, uint64_t number)
+/* 0 and more: the id of the utterance that is held. */
+static int64_t hold(struct front *f, uint64_t number, struct error *error)
 {
-    struct engine_message *m = &f->message;
-    if (number <= f->cancelled || number <= atomic_load(&f->ear->released)) {
-        m->value = -ECANCELED;
-        strcpy(m->event.text, "cancelled");
-        return;
-    }
-    if (!f->open || f->ended) {
-        m->value = -ENODEV;
-        snprintf(m->event.text, sizeof m->event.text, "%s",
-                 f->muted    ? "muted"
-                 : f->paused ? "paused"
-                             : "no audio source");
-        return;
-    }
+    if (number <= f->cancelled || number <= atomic_load(&f->ear->released))
+        return error_set(error, -ECANCELED, "cancelled");
+    if (!f->open || f->ended)
+        return error_set(error, -ENODEV, "%s",
+                         f->muted    ? "muted"
+                         : f->paused ? "paused"
+                                     : "no audio source");
     f->heard_us = clock_monotonic_us();
     frontend_hold(f->frontend);
     f->holding = true;
     f->hold = number;
-    m->value = (int64_t)f->id;
+    return (int64_t)f->id;
 }
 
 static void begin_starting(struct front *f)
@@ -295,14 +290,18 @@ static void set_source(struct front *f, struct source *s)
     start_anew(f);
 }
 
-static void reopen(struct front *f)
+int64_t front_reopen(struct front *f, const struct engine_request *r, struct error *error)
 {
+    (void)r;
+    (void)error;
     front_close_source(f);
     start_anew(f);
+    return 0;
 }
 
-static int set_device(struct front *f, const char *device, struct error *error)
+int64_t front_choose_device(struct front *f, const struct engine_request *r, struct error *error)
 {
+    const char *device = r->text;
     char spec[SOURCE_NAME_MAX + 16];
     struct source *s;
     int length = snprintf(spec, sizeof spec, *device ? "portaudio:%s" : "portaudio%s", device);
@@ -336,13 +335,11 @@ static bool is_listening(const struct front *f)
     return atomic_load(&f->ear->opened) && is_wanted(f);
 }
 
-static void send_result(struct front *f, const struct waiting *w, int64_t value, const char *text)
+static void send_result(struct front *f, uint64_t number, int64_t value, const struct error *error)
 {
     struct engine_message *m = front_message(f, ENGINE_RESULT, value);
-    m->number = w->number;
-    snprintf(m->event.text, sizeof m->event.text, "%s", text);
-    if (w->type == ENGINE_HOLD)
-        answer_hold(f, w->number);
+    m->number = number;
+    snprintf(m->event.text, sizeof m->event.text, "%s", error->message);
     front_send(f);
 }
 
@@ -350,37 +347,40 @@ static void send_result(struct front *f, const struct waiting *w, int64_t value,
 static void answer_waiting(struct front *f)
 {
     tell_shut(f);
-    for (size_t i = 0; i < f->waiting_count; i++)
-        send_result(f, &f->waiting[i], 0, "");
+    for (size_t i = 0; i < f->waiting_count; i++) {
+        struct error error = {""};
+        int64_t value = hold(f, f->waiting[i], &error);
+        send_result(f, f->waiting[i], value, &error);
+    }
     f->waiting_count = 0;
 }
 
-/* A turn waits for a model that loads too. */
-static bool waits_for_source(const struct front *f, enum engine_request_type type)
+/* A turn waits for a source that is about to open, and for a model that loads. */
+int64_t front_hold(struct front *f, const struct engine_request *r, struct error *error)
 {
-    return type == ENGINE_HOLD && f->starting && is_wanted(f) && f->waiting_count < FRONT_WAITING;
+    front_catch_up(f);
+    if (!f->starting || !is_wanted(f) || f->waiting_count == FRONT_WAITING)
+        return hold(f, r->number, error);
+    f->waiting[f->waiting_count++] = r->number;
+    return REQUEST_LATER;
+}
+
+int64_t front_finish(struct front *f, const struct engine_request *r, struct error *error)
+{
+    (void)r;
+    (void)error;
+    answer_waiting(f);
+    front_catch_up(f);
+    frontend_finish(f->frontend);
+    return 0;
 }
 
 static void answer(struct front *f, const struct engine_request *r)
 {
-    struct waiting w = {r->type, r->number};
     struct error error = {""};
-    int64_t value = 0;
-    if (r->type == ENGINE_FINISH)
-        answer_waiting(f);
-    if (r->type == ENGINE_HOLD || r->type == ENGINE_FINISH)
-        front_catch_up(f);
-    if (r->type == ENGINE_DEVICE)
-        value = set_device(f, r->text, &error);
-    else if (r->type == ENGINE_REOPEN)
-        reopen(f);
-    else if (r->type == ENGINE_FINISH)
-        frontend_finish(f->frontend);
-
-    if (waits_for_source(f, r->type))
-        f->waiting[f->waiting_count++] = w;
-    else
-        send_result(f, &w, value, error.message);
+    int64_t value = request_kinds[r->type].front(f, r, &error);
+    if (value != REQUEST_LATER)
+        send_result(f, r->number, value, &error);
 }
 
 /* Whoever unmutes is told when the device is open, or missing. */

@@ -38,6 +38,14 @@ void inference_tell_loaded(struct inference *i);
 void inference_keep_conversations(struct inference *i); /* for that case */
 int inference_fall_back(struct inference *i, struct error *error);
 
+/* Requests (requests.h) of the ear that is served. */
+int64_t inference_ask(struct inference *i, const struct engine_request *r, struct error *error);
+int64_t inference_forget(struct inference *i, const struct engine_request *r, struct error *error);
+int64_t inference_save(struct inference *i, const struct engine_request *r, struct error *error);
+int64_t inference_restore(struct inference *i, const struct engine_request *r, struct error *error);
+int64_t inference_follow_mode(struct inference *i, const struct engine_request *r,
+                              struct error *error);
+
 /* The ear that is served. */
 int inference_create_recogniser(struct inference *i, struct ear *ear, struct error *error);
 bool inference_take_piece(struct inference *i); /* false: that was the last */

@@ -7,6 +7,7 @@
 #include "daemon/inference_private.h"
 #include "daemon/places.h"
 #include "daemon/recorder.h"
+#include "daemon/requests.h"
 #include "daemon/saved_states.h"
 
 #include <errno.h>
@@ -54,7 +55,7 @@ void inference_send_text(struct inference *i, enum engine_message_type type, int
     inference_send(i);
 }
 
-static int ask(struct inference *i, const struct engine_request *r, struct error *error)
+int64_t inference_ask(struct inference *i, const struct engine_request *r, struct error *error)
 {
     struct ear *ear = i->ear;
     ear->heard_stamp = r->stamp;
@@ -71,10 +72,10 @@ static int ask(struct inference *i, const struct engine_request *r, struct error
         return error_set(error, rc, "%s", strerror(-rc));
     ear->question = r->number;
     inference_tell_busy(i, true);
-    return 0;
+    return REQUEST_LATER; /* when it is made */
 }
 
-static void send_result(struct inference *i, uint64_t number, int value, const char *text)
+static void send_result(struct inference *i, uint64_t number, int64_t value, const char *text)
 {
     i->message.type = ENGINE_RESULT;
     i->message.number = number;
@@ -125,44 +126,45 @@ static bool reply_on(struct inference *i)
     return false;
 }
 
-static void forget(struct ear *ear)
+int64_t inference_forget(struct inference *i, const struct engine_request *r, struct error *error)
 {
-    recogniser_reset(ear->recogniser);
-    wake_close(&ear->wake);
-}
-
-static int save(const struct ear *ear, const char *path, struct error *error)
-{
-    uint64_t most = (uint64_t)ear->config.saved_mb * 1000000;
-    int rc =
-        saved_states_check_room(path, recogniser_conversation_bytes(ear->recogniser), most, error);
-    return rc ? rc : recogniser_save(ear->recogniser, path, error);
-}
-
-static int do_request(struct inference *i, const struct engine_request *r, struct error *error)
-{
-    if (r->type == ENGINE_ASK)
-        return ask(i, r, error);
-    if (r->type == ENGINE_SAVE)
-        return save(i->ear, r->text, error);
-    if (r->type == ENGINE_RESTORE)
-        return recogniser_load(i->ear->recogniser, r->text, error);
-    if (r->type == ENGINE_RESET)
-        forget(i->ear);
-    else if (r->type == ENGINE_REPLIES && r->flag && !i->opened.model->reply.count)
-        return error_set(error, -ENOTSUP, "the model has no replies");
-    else if (r->type == ENGINE_REPLIES)
-        inference_set_replies(i->ear, r->flag);
+    (void)r;
+    (void)error;
+    recogniser_reset(i->ear->recogniser);
+    wake_close(&i->ear->wake);
     return 0;
 }
 
-/* The answer to a question is sent when it is made. */
+int64_t inference_save(struct inference *i, const struct engine_request *r, struct error *error)
+{
+    const struct ear *ear = i->ear;
+    uint64_t most = (uint64_t)ear->config.saved_mb * 1000000;
+    int rc = saved_states_check_room(r->text, recogniser_conversation_bytes(ear->recogniser), most,
+                                     error);
+    return rc ? rc : recogniser_save(ear->recogniser, r->text, error);
+}
+
+int64_t inference_restore(struct inference *i, const struct engine_request *r, struct error *error)
+{
+    return recogniser_load(i->ear->recogniser, r->text, error);
+}
+
+int64_t inference_follow_mode(struct inference *i, const struct engine_request *r,
+                              struct error *error)
+{
+    if (r->flag && !i->opened.model->reply.count)
+        return error_set(error, -ENOTSUP, "the model has no replies");
+    inference_set_replies(i->ear, r->flag);
+    return 0;
+}
+
 static void take_request(struct inference *i)
 {
+    const struct engine_request *r = &i->request;
     struct error error = {""};
-    int rc = do_request(i, &i->request, &error);
-    if (!i->ear->question)
-        send_result(i, i->request.number, rc, rc ? error.message : "");
+    int64_t value = request_kinds[r->type].inference(i, r, &error);
+    if (value != REQUEST_LATER)
+        send_result(i, r->number, value, error.message);
 }
 
 /* The conversation that the daemon before ended with, if it is to go on. */
