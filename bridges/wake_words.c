@@ -2,10 +2,20 @@
 #include "bridges/wake_words.h"
 
 #include "base/phrases.h"
+#include "base/utf8.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
+
+static bool is_utf8(const char *text, size_t size)
+{
+    size_t at = 0, bytes;
+    while (at < size && (bytes = utf8_size(text + at)) > 0)
+        at += bytes;
+    return at == size;
+}
 
 static int add(struct wake_words *w, const char *name, size_t size, struct error *error)
 {
@@ -17,11 +27,17 @@ static int add(struct wake_words *w, const char *name, size_t size, struct error
     if (size >= WAKE_WORD_BYTES)
         return error_set(error, -EINVAL, "wake word \"%.*s\" is longer than %d bytes", (int)size,
                          name, WAKE_WORD_BYTES - 1);
+    if (!is_utf8(name, size))
+        return error_set(error, -EINVAL, "a wake word is not UTF-8");
     if (w->count == WAKE_WORDS_MAX)
         return error_set(error, -EINVAL, "wake word \"%.*s\": there are %d already", (int)size,
                          name, WAKE_WORDS_MAX);
-    memcpy(w->names[w->count], name, size);
-    w->names[w->count++][size] = '\0';
+    char *kept = w->names[w->count];
+    memcpy(kept, name, size);
+    kept[size] = '\0';
+    if (wake_words_named(w, kept))
+        return error_set(error, -EINVAL, "wake word \"%s\" comes twice", kept);
+    w->count++;
     return 0;
 }
 

@@ -32,6 +32,7 @@ enum {
     WIDTH = 2, /* bytes of a sample */
 };
 
+#define TIMESTAMP_MOST 9007199254740992.0 /* ms: what JSON's numbers count exactly */
 #define SECOND_US UINT64_C(1000000)
 #define SILENT_US (10 * SECOND_US) /* in the middle of something */
 #define IDLE_US (300 * SECOND_US)  /* between two requests */
@@ -78,7 +79,7 @@ struct session {
     uint32_t awaits; /* wake words, as wake_words.h has them; 0: it transcribes */
     uint64_t woken_id;
     uint64_t heard_frames; /* that were sent on */
-    unsigned begin_ms;     /* the client's timestamp of the first */
+    uint64_t begin_ms;     /* the client's timestamp of the first */
 };
 
 static uint64_t now_us(const struct session *s)
@@ -296,8 +297,11 @@ static uint32_t wanted_words(struct session *s, const cJSON *names)
     {
         const char *text = cJSON_GetStringValue(name);
         uint32_t one = text ? wake_words_named(w, text) : 0;
-        if (!one)
-            fail(s, "wake", "\"%.32s\" is not a wake word here", text ? text : "");
+        if (!text)
+            fail(s, "wake", "names of event \"detect\" has something that is no text");
+        else if (!one)
+            fail(s, "wake", "\"%.32s\" is not one of the wake words here; describe lists them",
+                 text);
         if (!one)
             return 0;
         set |= one;
@@ -335,12 +339,12 @@ static bool take_format(struct session *s, struct format *f)
 
 static void begin_hearing(struct session *s, const struct format *f)
 {
-    struct error e;
+    const cJSON *timestamp = wyoming_reader_item(&s->reader, "timestamp");
+    double ms = cJSON_IsNumber(timestamp) ? timestamp->valuedouble : 0.0; /* it need not have one */
     s->format = *f;
     s->state = STATE_HEARING;
     s->heard_frames = 0;
-    if (wyoming_reader_number(&s->reader, "timestamp", UINT_MAX, &s->begin_ms, &e))
-        s->begin_ms = 0; /* it need not have one */
+    s->begin_ms = ms >= 0.0 && ms < TIMESTAMP_MOST ? (uint64_t)ms : 0;
     int rc = stream_open(&s->stream, s->world->streams, f->rate_hz, f->channels, s->peer,
                          s->awaits ? &waiting : &transcribing, s);
     if (rc)

@@ -97,7 +97,7 @@ static DBusMessage *answer_within(struct bus_client *c, DBusMessage *call, int m
 
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e)
 {
-    return answer_within(c, call, ANSWER_MS, e);
+    return answer_within(c, call, c->answer_ms ? c->answer_ms : ANSWER_MS, e);
 }
 
 bool bus_client_is_gone(const DBusError *e)

@@ -30,6 +30,7 @@ struct bus_client {
     int word_count;
     const char *given[BUS_CLIENT_OPTIONS_MAX]; /* of the command's options; NULL: was not given */
     struct bus_link *link;                     /* NULL until something is sent */
+    int answer_ms;   /* how long bus_client_answer waits; 0: as long as a reply may take */
     int patience_ms; /* how long bus_client_follow waits for another daemon; -1: for ever */
     const sigset_t *waits_in; /* the signal mask while it waits for messages; NULL: as it is */
     sigset_t before;          /* of bus_client_wait_for */

@@ -255,6 +255,19 @@ static bool ask_owner(struct bus_link *l, struct peer *p, DBusError *e)
     return known;
 }
 
+bool bus_link_look(struct bus_link *l, const char *name, DBusError *e)
+{
+    return ask_owner(l, add_peer(l, name), e);
+}
+
+const char *bus_link_owner(const struct bus_link *l, const char *name)
+{
+    for (size_t i = 0; i < l->peer_count; i++)
+        if (strcmp(l->peers[i].name, name) == 0)
+            return l->peers[i].owner;
+    return "";
+}
+
 bool bus_link_find(struct bus_link *l, const char *name, DBusError *e)
 {
     struct peer *p = add_peer(l, name);

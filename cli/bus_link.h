@@ -21,6 +21,11 @@ void bus_link_close(struct bus_link *l); /* NULL: nothing */
 /* Looks who owns the name; where nobody does, the bus starts what it can. name must outlive l. */
 bool bus_link_find(struct bus_link *l, const char *name, DBusError *e);
 
+/* The same, and starts nothing. */
+bool bus_link_look(struct bus_link *l, const char *name, DBusError *e);
+/* Who owns the name, as far as the messages were read; empty: nobody. */
+const char *bus_link_owner(const struct bus_link *l, const char *name);
+
 /* The name, which was not subscribed to, is not called any more. */
 void bus_link_forget(struct bus_link *l, const char *name);
 

@@ -32,11 +32,11 @@ static void take_source(void *user, const char *name, DBusMessageIter *value)
     }
 }
 
-/* The description of the one that the daemon listens to, of aa{sv}. */
+/* The description of the one that the daemon listens to, of aa{sv}. While it changes from one to
+ * another none may be in use: then it stays. */
 static void take_microphone(struct ear_state *s, DBusMessageIter *value)
 {
     DBusMessageIter sources;
-    s->microphone[0] = '\0';
     if (dbus_message_iter_get_arg_type(value) != DBUS_TYPE_ARRAY ||
         dbus_message_iter_get_element_type(value) != DBUS_TYPE_ARRAY)
         return;
@@ -45,9 +45,24 @@ static void take_microphone(struct ear_state *s, DBusMessageIter *value)
          dbus_message_iter_next(&sources)) {
         struct source source = {.description = ""};
         bus_client_each(&sources, take_source, &source);
-        if (source.in_use)
-            snprintf(s->microphone, sizeof s->microphone, "%s", source.description);
+        if (!source.in_use)
+            continue;
+        snprintf(s->microphone, sizeof s->microphone, "%s", source.description);
+        s->is_new = true;
     }
+}
+
+/* Mostly told of behind the description. */
+static void take_device(struct ear_state *s, DBusMessageIter *value)
+{
+    char before[sizeof s->device];
+    memcpy(before, s->device, sizeof before);
+    take_text(value, s->device, sizeof s->device);
+    if (strcmp(before, s->device) == 0)
+        return;
+    if (!s->is_new)
+        s->microphone[0] = '\0';
+    s->is_new = false;
 }
 
 const char *ear_state_microphone(const struct ear_state *s)
@@ -64,7 +79,7 @@ void ear_state_take(void *ear_state, const char *name, DBusMessageIter *value)
     else if (strcmp(name, "Progress") == 0)
         bus_client_number(value, &s->progress);
     else if (strcmp(name, "Device") == 0)
-        take_text(value, s->device, sizeof s->device);
+        take_device(s, value);
     else if (strcmp(name, "Microphones") == 0)
         take_microphone(s, value);
     else if (strcmp(name, "DeviceError") == 0)

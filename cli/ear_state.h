@@ -6,6 +6,7 @@
 
 enum {
     EAR_STATE_LOADING = 1, /* as docs/dbus.md has them */
+    EAR_STATE_IDLE = 2,
     EAR_STATE_HEARING = 3,
     EAR_STATE_MUTED = 5,
     EAR_STATE_FAILED = 6,
@@ -16,6 +17,7 @@ struct ear_state {
     double progress;
     bool muted;
     char device[256], microphone[256]; /* its name; the same as people know it, where they do */
+    bool is_new;                       /* the latter, since device has changed */
     char trouble[512];                 /* why there is none */
 };
 

@@ -28,7 +28,8 @@ enum {
     KEY_OVERLAY,
     KEYS,
     OPTION_PAUSE_MEDIA = KEYS,
-    STOPPED = -1, /* by a signal */
+    ANSWER_MS = 10000, /* of the daemon: a turn may wait for the microphone */
+    STOPPED = -1,      /* by a signal */
 };
 
 struct keys {
@@ -96,12 +97,24 @@ static void toggle_overlay(struct keys *k)
         error_print("earshot keys: earshot overlay: %s", strerror(-rc));
 }
 
-static void print_keys(void *user, const struct shortcut *shortcut, const char *keys)
+/* user: bool [KEYS], whether the desktop has told of it */
+static void print_keys(void *user, size_t number, const struct shortcut *shortcut, const char *keys)
 {
-    (void)user;
+    bool *told = user;
+    told[number] = true;
     printf("%-8s ", shortcut->id);
     cue_print_text(*keys ? keys : "the desktop does not say which keys", stdout);
     putchar('\n');
+}
+
+static void print_all_keys(struct keys *k, DBusMessage *m)
+{
+    bool told[KEYS] = {false};
+    shortcuts_each(&k->shortcuts, m, print_keys, told);
+    for (size_t i = 0; i < KEYS; i++)
+        if (!told[i])
+            printf("%-8s none; the desktop's settings may give one\n", k->list[i].id);
+    fflush(stdout);
 }
 
 static void press(struct keys *k)
@@ -127,8 +140,7 @@ static int take_event(struct keys *k, DBusMessage *m)
         end_turn(k);
         return offline_fail(k->client->command, &error);
     case SHORTCUTS_BOUND:
-        shortcuts_each(&k->shortcuts, m, print_keys, NULL);
-        fflush(stdout);
+        print_all_keys(k, m);
         break;
     case SHORTCUTS_PRESSED:
         press(k);
@@ -183,6 +195,7 @@ int client_keys(struct bus_client *c)
     for (size_t i = 0; i < KEYS; i++)
         k.list[i].trigger = c->given[i] ? c->given[i] : proposed[i];
     c->patience_ms = -1;
+    c->answer_ms = ANSWER_MS;
     bus_client_wait_for(c, stops, sizeof stops / sizeof *stops);
     stop_begin();
     int code = bus_client_follow(c, -1, take, &k);

@@ -51,7 +51,7 @@ static bool has_status(struct players *p, const char *name, const char *status)
 static bool tell(struct players *p, const char *name, const char *status, const char *member)
 {
     DBusError e = DBUS_ERROR_INIT;
-    bool found = bus_link_find(p->link, name, &e);
+    bool found = bus_link_look(p->link, name, &e);
     dbus_error_free(&e);
     DBusMessage *answer =
         found && has_status(p, name, status) ? call(p, name, OBJECT, PLAYER, member, NULL) : NULL;
@@ -75,7 +75,7 @@ void players_pause(struct players *p)
     DBusError e = DBUS_ERROR_INIT;
     char **names;
     int count;
-    if (!bus_link_find(p->link, DBUS_SERVICE_DBUS, &e)) {
+    if (!bus_link_look(p->link, DBUS_SERVICE_DBUS, &e)) {
         dbus_error_free(&e);
         return;
     }

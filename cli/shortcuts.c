@@ -105,6 +105,7 @@ static int create_session(struct shortcuts *s, struct error *error)
     s->binds = false;
     if (!bus_link_find(s->link, PORTAL, &e))
         return fail(error, &e);
+    snprintf(s->owner, sizeof s->owner, "%s", bus_link_owner(s->link, PORTAL));
     introduce(s);
     DBusMessage *call = new_call(SHORTCUTS, "CreateSession", &args);
     append_options(&args, options, 2);
@@ -160,7 +161,9 @@ static int read_code(DBusMessage *m, struct error *error)
     if (dbus_message_has_signature(m, "ua{sv}") && dbus_message_iter_init(m, &args))
         dbus_message_iter_get_basic(&args, &code);
     if (code == 1)
-        return error_set(error, -ECANCELED, "the desktop's question for keys was not agreed to");
+        return error_set(
+            error, -ECANCELED,
+            "the keys were refused in the desktop's dialog; `earshot keys` asks again");
     return code ? error_set(error, -EIO, "the desktop gives no keys (" SHORTCUTS ")") : 0;
 }
 
@@ -188,13 +191,19 @@ static size_t number_of(const struct shortcuts *s, const char *id)
     return i;
 }
 
-/* A signal of the session: whether it is of ours, and of a key that we know. */
+static bool is_of_session(const struct shortcuts *s, DBusMessage *m)
+{
+    const char *session;
+    return dbus_message_get_args(m, NULL, DBUS_TYPE_OBJECT_PATH, &session, DBUS_TYPE_INVALID) &&
+           strcmp(session, s->session) == 0;
+}
+
+/* Whether it is a key that we know. */
 static bool read_key(struct shortcuts *s, DBusMessage *m)
 {
     const char *session, *id;
-    if (!dbus_message_get_args(m, NULL, DBUS_TYPE_OBJECT_PATH, &session, DBUS_TYPE_STRING, &id,
-                               DBUS_TYPE_INVALID) ||
-        strcmp(session, s->session) != 0)
+    if (!is_of_session(s, m) || !dbus_message_get_args(m, NULL, DBUS_TYPE_OBJECT_PATH, &session,
+                                                       DBUS_TYPE_STRING, &id, DBUS_TYPE_INVALID))
         return false;
     s->number = number_of(s, id);
     return s->number < s->count;
@@ -209,6 +218,8 @@ enum shortcuts_event shortcuts_take(struct shortcuts *s, DBusMessage *m, struct 
 {
     bool owned;
     if (bus_link_is_change(m, PORTAL, &owned)) {
+        if (owned && strcmp(s->owner, bus_link_owner(s->link, PORTAL)) == 0)
+            return SHORTCUTS_NOTHING; /* which our own call has started */
         if (owned)
             return create_session(s, error) ? SHORTCUTS_FAILED : SHORTCUTS_NOTHING;
         *s->session = *s->request = '\0';
@@ -224,8 +235,9 @@ enum shortcuts_event shortcuts_take(struct shortcuts *s, DBusMessage *m, struct 
         return read_key(s, m) ? SHORTCUTS_PRESSED : SHORTCUTS_NOTHING;
     if (dbus_message_is_signal(m, SHORTCUTS, "Deactivated"))
         return read_key(s, m) ? SHORTCUTS_RELEASED : SHORTCUTS_NOTHING;
-    return dbus_message_is_signal(m, SHORTCUTS, "ShortcutsChanged") ? SHORTCUTS_BOUND
-                                                                    : SHORTCUTS_NOTHING;
+    return dbus_message_is_signal(m, SHORTCUTS, "ShortcutsChanged") && is_of_session(s, m)
+               ? SHORTCUTS_BOUND
+               : SHORTCUTS_NOTHING;
 }
 
 struct listing {
@@ -263,7 +275,7 @@ static void take_list(struct listing *l, DBusMessageIter *list)
         bus_client_each(&one, take_keys, l);
         size_t number = number_of(l->shortcuts, id);
         if (number < l->shortcuts->count)
-            l->each(l->user, &l->shortcuts->list[number], l->keys);
+            l->each(l->user, number, &l->shortcuts->list[number], l->keys);
     }
 }
 

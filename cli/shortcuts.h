@@ -30,7 +30,8 @@ struct shortcuts {
     const struct shortcut *list;
     size_t count;
     char request[256], session[256]; /* objects of the portal; empty: there is none */
-    unsigned sessions;               /* that were asked for */
+    unsigned sessions;               /* that were asked for, */
+    char owner[256];                 /* the last of this owner of the portal's name */
     bool binds;                      /* the request is for keys, not for a session */
     size_t number;                   /* of the key that was pressed or released */
 };
@@ -44,7 +45,8 @@ enum shortcuts_event shortcuts_take(struct shortcuts *s, DBusMessage *m, struct 
 
 /* Calls each with the shortcuts of a message that made SHORTCUTS_BOUND; keys: as the desktop shows
  * them to people, empty where there are none. */
-typedef void shortcuts_keys(void *user, const struct shortcut *shortcut, const char *keys);
+typedef void shortcuts_keys(void *user, size_t number, const struct shortcut *shortcut,
+                            const char *keys);
 void shortcuts_each(const struct shortcuts *s, DBusMessage *m, shortcuts_keys *each, void *user);
 
 #endif

@@ -6,8 +6,10 @@
 #include "cli/speech.h"
 #include "cli/stop.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct bus_client_option client_speak_options[] = {
     {"keep-listening", NULL, "leave the microphone open: for headphones"},
@@ -16,14 +18,16 @@ const struct bus_client_option client_speak_options[] = {
 
 enum {
     OPTION_KEEP_LISTENING,
-    STOPPED = -1, /* by a signal */
+    ANSWER_MS = 10000, /* of the daemon */
+    STOPPED = -1,      /* by a signal */
 };
 
 struct speaker {
     struct bus_client *client;
     bool begun;
-    bool paused; /* by us, as far as we know, */
-    bool closed; /* and the daemon has told so */
+    bool paused;  /* by us, as far as we know, */
+    bool closed;  /* and the daemon has told so */
+    double state; /* the daemon's, as far as the signals were read */
 };
 
 static int call(struct speaker *s, const char *member)
@@ -38,22 +42,37 @@ static int call(struct speaker *s, const char *member)
     return 0;
 }
 
+/* Where somebody speaks, the reply is not said. Signals come meanwhile, in case that Speech
+ * Dispatcher hangs: the second ends the process. */
+static void say(struct speaker *s, const char *text)
+{
+    struct error error;
+    sigset_t blocked;
+    if (!s->client->given[OPTION_KEEP_LISTENING] && !s->paused && call(s, "Pause"))
+        return;
+    if (!s->client->given[OPTION_KEEP_LISTENING] && !s->paused) {
+        s->paused = true;
+        s->closed = s->state == EAR_STATE_MUTED; /* before us, by its user */
+    }
+    sigprocmask(SIG_SETMASK, s->client->waits_in, &blocked);
+    int rc = speech_say(text, &error);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
+    if (rc)
+        offline_fail(s->client->command, &error);
+}
+
 /* What goes wrong is said, and the next reply is tried again. */
 static void take_reply(struct speaker *s, DBusMessage *m)
 {
     dbus_uint64_t id;
     const char *text;
-    struct error error;
-    if (!dbus_message_get_args(m, NULL, DBUS_TYPE_UINT64, &id, DBUS_TYPE_STRING, &text,
-                               DBUS_TYPE_INVALID) ||
-        !text[strspn(text, " \t\n")])
-        return;
-    if (!s->client->given[OPTION_KEEP_LISTENING] && !s->paused)
-        s->paused = call(s, "Pause") == 0;
-    if (speech_say(text, &error))
-        offline_fail(s->client->command, &error);
+    if (dbus_message_get_args(m, NULL, DBUS_TYPE_UINT64, &id, DBUS_TYPE_STRING, &text,
+                              DBUS_TYPE_INVALID) &&
+        text[strspn(text, " \t\n")])
+        say(s, text);
 }
 
+/* Also where the daemon has ended it before: it is only that nothing is paused any more. */
 static void end_pause(struct speaker *s)
 {
     if (s->paused)
@@ -68,26 +87,50 @@ static void take_state(void *user, const char *name, DBusMessageIter *value)
         bus_client_number(value, state);
 }
 
-/* Closed, and then open although we have not said so: somebody talks. */
+/* Closed, and then open although we have not said so: somebody talks. Between the two a text may be
+ * made, or the microphone be about to open. */
 static void take_change(struct speaker *s, DBusMessage *m)
 {
-    double state = 0;
-    bus_client_details(m, take_state, &state);
-    if (!state || !s->paused)
+    bus_client_details(m, take_state, &s->state);
+    if (!s->paused)
         return;
-    if (state == EAR_STATE_MUTED) {
+    if (s->state == EAR_STATE_MUTED) {
         s->closed = true;
-    } else if (s->closed) {
-        s->paused = s->closed = false;
+    } else if (s->closed && (s->state == EAR_STATE_IDLE || s->state == EAR_STATE_HEARING)) {
         speech_cancel();
+        end_pause(s);
     }
 }
 
 static int begin(struct speaker *s)
 {
     struct error error;
+    DBusError e = DBUS_ERROR_INIT;
     s->begun = true;
+    bus_client_properties(s->client, BUS_CLIENT_OBJECT, take_state, &s->state, &e);
+    dbus_error_free(&e); /* then the signals tell */
     return speech_open(&error) ? offline_fail(s->client->command, &error) : 0;
+}
+
+/* Looks again in a second while something sounds. */
+static void look_at_speech(struct speaker *s)
+{
+    if (speech_sounds() && speech_has_ended()) {
+        struct error error;
+        error_set(&error, 0, "Speech Dispatcher has ended; the next reply starts it again");
+        offline_fail(s->client->command, &error);
+        speech_close();
+    }
+    if (!speech_sounds())
+        end_pause(s);
+    alarm(speech_sounds() ? 1 : 0);
+}
+
+/* The daemon is gone, and its pause; the next one would hear the rest. */
+static void fall_silent(struct speaker *s)
+{
+    speech_cancel();
+    s->paused = s->closed = false;
 }
 
 static int take(void *user, DBusMessage *m)
@@ -99,12 +142,11 @@ static int take(void *user, DBusMessage *m)
     if (!m && !s->begun)
         return begin(s);
     if (!m) {
-        if (!speech_sounds())
-            end_pause(s);
+        look_at_speech(s);
         return 0;
     }
     if (bus_client_is_change(m, &there) && !there)
-        s->paused = s->closed = false;
+        fall_silent(s);
     else if (bus_client_is_signal(m, "ReplyCompleted") && s->begun)
         take_reply(s, m);
     else if (dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged"))
@@ -119,11 +161,13 @@ static void on_over(int number)
 
 int client_speak(struct bus_client *c)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SPEECH_SIGNAL};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGALRM, SPEECH_SIGNAL};
     struct speaker s = {.client = c};
-    struct sigaction over = {.sa_handler = on_over};
+    struct sigaction over = {.sa_handler = on_over, .sa_flags = (int)SA_RESTART};
     sigaction(SPEECH_SIGNAL, &over, NULL);
+    sigaction(SIGALRM, &over, NULL);
     c->patience_ms = -1;
+    c->answer_ms = ANSWER_MS;
     bus_client_wait_for(c, numbers, sizeof numbers / sizeof *numbers);
     stop_begin();
     int code = bus_client_follow(c, -1, take, &s);

@@ -5,10 +5,13 @@
 #include "cli/library.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libspeechd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define LIBRARY "libspeechd.so.2"
 
@@ -24,6 +27,7 @@ static struct speech {
     FUNCTIONS(FIELD)
 #undef FIELD
     SPDConnection *connection; /* NULL: none */
+    int probe;                 /* its socket once more: the library closes its own */
     pthread_t listener;        /* the main thread */
     atomic_int left;           /* texts that are not over */
 } speech;
@@ -58,16 +62,16 @@ static int connect_to(struct error *error)
     speech.connection =
         speech.spd_open2("earshot", "speak", NULL, SPD_MODE_THREADED, NULL, 1, &why);
     if (!speech.connection)
-        error_set(error, 0, "Speech Dispatcher: %s (Debian: speech-dispatcher)",
+        error_set(error, 0, "Speech Dispatcher: %s; is it installed? (Debian: speech-dispatcher)",
                   why ? why : "no connection");
     free(why);
     if (!speech.connection)
         return -ECONNREFUSED;
+    speech.probe = fcntl(speech.connection->socket, F_DUPFD_CLOEXEC, 0);
     speech.connection->callback_end = on_over;
     speech.connection->callback_cancel = on_over;
     speech.spd_set_notification_on(speech.connection, SPD_END);
     speech.spd_set_notification_on(speech.connection, SPD_CANCEL);
-    atomic_store(&speech.left, 0);
     return 0;
 }
 
@@ -80,13 +84,19 @@ int speech_open(struct error *error)
 
 void speech_close(void)
 {
-    if (speech.connection)
-        speech.spd_close(speech.connection);
+    if (!speech.connection)
+        return;
+    speech.spd_close(speech.connection);
+    if (speech.probe >= 0)
+        close(speech.probe);
     speech.connection = NULL;
+    atomic_store(&speech.left, 0);
 }
 
 static bool say(const char *text)
 {
+    if (!speech.connection)
+        return false;
     atomic_fetch_add(&speech.left, 1);
     if (speech.spd_say(speech.connection, SPD_MESSAGE, text) >= 0)
         return true;
@@ -114,4 +124,10 @@ void speech_cancel(void)
 bool speech_sounds(void)
 {
     return atomic_load(&speech.left) > 0;
+}
+
+bool speech_has_ended(void)
+{
+    char byte;
+    return speech.connection && recv(speech.probe, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }

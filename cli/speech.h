@@ -22,6 +22,7 @@ void speech_close(void);
  * -errno with a message. */
 int speech_say(const char *text, struct error *error);
 void speech_cancel(void);
-bool speech_sounds(void); /* a text is not over yet */
+bool speech_sounds(void);    /* a text is not over yet */
+bool speech_has_ended(void); /* Speech Dispatcher itself: nothing will be over any more */
 
 #endif

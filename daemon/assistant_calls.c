@@ -169,8 +169,10 @@ static DBusMessage *call_pause(void *user, DBusMessage *call)
     DBusMessage *refused = assistant_not_of_stream(a, call);
     if (refused)
         return refused;
+    if (a->hearing || holders_any(&a->holders))
+        return assistant_error(call, "Busy", "somebody speaks; pause when that is over");
     if (!client || holders_reserve(&a->pausers, client))
-        return assistant_error(call, "Busy", "too many clients pause");
+        return assistant_error(call, "Busy", "32 clients pause already");
     holders_asked(&a->pausers, client, 1);
     return follow_pauses(a, call);
 }
@@ -191,10 +193,10 @@ void assistant_resume_for(struct assistant *a, const char *client)
         follow_pauses(a, NULL);
 }
 
-/* Who begins to speak is heard, whatever clients would rather say. */
+/* Who begins to speak is heard, whatever clients would rather say; where it can be. */
 static void end_pauses(struct assistant *a)
 {
-    if (!holders_any(&a->pausers))
+    if (!holders_any(&a->pausers) || a->resting || a->shut & EAR_MUTED)
         return;
     holders_over(&a->pausers, UINT64_MAX);
     follow_pauses(a, NULL);

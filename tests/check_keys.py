@@ -30,7 +30,7 @@ class Keyboard(dbus.service.Object):
     def __init__(self):
         self.bus = support.BUS.connect()
         self.bus.request_name(BACKEND)
-        self.agrees, self.session, self.bound = True, None, {}
+        self.agrees, self.session, self.bound, self.given = True, None, {}, None
         super().__init__(self.bus, "/org/freedesktop/portal/desktop")
 
     @dbus.service.method(IMPLEMENTS, in_signature="oosa{sv}", out_signature="ua{sv}")
@@ -43,7 +43,7 @@ class Keyboard(dbus.service.Object):
     def BindShortcuts(self, handle, session, shortcuts, parent, options):
         self.bound = {str(name): {str(k): str(v) for k, v in more.items()} for name, more in shortcuts}
         given = dbus.Array([(name, {"description": more["description"], "trigger_description": more.get("preferred_trigger", "").replace("+", " + ")})
-                            for name, more in self.bound.items()], signature="(sa{sv})")
+                            for name, more in self.bound.items() if not self.given or name in self.given], signature="(sa{sv})")
         return (0, {"shortcuts": given}) if self.agrees else (1, {})
 
     @dbus.service.signal(IMPLEMENTS, signature="osta{sv}")
@@ -193,10 +193,21 @@ def goes_and_comes(d, desk, portal):
     return portal
 
 
+def gives_less(desk):
+    """A desktop that gives one key of three."""
+    desk.given = {"talk"}
+    keys = Keys()
+    check("keys that are not given are told of", wait_until(lambda: "overlay" in keys.said(), 20) and [line.split()[1] for line in keys.said().splitlines()]
+          == ["CTRL", "none;", "none;"], keys.said())
+    keys.process.terminate()
+    check("and it ends", keys.ends() == 0)
+    desk.given = None
+
+
 def refuses(desk, portal):
     desk.agrees = False
     keys = Keys()
-    check("a desktop that does not agree is told of", keys.ends() == 1 and "not agreed" in keys.said(), keys.said())
+    check("a desktop that does not agree is told of", keys.ends() == 1 and "refused" in keys.said(), keys.said())
     portal.kill()
     portal.wait()
     keys = Keys()
@@ -218,6 +229,7 @@ def keyed():
     check("it ends well when it is told to", keys.ends() == 0, keys.said())
     pauses(d, desk)
     portal = goes_and_comes(d, desk, portal)
+    gives_less(desk)
     refuses(desk, portal)
     d.stop()
 

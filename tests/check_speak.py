@@ -97,6 +97,11 @@ def says_aloud(d, pulse, speech):
     check("the turn ends with its client", d.reaches(IDLE, 10))
 
     asks(d, pulse)
+    d.reaches(MUTED, 10)
+    d.call("Ask", "what is seven times eight", OPTIONS, signature="sa{sv}")
+    check("a text that is made meanwhile changes nothing", d.reaches(IDLE, 20), d.get("State"))
+
+    asks(d, pulse)
     wait_until(lambda: d.get("State") == MUTED, 10)
     speaker.process.kill()
     speaker.process.wait()
@@ -108,6 +113,25 @@ def says_aloud(d, pulse, speech):
     check("with --keep-listening the microphone hears the reply", wait_until(lambda: len(heard(d)) > 1, 20)
           and words_of(" ".join(heard(d)[1:])) & words_of(reply), (heard(d), reply))
     check("no word is printed", reply not in speaker.said(), speaker.said())
+    speaker.stop()
+
+
+def ends(d, pulse, speech):
+    """Speech Dispatcher is killed while it speaks."""
+    pause(2.0)
+    speaker = Speaker(extra=speech.extra)
+    asks(d, pulse)
+    d.reaches(MUTED, 10)
+    wait_until(lambda: sounds(pulse), 10)
+    speech.process.kill()
+    speech.process.wait()
+    check("the microphone opens all the same", d.reaches(IDLE, 10), d.get("State"))
+    check("and it is told of", "Speech Dispatcher has ended" in speaker.said(), speaker.said())
+    for _ in range(2):
+        asks(d, pulse)
+        pause(1.0)
+    check("who cannot speak goes on trying", speaker.process.poll() is None and speaker.said().count("is it installed?") == 2, speaker.said())
+    check("with an open microphone", d.reaches(IDLE, 10))
     speaker.stop()
 
 
@@ -138,8 +162,22 @@ def pauses(d):
     check("a microphone that is unmuted meanwhile stays closed", d.get("State") == MUTED and not d.get("Muted"), d.get("State"))
     d.call("Listen", OPTIONS, signature="a{sv}")
     check("Listen ends all pauses", d.reaches(HEARING, 2), d.get("State"))
+    try:
+        ears[0].Pause(dbus_interface=ASSISTANT)
+        refused = ""
+    except dbus.DBusException as e:
+        refused = e.get_dbus_name()
+    check("nobody pauses while somebody speaks", refused.endswith("Busy") and d.get("State") == HEARING, refused)
     d.call("Finish")
     check("and they do not come again", d.reaches(IDLE, 10))
+    ears[0].Pause(dbus_interface=ASSISTANT)
+    d.set("Muted", True)
+    check("a Listen that is refused", d.call("Listen", OPTIONS, signature="a{sv}").endswith("NotReady"))
+    d.set("Muted", False)
+    pause(0.3)
+    check("ends no pause", d.get("State") == MUTED, d.get("State"))
+    ears[0].Resume(dbus_interface=ASSISTANT)
+    d.reaches(IDLE, 10)
     clients[0].close()
     stream, _ = d.call("Open", OPTIONS, interface="org.earshot.Earshot1.Streams", signature="a{sv}")
     for member in ("Pause", "Resume"):
@@ -164,6 +202,7 @@ def spoken():
         speech = Speech(pulse)
         says_aloud(d, pulse, speech)
         lacks(d, speech)
+        ends(d, pulse, speech)
     d.stop()
     pulse.stop()
 

@@ -60,8 +60,12 @@ static void what_cannot_be_one_is_named(void **state)
     assert_non_null(strstr(error.message, "computer|"));
     assert_int_equal(wake_words_set(&w, longest, &error), -EINVAL);
     assert_non_null(strstr(error.message, "longer than 63 bytes"));
+    assert_int_equal(wake_words_set(&w, "a|\xff\xfe", &error), -EINVAL);
+    assert_non_null(strstr(error.message, "UTF-8"));
+    assert_int_equal(wake_words_set(&w, "computer|COMPUTER", &error), -EINVAL);
+    assert_non_null(strstr(error.message, "\"COMPUTER\" comes twice"));
     for (size_t i = 0; i < sizeof many; i++)
-        many[i] = i % 2 ? '|' : 'a';
+        many[i] = (char)(i % 2 ? '|' : 'a' + i / 2);
     many[sizeof many - 1] = '\0';
     assert_int_equal(wake_words_set(&w, many, &error), -EINVAL);
     assert_non_null(strstr(error.message, "16 already"));
