@@ -42,18 +42,23 @@ static int call(struct speaker *s, const char *member)
     return 0;
 }
 
-/* Where somebody speaks, the reply is not said. Signals come meanwhile, in case that Speech
- * Dispatcher hangs: the second ends the process. */
+/* False, and said: it stays open, as somebody speaks. */
+static bool close_microphone(struct speaker *s)
+{
+    if (s->client->given[OPTION_KEEP_LISTENING] || s->paused)
+        return true;
+    s->paused = call(s, "Pause") == 0;
+    s->closed = s->paused && s->state == EAR_STATE_MUTED; /* before us, by its user */
+    return s->paused;
+}
+
+/* Signals come meanwhile, in case that Speech Dispatcher hangs: the second ends the process. */
 static void say(struct speaker *s, const char *text)
 {
     struct error error;
     sigset_t blocked;
-    if (!s->client->given[OPTION_KEEP_LISTENING] && !s->paused && call(s, "Pause"))
+    if (!close_microphone(s))
         return;
-    if (!s->client->given[OPTION_KEEP_LISTENING] && !s->paused) {
-        s->paused = true;
-        s->closed = s->state == EAR_STATE_MUTED; /* before us, by its user */
-    }
     sigprocmask(SIG_SETMASK, s->client->waits_in, &blocked);
     int rc = speech_say(text, &error);
     sigprocmask(SIG_SETMASK, &blocked, NULL);
