@@ -100,6 +100,16 @@ DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusErro
     return answer_within(c, call, c->answer_ms ? c->answer_ms : ANSWER_MS, e);
 }
 
+int bus_client_send(struct bus_client *c, DBusMessage *call)
+{
+    DBusError e = DBUS_ERROR_INIT;
+    DBusMessage *answer = bus_client_answer(c, call, &e);
+    if (!answer)
+        return bus_client_fail(c, &e);
+    dbus_message_unref(answer);
+    return EXIT_DONE;
+}
+
 bool bus_client_is_gone(const DBusError *e)
 {
     return dbus_error_has_name(e, DBUS_ERROR_SERVICE_UNKNOWN) ||
@@ -162,14 +172,24 @@ static int wait_ms(const struct bus_client *c, int timeout_ms, bool there, int64
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
+static void end_wait(int number)
+{
+    (void)number;
+}
+
 void bus_client_wait_for(struct bus_client *c, const int *signals, size_t count)
 {
+    const struct sigaction action = {.sa_handler = end_wait, .sa_flags = (int)SA_RESTART};
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         sigaddset(&set, signals[i]);
-    sigprocmask(SIG_BLOCK, &set, &c->before);
-    c->waits_in = &c->before;
+        sigaction(signals[i], &action, NULL);
+    }
+    sigprocmask(SIG_BLOCK, &set, &c->wait_mask);
+    for (size_t i = 0; i < count; i++)
+        sigdelset(&c->wait_mask, signals[i]);
+    c->waits_in = &c->wait_mask;
 }
 
 int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *take, void *user)

@@ -33,7 +33,7 @@ struct bus_client {
     int answer_ms;   /* how long bus_client_answer waits; 0: as long as a reply may take */
     int patience_ms; /* how long bus_client_follow waits for another daemon; -1: for ever */
     const sigset_t *waits_in; /* the signal mask while it waits for messages; NULL: as it is */
-    sigset_t before;          /* of bus_client_wait_for */
+    sigset_t wait_mask;       /* of bus_client_wait_for */
 };
 
 /* Connects and finds the daemon, if that has not happened; false with the error. */
@@ -57,6 +57,9 @@ DBusMessage *bus_client_set(const char *property, int type, const char *signatur
 /* Sends and releases the call; the answer, or NULL with the error. */
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e);
 
+/* The same, where the answer tells nothing: EXIT_DONE, or an exit code, said. */
+int bus_client_send(struct bus_client *c, DBusMessage *call);
+
 /* Whether a call failed as the daemon was gone, which bus_client_follow is about to see. */
 bool bus_client_is_gone(const DBusError *e);
 
@@ -70,8 +73,9 @@ bool bus_client_properties(struct bus_client *c, const char *path, bus_client_en
  * go on; else the exit code to end with. */
 typedef int bus_client_take(void *user, DBusMessage *m);
 
-/* The signals come while the command waits for messages, and at no other time: take is then called
- * with NULL. From now on. */
+/* From now on these signals come while the command waits for messages, and at no other time. They
+ * end the wait, so that take is called with NULL, and do nothing else unless they get a handler
+ * behind this. */
 void bus_client_wait_for(struct bus_client *c, const int *signals, size_t count);
 
 /* Calls take with the signals of the daemon, and of other names that were subscribed to, that their

@@ -260,12 +260,10 @@ bool bus_link_look(struct bus_link *l, const char *name, DBusError *e)
     return ask_owner(l, add_peer(l, name), e);
 }
 
-const char *bus_link_owner(const struct bus_link *l, const char *name)
+const char *bus_link_owner(struct bus_link *l, const char *name)
 {
-    for (size_t i = 0; i < l->peer_count; i++)
-        if (strcmp(l->peers[i].name, name) == 0)
-            return l->peers[i].owner;
-    return "";
+    const struct peer *p = find_peer(l, name);
+    return p ? p->owner : "";
 }
 
 bool bus_link_find(struct bus_link *l, const char *name, DBusError *e)

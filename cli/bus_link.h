@@ -24,7 +24,7 @@ bool bus_link_find(struct bus_link *l, const char *name, DBusError *e);
 /* The same, and starts nothing. */
 bool bus_link_look(struct bus_link *l, const char *name, DBusError *e);
 /* Who owns the name, as far as the messages were read; empty: nobody. */
-const char *bus_link_owner(const struct bus_link *l, const char *name);
+const char *bus_link_owner(struct bus_link *l, const char *name);
 
 /* The name, which was not subscribed to, is not called any more. */
 void bus_link_forget(struct bus_link *l, const char *name);

@@ -46,21 +46,10 @@ enum {
     LISTEN_TOGGLE = 0,
 };
 
-/* A call without an answer worth printing; takes the call. */
-static int send_call(struct bus_client *c, DBusMessage *call)
-{
-    DBusError e = DBUS_ERROR_INIT;
-    DBusMessage *reply = bus_client_answer(c, call, &e);
-    if (!reply)
-        return bus_client_fail(c, &e);
-    dbus_message_unref(reply);
-    return EXIT_DONE;
-}
-
 static int call_simple(struct bus_client *c, const char *member)
 {
     DBusMessageIter args;
-    return send_call(c, bus_client_call(BUS_CLIENT_INTERFACE, member, &args));
+    return bus_client_send(c, bus_client_call(BUS_CLIENT_INTERFACE, member, &args));
 }
 
 int client_finish(struct bus_client *c)
@@ -101,7 +90,7 @@ int client_reload(struct bus_client *c)
 
 static int set_muted(struct bus_client *c, dbus_bool_t muted)
 {
-    return send_call(c, bus_client_set("Muted", DBUS_TYPE_BOOLEAN, "b", &muted));
+    return bus_client_send(c, bus_client_set("Muted", DBUS_TYPE_BOOLEAN, "b", &muted));
 }
 
 int client_mute(struct bus_client *c)

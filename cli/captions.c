@@ -249,7 +249,7 @@ int client_captions(struct bus_client *c)
     captions.terminal = captions.live && isatty(STDOUT_FILENO);
     c->patience_ms = captions.terminal ? -1 : PATIENCE_MS;
     if (captions.terminal)
-        c->waits_in = terminal_follow_size();
+        bus_client_wait_for(c, &(int){SIGWINCH}, 1); /* the terminal's size */
     code = bus_client_follow(c, -1, take, &captions);
     cue_file_close(&captions.file);
     return code;

@@ -40,27 +40,15 @@ struct keys {
     bool begun, held;
 };
 
-/* What failed is said, and the keys go on: the next press may find the daemon well again. */
-static bool call(struct keys *k, DBusMessage *m)
-{
-    DBusError e = DBUS_ERROR_INIT;
-    DBusMessage *answer = bus_client_answer(k->client, m, &e);
-    if (!answer) {
-        bus_client_fail(k->client, &e);
-        return false;
-    }
-    dbus_message_unref(answer);
-    return true;
-}
-
-/* Without the option "stays" the daemon ends the turn when this program is gone. */
+/* Without the option "stays" the daemon ends the turn when this program is gone. What failed is
+ * said, and the keys go on: the next press may find the daemon well again. */
 static void begin_turn(struct keys *k)
 {
     DBusMessageIter args, options;
     DBusMessage *m = bus_client_call(BUS_CLIENT_INTERFACE, "Listen", &args);
     dbus_message_iter_open_container(&args, DBUS_TYPE_ARRAY, "{sv}", &options);
     dbus_message_iter_close_container(&args, &options);
-    k->held = call(k, m);
+    k->held = bus_client_send(k->client, m) == EXIT_DONE;
     if (k->held && k->client->given[OPTION_PAUSE_MEDIA])
         players_pause(&k->players);
 }
@@ -69,7 +57,7 @@ static void end_turn(struct keys *k)
 {
     DBusMessageIter args;
     if (k->held)
-        call(k, bus_client_call(BUS_CLIENT_INTERFACE, "Finish", &args));
+        bus_client_send(k->client, bus_client_call(BUS_CLIENT_INTERFACE, "Finish", &args));
     k->held = false;
     players_resume(&k->players);
 }
@@ -83,7 +71,7 @@ static void toggle_mute(struct keys *k)
         return;
     }
     dbus_bool_t muted = !state.muted;
-    call(k, bus_client_set("Muted", DBUS_TYPE_BOOLEAN, "b", &muted));
+    bus_client_send(k->client, bus_client_set("Muted", DBUS_TYPE_BOOLEAN, "b", &muted));
 }
 
 static void toggle_overlay(struct keys *k)

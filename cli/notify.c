@@ -138,7 +138,6 @@ static int take_reply(struct notifier *n, DBusMessage *m, bool final)
 
 static int take_action(struct notifier *n, DBusMessage *m)
 {
-    DBusError e = DBUS_ERROR_INIT;
     DBusMessageIter args;
     dbus_uint32_t id;
     const char *action;
@@ -146,12 +145,7 @@ static int take_action(struct notifier *n, DBusMessage *m)
                                DBUS_TYPE_INVALID) ||
         id != n->shown || strcmp(action, "cancel") != 0)
         return 0;
-    DBusMessage *answer =
-        bus_client_answer(n->client, bus_client_call(BUS_CLIENT_INTERFACE, "Cancel", &args), &e);
-    if (!answer)
-        return bus_client_fail(n->client, &e);
-    dbus_message_unref(answer);
-    return 0;
+    return bus_client_send(n->client, bus_client_call(BUS_CLIENT_INTERFACE, "Cancel", &args));
 }
 
 static int subscribe(struct notifier *n)

@@ -32,14 +32,8 @@ struct speaker {
 
 static int call(struct speaker *s, const char *member)
 {
-    DBusError e = DBUS_ERROR_INIT;
     DBusMessageIter args;
-    DBusMessage *answer =
-        bus_client_answer(s->client, bus_client_call(BUS_CLIENT_INTERFACE, member, &args), &e);
-    if (!answer)
-        return bus_client_fail(s->client, &e);
-    dbus_message_unref(answer);
-    return 0;
+    return bus_client_send(s->client, bus_client_call(BUS_CLIENT_INTERFACE, member, &args));
 }
 
 /* False, and said: it stays open, as somebody speaks. */
@@ -159,18 +153,10 @@ static int take(void *user, DBusMessage *m)
     return 0;
 }
 
-static void on_over(int number)
-{
-    (void)number; /* the wait has ended */
-}
-
 int client_speak(struct bus_client *c)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGALRM, SPEECH_SIGNAL};
     struct speaker s = {.client = c};
-    struct sigaction over = {.sa_handler = on_over, .sa_flags = (int)SA_RESTART};
-    sigaction(SPEECH_SIGNAL, &over, NULL);
-    sigaction(SIGALRM, &over, NULL);
     c->patience_ms = -1;
     c->answer_ms = ANSWER_MS;
     bus_client_wait_for(c, numbers, sizeof numbers / sizeof *numbers);

@@ -18,7 +18,6 @@ const struct bus_client_option client_states_options[] = {
 
 static int call_with_name(struct bus_client *c, const char *member, const char *name)
 {
-    DBusError e = DBUS_ERROR_INIT;
     DBusMessageIter args;
     if (!dbus_validate_utf8(name, NULL)) {
         fprintf(stderr, "earshot %s: the name is not UTF-8\n", c->command);
@@ -26,11 +25,7 @@ static int call_with_name(struct bus_client *c, const char *member, const char *
     }
     DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, member, &args);
     bus_client_append_string(&args, name);
-    DBusMessage *reply = bus_client_answer(c, call, &e);
-    if (!reply)
-        return bus_client_fail(c, &e);
-    dbus_message_unref(reply);
-    return EXIT_DONE;
+    return bus_client_send(c, call);
 }
 
 int client_save(struct bus_client *c)

@@ -236,7 +236,7 @@ int client_status(struct bus_client *c)
     struct watch w = {.client = c, .terminal = terminal, .stale = true, .level_db = LEVEL_NONE};
     if (c->given[OPTION_WATCH]) {
         if (terminal)
-            c->waits_in = terminal_follow_size();
+            bus_client_wait_for(c, &(int){SIGWINCH}, 1); /* the terminal's size */
         return bus_client_follow(c, terminal ? LEVEL_MS : -1, take, &w);
     }
     return bus_client_properties(c, BUS_CLIENT_OBJECT, print_property, NULL, &e)

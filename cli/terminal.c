@@ -19,24 +19,6 @@ size_t terminal_columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : COLUMNS;
 }
 
-static void look_again(int number)
-{
-    (void)number;
-}
-
-const sigset_t *terminal_follow_size(void)
-{
-    static sigset_t outside;
-    sigset_t change;
-    struct sigaction action = {.sa_handler = look_again};
-    sigemptyset(&change);
-    sigaddset(&change, SIGWINCH);
-    sigaction(SIGWINCH, &action, NULL);
-    sigprocmask(SIG_BLOCK, &change, &outside);
-    sigdelset(&outside, SIGWINCH);
-    return &outside;
-}
-
 /* The character at text: its bytes, and the columns that it takes. What is none takes a column, and
  * so does a control character, in whose place something is shown. */
 static size_t measure(const char *text, size_t *columns)

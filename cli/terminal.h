@@ -2,16 +2,11 @@
 #ifndef EARSHOT_CLI_TERMINAL_H
 #define EARSHOT_CLI_TERMINAL_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 /* Of the terminal on the standard output, now; 80 where nothing is known. */
 size_t terminal_columns(void);
-
-/* From now on a change of the terminal's size ends a wait for messages, and only such: returns the
- * signal mask to wait in. */
-const sigset_t *terminal_follow_size(void);
 
 /* The bytes of the text, in whole characters, that fit into so many columns; and its end that does.
  */
