@@ -40,6 +40,35 @@ def load(path):
     return torch.load(path, map_location="cpu", weights_only=False)
 
 
+def average(states):
+    """The mean of several state dictionaries of one model. Runs that began with the same weights and went different ways lie
+    around a better place than any of them reached (Wortsman et al. 2022)."""
+    return {name: torch.stack([state[name].float() for state in states]).mean(0).to(first.dtype)
+            for name, first in states[0].items()}  # fmt: skip
+
+
+def learnt(saved):
+    """What a run's checkpoint has learnt: the mean of its weights along the way where it keeps one."""
+    return saved.get("mean") or saved["model"]
+
+
+class Mean:
+    """The mean of a model's weights along its way, of step t with the weight t^sharpness (nearly): the last quarter counts most
+    (Karras et al. 2024). Single steps of small batches are noise, and their mean is not."""
+
+    def __init__(self, model, state=None, sharpness=3):
+        self.tensors = {name: t.detach().clone() for name, t in (state or model.state_dict()).items()}
+        self.sharpness = sharpness
+
+    @torch.no_grad()
+    def add(self, model, step):
+        """The weights after step `step`, which counts from 1."""
+        share = 1 - (1 - 1 / step) ** (self.sharpness + 1)
+        for name, t in model.state_dict().items():
+            if t.is_floating_point():
+                self.tensors[name].lerp_(t, share)
+
+
 def wait_while_paused():
     """Sleep while the file named by EARSHOT_PAUSE_FILE exists; returns the seconds slept."""
     began, pause = time.time(), os.environ.get("EARSHOT_PAUSE_FILE")

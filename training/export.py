@@ -140,7 +140,7 @@ def main():
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
     saved["config"]["notice"] = args.notice.read_text(encoding="utf-8")
-    model = saved["model"]
+    model = checkpoint.learnt(saved)
     state = {key: value for key, value in model.items() if not key.startswith(TAUGHT)} | phones_head(model)
     choose = partial(type_of, wanted=TYPES[args.type])
     if args.confidence:

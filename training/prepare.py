@@ -112,7 +112,7 @@ def synthetic(shard):
     """Utterances of one folder under <root>/synth."""
     audio = np.load(shard / "audio.npy", mmap_mode="r")
     name, split = ("synth_dev", "dev") if shard.name == "dev" else ("synth", "train")
-    name = "synth_read" if shard.name.startswith("read-") else name
+    name = {"read": "synth_read", "natural": "natural"}.get(shard.name.partition("-")[0], name)
     for row in read_table(shard / "index.tsv"):
         offset, samples = int(row["offset"]), int(row["samples"])
         if samples > LONGEST_S * RATE_HZ:

@@ -5,9 +5,10 @@
 
 Every utterance has its own voice, rate, pitch and vocal-tract scale (resampling), trimmed and put between faint noise.
 The shard named "dev" has voices that no training shard has. Shards named "read-<k>" have sentences of books, dialogues and
-prompts (training/corpus.py), for words that few recordings have. A shard that is there is skipped; shard k depends on k alone.
+prompts (training/corpus.py), for words that few recordings have; those named "natural-<k>", too, in voices that a neural
+synthesiser blends (training/kokoro.py). A shard that is there is skipped; shard k depends on k alone.
 
-Usage: nice python -m training.synth [--shards FIRST:LAST] [--read FIRST:LAST] [--processes 2] [--dev]
+Usage: nice python -m training.synth [--shards FIRST:LAST] [--read FIRST:LAST] [--natural FIRST:LAST --kokoro FOLDER] [--processes 2] [--dev]
 """
 
 import argparse
@@ -26,6 +27,7 @@ import numpy as np
 import scipy.signal
 import soundfile
 
+from training import kokoro
 from training.data import data_root
 from training.text import Sentence, generate, normalise
 
@@ -35,6 +37,8 @@ DEV_SENTENCES = 400
 SECTION_COUNTS = {1: 0.10, 2: 0.14, 3: 0.27, 4: 0.26, 5: 0.16, 6: 0.03, 7: 0.04}
 DEV_COUNTS = {2: 0.2, 3: 0.3, 4: 0.35, 5: 0.15}
 READ_SHARES = {"novels": 0.35, "books": 0.25, "prompts": 0.25, "dialogues": 0.15}  # of a read shard's sentences
+NATURAL_SHARES = {"books": 0.4, "novels": 0.3, "dialogues": 0.2, "prompts": 0.1}
+NATURAL_SHARD = 250
 READ_WORDS = range(4, 29)
 FIELDS = ["offset", "samples", "text", "reply", "section", "speaker", "engine"]
 
@@ -166,36 +170,57 @@ def read_back(path, job, rng):
     return finish(samples, rate_hz, job, rng)
 
 
-def sentences_to_read(rng):
-    """Sentences of a read shard: of every source its share, drawn among those of a few words that have no figures."""
+def lines_to_read(rng, shares, count):
+    """Sentences as they are written: of every source its share, drawn among those of a few words that have no figures."""
     chosen = []
-    for source, share in READ_SHARES.items():
+    for source, share in shares.items():
         lines = (data_root() / "text" / f"{source}.txt").read_text(encoding="utf-8").splitlines()
-        wanted = len(chosen) + round(share * SHARD)
+        wanted = len(chosen) + round(share * count)
         while len(chosen) < wanted:
-            words = normalise(rng.choice(lines))
-            if len(words.split()) in READ_WORDS:
-                chosen.append(Sentence(words, "", 7))
+            line = rng.choice(lines)
+            if len(normalise(line).split()) in READ_WORDS:
+                chosen.append(line)
     return chosen
+
+
+def read_aloud(line):
+    return Sentence(normalise(line), "", 7)
 
 
 def jobs_of(name, rng):
     """What a shard's voices are to say."""
     if name.startswith("read-"):
-        return [random_job(rng, sentence) for sentence in sentences_to_read(rng)]
+        return [random_job(rng, read_aloud(line)) for line in lines_to_read(rng, READ_SHARES, SHARD)]
     counts, total, choose = (DEV_COUNTS, DEV_SENTENCES, dev_job) if name == "dev" else (SECTION_COUNTS, SHARD, random_job)
     return [choose(rng, generate(rng, section)) for section, share in counts.items() for _ in range(round(share * total))]
 
 
-def make_shard(name):
-    """Synthesise one shard; returns (name, {speaker: seconds}, utterances that failed, wall seconds)."""
+def speak_naturally(rng, folder):
+    """-> jobs and their samples at 16 kHz; None where nothing was said."""
+    speaker = kokoro.Kokoro(folder)
+    voices, jobs, audio = speaker.voices(), [], []
+    for line in lines_to_read(rng, NATURAL_SHARES, NATURAL_SHARD):
+        blend, rate, scale = kokoro.random_blend(voices, rng), rng.uniform(0.8, 1.25), rng.choice([18, 19, 20, 20, 20, 21, 22]) / 20
+        name = "+".join(f"{voice}*{share:.2f}" for voice, share in blend)
+        jobs.append(Job(read_aloud(line), "kokoro", name, rate, 1.0, scale))
+        samples = speaker.say(line, blend, rate / scale, rng.choice(["en-us", "en-us", "en-gb"]))
+        audio.append(None if samples is None or not np.any(samples) else finish(samples, kokoro.RATE_HZ, jobs[-1], rng))
+    return jobs, audio
+
+
+def make_shard(task):
+    """(name, folder of Kokoro) -> (name, {speaker: seconds}, utterances that failed, wall seconds)."""
+    name, voices = task
     folder = data_root() / "synth" / name
     if (folder / "index.tsv").exists():
         return name, {}, 0, 0.0
     started = time.monotonic()
     rng = random.Random(f"shard {name}")
-    jobs = jobs_of(name, rng)
-    audio = synthesise(jobs, rng)
+    if name.startswith("natural-"):
+        jobs, audio = speak_naturally(rng, voices)
+    else:
+        jobs = jobs_of(name, rng)
+        audio = synthesise(jobs, rng)
     seconds = write_shard(folder, [(job, samples) for job, samples in zip(jobs, audio) if samples is not None])
     return name, seconds, sum(samples is None for samples in audio), time.monotonic() - started
 
@@ -222,14 +247,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shards", default="0:12", help="training shards FIRST:LAST, LAST excluded (default %(default)s)")
     parser.add_argument("--read", default="0:0", help="shards of sentences that are read aloud, likewise (default none)")
+    parser.add_argument("--natural", default="0:0", help="shards of sentences in blended voices, likewise (default none)")
+    parser.add_argument("--kokoro", metavar="FOLDER", help="where Kokoro is, for --natural")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--dev", action="store_true", help="make the dev shard too")
     args = parser.parse_args()
     names = (["dev"] if args.dev else []) + [f"{k:03d}" for k in range(*map(int, args.shards.split(":")))]
     names += [f"read-{k:03d}" for k in range(*map(int, args.read.split(":")))]
+    natural = [f"natural-{k:03d}" for k in range(*map(int, args.natural.split(":")))]
+    if natural and not args.kokoro:
+        parser.error("--natural needs --kokoro FOLDER")
     total = collections.Counter()
     with multiprocessing.Pool(args.processes) as pool:
-        for name, seconds, failed, wall in pool.imap_unordered(make_shard, names):
+        for name, seconds, failed, wall in pool.imap_unordered(make_shard, [(name, args.kokoro) for name in names + natural]):
             total.update(seconds)
             print(f"shard {name}: {sum(seconds.values()) / 60:.1f} min in {wall:.0f} s, {failed} failed", flush=True)
     for speaker, seconds in sorted(total.items(), key=lambda item: -item[1]):

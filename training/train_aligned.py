@@ -43,6 +43,7 @@ ROWS_SHARE, LETTERS_SHARE, GUESS_SHARE, ANSWER_SHARE = 1.0, 0.3, 0.5, 0.3  # of 
 TEXT_SHARES = {"domain": 0.55, "orders": 0.15, "dialogues": 0.15, "transcripts": 0.1, "novels": 0.05}  # where the texts that are read come from
 BLOCKS = (24, 32, 48)  # their rows, drawn for each step: larger ones cost less
 WARMUP = 60  # steps, also when the backbone begins to hear
+FLAT = 0.6  # of the time at the full rate: the mean of the weights along the way is what is used
 
 
 class Captions:
@@ -121,10 +122,14 @@ def evaluate(model, data, tokens, most, way):
     return {name: row[0] / max(row[1], 1) for name, row in wrong.items()}, shown[:: max(1, len(shown) // 6)]
 
 
-def report(model, data, tokens, most, alone=False):
+def report(model, mean, data, tokens, most, alone=False):
+    """How well the mean of the weights hears."""
+    learning = {name: t.clone() for name, t in model.state_dict().items()}
+    model.load_state_dict(mean.tensors)
     rates, shown = evaluate(model, data, tokens, most, Listener.guesses if alone else Listener.pieces)
     print("dev of guesses" if alone else "dev", " ".join(f"{name} {100 * rate:.1f}" for name, rate in rates.items()), flush=True)
     print("   ", "\n    ".join(shown), flush=True)
+    model.load_state_dict(learning)
 
 
 def new_model(args):
@@ -164,12 +169,13 @@ def train(rank, args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed + rank)
     path = data_root() / "runs" / f"{args.out}.pt"
-    begin = path if path.exists() else args.begin_with
-    saved = checkpoint.load(begin) if begin else None
+    begin = [path] if path.exists() else args.begin_with
+    runs = [checkpoint.load(run) for run in begin]
+    saved = runs[0] if runs else None
     torch.manual_seed(args.seed)
     if saved:
         model, tokens = from_config(saved["config"]), saved["vocab"]
-        model.load_state_dict(saved["model"])
+        model.load_state_dict(saved["model"] if path.exists() else checkpoint.average([checkpoint.learnt(run) for run in runs]))
     else:
         model, tokens = new_model(args)
     model.encoder.keep_still(args.still)
@@ -181,9 +187,10 @@ def train(rank, args):
         optimizer.load_state_dict(saved["optimizer"])
         step, together, clock = saved["step"], saved["together"], checkpoint.Clock(saved["spent"])
     keep_blocks(model.backbone, alone=True)
+    mean = checkpoint.Mean(model, checkpoint.learnt(saved) if path.exists() else None) if rank == 0 else None
 
     def store():
-        checkpoint.save(path, model=model.state_dict(), config=config_of(model), vocab=tokens,
+        checkpoint.save(path, model=model.state_dict(), mean=mean.tensors, config=config_of(model), vocab=tokens,
                         optimizer=optimizer.state_dict(), step=step, together=together, spent=clock.spent)  # fmt: skip
 
     seed = args.seed + step + 100003 * rank
@@ -215,12 +222,13 @@ def train(rank, args):
             numbers += [float(number.detach()) for number in (caption, answer, read)]
         loss.backward()
         spent = team.average([p for p in model.parameters() if p.requires_grad], clock.tick())
-        lr = checkpoint.rate(step, spent / (args.minutes * 60), args.lr, warmup=WARMUP)
+        lr = checkpoint.rate(step, spent / (args.minutes * 60), args.lr, warmup=WARMUP, flat=FLAT)
         checkpoint.take_step(optimizer, lr if alone else lr * min(1.0, together / WARMUP))
         step += 1
         recent.append(numbers)
         if rank:
             continue
+        mean.add(model, step)
         if step % 25 == 0:
             mean = np.mean([numbers for numbers in recent[-25:] if len(numbers) == len(recent[-1])], axis=0)
             names = ("distance", "letters", "guesses", "pieces", "answers", "read")
@@ -229,11 +237,11 @@ def train(rank, args):
             store()
             last_save = time.time()
         if time.time() - last_dev > args.dev_seconds:
-            report(model, dev, tokens, args.most, alone)
+            report(model, mean, dev, tokens, args.most, alone)
             last_dev = time.time()
     if rank == 0:
         store()
-        report(model, dev, tokens, 1000)
+        report(model, mean, dev, tokens, 1000)
 
 
 def main():
@@ -245,7 +253,7 @@ def main():
     parser.add_argument("--ear", help="run of train_ear to begin with")
     parser.add_argument("--reading", help="run of training.reading to begin with")
     parser.add_argument("--alone", type=float, default=30, help="minutes in which ear and adapter learn without the backbone")
-    parser.add_argument("--begin-with", help="weights of this run, with a new clock and optimiser")
+    parser.add_argument("--begin-with", nargs="+", default=[], metavar="RUN.pt", help="weights of this run, or the mean of several, with a new clock and optimiser")
     parser.add_argument("--minutes", type=float, default=100)
     parser.add_argument("--out", default="aligned")
     parser.add_argument("--lr", type=float, default=1.5e-3)
