@@ -374,6 +374,8 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->shut = a->muted ? EAR_MUTED : 0;
     a->settings = options->settings;
     a->microphones = options->microphones;
+    a->beside = options->beside;
+    a->history_name = options->history;
     a->configure = options->configure;
     a->configure_user = options->user;
     a->holders.bus = a->pausers.bus = bus;

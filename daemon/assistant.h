@@ -28,11 +28,14 @@ struct assistant;
 struct assistant_options {
     const char *path;                /* of the object */
     const struct config *config;     /* copied */
-    const struct settings *settings; /* where it came from, for Reload, not owned; NULL: a stream */
+    const struct settings *settings; /* where it came from, for Reload, not owned; NULL: this is not
+                                        the microphone's */
     struct microphones *microphones; /* of the sound server, not owned; NULL: a stream */
+    struct assistant *beside;        /* whose state folder it shares, outlives it; NULL: nobody's */
+    const char *history;             /* and its name there; outlives it */
     const struct interface_part *more; /* of the object, ends with a NULL interface; NULL: none */
     /* Makes another configuration count, here and everywhere else, or nowhere: assistant_prepare
-     * and assistant_configure. 0 or -errno. NULL: of a stream. */
+     * and assistant_configure. 0 or -errno. NULL: not the microphone's. */
     int (*configure)(void *user, const struct config *config, struct error *error);
     void *user; /* of configure */
 };

@@ -263,7 +263,8 @@ static DBusMessage *call_ask(void *user, DBusMessage *call)
 
 DBusMessage *assistant_not_of_stream(const struct assistant *a, DBusMessage *call)
 {
-    return a->settings ? NULL : assistant_error(call, "NotSupported", "a stream has no such thing");
+    return a->microphones ? NULL
+                          : assistant_error(call, "NotSupported", "a stream has no such thing");
 }
 
 int assistant_prepare(struct assistant *a, const struct config *c, struct error *error)
@@ -314,9 +315,9 @@ static DBusMessage *call_reload(void *user, DBusMessage *call)
     struct assistant *a = user;
     struct config config;
     struct error error;
-    DBusMessage *refused = assistant_not_of_stream(a, call);
-    if (!refused)
-        refused = not_loaded(a, call);
+    if (!a->settings)
+        return assistant_error(call, "NotSupported", "the microphone's object has it for all");
+    DBusMessage *refused = not_loaded(a, call);
     if (refused)
         return refused;
     if (settings_read(a->settings, &config, &error))

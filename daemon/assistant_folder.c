@@ -31,17 +31,20 @@ static void join_folder(struct assistant *a)
         warn_of_another(a);
         return;
     }
-    size_t count = file_sweep(path, "history") + file_sweep(path, "*.state");
+    size_t count = file_sweep(path, "history*") + file_sweep(path, "*.state");
     if (count)
         log_info("%s: deleted %zu files that a daemon was writing when it was killed", path, count);
 }
 
+/* A named ear has a file of its own beside that of the microphone. */
 static int open_history_file(struct assistant *a, struct error *error)
 {
-    char path[PATH_MAX + 16];
+    struct folder_lock *folder = a->beside ? &a->beside->folder : &a->folder;
+    char path[PATH_MAX + 64];
     size_t damaged;
-    snprintf(path, sizeof path, "%s/history", a->folder.path);
-    int rc = history_file_open(&a->history_file, path, &a->folder, a->history, &damaged, error);
+    snprintf(path, sizeof path, "%s/history%s%s", folder->path, a->beside ? "-" : "",
+             a->beside ? a->history_name : "");
+    int rc = history_file_open(&a->history_file, path, folder, a->history, &damaged, error);
     if (rc == -ENOMEM)
         return rc;
     a->told_unwritten = rc != 0;
@@ -59,9 +62,10 @@ int assistant_open_folder(struct assistant *a, struct error *error)
     int rc = history_create(&a->history, (size_t)a->config.history);
     if (rc)
         return error_set(error, rc, "the history: %s", strerror(-rc));
-    if (!a->settings)
+    if (!a->settings && !a->beside)
         return 0;
-    join_folder(a);
+    if (a->settings)
+        join_folder(a);
     return a->config.keep_history ? open_history_file(a, error) : 0;
 }
 

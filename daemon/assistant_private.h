@@ -14,7 +14,7 @@ enum {
     ASSISTANT_PENDING = 64,    /* calls that wait for the engine */
     ASSISTANT_UPDATE_MS = 100, /* between two updates of one kind */
     ASSISTANT_PATH_MAX = 128,
-    ASSISTANT_PARTS = 4, /* interfaces, with the one that ends them */
+    ASSISTANT_PARTS = 5, /* interfaces, with the one that ends them */
 };
 
 #define ERROR_PREFIX "org.earshot.Earshot1.Error."
@@ -51,7 +51,9 @@ struct update {
 };
 
 struct assistant {
-    const struct settings *settings; /* NULL: a stream, which has no device */
+    const struct settings *settings; /* NULL: it is not the microphone's */
+    struct assistant *beside;        /* as assistant_options has it, */
+    const char *history_name;        /* as this */
     struct config started, config;   /* at the start, and as last read */
     int (*configure)(void *user, const struct config *config, struct error *error);
     void *configure_user;

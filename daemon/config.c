@@ -2,6 +2,7 @@
 #include "daemon/config.h"
 
 #include "base/paths.h"
+#include "daemon/config_ears.h"
 #include "daemon/config_keys.h"
 #include "pipeline/ending.h"
 #include "pipeline/recogniser.h"
@@ -88,8 +89,7 @@ static bool parse_whole(const char *value, uint64_t *out)
     return *value >= '0' && *value <= '9' && !*end && errno == 0;
 }
 
-/* Where a path begins with ~/, it gets the home directory. */
-static int set_text(const struct config_key *k, const char *value, char *field, struct error *error)
+int config_set_text(const struct config_key *k, const char *value, char *field, struct error *error)
 {
     struct error wrong;
     if (strlen(value) >= CONFIG_TEXT_MAX)
@@ -114,6 +114,8 @@ int config_set(struct config *c, const char *section, const char *key, const cha
                struct error *error)
 {
     const struct config_key *k = find_key(section, key);
+    if (strcmp(section, CONFIG_EARS) == 0)
+        return config_ears_set(c, key, value, error);
     if (!k)
         return error_set(error, -EINVAL, "unknown key \"%s\" in [%s]", key, section);
     char *field = (char *)c + k->offset;
@@ -122,7 +124,7 @@ int config_set(struct config *c, const char *section, const char *key, const cha
 
     switch (k->type) {
     case CONFIG_TEXT:
-        return set_text(k, value, field, error);
+        return config_set_text(k, value, field, error);
     case CONFIG_CHOICE:
         if (!*value || !is_choice(k->choices, value))
             return error_set(error, -EINVAL, "[%s] %s = \"%s\" is not one of: %s", section, key,
@@ -183,7 +185,7 @@ static bool is_known_section(const char *name, size_t length)
         if (strlen(config_keys[i].section) == length &&
             strncmp(config_keys[i].section, name, length) == 0)
             return true;
-    return false;
+    return length == strlen(CONFIG_EARS) && strncmp(name, CONFIG_EARS, length) == 0;
 }
 
 /* Takes the comment behind a value away. inih knows those with ";" alone. */
@@ -256,7 +258,8 @@ static int take_pair(void *user, const char *section, const char *name, const ch
         error_set(&error, -EINVAL, "[%s] %s is set twice, first in line %d", section, name,
                   r->set[k - config_keys]);
     else if (config_set(r->config, section, name, value, &error) == 0) {
-        r->set[k - config_keys] = r->line;
+        if (k)
+            r->set[k - config_keys] = r->line;
         return 1;
     }
     reading_fail(r, error.message);
@@ -362,6 +365,7 @@ static void print_keys(const struct config *c, bool defaults, FILE *out)
         print_value(c, &config_keys[i], out);
         fputc('\n', out);
     }
+    config_ears_print(c, defaults, out);
 }
 
 void config_print_defaults(FILE *out)

@@ -19,6 +19,14 @@ enum {
     CONFIG_TEXT_MAX = 512, /* bytes of a text value with the NUL */
     CONFIG_WORD_MAX = 16,  /* bytes of a choice with the NUL */
     CONFIG_NAMES_MAX = 64, /* keys */
+    CONFIG_EARS_MAX = 8,
+    CONFIG_EAR_NAME_MAX = 32, /* bytes with the NUL */
+};
+
+/* An ear beside the microphone's: a line of [ears]. */
+struct config_ear {
+    char name[CONFIG_EAR_NAME_MAX];
+    char source[CONFIG_TEXT_MAX]; /* as sources.h reads it */
 };
 
 struct config {
@@ -53,6 +61,9 @@ struct config {
 
     int streams; /* of clients, at once */
 
+    struct config_ear ears[CONFIG_EARS_MAX]; /* [ear_count] */
+    size_t ear_count;
+
     char bus[CONFIG_TEXT_MAX]; /* as bus.h reads it */
     char log[CONFIG_WORD_MAX];
 };
@@ -66,6 +77,9 @@ int config_read(struct config *c, const char *path, struct error *error);
 /* One value by its "section.key", as if it stood in a file. 0 or -EINVAL. */
 int config_set(struct config *c, const char *section, const char *key, const char *value,
                struct error *error);
+
+/* Whether an ear can have this name: 0, or -EINVAL with a message. */
+int config_check_ear(const char *name, struct error *error);
 
 /* Every key with its meaning, range and default, commented out. */
 void config_print_defaults(FILE *out);

@@ -31,6 +31,11 @@ struct config_key {
     int (*check)(const char *value, struct error *error);
 };
 
+/* A text of this key, checked, into field (of CONFIG_TEXT_MAX bytes); where a path begins with ~/,
+ * it gets the home directory. 0 or -EINVAL. */
+int config_set_text(const struct config_key *k, const char *value, char *field,
+                    struct error *error);
+
 extern const struct config_key config_keys[];
 extern const size_t config_key_count; /* at most CONFIG_NAMES_MAX */
 

@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "daemon/assistant.h"
+#include "daemon/ears.h"
+#include "daemon/further.h"
 #include "daemon/journal_ids.h"
 #include "daemon/logind.h"
 #include "daemon/microphones.h"
@@ -26,7 +28,9 @@ struct service {
     struct assistant *assistant; /* of the microphone */
     struct microphones *microphones;
     struct recorder *recorder;
+    struct further *further; /* ears, of these two kinds: */
     struct streams *streams;
+    struct ears *ears;
     struct logind *logind; /* NULL: there is none */
     bool asleep, locked, paused;
     bool open;                     /* the microphone is, */
@@ -43,12 +47,14 @@ static void update_pause(struct service *s)
     log_info(paused ? "paused" : "no longer paused");
     s->paused = paused;
     assistant_pause(s->assistant, paused);
+    ears_pause(s->ears, paused);
 }
 
 /* The machine does not fall asleep in mid-sentence. */
 static void update_delay(struct service *s)
 {
-    logind_delay_sleep(s->logind, s->listening && assistant_config(s->assistant)->pause_asleep);
+    bool listening = s->listening || ears_listen(s->ears);
+    logind_delay_sleep(s->logind, listening && assistant_config(s->assistant)->pause_asleep);
 }
 
 /* All or nothing. */
@@ -57,12 +63,13 @@ static int configure(void *user, const struct config *config, struct error *erro
     struct service *s = user;
     int rc = assistant_prepare(s->assistant, config, error);
     if (!rc)
-        rc = streams_prepare(s->streams, config, error);
-    streams_configure(s->streams, !rc);
+        rc = further_prepare(s->further, config, error);
+    further_configure(s->further, !rc);
     assistant_configure(s->assistant, !rc);
     if (rc)
         return rc;
     log_set_level(config_log_level(config));
+    ears_follow(s->ears, config);
     update_pause(s);
     update_delay(s);
     return 0;
@@ -95,14 +102,20 @@ int service_create(struct service **out, struct loop *loop, struct bus *bus,
                                         .configure = configure,
                                         .user = s};
     const struct microphones_listener listener = {microphones_changed, microphone_moved, s};
-    struct interface_part parts[3] = {{NULL}};
+    struct interface_part parts[4] = {{NULL}};
     int rc = recorder_create(&s->recorder, error);
     if (!rc)
         rc = microphones_create(&s->microphones, loop, &listener, error);
     if (!rc)
-        rc = streams_create(&s->streams, loop, bus, error);
+        rc = further_create(&s->further, loop, bus, error);
+    if (!rc)
+        rc = streams_create(&s->streams, bus, s->further, &s->assistant, error);
+    if (!rc)
+        rc = ears_create(&s->ears, loop, bus, s->further, &s->assistant, error);
     if (!rc) {
-        streams_parts(s->streams, parts);
+        parts[0] = streams_part(s->streams);
+        parts[1] = ears_part(s->ears);
+        parts[2] = further_part(s->further);
         options.more = parts;
         options.microphones = s->microphones;
         rc = assistant_create(&s->assistant, loop, bus, &options, error);
@@ -121,7 +134,9 @@ void service_destroy(struct service *s)
         return;
     loop_remove_fd(s->engine_fd);
     logind_destroy(s->logind);
+    further_destroy(s->further);
     streams_destroy(s->streams);
+    ears_destroy(s->ears);
     assistant_destroy(s->assistant);
     microphones_destroy(s->microphones);
     recorder_destroy(s->recorder);
@@ -131,7 +146,7 @@ void service_destroy(struct service *s)
 static void take_loaded(struct service *s, const struct engine_message *m)
 {
     assistant_loaded(s->assistant, s->engine, m->event.text, m->value);
-    streams_loaded(s->streams, s->engine, s->assistant, m->event.text, m->value);
+    further_loaded(s->further, m->event.text, m->value);
 }
 
 static void fail(struct service *s, const char *why)
@@ -145,15 +160,18 @@ static void fail(struct service *s, const char *why)
 static void take_closed(struct service *s, const struct engine_message *m)
 {
     if (m->user != s->assistant)
-        streams_closed(s->streams, m);
+        further_closed(s->further, m);
     else if (m->value)
         fail(s, m->event.text);
 }
 
 static void take_source(struct service *s, const struct engine_message *m)
 {
-    if (m->user != s->assistant)
+    ears_take_source(s->ears, m);
+    if (m->user != s->assistant) {
+        update_delay(s);
         return;
+    }
     if (m->type == ENGINE_SOURCE && m->value == ENGINE_SOURCE_OPEN)
         s->open = s->listening = true;
     else if (m->type == ENGINE_SOURCE && m->value == ENGINE_SOURCE_CLOSED)
@@ -170,7 +188,7 @@ static void take_message(struct service *s, const struct engine_message *m)
     switch (m->type) {
     case ENGINE_LOADING:
         assistant_loading(s->assistant);
-        streams_loading(s->streams);
+        further_loading(s->further);
         return;
     case ENGINE_PROGRESS:
         assistant_progress(s->assistant, (int)m->value);
@@ -188,7 +206,7 @@ static void take_message(struct service *s, const struct engine_message *m)
         return;
     case ENGINE_OPENED:
         if (m->user != s->assistant)
-            streams_opened(s->streams, m);
+            further_opened(s->further, m);
         return;
     case ENGINE_CLOSED:
         take_closed(s, m);
@@ -264,6 +282,8 @@ int service_attach(struct service *s, struct engine *engine, struct error *error
         return rc;
     assistant_attach(s->assistant, ear);
     microphones_choose(s->microphones, source_device(config.source));
+    further_attach(s->further, engine);
+    ears_follow(s->ears, &config);
     listen_to_logind(s);
     s->engine = engine;
     s->engine_fd = loop_add_fd(s->loop, engine_fd(engine), POLLIN, engine_ready, s);

@@ -1,9 +1,5 @@
-/* A stream's life:
- *
- *   Open ──ear_create──► opening ──ENGINE_OPENED──► open ──socket closed, client gone──► closing
- *                           │                                                              │
- *                           └──────────────────── ENGINE_CLOSED ◄──────────────────────────┘
- */
+/* A stream is a further ear that Open begins, and that ends when its socket is closed or its client
+ * is gone. */
 #include "daemon/streams.h"
 
 #include "daemon/open_options.h"
@@ -12,14 +8,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define STREAMS_INTERFACE "org.earshot.Earshot1.Streams"
-#define MANAGER_INTERFACE "org.freedesktop.DBus.ObjectManager"
 
 enum {
     STREAM_PIECES = 32,   /* that may wait for the model: 3 s */
@@ -27,28 +21,21 @@ enum {
 };
 
 struct stream {
-    struct stream *next;
-    struct assistant *assistant;
-    struct ear *ear;
+    struct further_ear ear;     /* its call is Open */
     char *client;               /* its unique name, owned; empty: the bus was lost since */
     char mode[CONFIG_WORD_MAX]; /* that was asked for; empty: as configured */
-    DBusMessage *call;          /* Open, until it is answered */
     bool unanswered;            /* its socket cannot be handed over */
     bool followed;              /* the bus tells when it is gone */
     int socket;                 /* the client's end, until Open is answered; -1 */
 };
 
 struct streams {
-    struct loop *loop;
     struct bus *bus;
     struct bus_watch watch;
-    struct engine *engine;  /* NULL: no model yet */
-    struct assistant *main; /* whose configuration counts */
-    char model[64];
-    bool can_reply;
+    struct further *further;
+    struct further_kind kind;
+    struct assistant *const *main; /* whose configuration counts; none yet when it is created */
     uint64_t last_number;
-    struct stream *first;
-    size_t count;
 };
 
 static void close_fd(int fd)
@@ -57,13 +44,17 @@ static void close_fd(int fd)
         close(fd);
 }
 
-static void stream_destroy(struct streams *s, struct stream *stream)
+static struct stream *stream_of(const struct further_ear *ear)
 {
+    return (struct stream *)ear;
+}
+
+static void stream_destroy(struct further_ear *ear)
+{
+    struct stream *stream = stream_of(ear);
+    struct streams *s = ear->kind->user;
     if (stream->followed)
         bus_unfollow(s->bus, stream->client);
-    assistant_destroy(stream->assistant);
-    if (stream->call)
-        dbus_message_unref(stream->call);
     close_fd(stream->socket);
     free(stream->client);
     free(stream);
@@ -73,8 +64,8 @@ static void stream_destroy(struct streams *s, struct stream *stream)
 static void vanished(void *user, const char *client)
 {
     struct streams *s = user;
-    for (struct stream *i = s->first; i; i = i->next)
-        if (strcmp(i->client, client) == 0)
+    for (struct further_ear *i = s->kind.ears; i; i = i->next)
+        if (strcmp(stream_of(i)->client, client) == 0)
             ear_abort(i->ear);
 }
 
@@ -82,8 +73,8 @@ static void vanished(void *user, const char *client)
 static void lost(void *user)
 {
     struct streams *s = user;
-    for (struct stream *i = s->first; i; i = i->next) {
-        *i->client = '\0';
+    for (struct further_ear *i = s->kind.ears; i; i = i->next) {
+        *stream_of(i)->client = '\0';
         if (!i->call)
             continue;
         dbus_message_unref(i->call);
@@ -92,13 +83,62 @@ static void lost(void *user)
     }
 }
 
-int streams_create(struct streams **out, struct loop *loop, struct bus *bus, struct error *error)
+/* A message has a descriptor of its own; NULL: there is none left, or no memory. */
+static DBusMessage *open_reply(struct further_ear *ear)
+{
+    struct stream *stream = stream_of(ear);
+    DBusMessage *reply = dbus_message_new_method_return(ear->call);
+    const char *path = assistant_object(ear->assistant)->path;
+    stream->unanswered =
+        !reply || !dbus_message_append_args(reply, DBUS_TYPE_OBJECT_PATH, &path, DBUS_TYPE_UNIX_FD,
+                                            &stream->socket, DBUS_TYPE_INVALID);
+    if (stream->unanswered) {
+        if (reply)
+            dbus_message_unref(reply);
+        return NULL;
+    }
+    close_fd(stream->socket);
+    stream->socket = -1;
+    return reply;
+}
+
+static const char *closed_why(const struct further_ear *ear, const struct engine_message *m)
+{
+    if (stream_of(ear)->unanswered)
+        return "no memory or descriptors for its socket";
+    return m->value ? m->event.text : "the stream was closed";
+}
+
+/* What of the configuration is not the microphone's. */
+static void stream_config(const struct further_ear *ear, const struct config *config,
+                          struct config *out)
+{
+    const struct stream *stream = stream_of(ear);
+    *out = *config;
+    out->muted = out->resume = out->keep_history = false;
+    out->source[0] = '\0'; /* the socket, which nothing moves */
+    out->buffer_ms = 0;
+    if (out->history > STREAM_HISTORY)
+        out->history = STREAM_HISTORY;
+    if (*stream->mode)
+        strcpy(out->mode, stream->mode);
+}
+
+int streams_create(struct streams **out, struct bus *bus, struct further *further,
+                   struct assistant *const *main, struct error *error)
 {
     struct streams *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(error, -ENOMEM, "out of memory");
-    s->loop = loop;
     s->bus = bus;
+    s->further = further;
+    s->main = main;
+    s->kind = (struct further_kind){.user = s,
+                                    .configure = stream_config,
+                                    .answer = open_reply,
+                                    .why = closed_why,
+                                    .destroy = stream_destroy};
+    further_add_kind(further, &s->kind);
     s->watch = (struct bus_watch){.lost = lost, .vanished = vanished, .user = s};
     bus_watch(bus, &s->watch);
     *out = s;
@@ -110,145 +150,7 @@ void streams_destroy(struct streams *s)
     if (!s)
         return;
     bus_unwatch(s->bus, &s->watch);
-    while (s->first) {
-        struct stream *stream = s->first;
-        s->first = stream->next;
-        stream_destroy(s, stream);
-    }
     free(s);
-}
-
-void streams_loaded(struct streams *s, struct engine *engine, struct assistant *main,
-                    const char *model, bool can_reply)
-{
-    s->engine = engine;
-    s->main = main;
-    s->can_reply = can_reply;
-    snprintf(s->model, sizeof s->model, "%.63s", model);
-    for (struct stream *i = s->first; i; i = i->next)
-        if (!i->call)
-            assistant_loaded(i->assistant, engine, model, can_reply);
-}
-
-void streams_loading(struct streams *s)
-{
-    for (struct stream *i = s->first; i; i = i->next)
-        if (!i->call)
-            assistant_loading(i->assistant);
-}
-
-static struct stream *find_stream(struct streams *s, const void *assistant)
-{
-    struct stream *i = s->first;
-    while (i && i->assistant != assistant)
-        i = i->next;
-    return i;
-}
-
-static void announce(struct streams *s, const struct stream *stream, bool there)
-{
-    const struct interface_object *o = assistant_object(stream->assistant);
-    DBusMessage *m = dbus_message_new_signal(SERVICE_PATH, MANAGER_INTERFACE,
-                                             there ? "InterfacesAdded" : "InterfacesRemoved");
-    DBusMessageIter out;
-    if (m) {
-        dbus_message_iter_init_append(m, &out);
-        if (there) {
-            interface_append_object(&out, o);
-        } else {
-            dbus_message_iter_append_basic(&out, DBUS_TYPE_OBJECT_PATH, &o->path);
-            interface_append_names(&out, o);
-        }
-    }
-    bus_send(s->bus, m);
-}
-
-/* A message has a descriptor of its own; NULL: there is none left, or no memory. */
-static DBusMessage *open_reply(const struct stream *stream)
-{
-    DBusMessage *reply = dbus_message_new_method_return(stream->call);
-    const char *path = assistant_object(stream->assistant)->path;
-    if (!reply || dbus_message_append_args(reply, DBUS_TYPE_OBJECT_PATH, &path, DBUS_TYPE_UNIX_FD,
-                                           &stream->socket, DBUS_TYPE_INVALID))
-        return reply;
-    dbus_message_unref(reply);
-    return NULL;
-}
-
-void streams_opened(struct streams *s, const struct engine_message *m)
-{
-    struct stream *stream = find_stream(s, m->user);
-    if (!stream || !stream->call)
-        return;
-    DBusMessage *reply = open_reply(stream);
-    if (!reply) { /* ENGINE_CLOSED follows */
-        stream->unanswered = true;
-        ear_abort(stream->ear);
-        return;
-    }
-    assistant_loaded(stream->assistant, s->engine, s->model, s->can_reply);
-    announce(s, stream, true);
-    bus_send(s->bus, reply);
-    dbus_message_unref(stream->call);
-    stream->call = NULL;
-    close_fd(stream->socket);
-    stream->socket = -1;
-}
-
-static const char *closed_why(const struct stream *stream, const struct engine_message *m)
-{
-    if (stream->unanswered)
-        return "no memory or descriptors for its socket";
-    return m->value ? m->event.text : "the stream was closed";
-}
-
-void streams_closed(struct streams *s, const struct engine_message *m)
-{
-    struct stream **p = &s->first;
-    while (*p && (*p)->assistant != m->user)
-        p = &(*p)->next;
-    struct stream *stream = *p;
-    if (!stream)
-        return;
-    *p = stream->next;
-    s->count--;
-    if (stream->call)
-        bus_send(s->bus, assistant_error(stream->call, "Failed", closed_why(stream, m)));
-    else
-        announce(s, stream, false);
-    ear_destroy(stream->ear);
-    stream_destroy(s, stream);
-    malloc_trim(0); /* the allocator keeps what many at once have freed */
-}
-
-/* What of the configuration is not the microphone's. */
-static struct config stream_config(const struct stream *stream, const struct config *config)
-{
-    struct config c = *config;
-    c.muted = c.resume = c.keep_history = false;
-    c.source[0] = '\0'; /* the socket, which nothing moves */
-    c.buffer_ms = 0;
-    if (c.history > STREAM_HISTORY)
-        c.history = STREAM_HISTORY;
-    if (*stream->mode)
-        strcpy(c.mode, stream->mode);
-    return c;
-}
-
-int streams_prepare(struct streams *s, const struct config *config, struct error *error)
-{
-    int rc = 0;
-    for (struct stream *i = s->first; i && !rc; i = i->next) {
-        struct config c = stream_config(i, config);
-        rc = assistant_prepare(i->assistant, &c, error);
-    }
-    return rc;
-}
-
-void streams_configure(struct streams *s, bool count)
-{
-    for (struct stream *i = s->first; i; i = i->next)
-        assistant_configure(i->assistant, count);
 }
 
 /* Both ends: ours becomes the source. */
@@ -262,27 +164,21 @@ static int create_source(struct stream *stream, const struct open_options *o, st
     return stream_source_create(out, ends[0], &o->format, o->name, error);
 }
 
-static int create_stream(struct streams *s, struct stream *stream, const struct open_options *o,
-                         struct error *error)
+static int begin_stream(struct streams *s, struct stream *stream, const struct open_options *o,
+                        struct error *error)
 {
+    struct source *source;
+    char path[64];
     if (o->mode)
         snprintf(stream->mode, sizeof stream->mode, "%s", o->mode);
-    struct config config = stream_config(stream, assistant_config(s->main));
-    char path[64];
-    snprintf(path, sizeof path, SERVICE_PATH "/stream%" PRIu64, ++s->last_number);
-    struct assistant_options options = {.path = path, .config = &config};
-    struct source *source;
-    int rc = assistant_create(&stream->assistant, s->loop, s->bus, &options, error);
-    if (!rc)
-        rc = create_source(stream, o, &source, error);
+    int rc = create_source(stream, o, &source, error);
     if (rc)
         return rc;
-    struct ear_options ear = {
-        .config = &config, .pieces = STREAM_PIECES, .user = stream->assistant};
-    rc = ear_create(&stream->ear, s->engine, source, &ear, error);
-    if (!rc)
-        assistant_attach(stream->assistant, stream->ear);
-    return rc;
+    snprintf(path, sizeof path, SERVICE_PATH "/stream%" PRIu64, ++s->last_number);
+    struct assistant_options options = {.path = path};
+    struct ear_options ear = {.pieces = STREAM_PIECES};
+    return further_begin(s->further, &stream->ear, assistant_config(*s->main), &options, source,
+                         &ear, error);
 }
 
 static DBusMessage *open_stream(struct streams *s, DBusMessage *call, const struct open_options *o)
@@ -291,19 +187,17 @@ static DBusMessage *open_stream(struct streams *s, DBusMessage *call, const stru
     struct stream *stream = calloc(1, sizeof *stream);
     if (!stream)
         return assistant_error(call, "Failed", error.message);
+    stream->ear.kind = &s->kind;
     stream->socket = -1;
     stream->client = strdup(dbus_message_get_sender(call));
-    int rc = stream->client ? create_stream(s, stream, o, &error) : -ENOMEM;
+    int rc = stream->client ? begin_stream(s, stream, o, &error) : -ENOMEM;
     if (rc) {
-        stream_destroy(s, stream);
+        further_finish(&stream->ear);
         return assistant_error(call, "Failed", error.message);
     }
-    stream->call = dbus_message_ref(call);
+    stream->ear.call = dbus_message_ref(call);
     bus_follow(s->bus, stream->client);
     stream->followed = true;
-    stream->next = s->first;
-    s->first = stream;
-    s->count++;
     return NULL;
 }
 
@@ -313,38 +207,18 @@ static DBusMessage *call_open(void *user, DBusMessage *call)
     struct open_options o;
     struct error error;
     DBusMessageIter args;
-    if (!s->engine)
+    if (!further_is_loaded(s->further))
         return assistant_error(call, "NotReady", "the model is not loaded yet");
     dbus_message_iter_init(call, &args);
     if (open_options_read(&o, &args, &error))
         return assistant_error(call, "InvalidArgument", error.message);
-    if (o.mode && strcmp(o.mode, "assistant") == 0 && !s->can_reply)
+    if (o.mode && strcmp(o.mode, "assistant") == 0 && !further_can_reply(s->further))
         return assistant_error(call, "NotSupported", "the model has no replies");
-    if (s->count >= (size_t)assistant_config(s->main)->streams)
+    if (s->kind.count >= (size_t)assistant_config(*s->main)->streams)
         return assistant_error(call, "Busy", "too many streams are open");
     if (!dbus_message_get_sender(call))
         return assistant_error(call, "Failed", "a stream needs a client with a name");
     return open_stream(s, call, &o);
-}
-
-static DBusMessage *call_managed(void *user, DBusMessage *call)
-{
-    const struct streams *s = user;
-    DBusMessage *reply = dbus_message_new_method_return(call);
-    if (!reply)
-        return NULL;
-    DBusMessageIter out, objects, entry;
-    dbus_message_iter_init_append(reply, &out);
-    dbus_message_iter_open_container(&out, DBUS_TYPE_ARRAY, "{oa{sa{sv}}}", &objects);
-    for (const struct stream *i = s->first; i; i = i->next) {
-        if (i->call)
-            continue;
-        dbus_message_iter_open_container(&objects, DBUS_TYPE_DICT_ENTRY, NULL, &entry);
-        interface_append_object(&entry, assistant_object(i->assistant));
-        dbus_message_iter_close_container(&objects, &entry);
-    }
-    dbus_message_iter_close_container(&out, &objects);
-    return reply;
 }
 
 static const struct interface_method streams_methods[] = {
@@ -352,25 +226,9 @@ static const struct interface_method streams_methods[] = {
     {NULL},
 };
 
-static const struct interface_method manager_methods[] = {
-    {"GetManagedObjects", .out = {{"object_paths_interfaces_and_properties", "a{oa{sa{sv}}}"}},
-     .call = call_managed},
-    {NULL},
-};
-
-static const struct interface_signal manager_signals[] = {
-    {"InterfacesAdded", {{"object_path", "o"}, {"interfaces_and_properties", "a{sa{sv}}"}}},
-    {"InterfacesRemoved", {{"object_path", "o"}, {"interfaces", "as"}}},
-    {NULL},
-};
-
 static const struct interface streams_interface = {STREAMS_INTERFACE, streams_methods, NULL, NULL};
-static const struct interface manager_interface = {MANAGER_INTERFACE, manager_methods, NULL,
-                                                   manager_signals};
 
-void streams_parts(struct streams *s, struct interface_part parts[3])
+struct interface_part streams_part(struct streams *s)
 {
-    parts[0] = (struct interface_part){&streams_interface, s};
-    parts[1] = (struct interface_part){&manager_interface, s};
-    parts[2] = (struct interface_part){NULL, NULL};
+    return (struct interface_part){&streams_interface, s};
 }

@@ -1,32 +1,20 @@
-/* org.earshot.Earshot1.Streams and the ObjectManager that lists what it opened: clients that send
- * their own audio. docs/streams.md describes them. Main thread only.
+/* org.earshot.Earshot1.Streams: clients that send their own audio. docs/streams.md describes it.
+ * Main thread only.
  */
 #ifndef EARSHOT_DAEMON_STREAMS_H
 #define EARSHOT_DAEMON_STREAMS_H
 
-#include "daemon/assistant.h"
+#include "daemon/further.h"
 
 struct streams;
 
-int streams_create(struct streams **out, struct loop *loop, struct bus *bus, struct error *error);
-void streams_destroy(struct streams *s); /* after the engine, whose ears are theirs */
+/* *main: the assistant of the microphone, which need not be there yet. All outlive the result, but
+ * for further, which is destroyed before it. 0 or -errno. */
+int streams_create(struct streams **out, struct bus *bus, struct further *further,
+                   struct assistant *const *main, struct error *error);
+void streams_destroy(struct streams *s);
 
-/* The two interfaces, and the end of the list, for the object at SERVICE_PATH. */
-void streams_parts(struct streams *s, struct interface_part parts[3]);
-
-/* From now on streams can be opened, with the configuration of main. */
-void streams_loaded(struct streams *s, struct engine *engine, struct assistant *main,
-                    const char *model, bool can_reply);
-
-/* assistant_prepare and assistant_configure of every stream that is open. */
-int streams_prepare(struct streams *s, const struct config *config, struct error *error);
-void streams_configure(struct streams *s, bool count);
-
-/* The model is loaded anew, and streams_loaded is due again. */
-void streams_loading(struct streams *s);
-
-/* ENGINE_OPENED and ENGINE_CLOSED of a stream's ear. */
-void streams_opened(struct streams *s, const struct engine_message *m);
-void streams_closed(struct streams *s, const struct engine_message *m);
+/* The interface, for the object at SERVICE_PATH. */
+struct interface_part streams_part(struct streams *s);
 
 #endif

@@ -110,6 +110,35 @@ static void values_are_taken(void **state)
     assert_true(c.text.sampling.seed == UINT64_MAX);
 }
 
+static void print_ears(FILE *out)
+{
+    struct config c;
+    struct error error;
+    assert_int_equal(read_text(&c,
+                               "[ears]\ndesk_2 = portaudio:@DEFAULT_MONITOR@ # what is played\n"
+                               "hall = file:/a b.wav\n[model]\nthreads = 3\n",
+                               &error),
+                     0);
+    assert_int_equal(c.threads, 3);
+    config_print(&c, out);
+}
+
+static void ears_have_names(void **state)
+{
+    (void)state;
+    struct config c;
+    struct error error = {""};
+    char *text = printed(print_ears);
+    assert_int_equal(read_text(&c, text, &error), 0);
+    free(text);
+    assert_int_equal(c.ear_count, 2);
+    assert_string_equal(c.ears[0].name, "desk_2");
+    assert_string_equal(c.ears[0].source, "portaudio:@DEFAULT_MONITOR@");
+    assert_string_equal(c.ears[1].name, "hall");
+    assert_string_equal(c.ears[1].source, "file:/a b.wav");
+    assert_int_equal(c.threads, 3);
+}
+
 static void comments_are_behind_a_blank(void **state)
 {
     (void)state;
@@ -280,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_wrong_line_is_named),
         cmocka_unit_test(a_long_line_is_refused_not_cut),
         cmocka_unit_test(what_could_not_be_printed_is_refused),
+        cmocka_unit_test(ears_have_names),
         cmocka_unit_test(values_must_agree),
         cmocka_unit_test(a_missing_file_is_named),
     };
