@@ -134,7 +134,7 @@ static void take_property(void *user, const char *name, DBusMessageIter *value)
 
 static bool read_properties(struct bench *b, DBusError *e)
 {
-    return bus_client_properties(&b->client, b->path, take_property, b, e);
+    return bus_client_properties(&b->client, take_property, b, e);
 }
 
 static void take_detail(void *user, const char *name, DBusMessageIter *value)
@@ -319,7 +319,8 @@ static bool open_stream(struct bench *b, DBusError *e)
                                       &b->socket, DBUS_TYPE_INVALID);
     if (good) {
         snprintf(b->path, sizeof b->path, "%s", path);
-        good = bus_link_subscribe(b->client.link, BUS_CLIENT_NAME, b->path, e);
+        snprintf(b->client.object, sizeof b->client.object, "%s", path);
+        good = bus_link_subscribe(b->client.link, BUS_CLIENT_NAME, BUS_CLIENT_OBJECT, e);
     }
     dbus_message_unref(reply);
     return good;

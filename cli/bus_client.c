@@ -41,6 +41,9 @@ int bus_client_fail(const struct bus_client *c, DBusError *e)
     else if (dbus_error_has_name(e, DBUS_ERROR_ACCESS_DENIED))
         error_print("earshot %s: the bus \"%s\" allows it to root and the group earshot alone",
                     c->command, c->bus);
+    else if (*c->object && dbus_error_has_name(e, DBUS_ERROR_UNKNOWN_OBJECT))
+        error_set(&said, 0, "no ear is called %s; \"earshot ears\" lists them",
+                  strrchr(c->object, '/') + 1);
     else
         error_set(&said, 0, "%s", e->message);
     if (*said.message)
@@ -87,8 +90,33 @@ DBusMessage *bus_client_set(const char *property, int type, const char *signatur
     return call;
 }
 
+bool bus_client_choose(struct bus_client *c, const char *name)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    if (!length || name[length] || length >= BUS_CLIENT_EAR_MAX) {
+        error_print("earshot %s: %s: an ear's name is a to z, 0 to 9 and _", c->command, name);
+        return false;
+    }
+    snprintf(c->object, sizeof c->object, BUS_CLIENT_EARS "%s", name);
+    return true;
+}
+
+const char *bus_client_ear_of(const char *path)
+{
+    size_t before = strlen(BUS_CLIENT_EARS);
+    if (strcmp(path, BUS_CLIENT_OBJECT) == 0)
+        return "";
+    return strncmp(path, BUS_CLIENT_EARS, before) == 0 ? path + before : NULL;
+}
+
+const char *bus_client_object(const struct bus_client *c)
+{
+    return *c->object ? c->object : BUS_CLIENT_OBJECT;
+}
+
 static DBusMessage *answer_within(struct bus_client *c, DBusMessage *call, int ms, DBusError *e)
 {
+    dbus_message_set_path(call, bus_client_object(c));
     if (bus_client_connect(c, e))
         return bus_link_call(c->link, call, ms, e);
     dbus_message_unref(call);
@@ -117,12 +145,10 @@ bool bus_client_is_gone(const DBusError *e)
            dbus_error_has_name(e, DBUS_ERROR_NO_REPLY);
 }
 
-bool bus_client_properties(struct bus_client *c, const char *path, bus_client_entry *each,
-                           void *user, DBusError *e)
+bool bus_client_properties(struct bus_client *c, bus_client_entry *each, void *user, DBusError *e)
 {
     DBusMessageIter args;
     DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "GetAll", &args);
-    dbus_message_set_path(call, path);
     bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
     DBusMessage *reply = answer_within(c, call, PROPERTIES_MS, e);
     if (!reply)
@@ -136,17 +162,21 @@ bool bus_client_properties(struct bus_client *c, const char *path, bus_client_en
     return good;
 }
 
-/* Subscribes to the daemon's signals and to its end, and sees that it answers. */
+/* Subscribes to the ear's signals and to the daemon's end, and sees that it answers. */
 static bool begin(struct bus_client *c, DBusError *e)
 {
     DBusMessageIter args;
-    DBusMessage *pong = NULL;
+    DBusMessage *state = NULL, *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "Get", &args);
+    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
+    bus_client_append_string(&args, "State");
     if (bus_client_connect(c, e) &&
-        bus_link_subscribe(c->link, BUS_CLIENT_NAME, BUS_CLIENT_OBJECT, e))
-        pong = bus_client_answer(c, bus_client_call(DBUS_INTERFACE_PEER, "Ping", &args), e);
-    if (pong)
-        dbus_message_unref(pong);
-    return pong != NULL;
+        bus_link_subscribe(c->link, BUS_CLIENT_NAME, c->all_ears ? NULL : bus_client_object(c), e))
+        state = bus_client_answer(c, call, e);
+    else
+        dbus_message_unref(call);
+    if (state)
+        dbus_message_unref(state);
+    return state != NULL;
 }
 
 /* Gives take what has come, and then NULL. 0, or the exit code to end with. */

@@ -11,10 +11,12 @@
 
 #define BUS_CLIENT_NAME "org.earshot.Earshot1"
 #define BUS_CLIENT_OBJECT "/org/earshot/Earshot1"
+#define BUS_CLIENT_EARS BUS_CLIENT_OBJECT "/ears/" /* and a name */
 #define BUS_CLIENT_INTERFACE "org.earshot.Earshot1.Assistant"
 
 enum {
     BUS_CLIENT_OPTIONS_MAX = 12,
+    BUS_CLIENT_EAR_MAX = 32, /* bytes of an ear's name with the NUL */
 };
 
 struct bus_client_option {
@@ -25,11 +27,13 @@ struct bus_client_option {
 
 struct bus_client {
     const char *command;
-    const char *bus; /* "session", "system" or an address */
-    char **words;    /* what follows the options, ends with NULL */
+    const char *bus;  /* "session", "system" or an address */
+    char object[128]; /* of one of the ears beside the microphone's, or a stream; empty: that's */
+    char **words;     /* what follows the options, ends with NULL */
     int word_count;
     const char *given[BUS_CLIENT_OPTIONS_MAX]; /* of the command's options; NULL: was not given */
     struct bus_link *link;                     /* NULL until something is sent */
+    bool all_ears;                             /* bus_client_follow has the signals of all */
     int answer_ms;   /* how long bus_client_answer waits; 0: as long as a reply may take */
     int patience_ms; /* how long bus_client_follow waits for another daemon; -1: for ever */
     const sigset_t *waits_in; /* the signal mask while it waits for messages; NULL: as it is */
@@ -43,7 +47,16 @@ void bus_client_finish(struct bus_client *c);
 /* Says why on stderr, and frees the error; EXIT_FAILED. */
 int bus_client_fail(const struct bus_client *c, DBusError *e);
 
-/* A call of a method of the daemon's object, to append the arguments to. */
+/* From now on everything goes to the ear of this name. False, said: none can be called so. */
+bool bus_client_choose(struct bus_client *c, const char *name);
+
+/* The path of the object that everything goes to. */
+const char *bus_client_object(const struct bus_client *c);
+
+/* The name in the path of an ear's object, "" in that of the microphone's; NULL: of another. */
+const char *bus_client_ear_of(const char *path);
+
+/* A call of a method of the object of the client's ear, to append the arguments to. */
 DBusMessage *bus_client_call(const char *interface, const char *member, DBusMessageIter *args);
 void bus_client_append_string(DBusMessageIter *args, const char *text);
 /* {key: value} of a dictionary a{sv}; signature: of the value, type: its basic type. */
@@ -65,9 +78,8 @@ bool bus_client_is_gone(const DBusError *e);
 
 typedef void bus_client_entry(void *user, const char *name, DBusMessageIter *value);
 
-/* Calls each with the properties of the assistant at path; false with the error. */
-bool bus_client_properties(struct bus_client *c, const char *path, bus_client_entry *each,
-                           void *user, DBusError *e);
+/* Calls each with the properties of the client's ear; false with the error. */
+bool bus_client_properties(struct bus_client *c, bus_client_entry *each, void *user, DBusError *e);
 
 /* Takes one signal, or NULL: at first, once all that came are taken, and when none came in time. 0:
  * go on; else the exit code to end with. */
@@ -78,10 +90,11 @@ typedef int bus_client_take(void *user, DBusMessage *m);
  * behind this. */
 void bus_client_wait_for(struct bus_client *c, const int *signals, size_t count);
 
-/* Calls take with the signals of the daemon, and of other names that were subscribed to, that their
- * owners sent; timeout_ms -1: waits for them at any length. Returns its exit code; EXIT_FAILED when
- * the output is lost, which main() says, and, said here, when the daemon is not there, when the bus
- * is gone, or the daemon for longer than patience_ms. */
+/* Calls take with the signals of the client's ear (all_ears: of all objects of the daemon), and of
+ * other names that were subscribed to, that their owners sent; timeout_ms -1: waits for them at any
+ * length. Returns its exit code; EXIT_FAILED when the output is lost, which main() says, and, said
+ * here, when the daemon is not there, when the bus is gone, or the daemon for longer than
+ * patience_ms. */
 int bus_client_follow(struct bus_client *c, int timeout_ms, bus_client_take *take, void *user);
 
 /* Whether it is this signal of the daemon's. */

@@ -16,10 +16,12 @@
 
 const struct bus_client_option client_captions_options[] = {
     CUE_OPTIONS,
+    {"all-ears", NULL, "also what the ears beside the microphone's hear, each with its name"},
     {NULL},
 };
 
 enum {
+    OPTION_ALL = CUE_OPTIONS_COUNT,
     PATIENCE_MS = 8000, /* for another daemon, where nobody is there to end the command */
     SAID_MAX = 1024,
     LINE_BYTES = 8192,
@@ -44,6 +46,7 @@ struct captions {
 /* What an UtteranceCompleted or another signal with a text says. */
 struct said {
     dbus_uint64_t id;
+    const char *ear; /* that heard it; NULL: it needs no name */
     const char *text;
     double start_us, end_us; /* 0: not told */
     double boottime_us;      /* when it began, of CLOCK_BOOTTIME; 0: not told */
@@ -69,10 +72,19 @@ static void take_detail(void *user, const char *name, DBusMessageIter *variant)
         said->intent = intent_of_variant(variant);
 }
 
+/* Which of several ears a signal is of; NULL: of none, but of somebody's stream. */
+static const char *ear_of(DBusMessage *m)
+{
+    const char *ear = bus_client_ear_of(dbus_message_get_path(m));
+    return ear && !*ear ? "microphone" : ear;
+}
+
 static struct said read_signal(struct captions *captions, DBusMessage *m)
 {
     struct said said = {.text = "", .confidence = -1, .words = &captions->words};
     DBusMessageIter args;
+    if (captions->client->all_ears)
+        said.ear = ear_of(m);
     captions->words.count = 0;
     if (!dbus_message_iter_init(m, &args))
         return said;
@@ -99,8 +111,9 @@ static void draw(struct captions *captions)
 
 static void show_partial(struct captions *captions, const struct said *said, bool reply)
 {
-    snprintf(captions->line, sizeof captions->line, "%s%s", *said->text && reply ? "> " : "",
-             said->text);
+    bool named = *said->text && said->ear;
+    snprintf(captions->line, sizeof captions->line, "%s%s%s%s", named ? said->ear : "",
+             named ? ": " : "", *said->text && reply ? "> " : "", said->text);
     draw(captions);
 }
 
@@ -112,6 +125,8 @@ static void show_final(struct captions *captions, const struct said *said, bool 
     if (captions->terminal)
         fputs("\r\033[K", stdout);
     if (*said->text) {
+        if (said->ear)
+            printf("%s: ", said->ear);
         fputs(faint ? terminal_faint() : "", stdout);
         fputs(reply ? "> " : "", stdout);
         cue_print_text(said->text, stdout);
@@ -133,7 +148,10 @@ static int write_said(struct captions *captions, const struct said *said, bool u
 {
     if (!captions->file.stream || !*said->text)
         return 0;
-    struct cue cue = {.text = said->text, .confidence = said->confidence, .intent = said->intent};
+    struct cue cue = {.ear = said->ear,
+                      .text = said->text,
+                      .confidence = said->confidence,
+                      .intent = said->intent};
     cue.start_us = start_of(captions, said);
     cue.end_us = cue.start_us + (int64_t)(said->end_us - said->start_us);
     cue_words_give(said->words, &cue, (int64_t)said->start_us);
@@ -150,7 +168,7 @@ static int take_text(struct captions *captions, DBusMessage *m)
     bool final = completed || bus_client_is_signal(m, "ReplyCompleted");
     bool partial =
         bus_client_is_signal(m, "UtteranceUpdated") || bus_client_is_signal(m, "ReplyUpdated");
-    if (!final && !(partial && captions->terminal))
+    if ((!final && !(partial && captions->terminal)) || (captions->client->all_ears && !ear_of(m)))
         return 0;
     struct said said = read_signal(captions, m);
     if (captions->live && final)
@@ -203,7 +221,7 @@ static void read_state(struct captions *captions)
 {
     DBusError e = DBUS_ERROR_INIT;
     captions->stale = false;
-    bus_client_properties(captions->client, BUS_CLIENT_OBJECT, ear_state_take, &captions->ear, &e);
+    bus_client_properties(captions->client, ear_state_take, &captions->ear, &e);
     dbus_error_free(&e);
 }
 
@@ -212,7 +230,8 @@ static int take(void *user, DBusMessage *m)
     struct captions *captions = user;
     if (m && bus_client_is_change(m, &captions->there))
         captions->stale = captions->there;
-    else if (m && dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged"))
+    else if (m && dbus_message_is_signal(m, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged") &&
+             dbus_message_has_path(m, bus_client_object(captions->client)))
         bus_client_details(m, ear_state_take, &captions->ear);
     else if (m)
         return take_text(captions, m);
@@ -245,6 +264,7 @@ int client_captions(struct bus_client *c)
         code = cue_file_open(c->command, &captions.file);
     if (code)
         return code;
+    c->all_ears = c->given[OPTION_ALL];
     captions.live = captions.file.stream != stdout;
     captions.terminal = captions.live && isatty(STDOUT_FILENO);
     c->patience_ms = captions.terminal ? -1 : PATIENCE_MS;

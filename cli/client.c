@@ -41,6 +41,8 @@ static const struct command {
      client_overlay_options},
     {"notify", "", "show replies as desktop notifications", 0, 0, client_notify},
     {"speak", "", "say replies aloud", 0, 0, client_speak, client_speak_options},
+    {"ears", "", "list, add and remove ears beside the microphone's", 0, 0, client_ears,
+     client_ears_options},
     {"reload", "", "read the configuration again", 0, 0, client_reload},
     {"devices", "", "list the microphones", 0, 0, client_devices, client_devices_options,
      .local = true},
@@ -92,6 +94,8 @@ static int help(const struct command *command)
     for (size_t i = 0; i < count_options(command); i++)
         print_option(command->options[i].name, command->options[i].value, command->options[i].help);
     if (!command->local)
+        print_option("ear", "NAME", "an ear beside the microphone's, as earshot ears lists them");
+    if (!command->local)
         print_option("bus", "BUS", "the D-Bus to use: session (default), system or an address");
     print_option("help", NULL, "show this help");
     return EXIT_DONE;
@@ -101,7 +105,7 @@ enum {
     OPTION_FIRST = 256, /* what getopt_long returns for a command's first option */
 };
 
-/* longs: [BUS_CLIENT_OPTIONS_MAX + 3] */
+/* longs: [BUS_CLIENT_OPTIONS_MAX + 4] */
 static void list_options(const struct command *command, struct option *longs)
 {
     for (size_t i = 0; i < count_options(command); i++) {
@@ -109,15 +113,17 @@ static void list_options(const struct command *command, struct option *longs)
         *longs++ = (struct option){o->name, o->value ? required_argument : no_argument, NULL,
                                    OPTION_FIRST + (int)i};
     }
-    if (!command->local)
+    if (!command->local) {
+        *longs++ = (struct option){"ear", required_argument, NULL, 'e'};
         *longs++ = (struct option){"bus", required_argument, NULL, 'b'};
+    }
     *longs++ = (struct option){"help", no_argument, NULL, 'h'};
     *longs = (struct option){NULL, 0, NULL, 0};
 }
 
 int client_command(int argc, char **argv)
 {
-    struct option longs[BUS_CLIENT_OPTIONS_MAX + 3];
+    struct option longs[BUS_CLIENT_OPTIONS_MAX + 4];
     const struct command *command = find_command(argv[0]);
     if (!command) {
         error_print("earshot: no command \"%s\"; see earshot --help", argv[0]);
@@ -131,6 +137,10 @@ int client_command(int argc, char **argv)
             return help(command);
         if (option == 'b')
             c.bus = optarg;
+        else if (option == 'e' && !bus_client_choose(&c, optarg))
+            return EXIT_USAGE;
+        else if (option == 'e')
+            continue;
         else if (option >= OPTION_FIRST)
             c.given[option - OPTION_FIRST] = optarg ? optarg : "";
         else {

@@ -6,15 +6,16 @@
 #include "cli/bus_client.h"
 
 extern const struct bus_client_option client_ask_options[], client_captions_options[],
-    client_devices_options[], client_history_options[], client_keys_options[],
-    client_listen_options[], client_overlay_options[], client_record_options[],
-    client_run_options[], client_speak_options[], client_states_options[], client_status_options[],
-    client_type_options[];
+    client_devices_options[], client_ears_options[], client_history_options[],
+    client_keys_options[], client_listen_options[], client_overlay_options[],
+    client_record_options[], client_run_options[], client_speak_options[], client_states_options[],
+    client_status_options[], client_type_options[];
 
 int client_ask(struct bus_client *c);
 int client_cancel(struct bus_client *c);
 int client_captions(struct bus_client *c);
 int client_devices(struct bus_client *c);
+int client_ears(struct bus_client *c);
 int client_finish(struct bus_client *c);
 int client_history(struct bus_client *c);
 int client_keys(struct bus_client *c);

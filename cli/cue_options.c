@@ -170,6 +170,8 @@ int cue_file_utterance(struct cue_file *file, uint64_t id, const struct cue *utt
     if (file->format == CUE_FORMAT_JSON) {
         rc = print_json(file, id, cue_object(&cue));
     } else if (file->format == CUE_FORMAT_TEXT) {
+        if (cue.ear)
+            fprintf(file->stream, "%s: ", cue.ear);
         cue_print_text(cue.text, file->stream);
         fputc('\n', file->stream);
     } else {

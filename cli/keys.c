@@ -66,7 +66,7 @@ static void toggle_mute(struct keys *k)
 {
     DBusError e = DBUS_ERROR_INIT;
     struct ear_state state = {0};
-    if (!bus_client_properties(k->client, BUS_CLIENT_OBJECT, ear_state_take, &state, &e)) {
+    if (!bus_client_properties(k->client, ear_state_take, &state, &e)) {
         bus_client_fail(k->client, &e);
         return;
     }

@@ -106,7 +106,7 @@ static int begin(struct speaker *s)
     struct error error;
     DBusError e = DBUS_ERROR_INIT;
     s->begun = true;
-    bus_client_properties(s->client, BUS_CLIENT_OBJECT, take_state, &s->state, &e);
+    bus_client_properties(s->client, take_state, &s->state, &e);
     dbus_error_free(&e); /* then the signals tell */
     return speech_open(&error) ? offline_fail(s->client->command, &error) : 0;
 }

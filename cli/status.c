@@ -215,7 +215,7 @@ static int take(void *user, DBusMessage *m)
     }
     int64_t now = clock_monotonic_ms();
     if ((w->stale || (w->terminal && now >= w->look_ms)) &&
-        !bus_client_properties(w->client, BUS_CLIENT_OBJECT, watch_property, w, &e)) {
+        !bus_client_properties(w->client, watch_property, w, &e)) {
         if (!bus_client_is_gone(&e))
             return bus_client_fail(w->client, &e);
         dbus_error_free(&e);
@@ -239,7 +239,5 @@ int client_status(struct bus_client *c)
             bus_client_wait_for(c, &(int){SIGWINCH}, 1); /* the terminal's size */
         return bus_client_follow(c, terminal ? LEVEL_MS : -1, take, &w);
     }
-    return bus_client_properties(c, BUS_CLIENT_OBJECT, print_property, NULL, &e)
-               ? EXIT_DONE
-               : bus_client_fail(c, &e);
+    return bus_client_properties(c, print_property, NULL, &e) ? EXIT_DONE : bus_client_fail(c, &e);
 }

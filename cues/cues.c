@@ -109,11 +109,19 @@ static void print_words(const struct cue *cue, size_t first, size_t end, enum cu
     }
 }
 
+/* WebVTT has a tag for who speaks, SubRip what people make of that. */
+static void print_ear(const struct cue *cue, enum cue_format format, FILE *out)
+{
+    if (cue->ear)
+        fprintf(out, format == CUE_FORMAT_VTT ? "<v %s>" : "%s: ", cue->ear);
+}
+
 unsigned cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out)
 {
     unsigned written = 0;
     if (cue->word_count == 0) {
         print_times(format, number, cue->start_us, cue->end_us, out);
+        print_ear(cue, format, out);
         print_bytes(cue->text, strlen(cue->text), format, out);
         fputs("\n\n", out);
         return 1;
@@ -122,6 +130,7 @@ unsigned cue_print(const struct cue *cue, enum cue_format format, unsigned numbe
         end = cue_caption_end(cue, first);
         print_times(format, number + written, cue->start_us + cue->words[first].start_us,
                     cue->start_us + cue_shown_until(cue, first, end), out);
+        print_ear(cue, format, out);
         print_words(cue, first, end, format, out);
         fputs("\n\n", out);
         written++;
@@ -162,6 +171,8 @@ cJSON *cue_object(const struct cue *cue)
     cJSON *item = cJSON_CreateObject();
     cJSON_AddNumberToObject(item, "start_ms", (double)(cue->start_us / 1000));
     cJSON_AddNumberToObject(item, "end_ms", (double)(cue->end_us / 1000));
+    if (cue->ear)
+        cJSON_AddStringToObject(item, "ear", cue->ear);
     cJSON_AddStringToObject(item, "text", cue->text);
     cJSON_AddStringToObject(item, "reply", cue->reply ? cue->reply : "");
     add_confidence(item, cue->confidence);

@@ -28,6 +28,7 @@ struct cue {
     const struct cue_word *words; /* [word_count], in order; not owned */
     size_t word_count;            /* 0: times of words are not known */
     const cJSON *intent;          /* what it asks for (cli/intent.h); NULL: nothing, or not known */
+    const char *ear;              /* that heard it, of several; plain. NULL: it needs no name */
 };
 
 /* Whether the words of such a confidence may well be others: what a terminal shows faint. */
@@ -45,8 +46,8 @@ void cue_print_head(enum cue_format format, FILE *out);
  * lines. How many were written. */
 unsigned cue_print(const struct cue *cue, enum cue_format format, unsigned number, FILE *out);
 
-/* {"start_ms", "end_ms", "text", "reply", "confidence", "words" and "intent" where they are known},
- * owned by the caller; NULL: out of memory. */
+/* {"start_ms", "end_ms", "ear" where it has a name, "text", "reply", "confidence", "words" and
+ * "intent" where they are known}, owned by the caller; NULL: out of memory. */
 cJSON *cue_object(const struct cue *cue);
 
 /* JSON as cJSON printed it; what is not UTF-8 in its strings becomes U+FFFD, and what a terminal

@@ -181,6 +181,13 @@ static void take_source(struct assistant *a, const struct engine_message *m)
                   a->source == ENGINE_SOURCE_MISSING ? m->event.text : "");
 }
 
+void assistant_removed(struct assistant *a)
+{
+    a->source = ENGINE_SOURCE_MISSING;
+    take_property(a, "DeviceError", a->device_error, sizeof a->device_error, "the ear was removed");
+    assistant_update_state(a);
+}
+
 static void pending_finish(struct pending *p)
 {
     if (p->call)

@@ -61,6 +61,7 @@ void assistant_loading(struct assistant *a);
 void assistant_progress(struct assistant *a, int percent); /* of loading */
 void assistant_take(struct assistant *a, const struct engine_message *m);
 void assistant_failed(struct assistant *a);
+void assistant_removed(struct assistant *a); /* its ear, for good */
 
 /* The sound server's microphones have changed; the one that was chosen is to be opened anew. */
 void assistant_microphones_changed(struct assistant *a);

@@ -93,6 +93,11 @@ static DBusMessage *answer(struct further_ear *ear)
     return NULL;
 }
 
+static void over(struct further_ear *ear)
+{
+    assistant_removed(ear->assistant);
+}
+
 static const char *why(const struct further_ear *ear, const struct engine_message *m)
 {
     (void)ear;
@@ -106,8 +111,12 @@ int ears_create(struct ears **out, struct loop *loop, struct bus *bus, struct fu
     if (!e)
         return error_set(error, -ENOMEM, "out of memory");
     *e = (struct ears){.loop = loop, .bus = bus, .further = further, .main = main};
-    e->kind = (struct further_kind){
-        .user = e, .configure = configure, .answer = answer, .why = why, .destroy = destroy};
+    e->kind = (struct further_kind){.user = e,
+                                    .configure = configure,
+                                    .answer = answer,
+                                    .why = why,
+                                    .over = over,
+                                    .destroy = destroy};
     further_add_kind(further, &e->kind);
     *out = e;
     return 0;

@@ -164,6 +164,8 @@ void further_closed(struct further *f, const struct engine_message *m)
     ear->kind->count--;
     if (ear->call)
         bus_send(f->bus, assistant_error(ear->call, "Failed", ear->kind->why(ear, m)));
+    if (ear->listed && ear->kind->over)
+        ear->kind->over(ear);
     if (ear->listed)
         announce(f, ear, false);
     ear_destroy(ear->ear);

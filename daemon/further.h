@@ -29,6 +29,8 @@ struct further_kind {
     DBusMessage *(*answer)(struct further_ear *ear);
     /* Why it is over, for whoever waits for the answer. */
     const char *(*why)(const struct further_ear *ear, const struct engine_message *m);
+    /* It is over, and its object is there a last time. NULL: nothing is to be told. */
+    void (*over)(struct further_ear *ear);
     /* Frees it, and what its kind has of it; assistant and ear are none any more. */
     void (*destroy)(struct further_ear *ear);
 };

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Ears beside the microphone's (docs/dbus.md): of the configuration, and of AddEar; each with a device, captions and a history of its
 own, and none in the way of another."""
+import json
 import pathlib
 import sys
 
@@ -117,6 +118,48 @@ def is_asked_for():
     d.stop()
 
 
+def follows(*options):
+    """earshot captions beside the test -> the process, whose output is in a file."""
+    out = open(WORK / "captions", "w")
+    return subprocess.Popen([EARSHOT, "captions", *options], stdout=out, stderr=subprocess.STDOUT, env=environment())
+
+
+def has_commands():
+    """What the commands of earshot make of it."""
+    quiet = silence(60)
+    d = Daemon(source=f"file:{quiet}")
+    check("earshot ears lists none", d.reaches(IDLE) and earshot("ears").stdout == "")
+    check("adds one", earshot("ears", "--add", "gone", "--device", "nowhere").returncode == 0 and f"{PATH}/ears/gone" in managed(d))
+    wait_until(lambda: "nowhere" in earshot("ears").stdout, 10)
+    listed = earshot("ears").stdout
+    check("and says why it hears nothing", listed == 'gone\tno microphone: nowhere: no such capture device; "earshot devices" lists what there is\n', listed)
+    got = earshot("status", "--ear", "gone").stdout
+    check("--ear asks it and not the microphone", "nowhere" in got and "nowhere" not in earshot("status").stdout, got)
+    check("earshot mute --ear mutes it alone", earshot("mute", "--ear", "gone").returncode == 0
+          and Ear(d, "gone").get("Muted") == 1 and d.get("Muted") == 0)
+    check("removes it", earshot("ears", "--remove", "gone").returncode == 0 and not managed(d))
+    for options, code, said in ((("ears", "--add", "Gone"), 2, "name is a to z"), (("ears", "--device", "x"), 2, "--add NAME"),
+                                (("ears", "--remove", "gone"), 1, "no ear has this name"), (("mute", "--ear", "gone"), 1, "no ear is called gone"),
+                                (("captions", "--ear", "gone"), 1, "no ear is called gone"), (("history", "--ear", "a/b"), 2, "name is a to z")):
+        got = earshot(*options)
+        check(f"earshot {' '.join(options)} says what is wrong", got.returncode == code and said in got.stderr, got)
+    config(f"[ears]\ndesk = file:{SPEECH}\n")
+    d.stop()
+    d = Daemon("--config", str(WORK / "earshot.conf"), source=f"file:{quiet}")
+    both = follows("--all-ears", "--json", "--output", WORK / "both.json")
+    desk = Ear(d, "desk")
+    check("earshot captions --all-ears tells who heard it", desk.completes(1) and desk.reaches(IDLE) and wait_until(
+        lambda: (WORK / "captions").read_text().count("\ndesk: ") == len(desk.of("UtteranceCompleted")), 10), (WORK / "captions").read_text())
+    both.send_signal(signal.SIGINT)
+    both.wait()
+    rows = [json.loads(line) for line in (WORK / "both.json").read_text().splitlines()]
+    check("in JSON too", rows and all(row["ear"] == "desk" for row in rows), rows)
+    said = [line.split("  ", 1)[1] for line in earshot("history", "--ear", "desk").stdout.splitlines()]
+    check("earshot history --ear shows what it heard", said == [text for _, text in transcript(desk)], said)
+    check("and that of the microphone nothing", earshot("history").stdout == "")
+    d.stop()
+
+
 def hears_the_desktop():
     """What the desktop plays beside what the microphone hears."""
     pulse = Pulse()
@@ -153,4 +196,4 @@ def hears_the_desktop():
 
 if not shutil.which("pulseaudio") or not shutil.which("paplay") or not shutil.which("ffmpeg"):
     end_without("a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins ffmpeg)")
-run(said_by_files, is_configured, is_asked_for, hears_the_desktop)
+run(said_by_files, is_configured, is_asked_for, has_commands, hears_the_desktop)
