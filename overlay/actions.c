@@ -141,6 +141,15 @@ static void set_device(GSimpleAction *action, GVariant *value, void *user)
     ear_set_device(o->ear, g_variant_get_string(value, NULL));
 }
 
+static void set_sound(GSimpleAction *action, GVariant *value, void *user)
+{
+    struct overlay *o = user;
+    o->settings.sound = settings_sound_of(g_variant_get_string(value, NULL));
+    g_simple_action_set_state(action, g_variant_new_string(settings_sound_name(o->settings.sound)));
+    ear_set_sound(o->ear, o->settings.sound);
+    settings_write(&o->settings);
+}
+
 static void set_older(GSimpleAction *action, GVariant *value, void *user)
 {
     struct overlay *o = user;
@@ -201,6 +210,7 @@ static const GActionEntry entries[] = {
     {"older", NULL, NULL, "false", set_older},
     {"mode", NULL, "s", "''", set_mode},
     {"device", NULL, "s", "''", set_device},
+    {"sound", NULL, "s", "'microphone'", set_sound},
     {"edge", NULL, "s", "'bottom'", set_edge},
     {"opacity", NULL, "i", "75", set_opacity},
     {"lines", NULL, "i", "3", set_lines},
@@ -226,6 +236,7 @@ void actions_add(struct overlay *o)
     set_state(o, "opacity", g_variant_new_int32(o->settings.opacity));
     set_state(o, "lines", g_variant_new_int32(o->settings.lines));
     set_state(o, "width", g_variant_new_int32(o->settings.width));
+    set_state(o, "sound", g_variant_new_string(settings_sound_name(o->settings.sound)));
     set_state(o, "edge", g_variant_new_string(o->settings.top ? "top" : "bottom"));
     add_keys(o, "app.menu", "Menu", "<Shift>F10");
     add_keys(o, "app.larger", "<Control>plus", "<Control>equal");

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLY_MARK "> "
 #define LOST_MARK " \xe2\x80\xa6" /* an ellipsis */
 
 void captions_init(struct captions *captions)
@@ -83,14 +82,22 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* What a line of the kind begins with. */
+static const char *mark_of(enum caption_kind kind)
+{
+    static const char *const marks[] = {"", "> ", "Desktop: "};
+    return marks[kind];
+}
+
 /* Where the line is, or would be. */
-static size_t find_place(const struct captions *captions, uint64_t id, bool reply, bool *found)
+static size_t find_place(const struct captions *captions, uint64_t id, enum caption_kind kind,
+                         bool *found)
 {
     size_t i = captions->count;
     while (i > 0 && (captions->line[i - 1].id > id ||
-                     (captions->line[i - 1].id == id && captions->line[i - 1].reply && !reply)))
+                     (captions->line[i - 1].id == id && captions->line[i - 1].kind > kind)))
         i--;
-    *found = i > 0 && captions->line[i - 1].id == id && captions->line[i - 1].reply == reply;
+    *found = i > 0 && captions->line[i - 1].id == id && captions->line[i - 1].kind == kind;
     return *found ? i - 1 : i;
 }
 
@@ -104,12 +111,12 @@ static void remove_line(struct captions *captions, size_t index)
 
 /* An empty line at index; what is too much at the top goes once the change is complete. */
 static struct caption_line *insert_line(struct captions *captions, size_t index, uint64_t id,
-                                        bool reply)
+                                        enum caption_kind kind)
 {
     struct caption_line *line = &captions->line[index];
     memmove(line + 1, line, (captions->count - index) * sizeof(struct caption_line));
     captions->count++;
-    *line = (struct caption_line){.id = id, .reply = reply, .confidence = -1};
+    *line = (struct caption_line){.id = id, .kind = kind, .confidence = -1};
     return line;
 }
 
@@ -141,28 +148,30 @@ static struct captions_change end_change(struct captions *captions, struct capti
 }
 
 /* The line to change; NULL: it would be older than all that there is room for, or is not wanted. */
-static struct caption_line *find_line(struct captions *captions, uint64_t id, bool reply,
-                                      bool wanted, struct captions_change *change)
+static struct caption_line *find_line(struct captions *captions, uint64_t id,
+                                      enum caption_kind kind, bool wanted,
+                                      struct captions_change *change)
 {
     bool found;
-    *change = (struct captions_change){.index = find_place(captions, id, reply, &found)};
+    *change = (struct captions_change){.index = find_place(captions, id, kind, &found)};
     if (found)
         return &captions->line[change->index];
     if (!wanted || (change->index == 0 && captions->count == CAPTIONS_MAX))
         return NULL;
     change->what = CAPTIONS_ADDED;
-    return insert_line(captions, change->index, id, reply);
+    return insert_line(captions, change->index, id, kind);
 }
 
-struct captions_change captions_update(struct captions *captions, uint64_t id, bool reply,
-                                       unsigned seq, size_t stable_bytes, const char *text)
+struct captions_change captions_update(struct captions *captions, uint64_t id,
+                                       enum caption_kind kind, unsigned seq, size_t stable_bytes,
+                                       const char *text)
 {
     struct captions_change change;
-    size_t size, mark = reply ? strlen(REPLY_MARK) : 0;
-    struct caption_line *line = find_line(captions, id, reply, *text, &change);
+    size_t size, mark = strlen(mark_of(kind));
+    struct caption_line *line = find_line(captions, id, kind, *text, &change);
     if (!line || line->complete || (seq && seq <= line->seq))
         return (struct captions_change){CAPTIONS_SAME};
-    char *made = make_line(reply ? REPLY_MARK : "", text, &size);
+    char *made = make_line(mark_of(kind), text, &size);
     line->seq = seq;
     if (made)
         set_text(line, made, size, stable_bytes < size ? stable_bytes + mark : size, &change);
@@ -172,7 +181,7 @@ struct captions_change captions_update(struct captions *captions, uint64_t id, b
 /* Takes over the words that lie in the text, one behind the other. */
 static void set_words(struct caption_line *line, const struct caption_word *words, size_t count)
 {
-    size_t end = 0;
+    size_t end = 0, mark = strlen(mark_of(line->kind));
     line->word_count = 0;
     if (!words || count > CAPTION_WORDS_MAX)
         count = words ? CAPTION_WORDS_MAX : 0;
@@ -182,6 +191,7 @@ static void set_words(struct caption_line *line, const struct caption_word *word
     line->words = kept;
     for (size_t i = 0; i < count; i++) {
         struct caption_word w = words[i];
+        w.at += mark;
         if (w.at < end || w.at >= line->size || w.size > line->size - w.at)
             continue;
         w.size = round_down(line->text, line->size, w.at + w.size);
@@ -198,18 +208,19 @@ static struct captions_change remove_at(struct captions *captions, size_t index)
     return (struct captions_change){.what = CAPTIONS_REMOVED, .index = index};
 }
 
-struct captions_change captions_complete(struct captions *captions, uint64_t id, bool reply,
-                                         const char *text, double confidence,
-                                         const struct caption_word *words, size_t count)
+struct captions_change captions_complete(struct captions *captions, uint64_t id,
+                                         enum caption_kind kind, const char *text,
+                                         double confidence, const struct caption_word *words,
+                                         size_t count)
 {
     struct captions_change change;
     size_t size;
-    struct caption_line *line = find_line(captions, id, reply, *text, &change);
+    struct caption_line *line = find_line(captions, id, kind, *text, &change);
     if (!line || (line->complete && !line->lost))
         return (struct captions_change){CAPTIONS_SAME};
     if (!*text)
         return remove_at(captions, change.index);
-    char *made = make_line(reply ? REPLY_MARK : "", text, &size);
+    char *made = make_line(mark_of(kind), text, &size);
     if (made)
         set_text(line, made, size, size, &change);
     line->complete = true;
@@ -247,7 +258,7 @@ uint64_t captions_last_id(const struct captions *captions)
 {
     for (size_t i = captions->count; i > 0; i--) {
         const struct caption_line *line = &captions->line[i - 1];
-        if (line->complete && !line->lost && !line->reply)
+        if (line->complete && !line->lost && line->kind == CAPTION_SAID)
             return line->id;
     }
     return 0;

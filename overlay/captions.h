@@ -25,11 +25,18 @@ struct caption_word {
     double confidence;
 };
 
+enum caption_kind {
+    CAPTION_SAID,
+    CAPTION_REPLY,
+    CAPTION_PLAYED, /* said by what the desktop plays, where both are shown */
+};
+
 struct caption_line {
     uint64_t id;
-    bool reply, complete, lost; /* lost: the daemon went before it was complete */
-    unsigned seq;               /* of the last update; 0: none */
-    char *text;                 /* [size + 1], owned; one line of valid UTF-8 */
+    enum caption_kind kind;
+    bool complete, lost; /* lost: the daemon went before it was complete */
+    unsigned seq;        /* of the last update; 0: none */
+    char *text;          /* [size + 1], owned; one line of valid UTF-8 */
     size_t size;
     size_t settled;             /* leading bytes that stand; all of them once it is complete */
     double confidence;          /* of the whole; below 0: not known */
@@ -61,20 +68,22 @@ void captions_init(struct captions *captions);
 void captions_finish(struct captions *captions);
 
 /* An update of an utterance, or of a reply. What is not newer than the last is left out. */
-struct captions_change captions_update(struct captions *captions, uint64_t id, bool reply,
-                                       unsigned seq, size_t stable_bytes, const char *text);
+struct captions_change captions_update(struct captions *captions, uint64_t id,
+                                       enum caption_kind kind, unsigned seq, size_t stable_bytes,
+                                       const char *text);
 
 /* The complete text. An empty one removes the line. words: [count], NULL where they are not known.
  */
-struct captions_change captions_complete(struct captions *captions, uint64_t id, bool reply,
-                                         const char *text, double confidence,
-                                         const struct caption_word *words, size_t count);
+struct captions_change captions_complete(struct captions *captions, uint64_t id,
+                                         enum caption_kind kind, const char *text,
+                                         double confidence, const struct caption_word *words,
+                                         size_t count);
 
 /* Completes the first line that is not complete, as far as it is known, as its daemon is gone.
  * CAPTIONS_SAME: all are complete. */
 struct captions_change captions_lose(struct captions *captions);
 
-/* The largest id there is of an utterance that is complete; 0: none. */
+/* The largest id there is of what was said that is complete; 0: none. */
 uint64_t captions_last_id(const struct captions *captions);
 
 /* The look of the text from byte `from` on, and in *end where it ends. from is below the size. */

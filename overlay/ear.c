@@ -7,6 +7,9 @@
 
 #define NAME "org.earshot.Earshot1"
 #define OBJECT "/org/earshot/Earshot1"
+#define DESKTOP "desktop" /* the ear of what the desktop plays */
+#define DESKTOP_OBJECT OBJECT "/ears/" DESKTOP
+#define EARS "org.earshot.Earshot1.Ears"
 #define ASSISTANT "org.earshot.Earshot1.Assistant"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 
@@ -26,7 +29,9 @@ struct ear {
     GDBusConnection *connection;
     char *owner; /* NULL: no daemon */
     char *said;  /* what ear_waits() gave */
-    unsigned watch, retry, signals[2];
+    unsigned watch, retry, signals[3];
+    enum settings_sound sound;
+    bool added;       /* the desktop's ear is ours, to be removed */
     uint64_t last_id; /* of what was told complete, or the time of the start */
     uint32_t state, progress;
     bool muted, known; /* known: the properties were read */
@@ -97,16 +102,16 @@ static struct caption_word *read_words(GVariant *details, size_t *count)
     return words;
 }
 
-static void take_complete(struct ear *ear, uint64_t id, bool reply, const char *text,
+static void take_complete(struct ear *ear, uint64_t id, enum caption_kind kind, const char *text,
                           GVariant *details)
 {
     double confidence = -1;
     size_t count;
     struct caption_word *words = read_words(details, &count);
     g_variant_lookup(details, "confidence", "d", &confidence);
-    if (!reply && id > ear->last_id)
+    if (kind == CAPTION_SAID && id > ear->last_id)
         ear->last_id = id;
-    ear->events->completed(ear->user, id, reply, text, confidence, words, count);
+    ear->events->completed(ear->user, id, kind, text, confidence, words, count);
     g_free(words);
 }
 
@@ -118,20 +123,25 @@ static void take_signal(GDBusConnection *connection, const char *sender, const c
     uint32_t seq, stable;
     const char *text;
     GVariant *details;
-    bool reply = g_str_has_prefix(member, "Reply");
-    (void)connection, (void)sender, (void)object, (void)interface;
+    bool plays = strcmp(object, DESKTOP_OBJECT) == 0;
+    (void)connection, (void)sender, (void)interface;
+    if (ear->sound == (plays ? SETTINGS_MICROPHONE : SETTINGS_DESKTOP))
+        return;
+    enum caption_kind kind = plays && ear->sound == SETTINGS_BOTH ? CAPTION_PLAYED : CAPTION_SAID;
+    if (g_str_has_prefix(member, "Reply"))
+        kind = CAPTION_REPLY;
     if (strcmp(member, "UtteranceUpdated") == 0 &&
         g_variant_is_of_type(args, G_VARIANT_TYPE("(tuus)"))) {
         g_variant_get(args, "(tuu&s)", &id, &seq, &stable, &text);
-        ear->events->updated(ear->user, id, false, seq, stable, text);
+        ear->events->updated(ear->user, id, kind, seq, stable, text);
     } else if (strcmp(member, "ReplyUpdated") == 0 &&
                g_variant_is_of_type(args, G_VARIANT_TYPE("(tus)"))) {
         g_variant_get(args, "(tu&s)", &id, &seq, &text);
-        ear->events->updated(ear->user, id, true, seq, strlen(text), text);
+        ear->events->updated(ear->user, id, kind, seq, strlen(text), text);
     } else if (g_str_has_suffix(member, "Completed") &&
                g_variant_is_of_type(args, G_VARIANT_TYPE("(tsa{sv})"))) {
         g_variant_get(args, "(t&s@a{sv})", &id, &text, &details);
-        take_complete(ear, id, reply, text, details);
+        take_complete(ear, id, kind, text, details);
         g_variant_unref(details);
     }
 }
@@ -180,9 +190,9 @@ static void take_missed(struct ear *ear, GVariant *utterance)
     if (!g_variant_lookup(utterance, "id", "t", &id) ||
         !g_variant_lookup(utterance, "text", "&s", &text))
         return;
-    take_complete(ear, id, false, text, utterance);
+    take_complete(ear, id, CAPTION_SAID, text, utterance);
     if (g_variant_lookup(utterance, "reply", "&s", &reply) && *reply)
-        ear->events->completed(ear->user, id, true, reply, -1, NULL, 0);
+        ear->events->completed(ear->user, id, CAPTION_REPLY, reply, -1, NULL, 0);
 }
 
 static void end_missed(GObject *connection, GAsyncResult *result, void *user)
@@ -208,6 +218,41 @@ static void call(struct ear *ear, const char *interface, const char *member, GVa
                            ear->cancel, done, ear);
 }
 
+static void follow_sound(struct ear *ear);
+
+static void end_adding(GObject *connection, GAsyncResult *result, void *user)
+{
+    struct ear *ear = user;
+    char *why = NULL;
+    GVariant *answer = end_call(connection, result, &why);
+    ear->added = answer != NULL;
+    if (answer && ear->sound == SETTINGS_MICROPHONE) /* it is not wanted any more */
+        follow_sound(ear);
+    else if (why && !strstr(why, "this name already"))
+        ear->events->refused(ear->user, why);
+    g_free(why);
+    g_clear_pointer(&answer, g_variant_unref);
+}
+
+static void end_removing(GObject *connection, GAsyncResult *result, void *user)
+{
+    (void)user;
+    GVariant *answer = end_call(connection, result, NULL);
+    g_clear_pointer(&answer, g_variant_unref);
+}
+
+/* The desktop's ear comes and goes with the wish to see what it hears; one that somebody else has
+ * added, or the configuration, stays. */
+static void follow_sound(struct ear *ear)
+{
+    bool wanted = ear->sound != SETTINGS_MICROPHONE;
+    if (ear->owner && wanted)
+        call(ear, EARS, "AddEar", g_variant_new("(sa{sv})", DESKTOP, NULL), "(o)", end_adding);
+    else if (ear->owner && ear->added)
+        call(ear, EARS, "RemoveEar", g_variant_new("(s)", DESKTOP), "()", end_removing);
+    ear->added = false;
+}
+
 static void forget_daemon(struct ear *ear)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(ear->signals); i++)
@@ -229,12 +274,17 @@ static void daemon_came(GDBusConnection *connection, const char *name, const cha
     ear->signals[0] =
         g_dbus_connection_signal_subscribe(connection, owner, ASSISTANT, NULL, OBJECT, NULL,
                                            G_DBUS_SIGNAL_FLAGS_NONE, take_signal, ear, NULL);
+    ear->signals[2] =
+        g_dbus_connection_signal_subscribe(connection, owner, ASSISTANT, NULL, DESKTOP_OBJECT, NULL,
+                                           G_DBUS_SIGNAL_FLAGS_NONE, take_signal, ear, NULL);
     ear->signals[1] = g_dbus_connection_signal_subscribe(
         connection, owner, PROPERTIES, "PropertiesChanged", OBJECT, ASSISTANT,
         G_DBUS_SIGNAL_FLAGS_NONE, take_change, ear, NULL);
     call(ear, PROPERTIES, "GetAll", g_variant_new("(s)", ASSISTANT), "(a{sv})", end_properties);
     call(ear, ASSISTANT, "GetUtterances", g_variant_new("(tu)", ear->last_id, 0), "(aa{sv})",
          end_missed);
+    ear->added = false;
+    follow_sound(ear);
     ear->events->changed(ear->user);
 }
 
@@ -323,12 +373,14 @@ static void connect_bus(struct ear *ear)
     g_free(address);
 }
 
-struct ear *ear_create(const char *bus, const struct ear_events *events, void *user)
+struct ear *ear_create(const char *bus, enum settings_sound sound, const struct ear_events *events,
+                       void *user)
 {
     struct ear *ear = g_new0(struct ear, 1);
     ear->events = events;
     ear->user = user;
     ear->bus = g_strdup(bus);
+    ear->sound = sound;
     ear->cancel = g_cancellable_new();
     ear->mode = g_strdup("");
     ear->device = g_strdup("");
@@ -338,11 +390,23 @@ struct ear *ear_create(const char *bus, const struct ear_events *events, void *u
     return ear;
 }
 
+/* The last thing that is sent, whose answer nobody waits for. */
+static void remove_desktop(struct ear *ear)
+{
+    if (!ear->owner || !ear->added)
+        return;
+    g_dbus_connection_call(ear->connection, ear->owner, OBJECT, EARS, "RemoveEar",
+                           g_variant_new("(s)", DESKTOP), NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, -1,
+                           NULL, NULL, NULL);
+    g_dbus_connection_flush_sync(ear->connection, NULL, NULL);
+}
+
 void ear_destroy(struct ear *ear)
 {
     if (!ear)
         return;
     g_cancellable_cancel(ear->cancel);
+    remove_desktop(ear);
     leave_bus(ear);
     if (ear->retry)
         g_source_remove(ear->retry);
@@ -365,6 +429,8 @@ static char *describe(const struct ear *ear)
         return NULL;
     if (ear->state == STATE_LOADING && ear->progress < 100)
         return g_strdup("loading the model");
+    if (ear->sound == SETTINGS_DESKTOP) /* whatever the microphone does */
+        return NULL;
     if (ear->state == STATE_LOADING)
         return g_strdup("opening the microphone");
     if (ear->state == STATE_MUTED && ear->muted)
@@ -428,6 +494,15 @@ static void set(struct ear *ear, const char *name, GVariant *value)
              end_setting);
     else
         g_variant_unref(g_variant_ref_sink(value));
+}
+
+void ear_set_sound(struct ear *ear, enum settings_sound sound)
+{
+    bool had = ear->sound != SETTINGS_MICROPHONE, wants = sound != SETTINGS_MICROPHONE;
+    ear->sound = sound;
+    if (had != wants)
+        follow_sound(ear);
+    ear->events->changed(ear->user);
 }
 
 void ear_set_muted(struct ear *ear, bool muted)

@@ -33,6 +33,10 @@ static void add_submenu(GMenu *menu, const char *label, const struct entry *entr
 
 static const struct entry modes[] = {
     {"_Captions alone", "app.mode::captions"}, {"With _replies", "app.mode::assistant"}, {NULL}};
+static const struct entry sounds[] = {{"_Microphone", "app.sound::microphone"},
+                                      {"_Desktop", "app.sound::desktop"},
+                                      {"_Both", "app.sound::both"},
+                                      {NULL}};
 static const struct entry texts[] = {{"_Copy", "app.copy"},
                                      {"Select _all", "app.select-all"},
                                      {"_Older lines", "app.older"},
@@ -63,6 +67,7 @@ static GMenu *make_ear(struct menu *menu)
     GMenu *ear = g_menu_new();
     g_menu_append(ear, "_Pause", "app.pause");
     g_menu_append_submenu(ear, "_Microphone", G_MENU_MODEL(menu->devices));
+    add_submenu(ear, "_Captions of", sounds);
     add_submenu(ear, "M_ode", modes);
     return ear;
 }

@@ -23,18 +23,18 @@ static void show_change(struct overlay *o, struct captions_change change)
     view_take(window_view(o->window), &o->captions, change);
 }
 
-static void updated(void *user, uint64_t id, bool reply, unsigned seq, size_t stable_bytes,
-                    const char *text)
+static void updated(void *user, uint64_t id, enum caption_kind kind, unsigned seq,
+                    size_t stable_bytes, const char *text)
 {
     struct overlay *o = user;
-    show_change(o, captions_update(&o->captions, id, reply, seq, stable_bytes, text));
+    show_change(o, captions_update(&o->captions, id, kind, seq, stable_bytes, text));
 }
 
-static void completed(void *user, uint64_t id, bool reply, const char *text, double confidence,
-                      const struct caption_word *words, size_t count)
+static void completed(void *user, uint64_t id, enum caption_kind kind, const char *text,
+                      double confidence, const struct caption_word *words, size_t count)
 {
     struct overlay *o = user;
-    show_change(o, captions_complete(&o->captions, id, reply, text, confidence, words, count));
+    show_change(o, captions_complete(&o->captions, id, kind, text, confidence, words, count));
 }
 
 static void lost(void *user)
@@ -110,7 +110,7 @@ static void activate(GApplication *application, void *user)
     look_apply(o->look, &o->settings);
     o->window = window_create(o->application, o->way, &o->settings, G_MENU_MODEL(o->menu.model));
     view_set_contrast(window_view(o->window), look_is_contrasty(o->look));
-    o->ear = ear_create(o->bus, &events, o);
+    o->ear = ear_create(o->bus, o->settings.sound, &events, o);
     show_state(o);
     menu_list_devices(&o->menu, NULL);
 }

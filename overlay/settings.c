@@ -15,6 +15,21 @@
     X(x, SETTINGS_NOWHERE, SETTINGS_NOWHERE, 65535)                                                \
     X(bottom, SETTINGS_NOWHERE, SETTINGS_NOWHERE, 65535)
 
+static const char *const sounds[] = {"microphone", "desktop", "both"};
+
+const char *settings_sound_name(enum settings_sound sound)
+{
+    return sounds[sound];
+}
+
+enum settings_sound settings_sound_of(const char *name)
+{
+    size_t i = G_N_ELEMENTS(sounds) - 1;
+    while (i && strcmp(sounds[i], name) != 0)
+        i--;
+    return (enum settings_sound)i;
+}
+
 static char *find_path(void)
 {
     return g_build_filename(g_get_user_state_dir(), "earshot", "overlay.ini", NULL);
@@ -47,6 +62,9 @@ static void read_keys(GKeyFile *file, const char *path, struct settings *setting
     char *edge = g_key_file_get_string(file, GROUP, "edge", NULL);
     settings->top = edge && strcmp(edge, "top") == 0;
     g_free(edge);
+    char *sound = g_key_file_get_string(file, GROUP, "sound", NULL);
+    settings->sound = settings_sound_of(sound ? sound : "");
+    g_free(sound);
 }
 
 void settings_read(struct settings *settings)
@@ -76,6 +94,7 @@ void settings_write(const struct settings *settings)
 #undef WRITE
     g_key_file_set_string(file, GROUP, "font", settings->font);
     g_key_file_set_string(file, GROUP, "edge", settings->top ? "top" : "bottom");
+    g_key_file_set_string(file, GROUP, "sound", settings_sound_name(settings->sound));
     g_mkdir_with_parents(folder, 0700);
     if (!g_key_file_save_to_file(file, path, &error))
         g_printerr("earshot-overlay: %s; the settings are not kept\n", error->message);

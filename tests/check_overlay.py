@@ -331,6 +331,40 @@ def obeys_the_menu(window, reader, text, stand):
     window.action("older")
 
 
+def shows_the_desktop(window, text, stand):
+    """What the desktop plays, beside what the microphone hears and without it."""
+    word = dbus.Array([dbus.Struct((dbus.UInt32(0), dbus.UInt32(5), dbus.Int64(0), dbus.Int64(1), 0.2), signature="uuxxd")], signature="(uuxxd)")
+    check("nobody else's ear is shown", "desktop" not in stand.ears)
+    window.action("sound", "both")
+    wait_until(lambda: "desktop" in stand.ears, 5)
+    check("both: an ear for the desktop is added", "desktop" in stand.ears, stand.ears)
+    played = stand.ears["desktop"]
+    played.UtteranceUpdated(dbus.UInt64(stand.number + 10), dbus.UInt32(1), dbus.UInt32(0), "radio plays")
+    wait_until(lambda: "Desktop: radio plays" in text.get(), 5)
+    check("what it hears is marked as it is said", "Desktop: radio plays" in text.get(), text.get())
+    played.UtteranceCompleted(dbus.UInt64(stand.number + 10), "Radio plays.", dbus.Dictionary({"confidence": 0.9, "words": word}, signature="sv"))
+    stand.says("Quiet please.")
+    wait_until(lambda: "Quiet please." in text.get() and "Radio plays." in text.get(), 5)
+    check("beside what is said", text.get().splitlines()[-2:] == ["Quiet please.", "Desktop: Radio plays."], text.get())
+    window.action("sound", "desktop")
+    stand.says("Nobody sees this.")
+    played.UtteranceCompleted(dbus.UInt64(stand.number + 20), "News at ten.", OPTIONS)
+    wait_until(lambda: "News at ten." in text.get(), 5)
+    check("desktop: that alone, without a mark", text.get().endswith("News at ten.") and "Nobody" not in text.get()
+          and "Desktop: News" not in text.get(), text.get())
+    check("the choice is kept", "sound=desktop" in SETTINGS.read_text(), SETTINGS.read_text())
+    window.action("sound", "microphone")
+    wait_until(lambda: not stand.ears, 5)
+    check("microphone: the ear is removed", not stand.ears, stand.ears)
+    stand.ears["desktop"] = None
+    window.action("sound", "both")
+    pause(0.5)
+    window.action("sound", "microphone")
+    pause(0.5)
+    check("an ear of somebody else stays", "desktop" in stand.ears, stand.ears)
+    stand.ears.clear()
+
+
 def letters_of(text):
     return [word.strip(".,?>") for word in text.split() if len(word) > 3]
 
@@ -469,6 +503,7 @@ def x11():
     stand = outlives(reader, text, stand)
     check("captions take no focus", desktop.xdotool("getwindowfocus") == desktop.focus)
     obeys_the_menu(window, reader, text, stand)
+    shows_the_desktop(window, text, stand)
     copies(desktop, window, text)
     lists_microphones(window, reader, stand)
     stand.leaves()

@@ -3,6 +3,18 @@ import support.daemon as support
 from support.daemon import ASSISTANT, IDLE, NAME, OPTIONS, PATH, dbus, pause
 
 
+class Heard(dbus.service.Object):
+    """What an ear beside the microphone's tells."""
+
+    @dbus.service.signal(ASSISTANT, signature="tuus")
+    def UtteranceUpdated(self, number, seq, stable_bytes, text):
+        pass
+
+    @dbus.service.signal(ASSISTANT, signature="tsa{sv}")
+    def UtteranceCompleted(self, number, text, details):
+        pass
+
+
 class Stand(dbus.service.Object):
     def __init__(self, since=0, **properties):
         self.bus = support.BUS.connect()
@@ -10,6 +22,7 @@ class Stand(dbus.service.Object):
         self.seq = 0
         self.set = []  # what clients have set
         self.refuses = None  # why what clients set is refused
+        self.ears = {}  # beside the microphone's, by their names
         self.missed = []  # for GetUtterances
         self.properties = {"State": dbus.UInt32(IDLE), "Muted": False, "Mode": "captions", "Device": "pulse", "DeviceError": "",
                            "Progress": dbus.UInt32(100)} | properties
@@ -55,6 +68,17 @@ class Stand(dbus.service.Object):
     def GetUtterances(self, since_id, limit):
         return dbus.Array([{"id": dbus.UInt64(number), "text": text} for number, text in self.missed if number > since_id],
                           signature="a{sv}")
+
+    @dbus.service.method(NAME + ".Ears", in_signature="sa{sv}", out_signature="o")
+    def AddEar(self, name, options):
+        if name in self.ears:
+            raise dbus.DBusException("an ear has this name already", name="org.earshot.Earshot1.Error.Busy")
+        self.ears[str(name)] = Heard(self.bus, f"{PATH}/ears/{name}")
+        return f"{PATH}/ears/{name}"
+
+    @dbus.service.method(NAME + ".Ears", in_signature="s")
+    def RemoveEar(self, name):
+        self.ears.pop(str(name)).remove_from_connection()
 
     def changes(self, **properties):
         self.properties |= properties
