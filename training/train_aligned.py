@@ -33,9 +33,10 @@ from training.scoring import distance, words
 from training.train_ear import LONGEST, SHARES as HEARD, Teacher, ctc
 
 SHARES = {
-    **{name: (sets, 0.68 * share) for name, (sets, share) in HEARD.items()},
-    "synth": (("synth",), 0.17),
-    "synth_read": (("synth_read",), 0.15),
+    **{name: (sets, 0.64 * share) for name, (sets, share) in HEARD.items()},
+    "synth": (("synth",), 0.13),
+    "synth_read": (("synth_read",), 0.08),
+    "natural": (("natural",), 0.15),
 }
 FLOOR = -1.5  # the feature of digital silence
 EAR_SHARE = 0.2  # of the learning rate
@@ -230,9 +231,9 @@ def train(rank, args):
             continue
         mean.add(model, step)
         if step % 25 == 0:
-            mean = np.mean([numbers for numbers in recent[-25:] if len(numbers) == len(recent[-1])], axis=0)
+            losses = np.mean([numbers for numbers in recent[-25:] if len(numbers) == len(recent[-1])], axis=0)
             names = ("distance", "letters", "guesses", "pieces", "answers", "read")
-            print(f"step {step}", *(f"{name} {value:.3f}" for name, value in zip(names, mean)), f"spent {spent:.0f} s", flush=True)
+            print(f"step {step}", *(f"{name} {value:.3f}" for name, value in zip(names, losses)), f"spent {spent:.0f} s", flush=True)
         if time.time() - last_save > 150:
             store()
             last_save = time.time()
