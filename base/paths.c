@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MODEL_NAME "earshot-en.gguf"
@@ -110,4 +111,30 @@ int paths_default_model(char *path, size_t capacity)
         return 0;
 #endif
     return -ENOENT;
+}
+
+int paths_state(char *path, size_t capacity)
+{
+    const char *base = paths_variable("STATE_DIRECTORY"), *below = "";
+    if (!base && (base = paths_variable("XDG_STATE_HOME")))
+        below = "/earshot";
+    if (!base && (base = paths_variable("HOME")))
+        below = "/.local/state/earshot";
+    if (!base)
+        return -ENOENT;
+    return snprintf(path, capacity, "%s%s", base, below) < (int)capacity ? 0 : -ENAMETOOLONG;
+}
+
+int paths_make_folders(char *path)
+{
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        int failed = mkdir(path, 0700) != 0 && errno != EEXIST;
+        *p = '/';
+        if (failed)
+            return -errno;
+    }
+    return mkdir(path, 0700) != 0 && errno != EEXIST ? -errno : 0;
 }

@@ -22,6 +22,13 @@ int paths_user_config(const char *name, char *path, size_t capacity);
 /* That one, else the installed one, /etc/earshot/NAME for a program in /usr/bin. 0 or -ENOENT. */
 int paths_config(const char *name, char *path, size_t capacity);
 
+/* Where what is kept from one start to the next is: $STATE_DIRECTORY, $XDG_STATE_HOME/earshot or
+ * ~/.local/state/earshot, which need not be there. 0, -ENAMETOOLONG, or -ENOENT: there is no $HOME
+ * either. */
+int paths_state(char *path, size_t capacity);
+/* A folder, and what is above it, for their owner alone; as it was at the end. 0 or -errno. */
+int paths_make_folders(char *path);
+
 /* $EARSHOT_MODEL if it is set, else the first that exists of $XDG_DATA_HOME/earshot/NAME, the
  * installed NAME, and assets/NAME of the source tree this was built from, NAME being
  * earshot-en.gguf. Returns 0, or -ENOENT with the last place looked at in path. */

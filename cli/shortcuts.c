@@ -5,48 +5,17 @@
 #include "cli/shortcuts.h"
 
 #include "cli/bus_client.h"
+#include "cli/portal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PORTAL "org.freedesktop.portal.Desktop"
-#define OBJECT "/org/freedesktop/portal/desktop"
 #define SHORTCUTS "org.freedesktop.portal.GlobalShortcuts"
-#define REQUEST "org.freedesktop.portal.Request"
-#define SESSION "org.freedesktop.portal.Session"
-#define REGISTRY "org.freedesktop.host.portal.Registry"
-#define APPLICATION "org.earshot.Overlay" /* whose .desktop file names Earshot */
-
-enum {
-    ANSWER_MS = 25000, /* of a method, which does not wait for the user */
-};
-
-static DBusMessage *new_call(const char *interface, const char *member, DBusMessageIter *args)
-{
-    DBusMessage *m = dbus_message_new_method_call(PORTAL, OBJECT, interface, member);
-    dbus_message_iter_init_append(m, args);
-    return m;
-}
-
-/* An object's path, as the answer, or an entry of it, has it: of type o or s. */
-static bool keep_path(char *out, size_t capacity, DBusMessageIter *value)
-{
-    const char *path;
-    int type = dbus_message_iter_get_arg_type(value);
-    if (type != DBUS_TYPE_OBJECT_PATH && type != DBUS_TYPE_STRING)
-        return false;
-    dbus_message_iter_get_basic(value, &path);
-    return snprintf(out, capacity, "%s", path) < (int)capacity && *path == '/';
-}
 
 static int fail(struct error *error, DBusError *e)
 {
-    bool lacks = dbus_error_has_name(e, DBUS_ERROR_SERVICE_UNKNOWN) ||
-                 dbus_error_has_name(e, DBUS_ERROR_NAME_HAS_NO_OWNER) ||
-                 dbus_error_has_name(e, DBUS_ERROR_UNKNOWN_METHOD) ||
-                 dbus_error_has_name(e, DBUS_ERROR_UNKNOWN_INTERFACE) ||
-                 dbus_error_has_name(e, DBUS_ERROR_UNKNOWN_OBJECT);
+    bool lacks = portal_is_lacking(e);
     if (lacks)
         error_set(error, 0,
                   "this desktop has no portal that gives keys (" SHORTCUTS
@@ -57,41 +26,10 @@ static int fail(struct error *error, DBusError *e)
     return lacks ? -ENOTSUP : -EIO;
 }
 
-/* Sends the call, whose answer is the request that will tell the rest. */
 static int send_request(struct shortcuts *s, DBusMessage *call, struct error *error)
 {
     DBusError e = DBUS_ERROR_INIT;
-    DBusMessageIter args;
-    DBusMessage *answer = bus_link_call(s->link, call, ANSWER_MS, &e);
-    if (!answer)
-        return fail(error, &e);
-    bool kept =
-        dbus_message_iter_init(answer, &args) && keep_path(s->request, sizeof s->request, &args);
-    dbus_message_unref(answer);
-    return kept ? 0 : error_set(error, -EIO, SHORTCUTS ": a strange answer");
-}
-
-static void append_options(DBusMessageIter *args, const char *const (*texts)[2], size_t count)
-{
-    DBusMessageIter options;
-    dbus_message_iter_open_container(args, DBUS_TYPE_ARRAY, "{sv}", &options);
-    for (size_t i = 0; i < count; i++)
-        bus_client_append_entry(&options, texts[i][0], DBUS_TYPE_STRING, "s", &texts[i][1]);
-    dbus_message_iter_close_container(args, &options);
-}
-
-/* Newer portals know who asks only from this; older ones do not have it. */
-static void introduce(struct shortcuts *s)
-{
-    DBusError e = DBUS_ERROR_INIT;
-    DBusMessageIter args;
-    DBusMessage *call = new_call(REGISTRY, "Register", &args);
-    bus_client_append_string(&args, APPLICATION);
-    append_options(&args, NULL, 0);
-    DBusMessage *answer = bus_link_call(s->link, call, ANSWER_MS, &e);
-    if (answer)
-        dbus_message_unref(answer);
-    dbus_error_free(&e);
+    return portal_request(s->link, call, s->request, &e) ? 0 : fail(error, &e);
 }
 
 static int create_session(struct shortcuts *s, struct error *error)
@@ -103,12 +41,12 @@ static int create_session(struct shortcuts *s, struct error *error)
     snprintf(token, sizeof token, "earshot%u", ++s->sessions);
     *s->session = *s->request = '\0';
     s->binds = false;
-    if (!bus_link_find(s->link, PORTAL, &e))
+    if (!bus_link_find(s->link, PORTAL_NAME, &e))
         return fail(error, &e);
-    snprintf(s->owner, sizeof s->owner, "%s", bus_link_owner(s->link, PORTAL));
-    introduce(s);
-    DBusMessage *call = new_call(SHORTCUTS, "CreateSession", &args);
-    append_options(&args, options, 2);
+    snprintf(s->owner, sizeof s->owner, "%s", bus_link_owner(s->link, PORTAL_NAME));
+    portal_introduce(s->link);
+    DBusMessage *call = portal_call(SHORTCUTS, "CreateSession", &args);
+    portal_append_texts(&args, options, 2);
     return send_request(s, call, error);
 }
 
@@ -117,7 +55,7 @@ static int bind_keys(struct shortcuts *s, struct error *error)
     static const char *const options[][2] = {{"handle_token", "earshot_keys"}};
     const char *session = s->session;
     DBusMessageIter args, list, one;
-    DBusMessage *call = new_call(SHORTCUTS, "BindShortcuts", &args);
+    DBusMessage *call = portal_call(SHORTCUTS, "BindShortcuts", &args);
     dbus_message_iter_append_basic(&args, DBUS_TYPE_OBJECT_PATH, &session);
     dbus_message_iter_open_container(&args, DBUS_TYPE_ARRAY, "(sa{sv})", &list);
     for (size_t i = 0; i < s->count; i++) {
@@ -126,12 +64,12 @@ static int bind_keys(struct shortcuts *s, struct error *error)
                                         {"preferred_trigger", shortcut->trigger}};
         dbus_message_iter_open_container(&list, DBUS_TYPE_STRUCT, NULL, &one);
         bus_client_append_string(&one, shortcut->id);
-        append_options(&one, texts, *shortcut->trigger ? 2 : 1);
+        portal_append_texts(&one, texts, *shortcut->trigger ? 2 : 1);
         dbus_message_iter_close_container(&list, &one);
     }
     dbus_message_iter_close_container(&args, &list);
     bus_client_append_string(&args, ""); /* no window of ours is its parent */
-    append_options(&args, options, 1);
+    portal_append_texts(&args, options, 1);
     s->binds = true;
     return send_request(s, call, error);
 }
@@ -141,7 +79,7 @@ int shortcuts_begin(struct shortcuts *s, struct bus_link *link, const struct sho
 {
     DBusError e = DBUS_ERROR_INIT;
     *s = (struct shortcuts){.link = link, .list = list, .count = count};
-    if (!bus_link_subscribe(link, PORTAL, NULL, &e))
+    if (!bus_link_subscribe(link, PORTAL_NAME, NULL, &e))
         return fail(error, &e);
     return create_session(s, error);
 }
@@ -149,17 +87,13 @@ int shortcuts_begin(struct shortcuts *s, struct bus_link *link, const struct sho
 static void take_session(void *user, const char *name, DBusMessageIter *value)
 {
     struct shortcuts *s = user;
-    if (strcmp(name, "session_handle") == 0 && !keep_path(s->session, sizeof s->session, value))
+    if (strcmp(name, "session_handle") == 0 && !portal_keep_path(s->session, value))
         *s->session = '\0';
 }
 
-/* 0: the user, or the desktop, has agreed. */
 static int read_code(DBusMessage *m, struct error *error)
 {
-    DBusMessageIter args;
-    dbus_uint32_t code = 2;
-    if (dbus_message_has_signature(m, "ua{sv}") && dbus_message_iter_init(m, &args))
-        dbus_message_iter_get_basic(&args, &code);
+    unsigned code = portal_code(m);
     if (code == 1)
         return error_set(
             error, -ECANCELED,
@@ -217,17 +151,17 @@ static bool is_of(DBusMessage *m, const char *path)
 enum shortcuts_event shortcuts_take(struct shortcuts *s, DBusMessage *m, struct error *error)
 {
     bool owned;
-    if (bus_link_is_change(m, PORTAL, &owned)) {
-        if (owned && strcmp(s->owner, bus_link_owner(s->link, PORTAL)) == 0)
+    if (bus_link_is_change(m, PORTAL_NAME, &owned)) {
+        if (owned && strcmp(s->owner, bus_link_owner(s->link, PORTAL_NAME)) == 0)
             return SHORTCUTS_NOTHING; /* which our own call has started */
         if (owned)
             return create_session(s, error) ? SHORTCUTS_FAILED : SHORTCUTS_NOTHING;
         *s->session = *s->request = '\0';
         return SHORTCUTS_LOST;
     }
-    if (dbus_message_is_signal(m, REQUEST, "Response"))
+    if (dbus_message_is_signal(m, PORTAL_REQUEST, "Response"))
         return is_of(m, s->request) ? take_response(s, m, error) : SHORTCUTS_NOTHING;
-    if (dbus_message_is_signal(m, SESSION, "Closed") && is_of(m, s->session)) {
+    if (dbus_message_is_signal(m, PORTAL_SESSION, "Closed") && is_of(m, s->session)) {
         error_set(error, 0, "the desktop has taken the keys back");
         return SHORTCUTS_FAILED;
     }
@@ -289,7 +223,7 @@ void shortcuts_each(const struct shortcuts *s, DBusMessage *m, shortcuts_keys *e
 {
     struct listing l = {.shortcuts = s, .each = each, .user = user};
     DBusMessageIter args;
-    if (dbus_message_is_signal(m, REQUEST, "Response"))
+    if (dbus_message_is_signal(m, PORTAL_REQUEST, "Response"))
         bus_client_details(m, take_result, &l);
     else if (dbus_message_iter_init(m, &args) && dbus_message_iter_next(&args))
         take_list(&l, &args);

@@ -6,7 +6,7 @@
 #define EARSHOT_CLI_SHORTCUTS_H
 
 #include "base/error.h"
-#include "cli/bus_link.h"
+#include "cli/portal.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,11 +29,12 @@ struct shortcuts {
     struct bus_link *link;
     const struct shortcut *list;
     size_t count;
-    char request[256], session[256]; /* objects of the portal; empty: there is none */
-    unsigned sessions;               /* that were asked for, */
-    char owner[256];                 /* the last of this owner of the portal's name */
-    bool binds;                      /* the request is for keys, not for a session */
-    size_t number;                   /* of the key that was pressed or released */
+    char request[PORTAL_PATH_MAX],
+        session[PORTAL_PATH_MAX]; /* objects of the portal; empty: there is none */
+    unsigned sessions;            /* that were asked for, */
+    char owner[256];              /* the last of this owner of the portal's name */
+    bool binds;                   /* the request is for keys, not for a session */
+    size_t number;                /* of the key that was pressed or released */
 };
 
 /* list [count] and link outlive s. 0, or -errno with a message: there is no such portal. */

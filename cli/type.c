@@ -314,7 +314,7 @@ static int follow(struct bus_client *c, struct typer *t)
 {
     struct error error;
     t->way = find_way(c->given[OPTION_WAY], &error);
-    if (!t->way)
+    if (!t->way || (t->way->begin && t->way->begin(&error)))
         return offline_fail("type", &error);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "earshot type: types what is said, by %s; Ctrl-C ends it\n", t->way->name);

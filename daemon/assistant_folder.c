@@ -1,6 +1,7 @@
 /* What the assistant has in the state folder: the history and saved conversations. Main thread. */
 #include "base/file.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "daemon/assistant_private.h"
 #include "daemon/places.h"
 #include "daemon/saved_states.h"
@@ -22,9 +23,9 @@ static void warn_of_another(const struct assistant *a)
 static void join_folder(struct assistant *a)
 {
     char path[PATH_MAX] = "";
-    places_state(path, sizeof path);
+    paths_state(path, sizeof path);
     if (*path && (a->config.keep_history || a->config.resume))
-        places_make_folders(path);
+        paths_make_folders(path);
     folder_lock_init(&a->folder, path);
     a->owns_conversation = folder_lock_is_first(&a->folder);
     if (!a->owns_conversation) {
@@ -104,7 +105,7 @@ DBusMessage *assistant_list_states(void *assistant, DBusMessage *call)
     DBusMessageIter out, array;
     size_t count;
     (void)assistant; /* a stream has the same */
-    places_state(folder, sizeof folder);
+    paths_state(folder, sizeof folder);
     if (saved_states_list(folder, &list, &count, &error))
         return assistant_error(call, "Failed", error.message);
     DBusMessage *reply = dbus_message_new_method_return(call);

@@ -2,6 +2,7 @@
 #include "daemon/history_file.h"
 
 #include "base/file.h"
+#include "base/paths.h"
 #include "daemon/places.h"
 #include "pipeline/event.h"
 
@@ -144,7 +145,7 @@ static int open_end(struct history_file *f)
 {
     close_end(f);
     f->fd = file_open_regular(f->path, O_RDWR | O_APPEND | O_CREAT);
-    if (f->fd == -ENOENT && places_make_folders(f->lock->path) == 0)
+    if (f->fd == -ENOENT && paths_make_folders(f->lock->path) == 0)
         f->fd = file_open_regular(f->path, O_RDWR | O_APPEND | O_CREAT);
     if (f->fd < 0)
         return f->fd;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Joins three parts; 0 or -ENAMETOOLONG. */
@@ -41,39 +40,13 @@ bool places_is_name(const char *name)
     return length >= 1 && length <= 64 && strspn(name, allowed) == length;
 }
 
-int places_make_folders(char *path)
-{
-    for (char *p = path + 1; *p; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        int failed = mkdir(path, 0700) != 0 && errno != EEXIST;
-        *p = '/';
-        if (failed)
-            return -errno;
-    }
-    return mkdir(path, 0700) != 0 && errno != EEXIST ? -errno : 0;
-}
-
-int places_state(char *path, size_t capacity)
-{
-    const char *base = paths_variable("STATE_DIRECTORY");
-    if (base)
-        return join(path, capacity, base, "", "");
-    base = paths_variable("XDG_STATE_HOME");
-    if (base)
-        return join(path, capacity, base, "/earshot", "");
-    base = paths_variable("HOME");
-    return base ? join(path, capacity, base, "/.local/state", "/earshot") : -ENOENT;
-}
-
 /* A file of the state directory, which is made if missing. */
 static int state_file(const char *name, const char *suffix, char *path, size_t capacity,
                       struct error *error)
 {
-    int rc = places_state(path, capacity);
+    int rc = paths_state(path, capacity);
     if (rc == 0)
-        rc = places_make_folders(path);
+        rc = paths_make_folders(path);
     if (rc)
         return error_set(error, rc, "no directory to save in: %s", strerror(-rc));
     size_t used = strlen(path);
@@ -95,6 +68,6 @@ int places_recordings(const char *configured, char *path, size_t capacity, struc
                          : state_file("recordings", "", path, capacity, error);
     if (rc)
         return *configured ? error_set(error, rc, "%s: the path is too long", configured) : rc;
-    rc = places_make_folders(path);
+    rc = paths_make_folders(path);
     return rc ? error_set(error, rc, "%s: %s", path, strerror(-rc)) : 0;
 }

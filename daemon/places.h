@@ -18,11 +18,6 @@ int places_saved_state(const char *name, char *path, size_t capacity, struct err
 
 bool places_is_name(const char *name); /* of such a conversation */
 
-/* That place, which need not be there. 0, -ENAMETOOLONG, or -ENOENT: there is no $HOME either. */
-int places_state(char *path, size_t capacity);
-/* It, and what is above it; 0 or -errno. */
-int places_make_folders(char *path);
-
 /* The directory of recordings, which is made if missing: `configured`, else one in the same place.
  * 0 or -errno. */
 int places_recordings(const char *configured, char *path, size_t capacity, struct error *error);

@@ -10,18 +10,10 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import support.daemon as support  # noqa: E402
 from support.daemon import *  # noqa: E402,F403
+from support.portal import BACKEND, PORTAL, Session, start_portal  # noqa: E402
 
-PORTAL = next((path for path in map(pathlib.Path, ("/usr/libexec/xdg-desktop-portal", "/usr/lib/xdg-desktop-portal")) if path.exists()), None)
-BACKEND, IMPLEMENTS = "org.freedesktop.impl.portal.desktop.test", "org.freedesktop.impl.portal.GlobalShortcuts"
+IMPLEMENTS = "org.freedesktop.impl.portal.GlobalShortcuts"
 PLAYER = "org.mpris.MediaPlayer2.Player"
-
-
-class Session(dbus.service.Object):
-    """What the portal closes where its client is gone."""
-
-    @dbus.service.method("org.freedesktop.impl.portal.Session")
-    def Close(self):
-        self.remove_from_connection()
 
 
 class Keyboard(dbus.service.Object):
@@ -84,18 +76,6 @@ class Player(dbus.service.Object):
     def Play(self):
         self.status = "Playing"
         self.calls.append("Play")
-
-
-def start_portal():
-    folder = WORK / "portals"
-    folder.mkdir(exist_ok=True)
-    (folder / "test.portal").write_text(f"[portal]\nDBusName={BACKEND}\nInterfaces={IMPLEMENTS}\nUseIn=test\n")
-    (folder / "portals.conf").write_text("[preferred]\ndefault=test\n")
-    extra = {"XDG_DESKTOP_PORTAL_DIR": str(folder), "XDG_CURRENT_DESKTOP": "test", "GIO_USE_VFS": "local", "GSETTINGS_BACKEND": "memory"}
-    portal = subprocess.Popen([PORTAL, "-r"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment() | extra)
-    started.append(portal)
-    check("the portal is on the bus", wait_until(lambda: support.BUS.connection.name_has_owner("org.freedesktop.portal.Desktop"), 20))
-    return portal
 
 
 class Keys:
@@ -183,7 +163,7 @@ def goes_and_comes(d, desk, portal):
     portal.kill()
     portal.wait()
     check("without the portal the turn ends", d.reaches(IDLE, 10), d.get("State"))
-    portal = start_portal()
+    portal = start_portal(IMPLEMENTS)
     check("the keys come again with it", wait_until(lambda: keys.said().count("overlay") == 2, 20), keys.said())
     desk.press("talk")
     check("and are heard", d.reaches(HEARING, 10))
@@ -221,7 +201,7 @@ def keyed():
     (folder / "earshot-overlay").chmod(0o755)
     d, desk = Daemon(source=f"file:{silence(600)}"), Keyboard()
     d.reaches(IDLE)
-    portal = start_portal()
+    portal = start_portal(IMPLEMENTS)
     keys = Keys("--mute", "", "--overlay", "LOGO+o", extra={"PATH": f"{folder}:{os.environ['PATH']}"})
     talks(d, desk, keys)
     shows(desk, folder)

@@ -6,13 +6,16 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import support.daemon as support  # noqa: E402
 from support.daemon import *  # noqa: E402,F403
 from support.desktops import SwayServer, XServer  # noqa: E402
+from support.portal import BACKEND, PORTAL, Session, start_portal  # noqa: E402
 from support.stand import Stand  # noqa: E402
 
+REMOTE = "org.freedesktop.impl.portal.RemoteDesktop"
 FIFTEEN = "Turn on the light in the kitchen and set a timer for five minutes please."
 # A program in a terminal, which writes every byte that it is typed.
 READER = "stty -icanon -echo min 1; exec dd of={} bs=1 2> /dev/null"
@@ -62,6 +65,7 @@ def options():
     check("each says why", "x11      not: no X11 session: DISPLAY is not set\n" in got.stdout
           and "wayland  not: no Wayland session: WAYLAND_DISPLAY is not set\n" in got.stdout
           and "wtype    not: no Wayland session: WAYLAND_DISPLAY is not set\n" in got.stdout
+          and "portal   not: this desktop has no portal org.freedesktop.portal.RemoteDesktop; use ydotool\n" in got.stdout
           and "ydotool  not: " in got.stdout, got.stdout)
     got = earshot("type")
     check("and typing ends", (got.returncode, got.stderr) ==
@@ -387,4 +391,178 @@ def sway():
     desktop.stop()
 
 
-run(options, programs, x11, sway)
+class Keyboard(dbus.service.Object):
+    """What presses keys for the portal: a desktop's side of it, that writes down what was typed."""
+
+    def __init__(self):
+        self.bus = support.BUS.connect()
+        self.bus.request_name(BACKEND)
+        self.agrees, self.asked, self.text, self.devices = True, 0, "", 1
+        super().__init__(self.bus, "/org/freedesktop/portal/desktop")
+
+    @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="ss", out_signature="v")
+    def Get(self, interface, name):
+        return dbus.UInt32(self.devices if name == "AvailableDeviceTypes" else 1)
+
+    @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="s", out_signature="a{sv}")
+    def GetAll(self, interface):
+        return {"AvailableDeviceTypes": dbus.UInt32(self.devices), "version": dbus.UInt32(1)}
+
+    @dbus.service.method(REMOTE, in_signature="oosa{sv}", out_signature="ua{sv}")
+    def CreateSession(self, handle, session, app, options):
+        self.session = Session(self.bus, session)
+        return 0, {}
+
+    @dbus.service.method(REMOTE, in_signature="oosa{sv}", out_signature="ua{sv}")
+    def SelectDevices(self, handle, session, app, options):
+        return (0 if options["types"] == 1 else 2), {}
+
+    @dbus.service.method(REMOTE, in_signature="oossa{sv}", out_signature="ua{sv}")
+    def Start(self, handle, session, app, parent, options):
+        self.asked += 1
+        return (0, {"devices": dbus.UInt32(1)}) if self.agrees else (1, {})
+
+    @dbus.service.method(REMOTE, in_signature="oa{sv}iu")
+    def NotifyKeyboardKeysym(self, session, options, keysym, pressed):
+        self.text = typed(self.text, keysym, pressed)
+
+
+def typed(text, keysym, pressed):
+    """The text after a keysym is pressed, or let go."""
+    if not pressed:
+        return text
+    named = {0xff08: "\b", 0xff09: "\t", 0xff0d: "\n"}
+    c = named.get(keysym) or chr(keysym - 0x1000000 if keysym >= 0x1000000 else keysym)
+    return text[:-1] if c == "\b" else text + c
+
+
+def gets(what, desk, text, seconds=10):
+    wait_until(lambda: desk.text == text, seconds)
+    check(what, desk.text == text, f"{desk.text!r}, not {text!r}")
+
+
+def portal():
+    """By the real portal, in front of a desktop that is the test's."""
+    if not PORTAL:
+        without("xdg-desktop-portal (Debian: xdg-desktop-portal)")
+        return
+    desk = Keyboard()
+    process = start_portal(REMOTE)
+    wayland = {"WAYLAND_DISPLAY": "none"}
+    how = earshot("type", "--how", extra=wayland).stdout
+    check("the portal is taken where nothing else works", "portal   taken: keyboard of the desktop's portal" in how, how)
+    check("and nobody is asked for that", desk.asked == 0)
+    stand = Stand()
+    desk.agrees = False
+    refused = Typer("--way", "portal", extra=wayland)
+    wait_until(lambda: refused.process.poll() is not None, 10)
+    out = refused.end()
+    check("who refuses at the start is not typed for", refused.process.returncode == 1 and "typing was refused in the desktop's dialog" in out, out)
+    desk.agrees, desk.asked = True, 0
+    typer = Typer("--way", "portal", extra=wayland)
+    check("the desktop's user is asked before anything is said", wait_until(lambda: desk.asked == 1, 10))
+    stand.says("Turn on the light.")
+    gets("a sentence is typed", desk, "Turn on the light.")
+    check("the desktop's user is asked once", desk.asked == 1, desk.asked)
+    began = time.monotonic()
+    stand.says(FIFTEEN)
+    gets("and the next behind it", desk, "Turn on the light. " + FIFTEEN)
+    seconds = time.monotonic() - began - 0.3
+    check("fifteen words take less than 300 ms", seconds < 0.3 + SLOW, seconds)
+    stand.says("Zoë pays 5 €, new line scratch that")
+    gets("what was said is edited, whatever its letters", desk, "Turn on the light. " + FIFTEEN)
+    desk.text = ""
+    stand.says("Zoë pays 5 € new line thanks.")
+    gets("letters of the world, and keys", desk, " Zoë pays 5 €\nThanks.")
+    check("all of it in one session", desk.asked == 1, desk.asked)
+    process.kill()
+    process.wait()
+    process = start_portal(REMOTE)
+    desk.text = ""
+    stand.says("It is back.")
+    gets("a portal that comes again is asked again", desk, " It is back.")
+    desk.agrees = False
+    process.kill()
+    process.wait()
+    process = start_portal(REMOTE)
+    desk.text = ""
+    stand.says("Nobody types this.")
+    pause(1)
+    out = typer.end()
+    check("who refuses is typed nothing", desk.text == "" and "typing was refused in the desktop's dialog" in out, out)
+    says_nothing("and no word is printed", out, "light", "Nobody", "back")
+    stand.leaves()
+    process.kill()
+    process.wait()
+    desk.remove_from_connection()
+    desk.bus.release_name(BACKEND)
+
+
+class Portal(dbus.service.Object):
+    """A newer portal than the real one here may be: what it gives for the user's word is good for one session."""
+
+    def __init__(self):
+        self.bus = support.BUS.connect()
+        self.tokens, self.text, self.count = [], "", 0
+        super().__init__(self.bus, "/org/freedesktop/portal/desktop")
+        self.bus.request_name("org.freedesktop.portal.Desktop", dbus.bus.NAME_FLAG_REPLACE_EXISTING)
+
+    def answers(self, sender, options, results):
+        path = f"/org/freedesktop/portal/desktop/request/{sender[1:].replace('.', '_')}/{options['handle_token']}"
+        GLib.timeout_add(20, lambda: forge(self.bus, sender, path, "org.freedesktop.portal.Request", "Response", dbus.UInt32(0),
+                                           dbus.Dictionary(results, signature="sv")))
+        return path
+
+    @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="ss", out_signature="v")
+    def Get(self, interface, name):
+        return dbus.UInt32(7)
+
+    @dbus.service.method("org.freedesktop.portal.RemoteDesktop", in_signature="a{sv}", out_signature="o", sender_keyword="sender")
+    def CreateSession(self, options, sender):
+        self.count += 1
+        return self.answers(sender, options, {"session_handle": f"/org/freedesktop/portal/desktop/session/{self.count}"})
+
+    @dbus.service.method("org.freedesktop.portal.RemoteDesktop", in_signature="oa{sv}", out_signature="o", sender_keyword="sender")
+    def SelectDevices(self, session, options, sender):
+        self.tokens.append((int(options["persist_mode"]), str(options.get("restore_token", ""))))
+        return self.answers(sender, options, {})
+
+    @dbus.service.method("org.freedesktop.portal.RemoteDesktop", in_signature="osa{sv}", out_signature="o", sender_keyword="sender")
+    def Start(self, session, parent, options, sender):
+        self.client = sender
+        return self.answers(sender, options, {"devices": dbus.UInt32(1), "restore_token": f"token {self.count}"})
+
+    @dbus.service.method("org.freedesktop.portal.RemoteDesktop", in_signature="oa{sv}iu")
+    def NotifyKeyboardKeysym(self, session, options, keysym, pressed):
+        self.text = typed(self.text, keysym, pressed)
+
+    def closes(self):
+        forge(self.bus, self.client, f"/org/freedesktop/portal/desktop/session/{self.count}", "org.freedesktop.portal.Session", "Closed")
+
+
+def portal_remembers():
+    """The user is asked once, whatever ends: the session, or the program."""
+    desk, stand, file = Portal(), Stand(), WORK / "state" / "earshot" / "type-portal"
+    file.unlink(missing_ok=True)
+    typer = Typer("--way", "portal")
+    stand.says("One.")
+    gets("a sentence is typed by a newer portal", desk, "One.")
+    check("without a token at first", desk.tokens == [(2, "")], desk.tokens)
+    check("which is kept for its owner alone", file.exists() and file.read_text() == "token 1" and file.stat().st_mode & 0o777 == 0o600, file)
+    desk.closes()
+    pause(0.2)
+    stand.says("Two.")
+    gets("after a session that the desktop has closed there is another", desk, "One. Two.")
+    check("for the token", desk.tokens[1:] == [(2, "token 1")], desk.tokens)
+    typer.end()
+    typer = Typer("--way", "portal")
+    stand.says("Three.")
+    wait_until(lambda: len(desk.tokens) == 3 and desk.text.endswith("Three."), 10)
+    check("after a start too", desk.tokens[2:] == [(2, "token 2")] and desk.text.endswith("Three."), f"{desk.tokens} {desk.text}")
+    typer.end()
+    stand.leaves()
+    desk.bus.release_name("org.freedesktop.portal.Desktop")
+    desk.remove_from_connection()
+
+
+run(options, programs, portal, portal_remembers, x11, sway)

@@ -61,7 +61,7 @@ static void relative_variables_are_not_set(void **state)
         assert_null(paths_variable("XDG_STATE_HOME"));
         assert_int_equal(paths_config("earshot.conf", path, sizeof path), 0);
         assert_below_home(path, "/.config/earshot/earshot.conf");
-        assert_int_equal(places_state(path, sizeof path), 0);
+        assert_int_equal(paths_state(path, sizeof path), 0);
         assert_below_home(path, "/.local/state/earshot");
         assert_int_equal(places_recordings("", path, sizeof path, &error), 0);
         assert_below_home(path, "/.local/state/earshot/recordings");
@@ -81,7 +81,7 @@ static void absolute_ones_count(void **state)
     write_file("other/earshot", "earshot.conf");
     assert_int_equal(paths_config("earshot.conf", path, sizeof path), 0);
     assert_below_home(path, "/other/earshot/earshot.conf");
-    assert_int_equal(places_state(path, sizeof path), 0);
+    assert_int_equal(paths_state(path, sizeof path), 0);
     assert_below_home(path, "/other/earshot");
 }
 
@@ -91,9 +91,9 @@ static void without_a_home_nothing_is_kept_in_the_working_directory(void **state
     char path[4096];
     setenv("HOME", "rel", 1);
     unsetenv("XDG_STATE_HOME");
-    assert_int_equal(places_state(path, sizeof path), -ENOENT);
+    assert_int_equal(paths_state(path, sizeof path), -ENOENT);
     unsetenv("HOME");
-    assert_int_equal(places_state(path, sizeof path), -ENOENT);
+    assert_int_equal(paths_state(path, sizeof path), -ENOENT);
     setenv("HOME", home, 1);
 }
 

@@ -57,6 +57,10 @@ class Stand(dbus.service.Object):
     def GetAll(self, interface):
         return self.properties
 
+    @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="ss", out_signature="v")
+    def Get(self, interface, name):
+        return self.properties[name]
+
     @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="ssv")
     def Set(self, interface, name, value):
         if self.refuses:
