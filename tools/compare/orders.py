@@ -30,18 +30,18 @@ TALK = ("mini_librispeech_train5",)  # AN4's people say "yes", "go", "help"
 
 
 def of_people(people, folder):
-    """-> paths of the dev clips that training.gather stored, written to folder"""
+    """-> (path, text) of the dev clips that training.gather stored, written to folder"""
     import soundfile
 
-    paths = []
+    clips = []
     for index in sorted(Path(people).glob("*/index.tsv")):
         audio = np.load(index.with_name("audio.npy"), mmap_mode="r")
         for n, row in enumerate(read_table(index)):
             if row["split"] == "dev":
-                paths.append(f"{folder}/{index.parent.name}-{n}.wav")
+                clips.append((f"{folder}/{index.parent.name}-{n}.wav", row["text"]))
                 first = int(row["offset"])
-                soundfile.write(paths[-1], audio[first : first + int(row["samples"])], RATE_HZ)
-    return paths
+                soundfile.write(clips[-1][0], audio[first : first + int(row["samples"])], RATE_HZ)
+    return clips
 
 
 def in_words(name, slots):
@@ -49,8 +49,14 @@ def in_words(name, slots):
 
 
 def found_in(utterances):
-    """-> [(the lesser of the two confidences, intent)] of those that ask for something"""
-    return [(min(u["confidence"], u["intent"]["confidence"]), in_words(u["intent"]["name"], u["intent"]["slots"])) for u in utterances if u.get("intent")]
+    """-> [(confidence of the intent, intent)] of those that ask for something"""
+    return [(u["intent"]["confidence"], in_words(u["intent"]["name"], u["intent"]["slots"])) for u in utterances if u.get("intent")]
+
+
+def is_asked_for(intent, text):
+    """Whether the text itself asks for that: people who read say "yes" too."""
+    truth = intent_for(" ".join(words(text)))
+    return truth is not None and in_words(*truth) == intent
 
 
 def seconds(paths):
@@ -65,26 +71,33 @@ def main():
     parser.add_argument("--speech", default=str(ROOT.parent / "shared/speech"))
     parser.add_argument("--people", default=str(data_root() / "people"))
     parser.add_argument("--most", type=int, default=10000, help="clips of a set of --speech")
+    parser.add_argument("--dump", metavar="FILE.tsv", help="confidence, whether it is right, and where from, of each order found")
     parser.add_argument("--without", nargs="*", default=[])
     args = parser.parse_args()
     args.sets = list(TALK)
     with tempfile.TemporaryDirectory() as folder:
         said = [(clip.path, intent_for(clip.text)) for clip in synthetic_clips(folder)]
         orders = [(path, in_words(*intent)) for path, intent in said if intent]
-        talk = [str(Path(args.speech) / row["path"]) for rows in chosen(args).values() for row in rows] + of_people(args.people, folder)
+        talk = [(str(Path(args.speech) / row["path"]), row["text"]) for rows in chosen(args).values() for row in rows]
+        talk += of_people(args.people, folder)
+        paths = [path for path, _ in talk]
         heard = transcribed(args.model, [path for path, _ in orders])
         found = [(found_in(one["utterances"]), intent) for one, (_, intent) in zip(heard, orders, strict=True)]
-        others = [one for text in transcribed(args.model, talk) for one in found_in(text["utterances"])]
-        hours = seconds(talk) / 3600
+        others = [(*one, text) for heard, (_, text) in zip(transcribed(args.model, paths), talk, strict=True) for one in found_in(heard["utterances"])]
+        hours = seconds(paths) / 3600
+    others = [(confidence, intent, text, is_asked_for(intent, text)) for confidence, intent, text in others]
     print(f"{len(orders)} orders; {hours:.2f} h of talk, {len(talk)} clips")
-    print(f"{'floor':>6} {'let through':>12} {'of them right':>14} {'talk taken for orders, an hour':>32}")
+    print(f"{'floor':>6} {'let through':>12} {'of them right':>14} {'talk taken for orders, an hour':>32} {'as it says what they say':>26}")
     for floor in FLOORS:
         through = [(intents[-1][1], truth) for intents, truth in found if intents and intents[-1][0] >= floor]
         right = np.mean([one == truth for one, truth in through]) if through else 0.0
-        wrong = [one for confidence, one in others if confidence >= floor]
-        print(f"{floor:6.2f} {100 * len(through) / len(orders):10.1f} % {100 * right:12.1f} % {len(wrong) / hours:32.1f}")
-    for one in wrong:
-        print("    ", one)
+        wrong = [asked for confidence, *_, asked in others if confidence >= floor]
+        print(f"{floor:6.2f} {100 * len(through) / len(orders):10.1f} % {100 * right:12.1f} % {wrong.count(False) / hours:32.1f} {wrong.count(True):26}")
+    for one in others:
+        print("    ", *one)
+    if args.dump:
+        rows = [(i[-1][0], i[-1][1] == truth, "order") for i, truth in found if i] + [(c, asked, "talk") for c, *_, asked in others]
+        Path(args.dump).write_text("".join(f"{c:.4f}\t{int(right)}\t{kind}\n" for c, right, kind in rows))
 
 
 if __name__ == "__main__":
