@@ -129,7 +129,9 @@ static int read_object(struct daemon_status *s, sd_bus_message *m)
         return rc;
     if (s->count == DAEMON_EARS_MAX)
         return sd_bus_message_skip(m, "a{sa{sv}}");
-    snprintf(ear->name, sizeof ear->name, "%s", strrchr(path, '/') + 1);
+    size_t below = strlen(EAR_PATH "/");
+    bool is_below = strncmp(path, EAR_PATH "/", below) == 0;
+    snprintf(ear->name, sizeof ear->name, "%s", is_below ? path + below : strrchr(path, '/') + 1);
     s->count++;
     rc = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
     while (rc >= 0 && (rc = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {

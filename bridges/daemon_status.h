@@ -14,7 +14,7 @@ enum {
 };
 
 struct daemon_ear {
-    char name[32]; /* "microphone", "stream7" */
+    char name[48]; /* "microphone", "stream7", "ears/desktop" */
     uint32_t state;
     double level_db;
     double heard_s, computed_s, lost_s;

@@ -176,7 +176,10 @@ static void print_daemon(FILE *f, const struct daemon_status *s)
     fputc(',', f);
     print_label(f, "backend", s->backend);
     fputs("} 1\n", f);
-    print_one(f, "earshot_streams", "gauge", "Streams that are open.", (double)(s->count - 1));
+    size_t streams = 0;
+    for (size_t i = 1; i < s->count; i++)
+        streams += strchr(s->ears[i].name, '/') == NULL;
+    print_one(f, "earshot_streams", "gauge", "Streams that are open.", (double)streams);
     print_ears(f, s);
     print_latency(f, s);
 }

@@ -187,24 +187,40 @@ static int make_hearing(struct model *m, const struct encoder_options *options, 
     return r;
 }
 
-/* How sure a word is by the probability of its pieces; a file without this takes it as it is. */
-static int read_confidence(struct model *m, struct error *error)
+float odds_line_at(struct odds_line line, double p)
+{
+    static const double least = 1e-4; /* what is less likely has no logarithm */
+    p = p < least ? least : p;
+    double odds = pow(p / (1.0 - p), (double)line.scale) * exp((double)line.shift);
+    return p < 1.0 ? (float)(odds / (1.0 + odds)) : 1.0f;
+}
+
+/* odds: as they are where the file has none. */
+static int read_odds(struct model *m, const char *key, struct odds_line *odds, struct error *error)
 {
     const void *data;
     size_t count;
-    float line[2] = {1.0f, 0.0f};
-    int rc = gguf_get_array(m->gguf, "earshot.aligned.confidence", GGUF_F32, &data, &count, error);
+    float line[2] = {odds->scale, odds->shift};
+    int rc = gguf_get_array(m->gguf, key, GGUF_F32, &data, &count, error);
     if (rc < 0 && rc != -ENOENT)
         return rc;
     if (rc == 0 && count == 2)
         memcpy(line, data, sizeof(line));
     if ((rc == 0 && count != 2) || !(line[0] > 0.0f) || !isfinite(line[0]) || !isfinite(line[1]))
-        return error_set(error, -EINVAL,
-                         "%s: earshot.aligned.confidence is not a scale above 0 and a shift",
-                         gguf_path(m->gguf));
-    m->sure_scale = line[0];
-    m->sure_shift = line[1];
+        return error_set(error, -EINVAL, "%s: %s is not a scale above 0 and a shift",
+                         gguf_path(m->gguf), key);
+    *odds = (struct odds_line){line[0], line[1]};
     return 0;
+}
+
+/* How sure a word is by the probability of its pieces, and an order by that of what the model
+ * writes for it times the text's. */
+static int read_confidences(struct model *m, struct error *error)
+{
+    m->word_odds = (struct odds_line){1.0f, 0.0f};
+    m->intent_odds = (struct odds_line){0.26f, 2.02f}; /* the default model's on dev */
+    int rc = read_odds(m, "earshot.aligned.confidence", &m->word_odds, error);
+    return rc ? rc : read_odds(m, "earshot.intent.confidence", &m->intent_odds, error);
 }
 
 /* How much the letters of a text count beside its pieces. */
@@ -239,9 +255,7 @@ static int read_aligned(struct model *m, struct error *error)
     m->captions = MODEL_CAPTIONS_ALIGNED;
     m->delay_rows = rows;
     m->encoder->fork_rows = (rows + 2) * adapter_stride(m->adapter);
-    rc = read_confidence(m, error);
-    if (!rc)
-        rc = read_letters_weight(m, error);
+    rc = read_letters_weight(m, error);
     return rc ? rc : language_load(&m->language, m->gguf, backbone_vocab(m->backbone), error);
 }
 
@@ -250,6 +264,9 @@ static int read_captions(struct model *m, struct error *error)
     struct gguf_string way = {"prompted", strlen("prompted")};
     int rc = gguf_get_string(m->gguf, "earshot.captions", &way, error);
     if (rc < 0 && rc != -ENOENT)
+        return rc;
+    rc = read_confidences(m, error);
+    if (rc)
         return rc;
     if (gguf_string_is(way, "prompted"))
         return 0;

@@ -38,6 +38,11 @@ enum model_captions {
     MODEL_CAPTIONS_ALIGNED,  /* by CTC over the rows of the backbone, and a beam */
 };
 
+/* How often what has a probability is right: 1 / (1 + exp(-(scale logit(p) + shift))). */
+struct odds_line {
+    float scale, shift;
+};
+
 struct model {
     struct gguf *gguf;
     struct backend *backend; /* not owned */
@@ -54,8 +59,8 @@ struct model {
     size_t delay_rows;         /* of aligned captions: silence that is heard behind an utterance */
     struct spelling *spelling; /* of aligned captions; NULL: the search joins no letters */
     float letters_weight;      /* of ln p(letters) in the search */
-    float sure_scale, sure_shift; /* of a word's confidence: scale logit(p) + shift */
-    struct language *language;    /* of aligned captions; NULL: the file has none */
+    struct odds_line word_odds, intent_odds; /* of their confidences */
+    struct language *language;               /* of aligned captions; NULL: the file has none */
     struct decoding decoding;
     bool space;           /* a text that is asked gets a leading space */
     bool carry;           /* the state goes on from utterance to utterance */
@@ -83,5 +88,8 @@ size_t model_row_ms(const struct model *m);
 size_t model_longest_ms(const struct model *m);
 /* So much silence in ms after a word brings the text of it; 0: the end of the utterance does. */
 size_t model_tail_ms(const struct model *m);
+
+/* p: 0 to 1; above 0 whatever it is. */
+float odds_line_at(struct odds_line line, double p);
 
 #endif

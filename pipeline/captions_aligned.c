@@ -35,8 +35,6 @@ enum {
     LONGEST_WORDS = EVENT_WORDS_MAX - 1,
 };
 
-static const double least_likely = 1e-4;
-
 static struct event_word *last_word(struct recogniser *r)
 {
     return &r->event.words[r->aligned.words - 1];
@@ -48,13 +46,9 @@ static int64_t end_before(const struct recogniser *r, size_t n)
     return r->aligned.part_ms + (n ? r->event.words[n - 1].end_ms : 0);
 }
 
-/* As often as a word that is as likely is right, by the line of the model's file. */
 static float word_confidence(const struct recogniser *r)
 {
-    double p = r->aligned.likely < least_likely ? least_likely : r->aligned.likely;
-    double odds = pow(p / (1.0 - p), (double)r->model->sure_scale);
-    odds *= exp((double)r->model->sure_shift);
-    return p < 1.0 ? (float)(odds / (1.0 + odds)) : 1.0f;
+    return odds_line_at(r->model->word_odds, r->aligned.likely);
 }
 
 static int64_t at_least(int64_t a, int64_t b)

@@ -198,7 +198,8 @@ void intents_make(struct intents *i, const struct state *after, struct event *ca
         ;
     bool whole = decode_end(d) && d->stopped;
     if (whole && intent_parse(i->written, caption->text, &caption->intent))
-        caption->intent.confidence = decode_confidence(d) * caption->confidence;
+        caption->intent.confidence = odds_line_at(
+            i->model->intent_odds, (double)(decode_confidence(d) * caption->confidence));
 }
 
 struct intents_stats intents_stats(const struct intents *i)

@@ -229,6 +229,11 @@ def told(d, b):
           and after["earshot_lost_seconds_total", ear] == statistics["lost_s"], f"{after} {statistics}")
     check("requests are counted", after["earshot_http_requests_total", ()] >= before["earshot_http_requests_total", ()] + 1
           and after["earshot_up", ()] == 1 and after["earshot_streams", ()] == 0 and before["earshot_streams", ()] == 1, after)
+    d.call("AddEar", "microphone", dbus.Dictionary({"device": "none"}, signature="sv"), interface=NAME + ".Ears", signature="sa{sv}")
+    named = away(lambda: metrics(b))
+    check("an ear beside the microphone's is none of the streams", ("earshot_state", (("ear", "ears/microphone"),)) in named
+          and named["earshot_streams", ()] == 0, named)
+    d.call("RemoveEar", "microphone", interface=NAME + ".Ears", signature="s")
     check("HEAD is GET without a body", b.ask("HEAD", "/healthz")[2] == b"" and b.ask("HEAD", "/healthz")[0] == 200)
 
 

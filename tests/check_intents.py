@@ -2,6 +2,7 @@
 """What an utterance asks for, through the real programs, with tiny models that always write the same order
 (tests/golden/make_orders.py): on the bus, as JSON, and as a program that is started."""
 import json
+import math
 import pathlib
 import sys
 
@@ -11,7 +12,8 @@ from support.daemon import *  # noqa: E402,F403
 GOLDEN = ROOT / "tests" / "golden"
 CAPTION, _, ORDER, SURE, MEANT = (GOLDEN / "orders.txt").read_text().splitlines()
 SLOTS = {"size": "large", "drink": "latte", "milk": "soy milk"}
-CONFIDENCE = float(SURE) * float(MEANT)
+BOTH = float(SURE) * float(MEANT)
+CONFIDENCE = 1 / (1 + math.exp(-(0.26 * math.log(BOTH / (1 - BOTH)) + 2.02)))  # the line of docs/model.md
 SETTINGS = "[text]\nmin_evidence = 0\nmin_confidence = 0\n"
 RULES = """
 can i have a large latte with milk -> never

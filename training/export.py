@@ -93,6 +93,8 @@ def add_metadata(writer, config, vocab, name):
         writer.add_letters(config["aligned"]["letters"])
         if "confidence" in config:
             writer.add_numbers("earshot.aligned.confidence", config["confidence"], gguf.GGUFValueType.FLOAT32)
+        if "intent_confidence" in config:
+            writer.add_numbers("earshot.intent.confidence", config["intent_confidence"], gguf.GGUFValueType.FLOAT32)
         if "letters_weight" in config:
             writer.add_float32("earshot.aligned.letters_weight", config["letters_weight"])
         if "language" in config:
@@ -136,6 +138,7 @@ def main():
     parser.add_argument("--name", default="Earshot English")
     parser.add_argument("--language", metavar="FILE", help="a language model of training.language to put in, for aligned captions")
     parser.add_argument("--confidence", type=float, nargs=2, metavar=("SCALE", "SHIFT"), help="what tools/compare/confidence.py finds for words")
+    parser.add_argument("--intent-confidence", type=float, nargs=2, metavar=("SCALE", "SHIFT"), help="what tools/compare/orders.py finds for orders")
     parser.add_argument("--notice", metavar="FILE", default=NOTICE, type=Path, help="whose work is in the file, for earshot.notice")
     args = parser.parse_args()
     saved = checkpoint.load(args.checkpoint)
@@ -145,6 +148,8 @@ def main():
     choose = partial(type_of, wanted=TYPES[args.type])
     if args.confidence:
         saved["config"]["confidence"] = args.confidence
+    if args.intent_confidence:
+        saved["config"]["intent_confidence"] = args.intent_confidence
     if args.language:
         saved["config"]["language"] = language.for_file(language.load(args.language))
         saved["config"]["letters_weight"] = language.LETTERS_WEIGHT

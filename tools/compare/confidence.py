@@ -99,4 +99,5 @@ def main():
     show("texts", of_texts)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,8 @@ Usage: tools/compare/orders.py --model FILE.gguf [--speech FOLDER] [--people FOL
 
 Orders are the synthetic dev voices' (training.evaluate; $EARSHOT_DATA), as far as training.intents knows what they ask for. Talk is what
 people read aloud in the dev split of --speech, books, and of --people, sentences (training.gather). An order is let through
-with a confidence of the text and of the intent that are at least the floor; right: with the intent and the slots of what was said.
+with a confidence of at least the floor; right: with the intent and the slots of what was said. The second table says how often an order
+of such a confidence is right, talk included, and below it are scale and shift (logistic regression) by which it would mean that.
 """
 
 import argparse
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools" / "compare")]
 
 from accuracy import chosen, transcribed  # noqa: E402
+from confidence import show  # noqa: E402
 
 from training.data import data_root, read_table  # noqa: E402
 from training.evaluate import RATE_HZ, synthetic_clips  # noqa: E402
@@ -71,7 +73,6 @@ def main():
     parser.add_argument("--speech", default=str(ROOT.parent / "shared/speech"))
     parser.add_argument("--people", default=str(data_root() / "people"))
     parser.add_argument("--most", type=int, default=10000, help="clips of a set of --speech")
-    parser.add_argument("--dump", metavar="FILE.tsv", help="confidence, whether it is right, and where from, of each order found")
     parser.add_argument("--without", nargs="*", default=[])
     args = parser.parse_args()
     args.sets = list(TALK)
@@ -95,9 +96,8 @@ def main():
         print(f"{floor:6.2f} {100 * len(through) / len(orders):10.1f} % {100 * right:12.1f} % {wrong.count(False) / hours:32.1f} {wrong.count(True):26}")
     for one in others:
         print("    ", *one)
-    if args.dump:
-        rows = [(i[-1][0], i[-1][1] == truth, "order") for i, truth in found if i] + [(c, asked, "talk") for c, *_, asked in others]
-        Path(args.dump).write_text("".join(f"{c:.4f}\t{int(right)}\t{kind}\n" for c, right, kind in rows))
+    print()
+    show("orders", [(i[-1][0], i[-1][1] == truth) for i, truth in found if i] + [(confidence, asked) for confidence, *_, asked in others])
 
 
 if __name__ == "__main__":
