@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define REMOVED "the ear was removed" /* as the daemon's DeviceError has it */
+
 static void take_text(DBusMessageIter *value, char *text, size_t capacity)
 {
     const char *s;
@@ -109,6 +111,8 @@ bool ear_state_waits(const struct ear_state *s, char *text, size_t capacity)
     else if (s->state == EAR_STATE_MUTED)
         snprintf(text, capacity,
                  "paused: the session is locked, the machine sleeps, or a program speaks");
+    else if (s->state == EAR_STATE_FAILED && strcmp(s->trouble, REMOVED) == 0)
+        snprintf(text, capacity, "%s; \"earshot ears\" lists those that there are", s->trouble);
     else if (s->state == EAR_STATE_FAILED)
         snprintf(text, capacity, "no microphone: %s; \"earshot devices\" lists what there is",
                  *s->trouble ? s->trouble : "none opens");

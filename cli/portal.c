@@ -46,7 +46,8 @@ bool portal_keep_path(char out[PORTAL_PATH_MAX], DBusMessageIter *value)
     if (type != DBUS_TYPE_OBJECT_PATH && type != DBUS_TYPE_STRING)
         return false;
     dbus_message_iter_get_basic(value, &path);
-    return snprintf(out, PORTAL_PATH_MAX, "%s", path) < PORTAL_PATH_MAX && *path == '/';
+    return dbus_validate_path(path, NULL) &&
+           snprintf(out, PORTAL_PATH_MAX, "%s", path) < PORTAL_PATH_MAX;
 }
 
 bool portal_request(struct bus_link *link, DBusMessage *call, char request[PORTAL_PATH_MAX],

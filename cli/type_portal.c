@@ -25,7 +25,7 @@ enum {
     KEYBOARD = 1,           /* of the devices */
     UNTIL_REVOKED = 2,      /* of the modes of persistence */
     USER_MS = 120000,       /* for the user to agree */
-    TOKEN_MAX = 256,        /* bytes with the NUL */
+    TOKEN_MAX = 1024,       /* bytes with the NUL */
     KEY_BACKSPACE = 0xff08, /* keysyms */
     KEY_TAB = 0xff09,
     KEY_RETURN = 0xff0d,
@@ -141,6 +141,13 @@ static void append_number(DBusMessageIter *options, const char *key, uint32_t nu
     bus_client_append_entry(options, key, DBUS_TYPE_UINT32, "u", &number);
 }
 
+/* Whether the desktop, or its user, has closed the session. */
+static bool is_closed(DBusMessage *m)
+{
+    return *remote.session && dbus_message_is_signal(m, PORTAL_SESSION, "Closed") &&
+           dbus_message_has_path(m, remote.session);
+}
+
 /* Waits for the answer to a request; the caller releases it. NULL: with the error. */
 static DBusMessage *wait_answer(const char *request, int ms, struct error *error)
 {
@@ -153,9 +160,10 @@ static DBusMessage *wait_answer(const char *request, int ms, struct error *error
                 dbus_message_has_path(m, request))
                 return m;
             bool gone = bus_link_is_change(m, PORTAL_NAME, &owned) && !owned;
+            bool closed = is_closed(m);
             dbus_message_unref(m);
-            if (gone) {
-                error_set(error, -EIO, "the desktop's portal has gone");
+            if (gone || closed) {
+                error_set(error, -EIO, "the desktop%s", gone ? "'s portal has gone" : " refuses");
                 return NULL;
             }
         }
@@ -249,8 +257,7 @@ static void take_given(void *user, const char *name, DBusMessageIter *value)
         dbus_message_iter_get_arg_type(value) != DBUS_TYPE_STRING)
         return;
     dbus_message_iter_get_basic(value, &token);
-    if (strlen(token) < TOKEN_MAX)
-        keep_token(token);
+    keep_token(strlen(token) < TOKEN_MAX ? token : ""); /* the one before is spent */
 }
 
 static int start_session(struct error *error)
@@ -275,15 +282,13 @@ static int start_session(struct error *error)
                : error_set(error, -ENOTSUP, "the desktop gave other devices and no keyboard");
 }
 
-/* Whether the session is still there: the user, or the desktop, may have closed it. */
+/* Whether the session is still there. */
 static bool is_open(void)
 {
     DBusMessage *m;
     bool owned, open = remote.link && *remote.session;
     while (open && bus_link_wait(remote.link, 0, NULL) && (m = bus_link_next(remote.link))) {
-        if ((dbus_message_is_signal(m, PORTAL_SESSION, "Closed") &&
-             dbus_message_has_path(m, remote.session)) ||
-            bus_link_is_change(m, PORTAL_NAME, &owned))
+        if (is_closed(m) || bus_link_is_change(m, PORTAL_NAME, &owned))
             open = false;
         dbus_message_unref(m);
     }
@@ -319,8 +324,13 @@ static int notify(int32_t keysym, uint32_t pressed, struct error *error)
     dbus_message_iter_append_basic(&args, DBUS_TYPE_INT32, &keysym);
     dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT32, &pressed);
     DBusMessage *answer = bus_link_call(remote.link, call, PORTAL_ANSWER_MS, &e);
-    if (!answer)
-        return fail(error, &e);
+    if (!answer) {
+        error_set(error, -EIO, "the desktop has taken the keyboard back in mid-sentence: %s",
+                  e.message);
+        dbus_error_free(&e);
+        forget_session();
+        return -EIO;
+    }
     dbus_message_unref(answer);
     return 0;
 }

@@ -407,14 +407,15 @@ void assistant_destroy(struct assistant *a)
 {
     if (!a)
         return;
+    const char *ended = a->settings ? "the daemon ends" : "the ear has ended";
     for (size_t i = 0; i < ASSISTANT_PENDING; i++) {
         struct pending *p = &a->pending[i];
         if (p->call)
-            bus_send(a->bus, assistant_error(p->call, "Failed", "the daemon ends"));
+            bus_send(a->bus, assistant_error(p->call, "Failed", ended));
         pending_finish(p);
     }
     for (; a->late; a->late = forget_late(a->late))
-        bus_send(a->bus, assistant_error(a->late->call, "Failed", "the daemon ends"));
+        bus_send(a->bus, assistant_error(a->late->call, "Failed", ended));
     holders_over(&a->holders, UINT64_MAX);
     holders_over(&a->pausers, UINT64_MAX);
     ear_settings_destroy(a->prepared);

@@ -277,7 +277,8 @@ int assistant_prepare(struct assistant *a, const struct config *c, struct error 
     struct error why;
     int rc = moved ? source_create(&source, c->source, &options, &why) : 0;
     if (rc)
-        return error_set(error, rc, "[audio] source: %s", why.message);
+        return error_set(error, rc, "[%s] %s: %s", a->beside ? "ears" : "audio",
+                         a->beside ? a->history_name : "source", why.message);
     if (ear_settings_create(&a->prepared, c, source))
         return error_set(error, -ENOMEM, "out of memory");
     if (!stays && strcmp(a->config.mode, c->mode) != 0)

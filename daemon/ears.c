@@ -21,6 +21,7 @@ enum {
 
 struct named_ear {
     struct further_ear ear; /* its call is AddEar */
+    char *client;           /* that it stays as long as, owned; NULL: nobody; empty: it is gone */
     struct config_ear what;
     char mode[CONFIG_WORD_MAX];
     bool configured; /* [ears] has it */
@@ -30,12 +31,23 @@ struct named_ear {
     DBusMessage *removal; /* RemoveEar, until it is over; owned; or NULL */
 };
 
+/* What AddEar or [ears] asks for. */
+struct added_ear {
+    struct config_ear what;
+    const char *mode;
+    bool stays; /* when its client is gone */
+};
+
 struct ears {
     struct loop *loop;
     struct bus *bus;
     struct further *further;
     struct further_kind kind;
+    struct bus_watch watch;
     struct assistant *const *main;
+    struct config_ear wanted[CONFIG_EARS_MAX]; /* [wanted_count], of [ears], but what was removed */
+    size_t wanted_count;
+    DBusMessage *waiting[CONFIG_EARS_MAX]; /* AddEar, until a name is free; owned; or NULL */
     bool paused;
 };
 
@@ -60,7 +72,10 @@ static void destroy(struct further_ear *ear)
         bus_send(e->bus, dbus_message_new_method_return(n->removal));
         dbus_message_unref(n->removal);
     }
+    if (n->client)
+        bus_unfollow(e->bus, n->client);
     microphones_destroy(n->microphones);
+    free(n->client);
     free(n);
 }
 
@@ -104,6 +119,29 @@ static const char *why(const struct further_ear *ear, const struct engine_messag
     return m->value ? m->event.text : "the ear was removed";
 }
 
+static void end(struct named_ear *n)
+{
+    n->ending = true;
+    ear_abort(n->ear.ear);
+}
+
+/* Whoever added an ear for itself is gone. */
+static void vanished(void *user, const char *client)
+{
+    struct ears *e = user;
+    for (struct further_ear *i = e->kind.ears; i; i = i->next)
+        if (named(i)->client && strcmp(named(i)->client, client) == 0)
+            end(named(i));
+}
+
+static void lost(void *user)
+{
+    struct ears *e = user;
+    for (struct further_ear *i = e->kind.ears; i; i = i->next)
+        if (named(i)->client)
+            end(named(i));
+}
+
 int ears_create(struct ears **out, struct loop *loop, struct bus *bus, struct further *further,
                 struct assistant *const *main, struct error *error)
 {
@@ -118,12 +156,20 @@ int ears_create(struct ears **out, struct loop *loop, struct bus *bus, struct fu
                                     .over = over,
                                     .destroy = destroy};
     further_add_kind(further, &e->kind);
+    e->watch = (struct bus_watch){.lost = lost, .vanished = vanished, .user = e};
+    bus_watch(bus, &e->watch);
     *out = e;
     return 0;
 }
 
 void ears_destroy(struct ears *e)
 {
+    if (!e)
+        return;
+    for (size_t i = 0; i < CONFIG_EARS_MAX; i++)
+        if (e->waiting[i])
+            dbus_message_unref(e->waiting[i]);
+    bus_unwatch(e->bus, &e->watch);
     free(e);
 }
 
@@ -167,18 +213,25 @@ static int begin(struct ears *e, struct named_ear *n, struct error *error)
     return 0;
 }
 
-/* call: AddEar, or NULL. 0 or -errno. */
-static int add(struct ears *e, const struct config_ear *what, const char *mode, DBusMessage *call,
+/* client: that it stays as long as; NULL: nobody. call: AddEar, or NULL. 0 or -errno. */
+static int add(struct ears *e, const struct added_ear *added, DBusMessage *call,
                struct error *error)
 {
+    const char *client = call && !added->stays ? dbus_message_get_sender(call) : NULL;
+    if (e->kind.count >= CONFIG_EARS_MAX)
+        return error_set(error, -EBUSY, "there are as many ears as there can be");
     struct named_ear *n = calloc(1, sizeof *n);
     if (!n)
         return error_set(error, -ENOMEM, "out of memory");
     n->ear.kind = &e->kind;
-    n->what = *what;
+    n->what = added->what;
     n->configured = !call;
-    snprintf(n->mode, sizeof n->mode, "%s", mode);
+    snprintf(n->mode, sizeof n->mode, "%s", added->mode);
     int rc = begin(e, n, error);
+    if (!rc && client && !(n->client = strdup(client)))
+        end(n);
+    else if (!rc && client)
+        bus_follow(e->bus, client);
     if (rc)
         further_finish(&n->ear);
     else if (call)
@@ -186,24 +239,52 @@ static int add(struct ears *e, const struct config_ear *what, const char *mode, 
     return rc;
 }
 
-static void end(struct named_ear *n)
+int ears_check(const struct ears *e, const struct config *config, struct error *error)
 {
-    n->ending = true;
-    ear_abort(n->ear.ear);
+    const struct source_options how = config_source(config);
+    for (size_t i = 0; i < config->ear_count; i++) {
+        const struct config_ear *what = &config->ears[i];
+        const struct named_ear *there = find_ear(e, what->name);
+        struct source *source;
+        struct error why;
+        if (there && there->configured)
+            continue; /* its own configuration is checked */
+        int rc = source_create(&source, what->source, &how, &why);
+        if (rc)
+            return error_set(error, rc, "[ears] %s: %s", what->name, why.message);
+        source_destroy(source);
+    }
+    return 0;
+}
+
+/* Those that are wanted and not there; an ear that is ending still has its name. */
+static void begin_wanted(struct ears *e)
+{
+    struct error error;
+    for (size_t i = 0; i < e->wanted_count; i++) {
+        struct added_ear added = {.what = e->wanted[i], .mode = "captions"};
+        if (!find_ear(e, added.what.name) && add(e, &added, NULL, &error))
+            log_error("[ears] %s: %s", added.what.name, error.message);
+    }
 }
 
 void ears_follow(struct ears *e, const struct config *config)
 {
-    struct error error;
-    for (struct further_ear *i = e->kind.ears; i; i = i->next)
-        if (named(i)->configured && !named(i)->ending &&
-            !configured_as(config, named(i)->what.name))
-            end(named(i));
-    for (size_t i = 0; i < config->ear_count; i++) {
-        const struct config_ear *what = &config->ears[i];
-        if (!find_ear(e, what->name) && add(e, what, "captions", NULL, &error))
-            log_error("[ears] %s: %s", what->name, error.message);
+    for (struct further_ear *i = e->kind.ears; i; i = i->next) {
+        struct named_ear *n = named(i);
+        if (n->configured == !configured_as(config, n->what.name) && !n->ending)
+            end(n); /* it is none of [ears] any more, or becomes one of them */
     }
+    memcpy(e->wanted, config->ears, sizeof e->wanted);
+    e->wanted_count = config->ear_count;
+    begin_wanted(e);
+}
+
+static void forget_wanted(struct ears *e, const char *name)
+{
+    for (size_t i = 0; i < e->wanted_count; i++)
+        if (strcmp(e->wanted[i].name, name) == 0)
+            e->wanted[i] = e->wanted[--e->wanted_count];
 }
 
 void ears_pause(struct ears *e, bool paused)
@@ -239,61 +320,105 @@ bool ears_listen(const struct ears *e)
     return i;
 }
 
-/* What AddEar asks for: the options of an a{sv} over the defaults. 0 or -EINVAL. */
-static int read_options(DBusMessageIter *array, struct config_ear *what, const char **mode,
-                        struct error *error)
+static int read_option(struct added_ear *added, const char **device, const char *name,
+                       DBusMessageIter *value, struct error *error)
 {
-    const char *device = WHAT_THE_DESKTOP_PLAYS;
-    DBusMessageIter entries, entry, value;
-    for (dbus_message_iter_recurse(array, &entries);
-         dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
+    char cut[BUS_EXCERPT_BYTES];
+    dbus_bool_t flag;
+    bool stays = strcmp(name, "stays") == 0;
+    const char **text = strcmp(name, "device") == 0 ? device
+                        : strcmp(name, "mode") == 0 ? &added->mode
+                                                    : NULL;
+    if (!text && !stays)
+        return error_set(error, -EINVAL, "no option is called %s", bus_excerpt(name, cut));
+    if (dbus_message_iter_get_arg_type(value) != (stays ? DBUS_TYPE_BOOLEAN : DBUS_TYPE_STRING))
+        return error_set(error, -EINVAL, "%s has the type %c", name, stays ? 'b' : 's');
+    if (text) {
+        dbus_message_iter_get_basic(value, text);
+    } else {
+        dbus_message_iter_get_basic(value, &flag);
+        added->stays = flag;
+    }
+    return 0;
+}
+
+/* What AddEar asks for: a name, and the options of an a{sv} over the defaults. 0 or -EINVAL. */
+static int read_call(struct added_ear *added, DBusMessage *call, struct error *error)
+{
+    const char *device = WHAT_THE_DESKTOP_PLAYS, *name;
+    DBusMessageIter args, entries, entry, value;
+    dbus_message_iter_init(call, &args);
+    dbus_message_iter_get_basic(&args, &name);
+    dbus_message_iter_next(&args);
+    int rc = config_check_ear(name, error);
+    for (dbus_message_iter_recurse(&args, &entries);
+         !rc && dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
          dbus_message_iter_next(&entries)) {
-        const char *name;
-        char cut[BUS_EXCERPT_BYTES];
+        const char *key;
         dbus_message_iter_recurse(&entries, &entry);
-        dbus_message_iter_get_basic(&entry, &name);
+        dbus_message_iter_get_basic(&entry, &key);
         dbus_message_iter_next(&entry);
         dbus_message_iter_recurse(&entry, &value);
-        const char **into = strcmp(name, "device") == 0 ? &device
-                            : strcmp(name, "mode") == 0 ? mode
-                                                        : NULL;
-        if (!into)
-            return error_set(error, -EINVAL, "no option is called %s", bus_excerpt(name, cut));
-        if (dbus_message_iter_get_arg_type(&value) != DBUS_TYPE_STRING)
-            return error_set(error, -EINVAL, "%s has the type s", name);
-        dbus_message_iter_get_basic(&value, into);
+        rc = read_option(added, &device, key, &value, error);
     }
-    if (strcmp(*mode, "captions") != 0 && strcmp(*mode, "assistant") != 0)
+    if (rc)
+        return rc;
+    if (strcmp(added->mode, "captions") != 0 && strcmp(added->mode, "assistant") != 0)
         return error_set(error, -EINVAL, "a mode is captions or assistant");
     if (strlen(device) >= SOURCE_NAME_MAX)
         return error_set(error, -EINVAL, "a device's name has at most %d bytes",
                          SOURCE_NAME_MAX - 1);
-    snprintf(what->source, sizeof what->source, "portaudio%s%s", *device ? ":" : "", device);
+    strcpy(added->what.name, name);
+    snprintf(added->what.source, sizeof added->what.source, "portaudio%s%s", *device ? ":" : "",
+             device);
     return 0;
+}
+
+/* Until the ear that has the name is over. False: too many wait. */
+static bool wait_for_name(struct ears *e, DBusMessage *call)
+{
+    size_t i = 0;
+    while (i < CONFIG_EARS_MAX && e->waiting[i])
+        i++;
+    if (i == CONFIG_EARS_MAX)
+        return false;
+    e->waiting[i] = dbus_message_ref(call);
+    return true;
 }
 
 static DBusMessage *call_add(void *user, DBusMessage *call)
 {
     struct ears *e = user;
-    struct config_ear what;
-    const char *name, *mode = "captions";
+    struct added_ear added = {.mode = "captions", .stays = true};
     struct error error;
-    DBusMessageIter args;
-    dbus_message_iter_init(call, &args);
-    dbus_message_iter_get_basic(&args, &name);
-    dbus_message_iter_next(&args);
-    if (config_check_ear(name, &error) || read_options(&args, &what, &mode, &error))
+    if (read_call(&added, call, &error))
         return assistant_error(call, "InvalidArgument", error.message);
-    strcpy(what.name, name);
-    if (find_ear(e, name))
+    const struct named_ear *there = find_ear(e, added.what.name);
+    if (there && there->ending && wait_for_name(e, call))
+        return NULL;
+    if (there)
         return assistant_error(call, "Busy", "an ear has this name already");
-    if (e->kind.count >= CONFIG_EARS_MAX)
-        return assistant_error(call, "Busy", "there are as many ears as there can be");
-    if (strcmp(mode, "assistant") == 0 && !further_can_reply(e->further))
+    bool assistant = strcmp(added.mode, "assistant") == 0;
+    if (assistant && !further_is_loaded(e->further))
+        return assistant_error(call, "NotReady", "the model is not loaded yet");
+    if (assistant && !further_can_reply(e->further))
         return assistant_error(call, "NotSupported", "the model has no replies");
-    if (add(e, &what, mode, call, &error))
-        return assistant_error(call, "Failed", error.message);
-    return NULL;
+    int rc = add(e, &added, call, &error);
+    return rc ? assistant_error(call, rc == -EBUSY ? "Busy" : "Failed", error.message) : NULL;
+}
+
+void ears_closed(struct ears *e)
+{
+    begin_wanted(e);
+    for (size_t i = 0; i < CONFIG_EARS_MAX; i++) {
+        DBusMessage *call = e->waiting[i];
+        e->waiting[i] = NULL;
+        DBusMessage *refused = call ? call_add(e, call) : NULL;
+        if (refused)
+            bus_send(e->bus, refused);
+        if (call)
+            dbus_message_unref(call);
+    }
 }
 
 static DBusMessage *call_remove(void *user, DBusMessage *call)
@@ -305,6 +430,7 @@ static DBusMessage *call_remove(void *user, DBusMessage *call)
     if (!n || n->removal)
         return assistant_error(call, "NotFound", "no ear has this name");
     n->removal = dbus_message_ref(call);
+    forget_wanted(e, name);
     end(n);
     return NULL;
 }

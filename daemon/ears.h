@@ -16,9 +16,15 @@ void ears_destroy(struct ears *e);
 /* The interface, for the object at SERVICE_PATH. */
 struct interface_part ears_part(struct ears *e);
 
-/* Begins those that [ears] has and that are not there, and ends those that it had; after
- * further_attach, and after each change of the configuration. What cannot begin is logged. */
+/* Whether the sources of ears that [ears] has, and that are not there, are what they should be. 0
+ * or -errno. */
+int ears_check(const struct ears *e, const struct config *config, struct error *error);
+
+/* Begins those that [ears] has, and ends those that it had; after further_attach, and after each
+ * change of the configuration. What cannot begin is logged. */
 void ears_follow(struct ears *e, const struct config *config);
+/* An ear is over: those that wait for its name begin. */
+void ears_closed(struct ears *e);
 
 /* Closes their devices for a while, or opens them. */
 void ears_pause(struct ears *e, bool paused);

@@ -63,6 +63,8 @@ static int configure(void *user, const struct config *config, struct error *erro
     struct service *s = user;
     int rc = assistant_prepare(s->assistant, config, error);
     if (!rc)
+        rc = ears_check(s->ears, config, error);
+    if (!rc)
         rc = further_prepare(s->further, config, error);
     further_configure(s->further, !rc);
     assistant_configure(s->assistant, !rc);
@@ -156,11 +158,17 @@ static void fail(struct service *s, const char *why)
     loop_stop(s->loop, 1);
 }
 
+static void close_further(struct service *s, const struct engine_message *m)
+{
+    further_closed(s->further, m);
+    ears_closed(s->ears);
+}
+
 /* The microphone's ear closes only when it could not be opened, or at the end. */
 static void take_closed(struct service *s, const struct engine_message *m)
 {
     if (m->user != s->assistant)
-        further_closed(s->further, m);
+        close_further(s, m);
     else if (m->value)
         fail(s, m->event.text);
 }

@@ -241,13 +241,14 @@ static void end_removing(GObject *connection, GAsyncResult *result, void *user)
     g_clear_pointer(&answer, g_variant_unref);
 }
 
-/* The desktop's ear comes and goes with the wish to see what it hears; one that somebody else has
- * added, or the configuration, stays. */
+/* The desktop's ear comes and goes with the wish to see what it hears, and goes with this program;
+ * one that somebody else has added, or the configuration, stays. */
 static void follow_sound(struct ear *ear)
 {
     bool wanted = ear->sound != SETTINGS_MICROPHONE;
     if (ear->owner && wanted)
-        call(ear, EARS, "AddEar", g_variant_new("(sa{sv})", DESKTOP, NULL), "(o)", end_adding);
+        call(ear, EARS, "AddEar", g_variant_new_parsed("(%s, {'stays': <false>})", DESKTOP), "(o)",
+             end_adding);
     else if (ear->owner && ear->added)
         call(ear, EARS, "RemoveEar", g_variant_new("(s)", DESKTOP), "()", end_removing);
     ear->added = false;
@@ -390,23 +391,11 @@ struct ear *ear_create(const char *bus, enum settings_sound sound, const struct 
     return ear;
 }
 
-/* The last thing that is sent, whose answer nobody waits for. */
-static void remove_desktop(struct ear *ear)
-{
-    if (!ear->owner || !ear->added)
-        return;
-    g_dbus_connection_call(ear->connection, ear->owner, OBJECT, EARS, "RemoveEar",
-                           g_variant_new("(s)", DESKTOP), NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, -1,
-                           NULL, NULL, NULL);
-    g_dbus_connection_flush_sync(ear->connection, NULL, NULL);
-}
-
 void ear_destroy(struct ear *ear)
 {
     if (!ear)
         return;
     g_cancellable_cancel(ear->cancel);
-    remove_desktop(ear);
     leave_bus(ear);
     if (ear->retry)
         g_source_remove(ear->retry);
@@ -498,9 +487,9 @@ static void set(struct ear *ear, const char *name, GVariant *value)
 
 void ear_set_sound(struct ear *ear, enum settings_sound sound)
 {
-    bool had = ear->sound != SETTINGS_MICROPHONE, wants = sound != SETTINGS_MICROPHONE;
+    bool wants = sound != SETTINGS_MICROPHONE;
     ear->sound = sound;
-    if (had != wants)
+    if (wants != ear->added)
         follow_sound(ear);
     ear->events->changed(ear->user);
 }

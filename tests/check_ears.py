@@ -86,11 +86,54 @@ def is_configured():
         config(f"[ears]\n{lines}\n")
         error, said = d.fails("Reload")
         check(f"refused, and named: {what}", error == ERROR + "InvalidArgument" and what in said, said)
-    config(f"[ears]\nthird = file:{quiet}\nlost = file:/nonexistent.wav\n")
-    check("an ear that cannot begin is logged", d.call("Reload") == [] and wait_until(
-        lambda: "[ears] lost: /nonexistent.wav" in d.said(), 5), d.said())
-    check("and the others go on", wait_until(lambda: set(managed(d)) == {paths["third"], paths["own"]}, 10), managed(d).keys())
-    d.stop()
+    for name in ("lost", "third"):  # a new one, and one that is there
+        config(f"[ears]\n{name} = file:/nonexistent.wav\n")
+        error, said = d.fails("Reload")
+        check(f"a source that is not there is named: {name}", error == ERROR + "NotFound" and said.startswith(
+            f"[ears] {name}: /nonexistent.wav: "), said)
+    check("and all ears go on", set(managed(d)) == {paths["second"], paths["third"], paths["own"]}, managed(d).keys())
+    config(f"[ears]\nown = file:{SPEECH}\n")
+    own = Ear(d, "own")
+    check("the configuration takes a client's name over", d.call("Reload") == [] and wait_until(
+        lambda: own.said() == letters(offline()), 60), own.signals)
+    check("and its ear alone is there", set(managed(d)) == {paths["own"]}, managed(d).keys())
+    begins_while_it_ends(d, paths, quiet)
+    d.stop(texts=0)
+
+
+def begins_while_it_ends(d, paths, quiet):
+    """A name is free only once its ear is over, which nobody needs to know."""
+    named, none = f"[ears]\nfirst = file:{quiet}\n", "[log]\nlevel = info\n"
+    config(named)
+    d.call("Reload")
+    for _ in range(5):
+        config(none)
+        d.call("Reload")
+        config(named)
+        d.call("Reload")
+    check("an ear that goes and comes is there", wait_until(lambda: set(managed(d)) == {paths["first"]}, 10), managed(d).keys())
+    answers = []
+    for member, args, signature in (("RemoveEar", ("first",), "s"), ("AddEar", ("first", dbus.Dictionary({"device": "none"}, signature="sv")), "sa{sv}")):
+        d.object.get_dbus_method(member, EARS)(*args, signature=signature, reply_handler=lambda *a: answers.append(a),
+                                               error_handler=lambda e: answers.append(e.get_dbus_name()))
+    wait_until(lambda: len(answers) == 2, 20)
+    check("AddEar waits for the name", answers == [(), (paths["first"],)], answers)
+    check("and stays removed where it was", remove(d, "first") == () and not managed(d), managed(d).keys())
+    d.call("Reload")
+    check("until the next Reload", wait_until(lambda: set(managed(d)) == {paths["first"]}, 10), managed(d).keys())
+    ear, failed = Ear(d, "first"), []
+    ear.object.get_dbus_method("Listen", ASSISTANT)(OPTIONS, signature="a{sv}", reply_handler=lambda *a: None, error_handler=lambda e: None)
+    ear.object.get_dbus_method("Ask", ASSISTANT)("who", OPTIONS, signature="sa{sv}", reply_handler=lambda *a: failed.append("answered"),
+                                                 error_handler=lambda e: failed.append(e.get_dbus_message()))
+    remove(d, "first")
+    wait_until(lambda: failed, 10)
+    check("a call that waits is told of the ear's end", failed in (["the ear has ended"], ["answered"]), failed)
+    client = d.bus.connect()
+    path = client.get_object(NAME, PATH, introspect=False).AddEar("own", dbus.Dictionary({"device": "none", "stays": False}, signature="sv"),
+                                                                  dbus_interface=EARS, signature="sa{sv}")
+    check("an ear that does not stay is there", path == paths["own"] and path in managed(d))
+    client.close()
+    check("and ends with its client", wait_until(lambda: not managed(d), 10), managed(d).keys())
 
 
 def is_asked_for():

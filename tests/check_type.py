@@ -503,7 +503,7 @@ class Portal(dbus.service.Object):
 
     def __init__(self):
         self.bus = support.BUS.connect()
-        self.tokens, self.text, self.count = [], "", 0
+        self.tokens, self.text, self.count, self.wrong = [], "", 0, ""
         super().__init__(self.bus, "/org/freedesktop/portal/desktop")
         self.bus.request_name("org.freedesktop.portal.Desktop", dbus.bus.NAME_FLAG_REPLACE_EXISTING)
 
@@ -520,7 +520,8 @@ class Portal(dbus.service.Object):
     @dbus.service.method("org.freedesktop.portal.RemoteDesktop", in_signature="a{sv}", out_signature="o", sender_keyword="sender")
     def CreateSession(self, options, sender):
         self.count += 1
-        return self.answers(sender, options, {"session_handle": f"/org/freedesktop/portal/desktop/session/{self.count}"})
+        path = f"/org/freedesktop/portal/desktop/session/{self.count}"
+        return self.answers(sender, options, {"session_handle": "/a//b/" if self.wrong == "path" else path})
 
     @dbus.service.method("org.freedesktop.portal.RemoteDesktop", in_signature="oa{sv}", out_signature="o", sender_keyword="sender")
     def SelectDevices(self, session, options, sender):
@@ -530,10 +531,15 @@ class Portal(dbus.service.Object):
     @dbus.service.method("org.freedesktop.portal.RemoteDesktop", in_signature="osa{sv}", out_signature="o", sender_keyword="sender")
     def Start(self, session, parent, options, sender):
         self.client = sender
+        if self.wrong == "closes":
+            GLib.timeout_add(20, self.closes)
+            return f"/org/freedesktop/portal/desktop/request/{sender[1:].replace('.', '_')}/{options['handle_token']}"
         return self.answers(sender, options, {"devices": dbus.UInt32(1), "restore_token": f"token {self.count}"})
 
     @dbus.service.method("org.freedesktop.portal.RemoteDesktop", in_signature="oa{sv}iu")
     def NotifyKeyboardKeysym(self, session, options, keysym, pressed):
+        if self.wrong == "keys" and len(self.text) > 20:
+            raise dbus.DBusException("Invalid session", name="org.freedesktop.DBus.Error.AccessDenied")
         self.text = typed(self.text, keysym, pressed)
 
     def closes(self):
@@ -560,6 +566,18 @@ def portal_remembers():
     wait_until(lambda: len(desk.tokens) == 3 and desk.text.endswith("Three."), 10)
     check("after a start too", desk.tokens[2:] == [(2, "token 2")] and desk.text.endswith("Three."), f"{desk.tokens} {desk.text}")
     typer.end()
+    for desk.wrong, why in (("path", "a session without a name"), ("closes", "the desktop refuses")):
+        typer = Typer("--way", "portal")
+        ended = wait_until(lambda: typer.process.poll() is not None, 10)
+        out = typer.end()
+        check(f"a portal that goes wrong ends it: {desk.wrong}", ended and typer.process.returncode == 1 and why in out, out)
+    desk.wrong = "keys"
+    typer = Typer("--way", "portal")
+    stand.says("A longer sentence that breaks off.")
+    wait_until(lambda: typer.process.poll() is not None, 10)
+    out = typer.end()
+    check("a keyboard that is taken back in mid-sentence is told of", "taken the keyboard back in mid-sentence: Invalid session" in out, out)
+    says_nothing("without a word", out, "longer", "breaks")
     stand.leaves()
     desk.bus.release_name("org.freedesktop.portal.Desktop")
     desk.remove_from_connection()

@@ -77,6 +77,7 @@ class Stand(dbus.service.Object):
     def AddEar(self, name, options):
         if name in self.ears:
             raise dbus.DBusException("an ear has this name already", name="org.earshot.Earshot1.Error.Busy")
+        assert options == {"stays": False}, options
         self.ears[str(name)] = Heard(self.bus, f"{PATH}/ears/{name}")
         return f"{PATH}/ears/{name}"
 
