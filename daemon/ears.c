@@ -21,7 +21,7 @@ enum {
 
 struct named_ear {
     struct further_ear ear; /* its call is AddEar */
-    char *client;           /* that it stays as long as, owned; NULL: nobody; empty: it is gone */
+    char *client;           /* whose leaving ends it; owned; NULL: nobody's */
     struct config_ear what;
     char mode[CONFIG_WORD_MAX];
     bool configured; /* [ears] has it */
