@@ -128,6 +128,22 @@ DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusErro
     return answer_within(c, call, c->answer_ms ? c->answer_ms : ANSWER_MS, e);
 }
 
+/* Answers of another signature are none; takes the answer, which may be NULL. */
+static DBusMessage *check_answer(DBusMessage *answer, const char *signature, DBusError *e)
+{
+    if (!answer || dbus_message_has_signature(answer, signature))
+        return answer;
+    dbus_message_unref(answer);
+    dbus_set_error(e, DBUS_ERROR_FAILED, "a strange answer");
+    return NULL;
+}
+
+DBusMessage *bus_client_answer_of(struct bus_client *c, DBusMessage *call, const char *signature,
+                                  DBusError *e)
+{
+    return check_answer(bus_client_answer(c, call, e), signature, e);
+}
+
 int bus_client_send(struct bus_client *c, DBusMessage *call)
 {
     DBusError e = DBUS_ERROR_INIT;
@@ -150,16 +166,13 @@ bool bus_client_properties(struct bus_client *c, bus_client_entry *each, void *u
     DBusMessageIter args;
     DBusMessage *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "GetAll", &args);
     bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
-    DBusMessage *reply = answer_within(c, call, PROPERTIES_MS, e);
+    DBusMessage *reply = check_answer(answer_within(c, call, PROPERTIES_MS, e), "a{sv}", e);
     if (!reply)
         return false;
-    bool good = dbus_message_has_signature(reply, "a{sv}");
-    if (!good)
-        dbus_set_error(e, DBUS_ERROR_FAILED, "a strange answer");
-    else if (dbus_message_iter_init(reply, &args))
+    if (dbus_message_iter_init(reply, &args))
         bus_client_each(&args, each, user);
     dbus_message_unref(reply);
-    return good;
+    return true;
 }
 
 /* Subscribes to the ear's signals and to the daemon's end, and sees that it answers. */

@@ -70,6 +70,10 @@ DBusMessage *bus_client_set(const char *property, int type, const char *signatur
 /* Sends and releases the call; the answer, or NULL with the error. */
 DBusMessage *bus_client_answer(struct bus_client *c, DBusMessage *call, DBusError *e);
 
+/* The same, of an answer that has this signature; of another there is an error. */
+DBusMessage *bus_client_answer_of(struct bus_client *c, DBusMessage *call, const char *signature,
+                                  DBusError *e);
+
 /* The same, where the answer tells nothing: EXIT_DONE, or an exit code, said. */
 int bus_client_send(struct bus_client *c, DBusMessage *call);
 

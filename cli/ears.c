@@ -82,13 +82,9 @@ static int list(struct bus_client *c)
 {
     DBusError e = DBUS_ERROR_INIT;
     DBusMessageIter args, objects, object;
-    DBusMessage *reply = bus_client_answer(
-        c, bus_client_call("org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &args), &e);
-    if (reply && !dbus_message_has_signature(reply, OBJECTS)) {
-        dbus_message_unref(reply);
-        reply = NULL;
-        dbus_set_error(&e, DBUS_ERROR_FAILED, "a strange answer");
-    }
+    DBusMessage *call =
+        bus_client_call("org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &args);
+    DBusMessage *reply = bus_client_answer_of(c, call, OBJECTS, &e);
     if (!reply)
         return bus_client_fail(c, &e);
     dbus_message_iter_init(reply, &args);

@@ -164,12 +164,7 @@ static DBusMessage *ask(struct bus_client *c, const char *method, const char *si
     DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, method, &args);
     dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT64, &since);
     dbus_message_iter_append_basic(&args, DBUS_TYPE_UINT32, &all);
-    DBusMessage *reply = bus_client_answer(c, call, e);
-    if (!reply || dbus_message_has_signature(reply, signature))
-        return reply;
-    dbus_message_unref(reply);
-    dbus_set_error(e, DBUS_ERROR_FAILED, "a strange answer");
-    return NULL;
+    return bus_client_answer_of(c, call, signature, e);
 }
 
 /* What the daemon remembers above an id, as far as one answer has it; NULL with the error. A daemon

@@ -67,12 +67,7 @@ int client_states(struct bus_client *c)
     if (c->given[OPTION_DELETE])
         return call_with_name(c, "DeleteState", c->given[OPTION_DELETE]);
     DBusMessage *call = bus_client_call(BUS_CLIENT_INTERFACE, "ListStates", &args);
-    DBusMessage *reply = bus_client_answer(c, call, &e);
-    if (reply && !dbus_message_has_signature(reply, "a(stx)")) {
-        dbus_message_unref(reply);
-        reply = NULL;
-        dbus_set_error(&e, DBUS_ERROR_FAILED, "a strange answer");
-    }
+    DBusMessage *reply = bus_client_answer_of(c, call, "a(stx)", &e);
     if (!reply)
         return bus_client_fail(c, &e);
     dbus_message_iter_init(reply, &args);
