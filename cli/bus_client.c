@@ -175,21 +175,17 @@ bool bus_client_properties(struct bus_client *c, bus_client_entry *each, void *u
     return true;
 }
 
-/* Subscribes to the ear's signals and to the daemon's end, and sees that it answers. */
+static void leave_property(void *user, const char *name, DBusMessageIter *value)
+{
+    (void)user, (void)name, (void)value;
+}
+
+/* Subscribes to the ear's signals and to the daemon's end, and sees that it is there. */
 static bool begin(struct bus_client *c, DBusError *e)
 {
-    DBusMessageIter args;
-    DBusMessage *state = NULL, *call = bus_client_call(DBUS_INTERFACE_PROPERTIES, "Get", &args);
-    bus_client_append_string(&args, BUS_CLIENT_INTERFACE);
-    bus_client_append_string(&args, "State");
-    if (bus_client_connect(c, e) &&
-        bus_link_subscribe(c->link, BUS_CLIENT_NAME, c->all_ears ? NULL : bus_client_object(c), e))
-        state = bus_client_answer(c, call, e);
-    else
-        dbus_message_unref(call);
-    if (state)
-        dbus_message_unref(state);
-    return state != NULL;
+    const char *path = c->all_ears ? NULL : bus_client_object(c);
+    return bus_client_connect(c, e) && bus_link_subscribe(c->link, BUS_CLIENT_NAME, path, e) &&
+           bus_client_properties(c, leave_property, NULL, e);
 }
 
 /* Gives take what has come, and then NULL. 0, or the exit code to end with. */
