@@ -180,12 +180,25 @@ static void leave_property(void *user, const char *name, DBusMessageIter *value)
     (void)user, (void)name, (void)value;
 }
 
+/* A ping is answered also for an object that is not there. */
+static bool answers(struct bus_client *c, DBusError *e)
+{
+    DBusMessageIter args;
+    if (*c->object)
+        return bus_client_properties(c, leave_property, NULL, e);
+    DBusMessage *pong =
+        bus_client_answer(c, bus_client_call(DBUS_INTERFACE_PEER, "Ping", &args), e);
+    if (pong)
+        dbus_message_unref(pong);
+    return pong != NULL;
+}
+
 /* Subscribes to the ear's signals and to the daemon's end, and sees that it is there. */
 static bool begin(struct bus_client *c, DBusError *e)
 {
     const char *path = c->all_ears ? NULL : bus_client_object(c);
     return bus_client_connect(c, e) && bus_link_subscribe(c->link, BUS_CLIENT_NAME, path, e) &&
-           bus_client_properties(c, leave_property, NULL, e);
+           answers(c, e);
 }
 
 /* Gives take what has come, and then NULL. 0, or the exit code to end with. */
