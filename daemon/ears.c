@@ -166,9 +166,12 @@ void ears_destroy(struct ears *e)
 {
     if (!e)
         return;
-    for (size_t i = 0; i < CONFIG_EARS_MAX; i++)
-        if (e->waiting[i])
-            dbus_message_unref(e->waiting[i]);
+    for (size_t i = 0; i < CONFIG_EARS_MAX; i++) {
+        if (!e->waiting[i])
+            continue;
+        bus_send(e->bus, assistant_error(e->waiting[i], "Failed", "the daemon ends"));
+        dbus_message_unref(e->waiting[i]);
+    }
     bus_unwatch(e->bus, &e->watch);
     free(e);
 }
