@@ -27,6 +27,8 @@ def taken():
     for line in examples():
         if " monitor " in line:
             continue  # has no end
+        if line.endswith(" Pause"):
+            d.reaches(IDLE)  # it is refused while the turn before is still open
         got = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60,
                              env=environment() | {"DBUS_SESSION_BUS_ADDRESS": d.bus.address})
         known = not has_replies() and any(word in line for word in REPLIES)
