@@ -183,12 +183,15 @@ static void end_properties(GObject *connection, GAsyncResult *result, void *user
     g_variant_unref(answer);
 }
 
+/* Of the microphone. */
 static void take_missed(struct ear *ear, GVariant *utterance)
 {
     uint64_t id;
     const char *text, *reply;
     if (!g_variant_lookup(utterance, "id", "t", &id) ||
         !g_variant_lookup(utterance, "text", "&s", &text))
+        return;
+    if (ear->sound == SETTINGS_DESKTOP)
         return;
     take_complete(ear, id, CAPTION_SAID, text, utterance);
     if (g_variant_lookup(utterance, "reply", "&s", &reply) && *reply)
@@ -225,13 +228,15 @@ static void end_adding(GObject *connection, GAsyncResult *result, void *user)
     struct ear *ear = user;
     char *why = NULL;
     GVariant *answer = end_call(connection, result, &why);
-    ear->added = answer != NULL;
-    if (answer && ear->sound == SETTINGS_MICROPHONE) /* it is not wanted any more */
-        follow_sound(ear);
-    else if (why && !strstr(why, "this name already"))
+    if (answer) {
+        ear->added = true;
+        g_variant_unref(answer);
+        if (ear->sound == SETTINGS_MICROPHONE) /* it is not wanted any more */
+            follow_sound(ear);
+    } else if (why && !strstr(why, "this name already")) {
         ear->events->refused(ear->user, why);
+    }
     g_free(why);
-    g_clear_pointer(&answer, g_variant_unref);
 }
 
 static void end_removing(GObject *connection, GAsyncResult *result, void *user)
@@ -246,12 +251,15 @@ static void end_removing(GObject *connection, GAsyncResult *result, void *user)
 static void follow_sound(struct ear *ear)
 {
     bool wanted = ear->sound != SETTINGS_MICROPHONE;
-    if (ear->owner && wanted)
+    if (!ear->owner)
+        return;
+    if (wanted) {
         call(ear, EARS, "AddEar", g_variant_new_parsed("(%s, {'stays': <false>})", DESKTOP), "(o)",
              end_adding);
-    else if (ear->owner && ear->added)
+    } else if (ear->added) {
         call(ear, EARS, "RemoveEar", g_variant_new("(s)", DESKTOP), "()", end_removing);
-    ear->added = false;
+        ear->added = false;
+    }
 }
 
 static void forget_daemon(struct ear *ear)
