@@ -441,6 +441,13 @@ def gets(what, desk, text, seconds=10):
     check(what, desk.text == text, f"{desk.text!r}, not {text!r}")
 
 
+def ends(process):
+    """The portal dies, once the key that was pressed last is let go of."""
+    pause(0.5)
+    process.kill()
+    process.wait()
+
+
 def portal():
     """By the real portal, in front of a desktop that is the test's."""
     if not PORTAL:
@@ -475,15 +482,13 @@ def portal():
     stand.says("Zoë pays 5 € new line thanks.")
     gets("letters of the world, and keys", desk, " Zoë pays 5 €\nThanks.")
     check("all of it in one session", desk.asked == 1, desk.asked)
-    process.kill()
-    process.wait()
+    ends(process)
     process = start_portal(REMOTE)
     desk.text = ""
     stand.says("It is back.")
     gets("a portal that comes again is asked again", desk, " It is back.")
     desk.agrees = False
-    process.kill()
-    process.wait()
+    ends(process)
     process = start_portal(REMOTE)
     desk.text = ""
     stand.says("Nobody types this.")
