@@ -175,10 +175,21 @@ static void take_property(struct assistant *a, const char *name, char *value, si
 static void take_source(struct assistant *a, const struct engine_message *m)
 {
     a->source = (enum engine_source)m->value;
+    if (a->source == ENGINE_SOURCE_OPEN)
+        a->open = a->listening = true;
+    else if (a->source == ENGINE_SOURCE_CLOSED)
+        a->open = false;
+    if (a->microphones)
+        microphones_look(a->microphones);
     take_property(a, "Device", a->device, sizeof a->device,
                   a->source == ENGINE_SOURCE_OPEN ? m->event.text : "");
     take_property(a, "DeviceError", a->device_error, sizeof a->device_error,
                   a->source == ENGINE_SOURCE_MISSING ? m->event.text : "");
+}
+
+bool assistant_listens(const struct assistant *a)
+{
+    return a->listening;
 }
 
 void assistant_removed(struct assistant *a)
@@ -307,7 +318,9 @@ void assistant_take(struct assistant *a, const struct engine_message *m)
     case ENGINE_STOPPED:
     case ENGINE_OPENED:
     case ENGINE_CLOSED:
+        break;
     case ENGINE_QUIET:
+        a->listening = a->listening && a->open;
         break;
     }
     send_late(a, m);

@@ -62,6 +62,8 @@ void assistant_progress(struct assistant *a, int percent); /* of loading */
 void assistant_take(struct assistant *a, const struct engine_message *m);
 void assistant_failed(struct assistant *a);
 void assistant_removed(struct assistant *a); /* its ear, for good */
+/* Its device is open, or was and what it heard is not all text yet. */
+bool assistant_listens(const struct assistant *a);
 
 /* The sound server's microphones have changed; the one that was chosen is to be opened anew. */
 void assistant_microphones_changed(struct assistant *a);

@@ -87,6 +87,7 @@ struct assistant {
     bool mode_said; /* by Mode: a stream keeps it */
     bool resting;   /* assistant_pause has said so */
     enum engine_source source;
+    bool open, listening; /* the device is, or it was, and what it heard is not all text yet */
     struct latency latency;
     uint64_t lost;                                             /* samples, 16 kHz */
     char device[EVENT_TEXT_MAX], device_error[EVENT_TEXT_MAX]; /* empty: none */

@@ -27,7 +27,6 @@ struct named_ear {
     bool configured; /* [ears] has it */
     bool ending;
     struct microphones *microphones;
-    bool open, listening; /* as service.c has them of the microphone */
     DBusMessage *removal; /* RemoveEar, until it is over; owned; or NULL */
 };
 
@@ -297,28 +296,10 @@ void ears_pause(struct ears *e, bool paused)
         assistant_pause(i->assistant, paused);
 }
 
-void ears_take_source(struct ears *e, const struct engine_message *m)
-{
-    struct further_ear *i = e->kind.ears;
-    while (i && i->assistant != m->user)
-        i = i->next;
-    if (!i)
-        return;
-    struct named_ear *n = named(i);
-    if (m->type == ENGINE_SOURCE && m->value == ENGINE_SOURCE_OPEN)
-        n->open = n->listening = true;
-    else if (m->type == ENGINE_SOURCE && m->value == ENGINE_SOURCE_CLOSED)
-        n->open = false;
-    else if (m->type == ENGINE_QUIET && !n->open)
-        n->listening = false;
-    if (m->type == ENGINE_SOURCE)
-        microphones_look(n->microphones);
-}
-
 bool ears_listen(const struct ears *e)
 {
     const struct further_ear *i = e->kind.ears;
-    while (i && !named(i)->listening)
+    while (i && !assistant_listens(i->assistant))
         i = i->next;
     return i;
 }

@@ -29,9 +29,7 @@ void ears_closed(struct ears *e);
 /* Closes their devices for a while, or opens them. */
 void ears_pause(struct ears *e, bool paused);
 
-/* ENGINE_SOURCE or ENGINE_QUIET of one of them, or of another ear. */
-void ears_take_source(struct ears *e, const struct engine_message *m);
-/* A device is open, or was and what it heard is not all text yet. */
+/* assistant_listens of any of them. */
 bool ears_listen(const struct ears *e);
 
 #endif

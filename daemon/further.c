@@ -186,7 +186,6 @@ void further_loaded(struct further *f, const char *model, bool can_reply)
 
 void further_loading(struct further *f)
 {
-    f->loaded = false;
     for (struct further_kind **k = f->kinds; *k; k++)
         for (struct further_ear *i = (*k)->ears; i; i = i->next)
             if (i->listed)

@@ -47,7 +47,7 @@ void further_add_kind(struct further *f, struct further_kind *kind);
 /* From now on ears can begin. */
 void further_attach(struct further *f, struct engine *engine);
 
-/* Whether the model is there, and it has replies. */
+/* Whether the model is there, or was and is loaded anew, and whether it has replies. */
 bool further_is_loaded(const struct further *f);
 bool further_can_reply(const struct further *f);
 

@@ -33,8 +33,6 @@ struct service {
     struct ears *ears;
     struct logind *logind; /* NULL: there is none */
     bool asleep, locked, paused;
-    bool open;                     /* the microphone is, */
-    bool listening;                /* or it was, and what it heard is not all text yet */
     struct engine_message message; /* scratch */
 };
 
@@ -53,7 +51,7 @@ static void update_pause(struct service *s)
 /* The machine does not fall asleep in mid-sentence. */
 static void update_delay(struct service *s)
 {
-    bool listening = s->listening || ears_listen(s->ears);
+    bool listening = assistant_listens(s->assistant) || ears_listen(s->ears);
     logind_delay_sleep(s->logind, listening && assistant_config(s->assistant)->pause_asleep);
 }
 
@@ -173,24 +171,6 @@ static void take_closed(struct service *s, const struct engine_message *m)
         fail(s, m->event.text);
 }
 
-static void take_source(struct service *s, const struct engine_message *m)
-{
-    ears_take_source(s->ears, m);
-    if (m->user != s->assistant) {
-        update_delay(s);
-        return;
-    }
-    if (m->type == ENGINE_SOURCE && m->value == ENGINE_SOURCE_OPEN)
-        s->open = s->listening = true;
-    else if (m->type == ENGINE_SOURCE && m->value == ENGINE_SOURCE_CLOSED)
-        s->open = false;
-    else if (m->type == ENGINE_QUIET && !s->open)
-        s->listening = false;
-    update_delay(s);
-    if (m->type == ENGINE_SOURCE)
-        microphones_look(s->microphones);
-}
-
 static void take_message(struct service *s, const struct engine_message *m)
 {
     switch (m->type) {
@@ -221,8 +201,8 @@ static void take_message(struct service *s, const struct engine_message *m)
         return;
     case ENGINE_SOURCE:
     case ENGINE_QUIET:
-        take_source(s, m);
         assistant_take(m->user, m);
+        update_delay(s);
         return;
     case ENGINE_EVENT:
     case ENGINE_BUSY:

@@ -15,7 +15,7 @@ class Heard(dbus.service.Object):
         pass
 
 
-class Stand(dbus.service.Object):
+class Stand(Heard):
     def __init__(self, since=0, **properties):
         self.bus = support.BUS.connect()
         self.number = since
@@ -31,14 +31,6 @@ class Stand(dbus.service.Object):
 
     @dbus.service.signal(ASSISTANT, signature="ta{sv}")
     def UtteranceStarted(self, number, details):
-        pass
-
-    @dbus.service.signal(ASSISTANT, signature="tuus")
-    def UtteranceUpdated(self, number, seq, stable_bytes, text):
-        pass
-
-    @dbus.service.signal(ASSISTANT, signature="tsa{sv}")
-    def UtteranceCompleted(self, number, text, details):
         pass
 
     @dbus.service.signal(ASSISTANT, signature="tus")
