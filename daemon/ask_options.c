@@ -30,21 +30,17 @@ static const struct option *find_option(const char *name)
     return NULL;
 }
 
-static int read_entry(struct sampler_config *c, DBusMessageIter *entry, struct error *error)
+static int read_option(void *user, const char *name, DBusMessageIter *variant, struct error *error)
 {
-    DBusMessageIter variant;
-    DBusBasicValue value;
+    struct sampler_config *c = user;
     char cut[BUS_EXCERPT_BYTES];
-    const char *name;
-    dbus_message_iter_get_basic(entry, &name);
+    DBusBasicValue value;
     const struct option *o = find_option(name);
     if (!o)
         return error_set(error, -EINVAL, "no option is called %s", bus_excerpt(name, cut));
-    dbus_message_iter_next(entry);
-    dbus_message_iter_recurse(entry, &variant);
-    if (dbus_message_iter_get_arg_type(&variant) != o->type)
+    if (dbus_message_iter_get_arg_type(variant) != o->type)
         return error_set(error, -EINVAL, "%s has the type %c", name, o->type);
-    dbus_message_iter_get_basic(&variant, &value);
+    dbus_message_iter_get_basic(variant, &value);
     void *field = (char *)c + o->offset;
     if (o->type == DBUS_TYPE_DOUBLE)
         *(float *)field = (float)value.dbl;
@@ -57,14 +53,6 @@ static int read_entry(struct sampler_config *c, DBusMessageIter *entry, struct e
 
 int ask_options_read(struct sampler_config *c, DBusMessageIter *array, struct error *error)
 {
-    DBusMessageIter entries, entry;
-    for (dbus_message_iter_recurse(array, &entries);
-         dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
-         dbus_message_iter_next(&entries)) {
-        dbus_message_iter_recurse(&entries, &entry);
-        int rc = read_entry(c, &entry, error);
-        if (rc)
-            return rc;
-    }
-    return sampler_config_check(c, error);
+    int rc = bus_read_options(array, read_option, c, error);
+    return rc ? rc : sampler_config_check(c, error);
 }

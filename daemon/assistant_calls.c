@@ -131,28 +131,18 @@ static DBusMessage *not_loaded(struct assistant *a, DBusMessage *call)
     return a->loaded ? NULL : assistant_error(call, "NotReady", "the model is not loaded yet");
 }
 
-/* The option of Listen. False: it has another type. */
-static bool read_stays(DBusMessage *call, bool *stays)
+/* The option of Listen; others are left alone. */
+static int take_stays(void *user, const char *name, DBusMessageIter *value, struct error *error)
 {
-    DBusMessageIter args, entries, entry, value;
-    dbus_message_iter_init(call, &args);
-    for (dbus_message_iter_recurse(&args, &entries);
-         dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
-         dbus_message_iter_next(&entries)) {
-        const char *name;
-        dbus_bool_t is_set;
-        dbus_message_iter_recurse(&entries, &entry);
-        dbus_message_iter_get_basic(&entry, &name);
-        if (strcmp(name, "stays") != 0)
-            continue;
-        dbus_message_iter_next(&entry);
-        dbus_message_iter_recurse(&entry, &value);
-        if (dbus_message_iter_get_arg_type(&value) != DBUS_TYPE_BOOLEAN)
-            return false;
-        dbus_message_iter_get_basic(&value, &is_set);
-        *stays = is_set;
-    }
-    return true;
+    bool *stays = user;
+    dbus_bool_t is_set;
+    if (strcmp(name, "stays") != 0)
+        return 0;
+    if (dbus_message_iter_get_arg_type(value) != DBUS_TYPE_BOOLEAN)
+        return error_set(error, -EINVAL, "stays has the type b");
+    dbus_message_iter_get_basic(value, &is_set);
+    *stays = is_set;
+    return 0;
 }
 
 /* The device is closed for as long as the machine rests, or a client has it so. */
@@ -207,11 +197,14 @@ static DBusMessage *call_listen(void *user, DBusMessage *call)
     struct assistant *a = user;
     const char *client = dbus_message_get_sender(call);
     bool stays = false;
+    struct error wrong;
+    DBusMessageIter args;
     DBusMessage *error = not_loaded(a, call);
     if (error)
         return error;
-    if (!read_stays(call, &stays))
-        return assistant_error(call, "InvalidArgument", "stays has the type b");
+    dbus_message_iter_init(call, &args);
+    if (bus_read_options(&args, take_stays, &stays, &wrong))
+        return assistant_error(call, "InvalidArgument", wrong.message);
     if (stays)
         client = "";
     if (!client || holders_reserve(&a->holders, client))

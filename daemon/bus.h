@@ -74,6 +74,11 @@ enum {
 
 /* What an error says of a text that somebody sent: the first characters of it, in out. */
 const char *bus_excerpt(const char *text, char out[BUS_EXCERPT_BYTES]);
+/* Takes an option of a call. 0, or -EINVAL with a message. */
+typedef int bus_option(void *user, const char *name, DBusMessageIter *value, struct error *error);
+/* Calls take with the entries of an a{sv} until one fails; what that gave, or 0. */
+int bus_read_options(DBusMessageIter *array, bus_option *take, void *user, struct error *error);
+
 /* The error; what is not UTF-8 in its text, or a control character, becomes '?'. */
 DBusMessage *bus_error(DBusMessage *call, const char *name, const char *text);
 

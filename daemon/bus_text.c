@@ -66,6 +66,23 @@ const char *bus_excerpt(const char *text, char out[BUS_EXCERPT_BYTES])
     return out;
 }
 
+int bus_read_options(DBusMessageIter *array, bus_option *take, void *user, struct error *error)
+{
+    DBusMessageIter entries, entry, value;
+    int rc = 0;
+    for (dbus_message_iter_recurse(array, &entries);
+         !rc && dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
+         dbus_message_iter_next(&entries)) {
+        const char *name;
+        dbus_message_iter_recurse(&entries, &entry);
+        dbus_message_iter_get_basic(&entry, &name);
+        dbus_message_iter_next(&entry);
+        dbus_message_iter_recurse(&entry, &value);
+        rc = take(user, name, &value, error);
+    }
+    return rc;
+}
+
 DBusMessage *bus_error(DBusMessage *call, const char *name, const char *text)
 {
     char clean[512];

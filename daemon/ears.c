@@ -33,6 +33,7 @@ struct named_ear {
 /* What AddEar or [ears] asks for. */
 struct added_ear {
     struct config_ear what;
+    const char *device; /* AddEar's, of which the source is made */
     const char *mode;
     bool stays; /* when its client is gone */
 };
@@ -304,13 +305,13 @@ bool ears_listen(const struct ears *e)
     return i;
 }
 
-static int read_option(struct added_ear *added, const char **device, const char *name,
-                       DBusMessageIter *value, struct error *error)
+static int read_option(void *user, const char *name, DBusMessageIter *value, struct error *error)
 {
+    struct added_ear *added = user;
     char cut[BUS_EXCERPT_BYTES];
     dbus_bool_t flag;
     bool stays = strcmp(name, "stays") == 0;
-    const char **text = strcmp(name, "device") == 0 ? device
+    const char **text = strcmp(name, "device") == 0 ? &added->device
                         : strcmp(name, "mode") == 0 ? &added->mode
                                                     : NULL;
     if (!text && !stays)
@@ -329,32 +330,24 @@ static int read_option(struct added_ear *added, const char **device, const char 
 /* What AddEar asks for: a name, and the options of an a{sv} over the defaults. 0 or -EINVAL. */
 static int read_call(struct added_ear *added, DBusMessage *call, struct error *error)
 {
-    const char *device = WHAT_THE_DESKTOP_PLAYS, *name;
-    DBusMessageIter args, entries, entry, value;
+    const char *name;
+    DBusMessageIter args;
     dbus_message_iter_init(call, &args);
     dbus_message_iter_get_basic(&args, &name);
     dbus_message_iter_next(&args);
     int rc = config_check_ear(name, error);
-    for (dbus_message_iter_recurse(&args, &entries);
-         !rc && dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
-         dbus_message_iter_next(&entries)) {
-        const char *key;
-        dbus_message_iter_recurse(&entries, &entry);
-        dbus_message_iter_get_basic(&entry, &key);
-        dbus_message_iter_next(&entry);
-        dbus_message_iter_recurse(&entry, &value);
-        rc = read_option(added, &device, key, &value, error);
-    }
+    if (!rc)
+        rc = bus_read_options(&args, read_option, added, error);
     if (rc)
         return rc;
     if (strcmp(added->mode, "captions") != 0 && strcmp(added->mode, "assistant") != 0)
         return error_set(error, -EINVAL, "a mode is captions or assistant");
-    if (strlen(device) >= SOURCE_NAME_MAX)
+    if (strlen(added->device) >= SOURCE_NAME_MAX)
         return error_set(error, -EINVAL, "a device's name has at most %d bytes",
                          SOURCE_NAME_MAX - 1);
     strcpy(added->what.name, name);
-    snprintf(added->what.source, sizeof added->what.source, "portaudio%s%s", *device ? ":" : "",
-             device);
+    snprintf(added->what.source, sizeof added->what.source, "portaudio%s%s",
+             *added->device ? ":" : "", added->device);
     return 0;
 }
 
@@ -373,7 +366,7 @@ static bool wait_for_name(struct ears *e, DBusMessage *call)
 static DBusMessage *call_add(void *user, DBusMessage *call)
 {
     struct ears *e = user;
-    struct added_ear added = {.mode = "captions", .stays = true};
+    struct added_ear added = {.device = WHAT_THE_DESKTOP_PLAYS, .mode = "captions", .stays = true};
     struct error error;
     if (read_call(&added, call, &error))
         return assistant_error(call, "InvalidArgument", error.message);

@@ -41,9 +41,9 @@ static int read_name(struct open_options *o, const char *name, struct error *err
     return 0;
 }
 
-static int read_option(struct open_options *o, const char *name, DBusMessageIter *value,
-                       struct error *error)
+static int read_option(void *user, const char *name, DBusMessageIter *value, struct error *error)
 {
+    struct open_options *o = user;
     int type = dbus_message_iter_get_arg_type(value);
     bool text =
         strcmp(name, "codec") == 0 || strcmp(name, "mode") == 0 || strcmp(name, "name") == 0;
@@ -69,19 +69,7 @@ static int read_option(struct open_options *o, const char *name, DBusMessageIter
 
 int open_options_read(struct open_options *o, DBusMessageIter *array, struct error *error)
 {
-    DBusMessageIter entries, entry, value;
     *o = (struct open_options){.format = stream_format_default()};
-    for (dbus_message_iter_recurse(array, &entries);
-         dbus_message_iter_get_arg_type(&entries) == DBUS_TYPE_DICT_ENTRY;
-         dbus_message_iter_next(&entries)) {
-        const char *name;
-        dbus_message_iter_recurse(&entries, &entry);
-        dbus_message_iter_get_basic(&entry, &name);
-        dbus_message_iter_next(&entry);
-        dbus_message_iter_recurse(&entry, &value);
-        int rc = read_option(o, name, &value, error);
-        if (rc)
-            return rc;
-    }
-    return stream_format_check(&o->format, error);
+    int rc = bus_read_options(array, read_option, o, error);
+    return rc ? rc : stream_format_check(&o->format, error);
 }
