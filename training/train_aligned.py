@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from convert import vocabulary
-from training import checkpoint
+from training import checkpoint, restore
 from training.aligned import AlignedConfig, Listener, Script, greedy, text_of
 from training.answers import Answers, appended
 from training.batches import Sampler, in_order
@@ -171,7 +171,7 @@ def train(rank, args):
     torch.manual_seed(args.seed + rank)
     path = data_root() / "runs" / f"{args.out}.pt"
     begin = [path] if path.exists() else args.begin_with
-    runs = [checkpoint.load(run) for run in begin]
+    runs = [restore.run(run) for run in begin]
     saved = runs[0] if runs else None
     torch.manual_seed(args.seed)
     if saved:
@@ -254,7 +254,7 @@ def main():
     parser.add_argument("--ear", help="run of train_ear to begin with")
     parser.add_argument("--reading", help="run of training.reading to begin with")
     parser.add_argument("--alone", type=float, default=30, help="minutes in which ear and adapter learn without the backbone")
-    parser.add_argument("--begin-with", nargs="+", default=[], metavar="RUN.pt", help="weights of this run, or the mean of several, with a new clock and optimiser")
+    parser.add_argument("--begin-with", nargs="+", default=[], metavar="RUN", help="weights of this run or model file, or the mean of several, with a new clock and optimiser")
     parser.add_argument("--minutes", type=float, default=100)
     parser.add_argument("--out", default="aligned")
     parser.add_argument("--lr", type=float, default=1.5e-3)
