@@ -12,15 +12,15 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from convert import ConvertError
-from convert.checkpoint import WEIGHTS, Stored
+from convert.checkpoint import WEIGHTS
+from convert.stored import FLOATS, TYPES, Stored, floats
 
 FILE = "model.bin"
 VERSION = 6
 KIND = "WhisperSpec"
-TYPES = [torch.float32, torch.int8, torch.int16, torch.int32, torch.float16, torch.bfloat16]
+KINDS = ["float32", "int8", "int16", "int32", "float16", "bfloat16"]
 RANK_MAX = 8
 NAMES = [
     (r"position_encodings/encodings", "embed_positions.weight"),
@@ -73,11 +73,11 @@ class Reader:
             raise ConvertError(f"{self.path}: {name}: of {rank} dimensions")
         shape = self.numbers(f"{rank}I")
         kind, size = self.numbers("BI")
-        if kind >= len(TYPES):
+        if kind >= len(KINDS):
             raise ConvertError(f"{self.path}: {name}: of type {kind}, which is unknown")
-        if size != prod(shape) * TYPES[kind].itemsize:
+        if size != prod(shape) * TYPES[KINDS[kind]].itemsize:
             raise ConvertError(f"{self.path}: {name}: {size} bytes, shape {list(shape)} needs another number")
-        return name, shape, TYPES[kind], self.take(size)
+        return name, shape, KINDS[kind], self.take(size)
 
 
 def read_variables(path):
@@ -106,16 +106,16 @@ def read_variables(path):
 
 
 def array(shape, kind, data):
-    return torch.frombuffer(bytearray(data), dtype=kind).reshape(shape) if len(data) else torch.empty(shape)
+    return data.view(TYPES[kind]).reshape(shape)
 
 
-def values(variable, scale, rows=slice(None)):
-    """Some rows of a variable, in floating point."""
+def values(variable, scale, rows=...):
+    """Some rows of a variable, integers by their scale."""
     out = array(*variable)[rows]
     if scale is None:
         return out
-    factor = array(*scale).float()
-    return out.float() / (factor[rows].reshape(-1, *[1] * (out.ndim - 1)) if factor.ndim else factor)
+    factor = floats(array(*scale))
+    return floats(out) / (factor[rows].reshape(-1, *[1] * (out.ndim - 1)) if factor.ndim else factor)
 
 
 def public_name(name):
@@ -136,8 +136,7 @@ def stored_of(path, variables, name):
     if scale and scale[0] not in ((), shape[:1]):
         raise ConvertError(f"{path.name}: {name}_scale: shape {list(scale[0])}, expected {list(shape[:1])} or none")
     read = partial(values, variables[name], scale)
-    kind = torch.float32 if scale else kind
-    return Stored(path, name, tuple(shape), str(kind).removeprefix("torch."), read), read
+    return Stored(path, name, tuple(shape), "float32" if scale else kind, read), read
 
 
 def split_qkv(name, stored, read):
@@ -152,7 +151,7 @@ def split_qkv(name, stored, read):
         out[own] = Stored(stored.file, stored.name, shape, stored.kind, part)
     if name.endswith(".bias"):
         key = out.pop(name.replace(".qkv.", ".k_proj."))
-        if (key.read() != 0).any():
+        if floats(key.read()).any():
             raise ConvertError(f"{stored}: the keys have a bias, which Whisper's have not")
     return out
 
@@ -172,6 +171,6 @@ def read_whisper(path):
 def read_heads(path):
     """How many heads the encoder of model.bin has."""
     heads = read_variables(Path(path)).get("encoder/num_heads")
-    if heads is None or heads[0] != () or heads[1].is_floating_point:
+    if heads is None or heads[0] != () or heads[1] in FLOATS:
         raise ConvertError(f"{path}: encoder/num_heads is missing or no whole number")
     return int(array(*heads))

@@ -4,8 +4,8 @@ What is missing or misshaped is refused by name; what nobody took is left over.
 """
 
 from convert import ConvertError
-from convert.checkpoint import FLOATS
 from convert.gguf_file import F32, Tensor, stored_type
+from convert.stored import FLOATS
 
 
 def without_ones(shape):
@@ -65,7 +65,7 @@ class Part:
     def kernel(self, to, name, shape):
         """A convolution's kernel: torch's [out, in, k], which is `shape`, becomes [out, k, in]."""
         found = self.take(name, shape)
-        self.add(to, (shape[0], shape[2], shape[1]), True, lambda: found.read().permute(0, 2, 1), found)
+        self.add(to, (shape[0], shape[2], shape[1]), True, lambda: found.read().transpose(0, 2, 1), found)
 
     def f32(self, to, name, shape):
         """A vector, norm, bias or table: F32 in any file."""

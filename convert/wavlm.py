@@ -2,8 +2,11 @@
 
 import re
 
+import numpy as np
+
 from convert import ConvertError
 from convert.part import Part, refuse
+from convert.stored import floats
 
 LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
 CONV = re.compile(r"feature_extractor\.conv_layers\.(\d+)\.")
@@ -58,8 +61,8 @@ def conv_stack(part, config):
 
 def unnormalised(magnitude, direction):
     """Weight norm over the kernel's taps (torch's dim=2): magnitude [1, 1, k], direction [out, in, k], in float32."""
-    direction = direction.float()
-    return direction * (magnitude.float() / direction.norm(dim=(0, 1), keepdim=True))
+    with np.errstate(all="ignore"):  # gguf_file refuses what is no number
+        return direction * (magnitude / np.sqrt(np.square(direction).sum((0, 1), keepdims=True)))
 
 
 def position_conv(part, dim, config):
@@ -76,7 +79,7 @@ def position_conv(part, dim, config):
         direction = part.take(whole, (dim, fan_in, kernel))
 
         def read():
-            return unnormalised(magnitude.read(), direction.read()).permute(0, 2, 1)
+            return unnormalised(floats(magnitude.read()), floats(direction.read())).transpose(0, 2, 1)
 
         part.add("position.weight", (dim, kernel, fan_in), True, read, direction)
     else:
@@ -92,8 +95,8 @@ def gate(part, n, heads, head_dim):
     src, to = f"encoder.layers.{n}.attention", f"blocks.{n}.attn.gate"
     weight = part.take(f"{src}.gru_rel_pos_linear.weight", (8, head_dim))
     bias = part.take(f"{src}.gru_rel_pos_linear.bias", (8,))
-    part.add(f"{to}.weight", (2, head_dim), False, lambda: weight.read().float().view(2, 4, -1).sum(1), weight)
-    part.add(f"{to}.bias", (2,), False, lambda: bias.read().float().view(2, 4).sum(1), bias)
+    part.add(f"{to}.weight", (2, head_dim), False, lambda: floats(weight.read()).reshape(2, 4, -1).sum(1), weight)
+    part.add(f"{to}.bias", (2,), False, lambda: floats(bias.read()).reshape(2, 4).sum(1), bias)
     scale = part.take(f"{src}.gru_rel_pos_const", (1, heads, 1, 1))
     part.add(f"{to}.scale", (heads,), False, lambda: scale.read().reshape(heads), scale)
 

@@ -33,7 +33,7 @@ grep -q "^earshotd: $conf:.*modus" "$work/said" || fail "not the installed confi
 echo "ok: the installed configuration is read"
 
 run /usr/bin/python3 "$prefix/share/earshot/tools/convert" > "$work/said" 2>&1 && fail "the converter needs a checkpoint"
-grep -Eq "usage|pip install -r $prefix/share/earshot/tools/convert-requirements.txt" "$work/said" ||
+grep -Eq "usage|sudo apt install python3-numpy" "$work/said" ||
     fail "the installed converter: $(cat "$work/said")"
 echo "ok: the installed converter tells what it needs"
 

@@ -17,7 +17,7 @@ import whisper_base
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 PYTHON = os.environ.get("EARSHOT_PYTHON", sys.executable)
-NEEDED = ("torch", "transformers", "gguf", "safetensors")
+NEEDED = ("torch", "transformers")
 STEP = 12  # as make_whisper_base.py
 EXACT, ROUNDED = 1e-4, 4e-2
 STAGES = [("stem", "stem", "exact"), ("layer0", "layer0", "exact"), ("layer5", "layer5", "exact"),

@@ -13,12 +13,13 @@ block, however many layers there are. All blocks, each with its rows ahead, are 
 from dataclasses import dataclass
 from pathlib import Path
 
-import gguf
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from convert import cli, layout, whisper
+from convert.gguf_file import F32
+from convert.stored import floats
 from training.model import Conv, mixed_precision
 
 LETTERS = ["", " ", "'", *"abcdefghijklmnopqrstuvwxyz"]  # classes of the head; the first is CTC's blank
@@ -147,8 +148,8 @@ def from_whisper(folder):
     folder = Path(folder)
     config, preprocessor = cli.read_settings(folder)
     _, stored, _ = layout.find_encoder(folder, cli.read_encoder(folder))
-    _, _, tensors, _ = whisper.convert(stored, gguf.GGMLQuantizationType.F32, config, preprocessor)
-    weights = {tensor.name.removeprefix("encoder."): tensor.read().float() for tensor in tensors}
+    _, _, tensors, _ = whisper.convert(stored, F32, config, preprocessor)
+    weights = {tensor.name.removeprefix("encoder."): torch.tensor(floats(tensor.read())) for tensor in tensors}
     for name in ("conv1.weight", "conv2.weight"):
         weights[name] = weights[name].transpose(1, 2).contiguous()
     return weights

@@ -17,6 +17,7 @@ import torch
 
 from convert.gguf_file import F32, TYPES, Tensor, stored_type, write_model
 from convert.prompts import Prompts, aligned
+from convert.quantise import quantise
 from training import checkpoint, language
 
 LORA = re.compile(r"\.att\.[wavg][12]$")
@@ -92,9 +93,9 @@ def add_metadata(writer, config, vocab, name):
         aligned(config["aligned"]["delay_rows"], [REPLY], [TEXT], config.get("intent")).add_to(writer)
         writer.add_letters(config["aligned"]["letters"])
         if "confidence" in config:
-            writer.add_numbers("earshot.aligned.confidence", config["confidence"], gguf.GGUFValueType.FLOAT32)
+            writer.add_numbers("earshot.aligned.confidence", config["confidence"], "float32")
         if "intent_confidence" in config:
-            writer.add_numbers("earshot.intent.confidence", config["intent_confidence"], gguf.GGUFValueType.FLOAT32)
+            writer.add_numbers("earshot.intent.confidence", config["intent_confidence"], "float32")
         if "letters_weight" in config:
             writer.add_float32("earshot.aligned.letters_weight", config["letters_weight"])
         if "language" in config:
@@ -109,7 +110,7 @@ def write_gguf(path, state, config, vocab, choose, name="Earshot English"):
     """state: Earshot state dict; config and vocab as in add_metadata; choose(name, array) gives a tensor's type."""
     tensors = []
     for key, array in file_tensors(state).items():
-        tensors.append(Tensor(key, array.shape, choose(key, array), partial(torch.from_numpy, array), key))
+        tensors.append(Tensor(key, array.shape, choose(key, array), partial(np.asarray, array), key))
     write_model(path, lambda writer: add_metadata(writer, config, vocab, name), tensors)
 
 
@@ -124,7 +125,7 @@ def quantised(state, kind):
     for (name, value), (stored, array) in zip(state.items(), file_tensors(state).items()):
         kept = type_of(stored, array, wanted)
         if kept != F32:
-            array = gguf.quants.dequantize(gguf.quants.quantize(array, kept), kept)
+            array = gguf.quants.dequantize(quantise(array, kept), gguf.GGMLQuantizationType(kept))
         seen[name] = model_layout(stored, array)
         assert seen[name].shape == value.shape, name
     return seen

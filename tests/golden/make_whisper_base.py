@@ -24,6 +24,7 @@ import torch
 import transformers
 
 from convert import ctranslate2
+from convert.stored import floats
 
 STEP = 12
 CONFIG = {
@@ -87,7 +88,7 @@ def save(name, rows, kept):
 def main():
     path = Path(sys.argv[1])
     stored = ctranslate2.read_whisper(path)
-    state = {name: s.read().float() for name, s in stored.items() if not name.startswith("decoder/")}
+    state = {name: torch.tensor(floats(s.read())) for name, s in stored.items() if not name.startswith("decoder/")}
     pcm, rate = soundfile.read(HERE.parent / "data" / "reading.flac", dtype="float32")
     assert rate == 16000
     extractor = transformers.WhisperFeatureExtractor()

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import pytest
 
-from convert.gguf_file import Writer
+from convert.gguf_file import write_model
 from training import language
 from training.language import EDGE, Words, count, look_up, packed, pruned, size, tally, unpacked, weigh, windows
 
@@ -187,11 +187,8 @@ def test_the_trie_has_every_n_gram_in_its_place():
 def test_written_and_read(tmp_path):
     arrays = packed(model(3))
     language.save(tmp_path / "language.npz", arrays)
-    writer = Writer(tmp_path / "a.gguf", "earshot")
-    writer.add_language(language.for_file(language.load(tmp_path / "language.npz"), weight=0.25, bonus=1.5))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
+    arranged = language.for_file(language.load(tmp_path / "language.npz"), weight=0.25, bonus=1.5)
+    write_model(tmp_path / "a.gguf", lambda writer: writer.add_language(arranged), [])
     fields = gguf.GGUFReader(tmp_path / "a.gguf").fields
     assert fields["earshot.language.order"].contents() == 3
     assert fields["earshot.language.weight"].contents() == 0.25
