@@ -19,7 +19,10 @@ def find(checkpoint):
     for place in places:
         if place.exists():
             return place
-    raise ConvertError(f"no vocabulary: give --vocab FILE, put {NAMES[0]} next to the checkpoint, or install rwkv")
+    raise ConvertError(
+        f"no vocabulary: put {NAMES[0]} next to the checkpoint or give --vocab FILE; "
+        'the Python package rwkv has that file (docs/convert.md, "A real checkpoint")'
+    )
 
 
 def parse_line(line):

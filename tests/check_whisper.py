@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Whisper base with its real weights, from CTranslate2's file to rows, against transformers.
 
-The recording is tests/data/reading.flac, the rows are tests/golden/whisper_base_* (make_whisper_base.py). Needs what
-tools/convert needs, and the weights (tests/support/whisper_base.py); skipped without.
+The recording is tests/data/reading.flac, the rows are tests/golden/whisper_base_* (make_whisper_base.py). Needs
+torch and transformers, and the weights (tests/support/whisper_base.py); skipped without.
 """
 
 import os
