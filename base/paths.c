@@ -58,22 +58,35 @@ int paths_expand(const char *given, char *path, size_t capacity)
     return n >= 0 && (size_t)n < capacity ? 0 : -ENAMETOOLONG;
 }
 
-/* What snprintf has returned for a path. */
-static bool is_there(int length, const char *path, size_t capacity)
+/* NAME in the folder that a variable names, else in one below the home directory. */
+static int user_path(const char *variable, const char *below_home, const char *name, char *path,
+                     size_t capacity)
 {
-    return length >= 0 && (size_t)length < capacity && access(path, F_OK) == 0;
+    const char *folder = paths_variable(variable), *below = "";
+    if (!folder) {
+        folder = paths_variable("HOME");
+        below = below_home;
+    }
+    if (!folder)
+        return -ENOENT;
+    int n = snprintf(path, capacity, "%s%s/earshot/%s", folder, below, name);
+    return n >= 0 && (size_t)n < capacity ? 0 : -ENAMETOOLONG;
+}
+
+int paths_user_place(const char *name, char *path, size_t capacity)
+{
+    return user_path("XDG_CONFIG_HOME", "/.config", name, path, capacity);
 }
 
 int paths_user_config(const char *name, char *path, size_t capacity)
 {
-    const char *folder = paths_variable("XDG_CONFIG_HOME");
-    const char *home = folder ? NULL : paths_variable("HOME");
-    int n = -1;
-    if (folder)
-        n = snprintf(path, capacity, "%s/earshot/%s", folder, name);
-    else if (home)
-        n = snprintf(path, capacity, "%s/.config/earshot/%s", home, name);
-    return is_there(n, path, capacity) ? 0 : -ENOENT;
+    bool there = paths_user_place(name, path, capacity) == 0 && access(path, F_OK) == 0;
+    return there ? 0 : -ENOENT;
+}
+
+int paths_user_data(const char *name, char *path, size_t capacity)
+{
+    return user_path("XDG_DATA_HOME", "/.local/share", name, path, capacity);
 }
 
 int paths_config(const char *name, char *path, size_t capacity)
@@ -86,31 +99,37 @@ int paths_config(const char *name, char *path, size_t capacity)
     return there ? 0 : -ENOENT;
 }
 
+int paths_data(const char *name, const char *in_tree, char *path, size_t capacity)
+{
+    char relative[128];
+    snprintf(relative, sizeof relative, EARSHOT_DATA_FROM_BIN "/%s", name);
+    if (paths_installed(relative, path, capacity) == 0 && is_readable(path))
+        return 0;
+#ifdef EARSHOT_SOURCE_DIR
+    int n = snprintf(path, capacity, EARSHOT_SOURCE_DIR "/%s", in_tree);
+    if (n >= 0 && (size_t)n < capacity && is_readable(path))
+        return 0;
+#else
+    (void)in_tree;
+#endif
+    return -ENOENT;
+}
+
+int paths_own_model(char *path, size_t capacity)
+{
+    if (paths_user_data(MODEL_NAME, path, capacity) == 0 && is_readable(path))
+        return 0;
+    return paths_data(MODEL_NAME, "assets/" MODEL_NAME, path, capacity);
+}
+
 int paths_default_model(char *path, size_t capacity)
 {
     const char *named = getenv("EARSHOT_MODEL");
-    if (named && *named) {
-        if (paths_expand(named, path, capacity))
-            snprintf(path, capacity, "%s", named);
-        return is_readable(path) ? 0 : -ENOENT;
-    }
-    const char *data = paths_variable("XDG_DATA_HOME");
-    const char *home = paths_variable("HOME");
-    if (data)
-        snprintf(path, capacity, "%s/earshot/" MODEL_NAME, data);
-    else
-        snprintf(path, capacity, "%s/.local/share/earshot/" MODEL_NAME, home ? home : "");
-    if (is_readable(path))
-        return 0;
-    if (paths_installed(EARSHOT_DATA_FROM_BIN "/" MODEL_NAME, path, capacity) == 0 &&
-        is_readable(path))
-        return 0;
-#ifdef EARSHOT_SOURCE_DIR
-    snprintf(path, capacity, "%s", EARSHOT_SOURCE_DIR "/assets/" MODEL_NAME);
-    if (is_readable(path))
-        return 0;
-#endif
-    return -ENOENT;
+    if (!named || !*named)
+        return paths_own_model(path, capacity);
+    if (paths_expand(named, path, capacity))
+        snprintf(path, capacity, "%s", named);
+    return is_readable(path) ? 0 : -ENOENT;
 }
 
 int paths_state(char *path, size_t capacity)

@@ -16,11 +16,20 @@ const char *paths_variable(const char *name);
  * -ENOENT: it begins so and there is no $HOME. */
 int paths_expand(const char *given, char *path, size_t capacity);
 
-/* A configuration file that is there: $XDG_CONFIG_HOME/earshot/NAME, ~/.config/earshot/NAME where
- * that is not set. 0 or -ENOENT. */
+/* Where a configuration file of the user's has its place: $XDG_CONFIG_HOME/earshot/NAME,
+ * ~/.config/earshot/NAME where that is not set. 0, -ENAMETOOLONG, or -ENOENT: there is no $HOME. */
+int paths_user_place(const char *name, char *path, size_t capacity);
+/* That file, if it is there. 0 or -ENOENT. */
 int paths_user_config(const char *name, char *path, size_t capacity);
 /* That one, else the installed one, /etc/earshot/NAME for a program in /usr/bin. 0 or -ENOENT. */
 int paths_config(const char *name, char *path, size_t capacity);
+
+/* What a user has installed alone: $XDG_DATA_HOME/earshot/NAME or ~/.local/share/earshot/NAME,
+ * which need not be there. 0, -ENAMETOOLONG, or -ENOENT: there is no $HOME. */
+int paths_user_data(const char *name, char *path, size_t capacity);
+/* A file of share/earshot of this installation, or else of the source tree that this was built
+ * from. 0, or -ENOENT with the last place looked at in path. */
+int paths_data(const char *name, const char *in_tree, char *path, size_t capacity);
 
 /* Where what is kept from one start to the next is: $STATE_DIRECTORY, $XDG_STATE_HOME/earshot or
  * ~/.local/state/earshot, which need not be there. 0, -ENAMETOOLONG, or -ENOENT: there is no $HOME
@@ -29,9 +38,11 @@ int paths_state(char *path, size_t capacity);
 /* A folder, and what is above it, for their owner alone; as it was at the end. 0 or -errno. */
 int paths_make_folders(char *path);
 
-/* $EARSHOT_MODEL if it is set, else the first that exists of $XDG_DATA_HOME/earshot/NAME, the
- * installed NAME, and assets/NAME of the source tree this was built from, NAME being
- * earshot-en.gguf. Returns 0, or -ENOENT with the last place looked at in path. */
+/* The first that exists of $XDG_DATA_HOME/earshot/NAME, the installed NAME, and assets/NAME of the
+ * source tree this was built from, NAME being earshot-en.gguf. Returns 0, or -ENOENT with the last
+ * place looked at in path. */
+int paths_own_model(char *path, size_t capacity);
+/* $EARSHOT_MODEL if it is set, else that one. */
 int paths_default_model(char *path, size_t capacity);
 
 #endif
