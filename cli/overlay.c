@@ -1,12 +1,11 @@
 /* earshot overlay: the caption window is a program of its own, in a package of its own, so that a
  * server needs no GTK. It takes this process's place. */
+#include "cli/beside.h"
 #include "cli/client_commands.h"
 #include "cli/offline.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PROGRAM "earshot-overlay"
 
@@ -24,19 +23,6 @@ enum {
     ARGUMENTS_MAX = 8,
 };
 
-/* The program beside this one, if it is there. */
-static void start_beside(char **arguments)
-{
-    char path[4096];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof path - sizeof PROGRAM);
-    if (size <= 0)
-        return;
-    path[size] = '\0';
-    char *folder_end = strrchr(path, '/');
-    strcpy(folder_end + 1, PROGRAM);
-    execv(path, arguments);
-}
-
 int client_overlay(struct bus_client *c)
 {
     char *arguments[ARGUMENTS_MAX] = {PROGRAM, "--bus", (char *)c->bus};
@@ -49,9 +35,8 @@ int client_overlay(struct bus_client *c)
         arguments[count++] = "--way";
         arguments[count++] = (char *)c->given[OPTION_WAY];
     }
-    start_beside(arguments);
-    execvp(PROGRAM, arguments);
+    int rc = beside_become(PROGRAM, arguments);
     error_print("earshot %s: " PROGRAM ": %s; it comes with the package earshot-desktop",
-                c->command, strerror(errno));
+                c->command, strerror(-rc));
     return EXIT_FAILED;
 }
