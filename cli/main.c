@@ -15,7 +15,7 @@ static const struct {
     {"transcribe", command_transcribe,
      "FILE...        print the words in sound files, one line per file"},
     {"dump", command_dump, "--stage S ...  write what one stage computes, as .npy"},
-    {"model", command_model, "info FILE      show what a model file holds"},
+    {"model", command_model, "info|list|...  show, list, fetch and use models"},
     {"bench", command_bench, "[FILE]         measure how fast this machine runs the model"},
 };
 

@@ -1,12 +1,14 @@
 /* earshot model info: what is in a model file: metadata, prompts, tensors with types and sizes. */
+#include "cli/beside.h"
 #include "cli/command.h"
 #include "cli/offline.h"
 #include "cues/cues.h"
 #include "model/gguf.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+
+#define PROGRAM "earshot-model"
 
 /* The beginning of it, on one line. */
 static void print_string(struct gguf_string s)
@@ -130,18 +132,41 @@ static int model_info(const char *path)
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "earshot model info FILE\n"
-                "Prints the metadata, the prompts, and the tensors with their types and sizes.\n");
+    fputs("earshot model info FILE\n"
+          "    Prints the metadata, the prompts, and the tensors with their types and sizes.\n"
+          "earshot model list [OPTION...]\n"
+          "    Prints the models of this machine, and those that can be fetched.\n"
+          "earshot model get NAME|ADDRESS [OPTION...]\n"
+          "    Fetches one.\n"
+          "earshot model use NAME|FILE [OPTION...]\n"
+          "    Has the daemon hear with it.\n"
+          "earshot model remove NAME\n"
+          "    Deletes one that was fetched.\n"
+          "earshot model convert CHECKPOINT [OPTION...]\n"
+          "    Makes a model file of a public checkpoint.\n"
+          "All but info take --help.\n",
+          to);
     return code;
+}
+
+/* All but info is the business of a program of its own. */
+static int hand_over(char **argv)
+{
+    argv[0] = PROGRAM;
+    int rc = beside_become(PROGRAM, argv);
+    error_print("earshot model %s: " PROGRAM ": %s; this Earshot was built without libcurl",
+                argv[1], strerror(-rc));
+    return EXIT_FAILED;
 }
 
 int command_model(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
-    int c = getopt_long(argc, argv, "h", options, NULL);
-    if (c == 'h')
-        return usage(stdout, EXIT_DONE);
-    if (c != -1 || argc - optind != 2 || strcmp(argv[optind], "info"))
-        return usage(stderr, EXIT_USAGE);
-    return model_info(argv[optind + 1]);
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return argc < 2 ? usage(stderr, EXIT_USAGE) : usage(stdout, EXIT_DONE);
+    if (strcmp(argv[1], "info") != 0)
+        return *argv[1] == '-' ? usage(stderr, EXIT_USAGE) : hand_over(argv);
+    if (argc != 3 || *argv[2] == '-')
+        return argc == 3 && strcmp(argv[2], "--help") == 0 ? usage(stdout, EXIT_DONE)
+                                                           : usage(stderr, EXIT_USAGE);
+    return model_info(argv[2]);
 }

@@ -81,7 +81,7 @@ def main():
             check(f"{shell}: the options of {' '.join(words)}", got == expected and not error,
                   f"{got ^ expected} {error}")
         got, error = offered("earshot", "model", "")
-        check(f"{shell}: the word that follows model", got == {"info"} and not error, f"{got} {error}")
+        check(f"{shell}: the word that follows model", got == {"info", "list", "get", "use", "remove", "convert"} and not error, f"{got} {error}")
         got, error = offered("earshot", "model", "info", "READ")
         check(f"{shell}: and its file", "README.md" in got and not error, f"{got} {error}")
         got, error = offered("earshot", "transcribe", "READ")

@@ -15,6 +15,7 @@ MAY_INCLUDE = {
     "cues": {"cues", "pipeline", "base"},
     "cli": {"cli", "cues", "pipeline", "model", "audio", "dsp", "kernels", "base"},
     "bridges": {"bridges", "cues", "audio", "dsp", "base"},
+    "models": {"models", "model", "kernels", "base"},
     "overlay": {"overlay", "base"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -134,7 +134,7 @@ class Daemon:
         self.bus = bus or BUS
         self.log = open_log("log")
         self.process = subprocess.Popen(
-            [EARSHOTD, "--model", model, *(("--source", source) if source else ()), *options], stderr=self.log,
+            [EARSHOTD, *(("--model", model) if model else ()), *(("--source", source) if source else ()), *options], stderr=self.log,
             env=environment() | {"DBUS_SESSION_BUS_ADDRESS": self.bus.address} | to_be_seen(extra or {}))
         started.append(self.process)
         self.attach()

@@ -1,0 +1,207 @@
+/* earshot model use, and remove: which model file earshotd takes. */
+#include "base/paths.h"
+#include "model/model.h"
+#include "model/open.h"
+#include "models/commands.h"
+#include "models/process.h"
+#include "models/settings.h"
+#include "models/shelf.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_MODEL "earshot-en"
+#define UNIT "earshot.service"
+
+int command_current(char *path, size_t capacity, struct error *error)
+{
+    struct settings s;
+    char value[PATH_MAX], *named = getenv("EARSHOT_MODEL");
+    int rc = settings_open(&s, NULL, error);
+
+    if (rc) {
+        settings_close(&s);
+        return rc;
+    }
+    settings_model(&s, value, sizeof value);
+    settings_close(&s);
+    if ((named && *named) || !*value)
+        return paths_default_model(path, capacity) ? snprintf(path, capacity, "%s", "") : 0;
+    if (paths_expand(value, path, capacity))
+        snprintf(path, capacity, "%s", value);
+    return 0;
+}
+
+/* The file of a model by its name or its path; "" for the default. 0 or -errno. */
+static int find_model(const char *name, char path[PATH_MAX], struct error *error)
+{
+    struct shelf shelf;
+    const struct shelf_model *model;
+
+    if (strchr(name, '/') || access(name, F_OK) == 0)
+        return realpath(name, path) ? 0 : error_set(error, -errno, "%s: %s", name, strerror(errno));
+    int rc = shelf_open(&shelf, error);
+    if (rc)
+        return rc;
+    model = shelf_find(&shelf, name);
+    if (model)
+        snprintf(path, PATH_MAX, "%s", model->own ? model->path : "");
+    else
+        rc = error_set(error, -ENOENT,
+                       "%.64s: no such model here; earshot model list shows all, and earshot model "
+                       "get fetches one",
+                       name);
+    shelf_close(&shelf);
+    return rc;
+}
+
+/* Whether earshotd can hear with a model file: it is loaded for once. */
+static int check_model(const char *path, struct error *error)
+{
+    struct opened o = {0};
+    struct encoder_options encoder;
+    int rc = encoder_options_parse(&encoder, "auto");
+
+    if (!rc)
+        rc = model_open(&o, path, "cpu", 1, &encoder, NULL, error);
+    if (!rc && !o.model->encoder)
+        rc = error_set(error, -EINVAL, "%s: a model of text alone, which hears nothing", path);
+    model_close(&o);
+    return rc;
+}
+
+/* Has a unit of the user that runs start anew, since a model counts from the start on. */
+static void restart(const char *name)
+{
+    char said[512];
+    char *is_active[] = {"systemctl", "--user", "is-active", "--quiet", UNIT, NULL};
+    char *start[] = {"systemctl", "--user", "restart", UNIT, NULL};
+
+    if (process_run(is_active, said, sizeof said) != 0)
+        printf("%s counts when earshotd starts anew.\n", name);
+    else if (process_run(start, said, sizeof said) == 0)
+        printf("earshotd was started anew with it.\n");
+    else
+        printf("%s counts when earshotd starts anew: systemctl --user restart " UNIT "\n", name);
+}
+
+/* Tells earshotd, where it runs. */
+static void reload(const char *name)
+{
+    char program[PATH_MAX], said[512];
+
+    if (paths_installed("earshot", program, sizeof program))
+        snprintf(program, sizeof program, "earshot");
+    char *argv[] = {program, "reload", NULL};
+    if (process_run(argv, said, sizeof said) == 0) {
+        restart(name);
+        return;
+    }
+    said[strcspn(said, "\n")] = '\0';
+    fprintf(stderr, "earshotd was not told (%s); it takes %s when it starts.\n", said, name);
+}
+
+static int write_model(const char *path, const char *config, char written[PATH_MAX],
+                       struct error *error)
+{
+    struct settings s;
+    int rc = settings_open(&s, config, error);
+
+    if (!rc)
+        rc = settings_set_model(&s, path, error);
+    if (!rc)
+        rc = settings_write(&s, error);
+    snprintf(written, PATH_MAX, "%s", s.path);
+    settings_close(&s);
+    return rc;
+}
+
+static int use(const char *name, const char *config)
+{
+    struct error error;
+    char path[PATH_MAX], written[PATH_MAX];
+    const char *named = getenv("EARSHOT_MODEL");
+    int rc = find_model(name, path, &error);
+
+    if (!rc && *path)
+        rc = check_model(path, &error);
+    if (!rc)
+        rc = write_model(path, config, written, &error);
+    if (rc)
+        return command_fail(&error);
+    printf("%s: the model is now %s.\n", written, *path ? path : DEFAULT_MODEL);
+    if (named && *named)
+        printf(
+            "But EARSHOT_MODEL is set, and where earshotd has it, too, it wins over the file.\n");
+    fflush(stdout);
+    if (!config)
+        reload(name);
+    return EXIT_DONE;
+}
+
+static int use_usage(FILE *to, int code)
+{
+    fprintf(to, "earshot model use NAME|FILE [--config FILE]\n"
+                "Writes the model into the configuration, and has earshotd take it.\n"
+                "NAME is one of earshot model list; " DEFAULT_MODEL " is the default.\n"
+                "  --config FILE   this configuration, which no earshotd is told of\n");
+    return code;
+}
+
+int command_use(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    const char *config = NULL;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (c == 'h')
+            return use_usage(stdout, EXIT_DONE);
+        if (c != 'c')
+            return use_usage(stderr, EXIT_USAGE);
+        config = optarg;
+    }
+    return argc - optind == 1 ? use(argv[optind], config) : use_usage(stderr, EXIT_USAGE);
+}
+
+static int remove_model(const struct shelf *shelf, const char *name, struct error *error)
+{
+    const struct shelf_model *model = shelf_find(shelf, name);
+    char current[PATH_MAX] = "";
+
+    if (!model)
+        return error_set(error, -ENOENT, "%.64s: no such model here", name);
+    if (!model->own)
+        return error_set(error, -EPERM, "%s: came with the package, which keeps it", name);
+    int rc = command_current(current, sizeof current, error);
+    if (!rc && strcmp(current, model->path) == 0)
+        rc =
+            error_set(error, -EBUSY, "%s: in use; earshot model use " DEFAULT_MODEL " first", name);
+    if (!rc && unlink(model->path) != 0)
+        rc = error_set(error, -errno, "%s: %s", model->path, strerror(errno));
+    return rc;
+}
+
+int command_remove(int argc, char **argv)
+{
+    struct error error;
+    struct shelf shelf;
+
+    if (argc != 2 || *argv[1] == '-') {
+        bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fprintf(help ? stdout : stderr, "earshot model remove NAME\n"
+                                        "Deletes a model that earshot model get has brought.\n");
+        return help ? EXIT_DONE : EXIT_USAGE;
+    }
+    int rc = shelf_open(&shelf, &error);
+    if (!rc) {
+        rc = remove_model(&shelf, argv[1], &error);
+        shelf_close(&shelf);
+    }
+    return rc ? command_fail(&error) : EXIT_DONE;
+}
