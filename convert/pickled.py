@@ -184,17 +184,18 @@ ACTIONS = dict.fromkeys(PUSHED, Machine.push) | {
 def load(file, persistent=None):
     """The pickle that begins where a file stands -> its value; the file then stands behind it."""
     machine, begin = Machine(persistent or refuse_storage), file.tell()
+    at = begin
     try:
         for opcode, argument, at in pickletools.genops(file):
             if at - begin > PICKLE_MAX:
-                raise Damaged(f"its pickle has more than {PICKLE_MAX} bytes")
+                raise Damaged(f"its pickle has more bytes than the {PICKLE_MAX} that are read")
             if opcode.name == "STOP":
                 return machine.pop()
             if opcode.name not in ACTIONS:
                 raise Unsafe(f"it is not plain tensors (the instruction {opcode.name})")
             ACTIONS[opcode.name](machine, argument)
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError) as e:
-        raise Damaged(f"its pickle makes no sense: {type(e).__name__}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError):
+        raise Damaged(f"its pickle makes no sense at byte {at - begin}") from None
     raise Damaged("its pickle is cut short")
 
 

@@ -39,9 +39,11 @@ def read_torch(path):
 class Members:
     """Where the members of a zip file have their bytes; none may be compressed."""
 
-    def __init__(self, file, data):
+    def __init__(self, path, file, data):
         self.data = data
         try:
+            if not zipfile.is_zipfile(file):
+                raise ConvertError(f"{path}: cut short or damaged (its zip directory is missing)")
             with zipfile.ZipFile(file) as archive:
                 self.infos = {info.filename: info for info in archive.infolist()}
         except (zipfile.BadZipFile, NotImplementedError, ValueError, ArithmeticError, EOFError, OSError, struct.error) as e:
@@ -66,7 +68,9 @@ class Members:
 
     def read(self, name):
         begin, size = self.find(name)
-        return self.data[begin : begin + min(size, pickled.PICKLE_MAX + 1)]
+        if size > pickled.PICKLE_MAX:
+            raise Damaged(f"{name} has {size} bytes, at most {pickled.PICKLE_MAX} are read")
+        return self.data[begin : begin + size]
 
     def place(self, storage):
         begin, size = self.find(f"data/{storage.key}")
@@ -77,9 +81,7 @@ class Members:
 
 def read_zip(path, file, data):
     """-> (the object, a function from a storage to the byte where its key's numbers begin)."""
-    if not zipfile.is_zipfile(file):
-        raise ConvertError(f"{path}: cut short or damaged (its zip directory is missing)")
-    members = Members(file, data)
+    members = Members(path, file, data)
     order = members.read("byteorder") if f"{members.folder}/byteorder" in members.infos else b"little"
     if order != b"little":
         raise Unsafe(f"its numbers are of byte order {order[:16].decode('ascii', 'replace')}, only little is read")
