@@ -9,6 +9,7 @@ import pickletools
 from typing import NamedTuple
 
 PICKLE_MAX = 1 << 26  # bytes
+KEY_MAX = 100  # characters
 STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
@@ -208,8 +209,10 @@ def storage_of(identity):
     if type(identity) is not tuple or len(identity) not in (5, 6) or identity[0] != "storage":
         raise Unsafe("it is not plain tensors (something outside of the pickle that is no storage)")
     kind, key, _, count, *view = identity[1:]
-    if type(kind) is not Global or kind.name not in KINDS or type(key) is not str or not whole(count):
+    if type(kind) is not Global or kind.name not in KINDS or not whole(count):
         raise Damaged("a storage that is none")
+    if type(key) is not str or not key.isprintable() or len(key) > KEY_MAX:
+        raise Damaged("a storage that is none, by its key")
     if not view or view[0] is None:
         return Storage(KINDS[kind.name], key, 0, count)
     _, first, size = view[0]

@@ -79,8 +79,10 @@ def test_parameters_states_and_what_is_no_tensor(tmp_path, form):
     parameters = dict(module.named_parameters())
     parameters["0.bias"].mark = "an attribute"
     check(save(parameters, tmp_path / "parameters.bin", form), parameters)
-    rest = {"step": 3, "rate": 0.1, "name": "é", "list": [1, [2.5, None, True]], "inner": {"x": torch.zeros(2)}, "type": torch.bfloat16,
-            "shape": torch.Size([1, 2]), "large": 1 << 60, 7: False}  # fmt: skip
+    rest = {
+        "step": 3, "rate": 0.1, "name": "é", "list": [1, [2.5, None, True]], "inner": {"x": torch.zeros(2)},
+        "type": torch.bfloat16, "shape": torch.Size([1, 2]), "large": 1 << 60, 7: False,
+    }  # fmt: skip
     check(save({**state, **rest}, tmp_path / "all.bin", form), state)
 
 
