@@ -16,6 +16,7 @@ STORAGES = {
     "BoolStorage": "bool",
 }  # fmt: skip
 KINDS = {f"torch.{name}": kind for name, kind in STORAGES.items()}
+TYPES = [f"torch.{kind}" for kind in KINDS.values()]
 KEYS = (str, int, float, bool, type(None))
 
 
@@ -124,7 +125,7 @@ class Machine:
     def named(self, argument):
         """A global: one that tensors need, left as its name."""
         name = ".".join(argument.split(" ", 1)).removeprefix("__builtin__.").removeprefix("builtins.")
-        if name not in CALLS and name not in KINDS and name.removeprefix("torch.") not in KINDS.values():
+        if name not in CALLS and name not in KINDS and name not in TYPES:
             raise Unsafe(f"it wants to run {name[:100]}")
         self.push(Global(name))
 

@@ -1,4 +1,7 @@
-"""A tensor on disk, and the types of numbers in it. Nothing is read until read() is called; bfloat16 is numpy's uint16 by name."""
+"""A tensor on disk, and the types that its numbers may have. Nothing is read until read() is called.
+
+numpy has no bfloat16: an array of it has records of one field, `bfloat16`, that holds the 16 bits.
+"""
 
 import mmap
 from collections.abc import Callable
