@@ -1,15 +1,16 @@
 """The pickles inside PyTorch's files, read by an interpreter that knows tensors and plain values, and runs nothing.
 
 Only the instructions that torch.save writes are carried out. What a pickle names ("GLOBAL") stays a name on the stack; the
-few functions of CALLS, which describe tensors, are all that it can call. Nothing is hashed but text and numbers, so that
-neither deep nor doubled values cost time.
+few functions of CALLS, which describe tensors, are all that it can call. Nothing is hashed but text and numbers, and nothing
+that is on the stack is copied, so that deep, doubled or repeated values cost neither time nor memory.
 """
 
 import pickletools
 from typing import NamedTuple
 
-PICKLE_MAX = 1 << 26  # bytes
+PICKLE_MAX = 1 << 24  # bytes; a tensor takes about 150
 KEY_MAX = 100  # characters
+DIMENSIONS_MAX = 16
 STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
@@ -63,25 +64,22 @@ def dense(storage, offset, shape, strides, requires_grad=False, hooks=None, meta
 
 def sparse(layout, content):
     """Only that there is one: nothing here reads it."""
-    if not layout.startswith("sparse_") or type(content[2]) is not tuple or not whole(*content[2]):
+    if not layout.startswith("sparse_") or not sizes(content[2]):
         raise Damaged("a sparse tensor that is none")
     return Sparse(layout, content[2])
 
 
-def dictionary(pairs=()):
-    out = {}
-    for key, value in pairs:
-        set_item(out, key, value)
-    return out
+def parameter(tensor, requires_grad, hooks, attributes=None):
+    return tensor
 
 
 CALLS = {
-    "collections.OrderedDict": dictionary,
-    "torch.Size": tuple,
+    "collections.OrderedDict": lambda: {},
+    "torch.Size": lambda shape: shape,
     "torch._utils._rebuild_tensor": dense,
     "torch._utils._rebuild_tensor_v2": dense,
-    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
-    "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
+    "torch._utils._rebuild_parameter": parameter,
+    "torch._utils._rebuild_parameter_with_state": parameter,
     "torch._utils._rebuild_sparse_tensor": sparse,
     "torch.serialization._get_layout": lambda name: name.removeprefix("torch."),
 }
@@ -225,3 +223,8 @@ def storage_of(identity):
 def whole(*numbers):
     """Whether all are whole numbers of a size that files have."""
     return all(type(n) is int and 0 <= n < 1 << 62 for n in numbers)
+
+
+def sizes(shape):
+    """Whether a value is what a tensor can have as its shape or its strides."""
+    return type(shape) is tuple and len(shape) <= DIMENSIONS_MAX and whole(*shape)

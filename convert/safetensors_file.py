@@ -13,7 +13,7 @@ import numpy as np
 from convert import ConvertError
 from convert.stored import TYPES, Stored, map_file
 
-HEADER_MAX = 100_000_000  # bytes, as the safetensors package has it
+HEADER_MAX = 1 << 25  # bytes; a tensor takes about 100
 DIMENSIONS_MAX = 16
 KINDS = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32", "I16": "int16",

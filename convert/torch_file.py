@@ -14,12 +14,11 @@ from math import prod
 import numpy as np
 
 from convert import ConvertError, pickled
-from convert.pickled import Damaged, Unsafe, whole
+from convert.pickled import Damaged, Unsafe, sizes, whole
 from convert.stored import TYPES, Stored, map_file
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 LOCAL = struct.Struct("<4s22xHH")  # a member's own header: its mark, the lengths of its name and of what more is there
-DIMENSIONS_MAX = 16
 
 
 def read_torch(path):
@@ -144,9 +143,9 @@ def named_tensors(path, data, content, places):
 def stored(path, name, data, tensor, places):
     """A tensor of a pickle -> Stored, once all of it is known to be inside of its storage."""
     storage, offset, shape, strides = tensor
-    if type(storage) is not pickled.Storage or type(shape) is not tuple or type(strides) is not tuple:
+    if type(storage) is not pickled.Storage:
         raise Damaged(f"{name[:100]} is no view of a storage")
-    if len(shape) != len(strides) or len(shape) > DIMENSIONS_MAX or not whole(offset, *shape, *strides):
+    if not sizes(shape) or not sizes(strides) or len(shape) != len(strides) or not whole(offset):
         raise Damaged(f"{name[:100]} has sizes or steps that no tensor has")
     itemsize = TYPES[storage.kind].itemsize
     last = offset + sum((size - 1) * step for size, step in zip(shape, strides))
