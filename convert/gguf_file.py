@@ -35,7 +35,7 @@ STRING, ARRAY = 8, 9
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the file: read() gives it as a numpy array of `shape`, of any type of convert.stored; origin names it in errors."""
+    """A tensor of the file. read() gives a numpy array of `shape`, of a type that convert.stored knows; errors name its origin."""
 
     name: str
     shape: tuple[int, ...]

@@ -1,20 +1,23 @@
 """The pickles inside PyTorch's files, read by an interpreter that knows tensors and plain values, and runs nothing.
 
 Only the instructions that torch.save writes are carried out. What a pickle names ("GLOBAL") stays a name on the stack; the
-few functions of CALLS, which describe tensors, are all that it can call. Nothing is hashed but text and numbers, so that
-neither deep nor doubled values cost time.
+few functions of CALLS, which describe tensors, are all that it can call. Nothing is hashed but text and numbers, and nothing
+that is on the stack is copied, so that deep, doubled or repeated values cost neither time nor memory.
 """
 
 import pickletools
 from typing import NamedTuple
 
-PICKLE_MAX = 1 << 26  # bytes
+PICKLE_MAX = 1 << 24  # bytes; a tensor takes about 150
+KEY_MAX = 100  # characters
+DIMENSIONS_MAX = 16
 STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }  # fmt: skip
 KINDS = {f"torch.{name}": kind for name, kind in STORAGES.items()}
+TYPES = [f"torch.{kind}" for kind in KINDS.values()]
 KEYS = (str, int, float, bool, type(None))
 
 
@@ -61,25 +64,22 @@ def dense(storage, offset, shape, strides, requires_grad=False, hooks=None, meta
 
 def sparse(layout, content):
     """Only that there is one: nothing here reads it."""
-    if not layout.startswith("sparse_") or type(content[2]) is not tuple or not whole(*content[2]):
+    if not layout.startswith("sparse_") or not sizes(content[2]):
         raise Damaged("a sparse tensor that is none")
     return Sparse(layout, content[2])
 
 
-def dictionary(pairs=()):
-    out = {}
-    for key, value in pairs:
-        set_item(out, key, value)
-    return out
+def parameter(tensor, requires_grad, hooks, attributes=None):
+    return tensor
 
 
 CALLS = {
-    "collections.OrderedDict": dictionary,
-    "torch.Size": tuple,
+    "collections.OrderedDict": lambda: {},
+    "torch.Size": lambda shape: shape,
     "torch._utils._rebuild_tensor": dense,
     "torch._utils._rebuild_tensor_v2": dense,
-    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
-    "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
+    "torch._utils._rebuild_parameter": parameter,
+    "torch._utils._rebuild_parameter_with_state": parameter,
     "torch._utils._rebuild_sparse_tensor": sparse,
     "torch.serialization._get_layout": lambda name: name.removeprefix("torch."),
 }
@@ -123,7 +123,7 @@ class Machine:
     def named(self, argument):
         """A global: one that tensors need, left as its name."""
         name = ".".join(argument.split(" ", 1)).removeprefix("__builtin__.").removeprefix("builtins.")
-        if name not in CALLS and name not in KINDS and name.removeprefix("torch.") not in KINDS.values():
+        if name not in CALLS and name not in KINDS and name not in TYPES:
             raise Unsafe(f"it wants to run {name[:100]}")
         self.push(Global(name))
 
@@ -184,17 +184,18 @@ ACTIONS = dict.fromkeys(PUSHED, Machine.push) | {
 def load(file, persistent=None):
     """The pickle that begins where a file stands -> its value; the file then stands behind it."""
     machine, begin = Machine(persistent or refuse_storage), file.tell()
+    at = begin
     try:
         for opcode, argument, at in pickletools.genops(file):
             if at - begin > PICKLE_MAX:
-                raise Damaged(f"its pickle has more than {PICKLE_MAX} bytes")
+                raise Damaged(f"its pickle has more bytes than the {PICKLE_MAX} that are read")
             if opcode.name == "STOP":
                 return machine.pop()
             if opcode.name not in ACTIONS:
                 raise Unsafe(f"it is not plain tensors (the instruction {opcode.name})")
             ACTIONS[opcode.name](machine, argument)
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError) as e:
-        raise Damaged(f"its pickle makes no sense: {type(e).__name__}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError):
+        raise Damaged(f"its pickle makes no sense at byte {at - begin}") from None
     raise Damaged("its pickle is cut short")
 
 
@@ -207,8 +208,10 @@ def storage_of(identity):
     if type(identity) is not tuple or len(identity) not in (5, 6) or identity[0] != "storage":
         raise Unsafe("it is not plain tensors (something outside of the pickle that is no storage)")
     kind, key, _, count, *view = identity[1:]
-    if type(kind) is not Global or kind.name not in KINDS or type(key) is not str or not whole(count):
+    if type(kind) is not Global or kind.name not in KINDS or not whole(count):
         raise Damaged("a storage that is none")
+    if type(key) is not str or not key.isprintable() or len(key) > KEY_MAX:
+        raise Damaged("a storage that is none, by its key")
     if not view or view[0] is None:
         return Storage(KINDS[kind.name], key, 0, count)
     _, first, size = view[0]
@@ -220,3 +223,8 @@ def storage_of(identity):
 def whole(*numbers):
     """Whether all are whole numbers of a size that files have."""
     return all(type(n) is int and 0 <= n < 1 << 62 for n in numbers)
+
+
+def sizes(shape):
+    """Whether a value is what a tensor can have as its shape or its strides."""
+    return type(shape) is tuple and len(shape) <= DIMENSIONS_MAX and whole(*shape)

@@ -4,7 +4,6 @@ The object: {name: {"dtype", "shape", "data_offsets": [begin, end] in the bytes}
 """
 
 import json
-import mmap
 import struct
 from functools import partial
 from math import prod
@@ -12,9 +11,9 @@ from math import prod
 import numpy as np
 
 from convert import ConvertError
-from convert.stored import TYPES, Stored
+from convert.stored import TYPES, Stored, map_file
 
-HEADER_MAX = 100_000_000  # bytes, as the safetensors package has it
+HEADER_MAX = 1 << 25  # bytes; a tensor takes about 100
 DIMENSIONS_MAX = 16
 KINDS = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32", "I16": "int16",
@@ -24,8 +23,7 @@ OTHERS = {"U64": 8, "U32": 4, "U16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1
 
 
 def read_safetensors(path):
-    with open(path, "rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = map_file(path)
     try:
         header, begin = read_header(data)
         header.pop("__metadata__", None)
@@ -63,6 +61,8 @@ def whole(numbers):
 
 def check_entry(name, entry):
     """A tensor's type, shape and offsets are such, and fit each other."""
+    if not name.isprintable():
+        raise ValueError("a name has characters that cannot be shown")
     entry = entry if type(entry) is dict else {}
     kind, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
     if type(kind) is not str or kind not in KINDS and kind not in OTHERS:

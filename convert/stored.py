@@ -1,10 +1,16 @@
-"""A tensor on disk, and the types of numbers in it. Nothing is read until read() is called; bfloat16 is numpy's uint16 by name."""
+"""A tensor on disk, and the types that its numbers may have. Nothing is read until read() is called.
 
+numpy has no bfloat16: an array of it has records of one field, `bfloat16`, that holds the 16 bits.
+"""
+
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from convert import ConvertError
 
 BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 TYPES = {
@@ -27,6 +33,15 @@ class Stored:
 
     def __str__(self):
         return f"{self.file.name}: {self.name}"
+
+
+def map_file(path):
+    """A file's bytes, which are read from the disk as they are needed."""
+    try:
+        with open(path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as e:
+        raise ConvertError(f"{path}: cannot be mapped into memory ({e})") from None
 
 
 def floats(array):

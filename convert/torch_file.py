@@ -6,7 +6,6 @@
 """
 
 import io
-import mmap
 import struct
 import zipfile
 from functools import partial
@@ -15,20 +14,18 @@ from math import prod
 import numpy as np
 
 from convert import ConvertError, pickled
-from convert.pickled import Damaged, Unsafe, whole
-from convert.stored import TYPES, Stored
+from convert.pickled import Damaged, Unsafe, sizes, whole
+from convert.stored import TYPES, Stored, map_file
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 LOCAL = struct.Struct("<4s22xHH")  # a member's own header: its mark, the lengths of its name and of what more is there
-DIMENSIONS_MAX = 16
 
 
 def read_torch(path):
     """A file that begins as one of PyTorch's -> {name: Stored}."""
+    data = map_file(path)
     try:
-        with open(path, "rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            content, places = read_zip(path, file, data) if data[:2] == b"PK" else read_older(data)
+        content, places = read_zip(path, data) if data[:2] == b"PK" else read_older(data)
         return named_tensors(path, data, content, places)
     except Unsafe as e:
         raise ConvertError(f"{path}: refused, {e}") from None
@@ -39,13 +36,15 @@ def read_torch(path):
 class Members:
     """Where the members of a zip file have their bytes; none may be compressed."""
 
-    def __init__(self, file, data):
+    def __init__(self, path, data):
         self.data = data
         try:
-            with zipfile.ZipFile(file) as archive:
+            if not zipfile.is_zipfile(path):
+                raise ConvertError(f"{path}: cut short or damaged (its zip directory is missing)")
+            with zipfile.ZipFile(path) as archive:
                 self.infos = {info.filename: info for info in archive.infolist()}
         except (zipfile.BadZipFile, NotImplementedError, ValueError, ArithmeticError, EOFError, OSError, struct.error) as e:
-            raise Damaged(str(e)[:160]) from None
+            raise Damaged(" ".join(str(e).split())[:160]) from None
         self.folder = next(iter(self.infos), "").split("/")[0]
 
     def find(self, name):
@@ -66,7 +65,9 @@ class Members:
 
     def read(self, name):
         begin, size = self.find(name)
-        return self.data[begin : begin + min(size, pickled.PICKLE_MAX + 1)]
+        if size > pickled.PICKLE_MAX:
+            raise Damaged(f"{name} has {size} bytes, at most {pickled.PICKLE_MAX} are read")
+        return self.data[begin : begin + size]
 
     def place(self, storage):
         begin, size = self.find(f"data/{storage.key}")
@@ -75,14 +76,12 @@ class Members:
         return begin
 
 
-def read_zip(path, file, data):
+def read_zip(path, data):
     """-> (the object, a function from a storage to the byte where its key's numbers begin)."""
-    if not zipfile.is_zipfile(file):
-        raise ConvertError(f"{path}: cut short or damaged (its zip directory is missing)")
-    members = Members(file, data)
+    members = Members(path, data)
     order = members.read("byteorder") if f"{members.folder}/byteorder" in members.infos else b"little"
     if order != b"little":
-        raise Unsafe(f"its numbers are of byte order {order[:16].decode('ascii', 'replace')}, only little is read")
+        raise Unsafe(f"its numbers are of byte order {order[:16].decode('latin-1')!r}, only 'little' is read")
     return pickled.load(io.BytesIO(members.read("data.pkl")), pickled.storage_of), members.place
 
 
@@ -132,6 +131,8 @@ def named_tensors(path, data, content, places):
         raise ConvertError(f"{path}: holds a {type(content).__name__}, not named tensors")
     found = {}
     for name, value in content.items():
+        if not str(name).isprintable():
+            raise Damaged("a name has characters that cannot be shown")
         if type(value) is pickled.Tensor:
             found[str(name)] = stored(path, str(name), data, value, places)
         elif type(value) is pickled.Sparse:
@@ -142,9 +143,9 @@ def named_tensors(path, data, content, places):
 def stored(path, name, data, tensor, places):
     """A tensor of a pickle -> Stored, once all of it is known to be inside of its storage."""
     storage, offset, shape, strides = tensor
-    if type(storage) is not pickled.Storage or type(shape) is not tuple or type(strides) is not tuple:
+    if type(storage) is not pickled.Storage:
         raise Damaged(f"{name[:100]} is no view of a storage")
-    if len(shape) != len(strides) or len(shape) > DIMENSIONS_MAX or not whole(offset, *shape, *strides):
+    if not sizes(shape) or not sizes(strides) or len(shape) != len(strides) or not whole(offset):
         raise Damaged(f"{name[:100]} has sizes or steps that no tensor has")
     itemsize = TYPES[storage.kind].itemsize
     last = offset + sum((size - 1) * step for size, step in zip(shape, strides))

@@ -1,5 +1,6 @@
 """Whole conversions: every layout, the names, shapes, types and settings that the C program reads."""
 
+import os
 import subprocess
 import sys
 
@@ -308,11 +309,32 @@ def test_the_gguf_package_opens_it(shop, parts):
 def test_the_launcher_works_from_any_folder(shop, tmp_path):
     checkpoint = shop.save(make.backbone("rwkv7-mini"))
     command = [ROOT / "tools" / "convert", checkpoint.name, "-o", "launched.gguf"]
-    import os
-
     environment = os.environ | {"EARSHOT_PYTHON": sys.executable}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     assert (tmp_path / "launched.gguf").exists()
+
+
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(("torch", "safetensors", "gguf", "rwkv", "transformers"))
+from convert import cli
+sys.exit(cli.main())
+"""
+
+
+def test_numpy_is_all_that_is_needed(shop, parts):
+    checkpoint = shop.save(make.full("newer", *parts))
+    command = [sys.executable, "-c", WITHOUT, checkpoint, "-o", shop.folder / "alone.gguf"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    shop.convert(checkpoint)
+    assert (shop.folder / "alone.gguf").read_bytes() == (shop.folder / "out.gguf").read_bytes()
+
+
+def test_the_launcher_says_how_to_install_numpy(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "EARSHOT_PYTHON"}
+    command = [sys.executable, "-S", ROOT / "tools" / "convert", "x.pth", "-o", "x.gguf"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "has no numpy" in done.stderr and "sudo apt install python3-numpy" in done.stderr
 
 
 def test_weight_norm_is_torch_s():
