@@ -7,6 +7,7 @@
 #include "models/index.h"
 #include "models/process.h"
 #include "models/shelf.h"
+#include "models/stop.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -67,18 +68,22 @@ static int plan_folder(struct plan *p, const char *name, struct error *error)
 {
     int rc = shelf_place(name, p->model, error);
 
-    p->lock = -1;
     if (!rc && access(p->model, F_OK) == 0)
         return error_set(error, -EEXIST, "%s: is here already: %s", name, p->model);
     if (!rc)
         rc = shelf_work(name, p->folder, error);
     if (rc)
         return rc;
-    if ((mkdir(p->folder, 0700) != 0 && errno != EEXIST) ||
-        (p->lock = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+    if (mkdir(p->folder, 0700) != 0 && errno != EEXIST)
         return error_set(error, -errno, "%s: %s", p->folder, strerror(errno));
-    if (flock(p->lock, LOCK_EX | LOCK_NB) != 0)
+    int fd = open(p->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(error, -errno, "%s: %s", p->folder, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
         return error_set(error, -EBUSY, "%s: another earshot model get is fetching it", name);
+    }
+    p->lock = fd;
     return 0;
 }
 
@@ -151,10 +156,11 @@ static uint64_t bytes_here(const char *path)
     return stat(path, &st) == 0 || stat(part, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+/* A converted model has at most about as many bytes as its checkpoint. */
 static int check_space(const struct plan *p, struct error *error)
 {
     struct statvfs fs;
-    uint64_t missing = 0;
+    uint64_t missing = p->count > 1 ? p->parts[0].file.bytes : 0;
 
     for (size_t i = 0; i < p->count; i++) {
         uint64_t here = bytes_here(p->parts[i].path);
@@ -162,7 +168,7 @@ static int check_space(const struct plan *p, struct error *error)
     }
     if (statvfs(p->folder, &fs) != 0 || missing <= (uint64_t)fs.f_bavail * fs.f_frsize)
         return 0;
-    return error_set(error, -ENOSPC, "%s: %.0f MB free, %.0f MB more are to come", p->folder,
+    return error_set(error, -ENOSPC, "%s: %.0f MB free, and %.0f MB are needed", p->folder,
                      (double)fs.f_bavail * (double)fs.f_frsize / 1e6, (double)missing / 1e6);
 }
 
@@ -180,13 +186,11 @@ static int fetch_all(const struct plan *p, struct error *error)
     return 0;
 }
 
-/* What came is a model file: it gets its place. Without a checksum to hold it against, its own is
- * said. */
-static int place_model(const struct plan *p, struct error *error)
+/* Whether what came is a model file; anything else is deleted. */
+static int check_kind(const struct plan *p, struct error *error)
 {
     struct gguf *g;
     struct gguf_string kind;
-    struct checksum own;
     int rc = gguf_open(&g, p->parts[0].path, error);
 
     if (!rc) {
@@ -196,6 +200,17 @@ static int place_model(const struct plan *p, struct error *error)
                            p->parts[0].file.name);
         gguf_close(g);
     }
+    if (rc)
+        unlink(p->parts[0].path);
+    return rc;
+}
+
+/* It gets its place. Without a checksum to hold it against, its own is said. */
+static int place_model(const struct plan *p, struct error *error)
+{
+    struct checksum own;
+    int rc = check_kind(p, error);
+
     if (!rc && p->parts[0].file.sum.kind == CHECKSUM_NONE)
         rc = checksum_of_file(&own, CHECKSUM_SHA256, p->parts[0].path, error);
     if (!rc && p->parts[0].file.sum.kind == CHECKSUM_NONE)
@@ -224,6 +239,8 @@ static int convert(const struct plan *p, const struct index_entry *entry, struct
         argv[count++] = (char *)entry->convert[i];
     fprintf(stderr, "converting %s ...\n", p->parts[0].file.name);
     int code = process_run(argv, NULL, 0);
+    if (stop_asked())
+        return -EINTR;
     if (code < 0)
         return error_set(error, code, "%s: %s", program, strerror(-code));
     return code ? error_set(error, -EIO, "%s: was not converted; what was fetched is in %s",
@@ -240,8 +257,11 @@ static int check_converter(struct error *error)
     if (process_converter(program, sizeof program))
         return error_set(error, -ENOENT, "%s: the converter is missing; install Earshot again",
                          program);
-    if (process_run(argv, said, sizeof said) == 0)
-        return 0;
+    int code = process_run(argv, said, sizeof said);
+    if (code == 0 || stop_asked())
+        return code ? -EINTR : 0;
+    if (code < 0)
+        snprintf(said, sizeof said, "%s", strerror(-code));
     return error_set(error, -ENOEXEC, "the converter does not run: %s", said);
 }
 
@@ -287,22 +307,32 @@ static int get_model(struct plan *p, const struct wish *wish, struct error *erro
     return rc;
 }
 
-/* An empty work folder says nothing: it goes. */
+/* Folders in which nothing is say nothing: they go. */
+static void plan_close(struct plan *p)
+{
+    if (!p || p->lock < 0)
+        return;
+    if (*p->encoder)
+        rmdir(p->encoder);
+    rmdir(p->folder);
+    close(p->lock);
+}
+
 static int get(const struct wish *wish)
 {
     struct plan *p = calloc(1, sizeof *p);
     struct error error;
 
+    if (p)
+        p->lock = -1;
+    stop_begin();
     download_begin();
     int rc = p ? get_model(p, wish, &error) : error_set(&error, -ENOMEM, "out of memory");
     if (rc == -EINTR)
         error_set(&error, rc, "interrupted; the same command goes on from there");
     if (!rc)
         printf("%s\nTo hear with it: earshot model use %s\n", p->model, wish->entry.name);
-    if (p && *p->folder)
-        rmdir(p->folder);
-    if (p && p->lock >= 0)
-        close(p->lock);
+    plan_close(p);
     free(p);
     return rc ? command_fail(&error) : EXIT_DONE;
 }
@@ -320,7 +350,7 @@ static int usage(FILE *to, int code)
     return code;
 }
 
-/* The name that a model of an address gets by itself: the file's, without .gguf. */
+/* The name that a model of an address gets by itself: the file's, without .gguf; "": none. */
 static void name_of_address(const char *address, char name[INDEX_NAME_MAX + 1])
 {
     const char *begin = strrchr(address, '/');
@@ -329,7 +359,7 @@ static void name_of_address(const char *address, char name[INDEX_NAME_MAX + 1])
     begin = begin ? begin + 1 : address;
     if (length > end && strncmp(begin + length - end, ".gguf", end) == 0)
         length -= end;
-    snprintf(name, INDEX_NAME_MAX + 1, "%.*s", (int)length, begin);
+    snprintf(name, INDEX_NAME_MAX + 1, "%.*s", length <= INDEX_NAME_MAX ? (int)length : 0, begin);
 }
 
 /* Of the options, getopt's letters as indices. */
@@ -346,11 +376,15 @@ static int wish_of_address(struct wish *wish, const char *address, const struct 
         snprintf(name, INDEX_NAME_MAX + 1, "%s", given->name);
     else
         name_of_address(address, name);
+    if (strcmp(name, SHELF_DEFAULT) == 0)
+        return error_set(error, -EINVAL, "%s: the default model's name; --name NAME gives another",
+                         name);
     if (index_is_name(name) && (!given->name || strcmp(given->name, name) == 0))
         return 0;
     return error_set(error, -EINVAL,
-                     "%s: no name for a model (at most %d of a-z 0-9 . _ -); --name NAME gives one",
-                     given->name ? given->name : name, INDEX_NAME_MAX);
+                     "%.200s: no name for a model (at most %d of a-z 0-9 . _ -); --name NAME gives "
+                     "one",
+                     given->name ? given->name : address, INDEX_NAME_MAX);
 }
 
 static int wish_of_name(struct wish *wish, const struct index *index, const char *name,
@@ -361,8 +395,10 @@ static int wish_of_name(struct wish *wish, const struct index *index, const char
     if (!entry)
         return error_set(error, -ENOENT,
                          "%.64s: not in the index; earshot model list shows what is", name);
-    if (!*entry->hub && !*entry->address)
+    if (strcmp(name, SHELF_DEFAULT) == 0)
         return error_set(error, -EINVAL, "%s: comes with Earshot, and is not fetched", name);
+    if (!*entry->hub && !*entry->address)
+        return error_set(error, -EINVAL, "%s: the index does not say where it is to be had", name);
     if (given->name)
         return error_set(error, -EINVAL, "--name is for an address; %s has its name", name);
     wish->entry = *entry;

@@ -27,7 +27,7 @@ int index_is_name(const char *name)
 {
     size_t length = strlen(name);
 
-    return length > 0 && length <= INDEX_NAME_MAX && *name != '.' &&
+    return length > 0 && length <= INDEX_NAME_MAX && !strchr("._-", *name) &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == length;
 }
 

@@ -40,7 +40,8 @@ size_t index_count(const struct index *index);
 const struct index_entry *index_at(const struct index *index, size_t i);
 const struct index_entry *index_find(const struct index *index, const char *name); /* or NULL */
 
-/* Whether a model may have the name: a-z 0-9 . _ - and no dot at its beginning. */
+/* Whether a model may have the name: a-z 0-9 . _ - and a letter or a digit at its
+ * beginning. */
 int index_is_name(const char *name);
 
 #endif

@@ -24,7 +24,7 @@ struct row {
     uint64_t bytes; /* 0: unknown */
 };
 
-/* general.license of a model file, where it says one. */
+/* general.license of a model file, in place of what is there, where it says one. */
 static void read_licence(const char *path, char licence[LICENCE_MAX + 1])
 {
     struct gguf *g;
@@ -37,41 +37,44 @@ static void read_licence(const char *path, char licence[LICENCE_MAX + 1])
         snprintf(licence, LICENCE_MAX + 1, "%.*s",
                  (int)(text.size < LICENCE_MAX ? text.size : LICENCE_MAX), text.data);
     gguf_close(g);
-    utf8_make_plain(licence);
 }
 
-static int is_same_file(const char *a, const char *b)
+static struct row row_of_entry(const struct index_entry *entry)
 {
-    struct stat x, y;
+    struct row row = {.name = entry->name, .path = "", .about = entry->about};
 
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    row.state = "to get";
+    row.languages = entry->languages;
+    row.bytes = entry->bytes;
+    snprintf(row.licence, sizeof row.licence, "%s", entry->licence);
+    return row;
 }
 
 static struct row row_of_model(const struct shelf_model *model, const struct index *index,
                                const char *current)
 {
     const struct index_entry *entry = index_find(index, model->name);
-    struct row row = {.name = model->name, .path = model->path, .bytes = model->bytes};
+    struct row row = {.about = "", .languages = ""};
 
-    row.state = is_same_file(model->path, current) ? "in use" : "here";
-    row.about = entry ? entry->about : "";
-    row.languages = entry ? entry->languages : "";
-    read_licence(model->path, row.licence);
+    if (entry)
+        row = row_of_entry(entry);
+    row.name = model->name;
+    row.path = model->path;
+    row.bytes = model->bytes;
+    row.state = shelf_is(model, current) ? "in use" : model->kind == SHELF_BEGUN ? "begun" : "here";
+    if (model->kind != SHELF_BEGUN)
+        read_licence(model->path, row.licence);
     return row;
 }
 
-static struct row row_of_entry(const struct index_entry *entry)
+/* What is not ours to choose is shown, not obeyed. */
+static void print_cell(const char *text, int width, const char *behind)
 {
-    struct row row = {.name = entry->name, .path = "", .about = entry->about};
-    char work[PATH_MAX];
+    char plain[NAME_MAX + 1];
 
-    row.languages = entry->languages;
-    row.bytes = entry->bytes;
-    row.state =
-        shelf_work(entry->name, work, NULL) == 0 && access(work, F_OK) == 0 ? "begun" : "to get";
-    snprintf(row.licence, sizeof row.licence, "%s", entry->licence);
-    utf8_make_plain(row.licence);
-    return row;
+    snprintf(plain, sizeof plain, "%s", text);
+    utf8_make_plain(plain);
+    printf("%-*s%s", width, plain, behind);
 }
 
 static void print_row(const struct row *row)
@@ -80,8 +83,11 @@ static void print_row(const struct row *row)
 
     if (row->bytes)
         snprintf(size, sizeof size, "%.1f MB", (double)row->bytes / 1e6);
-    printf("%-30s %-7s %10s  %-9s %-11s %s\n", row->name, row->state, size, row->languages,
-           *row->licence ? row->licence : "not said", row->about);
+    print_cell(row->name, 30, " ");
+    printf("%-7s %10s  ", row->state, size);
+    print_cell(row->languages, 9, " ");
+    print_cell(*row->licence ? row->licence : "not said", 11, " ");
+    print_cell(row->about, 0, "\n");
 }
 
 static void print_json(const struct row *row)
@@ -102,17 +108,41 @@ static void print_json(const struct row *row)
     cJSON_Delete(object);
 }
 
+/* A model in use that lies elsewhere. */
+static void print_other(const struct shelf *shelf, const char *current,
+                        void (*print)(const struct row *row))
+{
+    struct stat st;
+    struct row row = {current, "in use", "", "", current, "", 0};
+
+    for (size_t i = 0; i < shelf->count; i++)
+        if (shelf_is(&shelf->models[i], current))
+            return;
+    if (!*current)
+        return;
+    if (stat(current, &st) != 0)
+        row.about = "not there";
+    else
+        row.bytes = (uint64_t)st.st_size;
+    read_licence(current, row.licence);
+    print(&row);
+}
+
 static void print_all(const struct shelf *shelf, const struct index *index, const char *current,
                       void (*print)(const struct row *row))
 {
+    print_other(shelf, current, print);
     for (size_t i = 0; i < shelf->count; i++) {
-        struct row row = row_of_model(&shelf->models[i], index, current);
-        print(&row);
+        const struct shelf_model *model = &shelf->models[i];
+        struct row row = row_of_model(model, index, current);
+        if (model->kind != SHELF_BEGUN || !shelf_find(shelf, model->name))
+            print(&row);
     }
     for (size_t i = 0; i < index_count(index); i++) {
         const struct index_entry *entry = index_at(index, i);
         struct row row = row_of_entry(entry);
-        if (!shelf_find(shelf, entry->name) && (*entry->hub || *entry->address))
+        bool here = shelf_find(shelf, entry->name) || shelf_begun(shelf, entry->name);
+        if (!here && (*entry->hub || *entry->address))
             print(&row);
     }
 }

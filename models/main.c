@@ -4,6 +4,7 @@
 #include "models/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,9 +57,20 @@ static int run(int argc, char **argv)
     return EXIT_USAGE;
 }
 
+/* A file that is opened must not get the number of an output that somebody has closed. */
+static void reserve_outputs(void)
+{
+    int fd;
+
+    while ((fd = open("/dev/null", O_RDONLY)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    close(fd);
+}
+
 /* Whatever a command printed, it is done only if that has arrived. */
 int main(int argc, char **argv)
 {
+    reserve_outputs();
     int code = run(argc, argv);
 
     if (fflush(stdout) == 0 && !ferror(stdout))

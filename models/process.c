@@ -2,9 +2,11 @@
 #include "models/process.h"
 
 #include "base/paths.h"
+#include "models/stop.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <string.h>
@@ -36,9 +38,12 @@ static int exit_code(pid_t process)
 {
     int status;
 
-    while (waitpid(process, &status, 0) < 0)
+    while (waitpid(process, &status, 0) < 0) {
         if (errno != EINTR)
             return -errno;
+        if (stop_asked())
+            kill(process, SIGTERM);
+    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 enum {
-    BAR = 24,
+    BAR_MIN = 6,
+    BAR_MAX = 30,
+    LEFT_MAX_S = 100 * 3600,
     SHOW_EVERY_US = 200000,
     COLUMNS_DEFAULT = 80,
 };
@@ -37,19 +39,25 @@ static double speed(const struct progress *p, uint64_t done, int64_t now)
     return seconds > 0 ? (double)(done - p->begun) / seconds : 0;
 }
 
+/* What fits behind the name, and a bar in what is left. */
 static void show_bar(struct progress *p, uint64_t done, uint64_t whole, int64_t now)
 {
-    char bar[BAR + 1], line[256];
+    char bar[BAR_MAX + 1] = "", figures[96], left[24] = "";
     double rate = speed(p, done, now), share = (double)done / (double)whole;
-    int filled = (int)(share * BAR), left_s = rate > 0 ? (int)((double)(whole - done) / rate) : 0;
+    double left_s = rate > 0 ? (double)(whole - done) / rate : LEFT_MAX_S;
 
-    memset(bar, '-', BAR);
-    memset(bar, '#', (size_t)filled);
-    bar[BAR] = '\0';
-    snprintf(line, sizeof line, "%s [%s] %3.0f %%  %.1f of %.1f MB  %.1f MB/s  %d:%02d left",
-             p->name, bar, 100 * share, (double)done / 1e6, (double)whole / 1e6, rate / 1e6,
-             left_s / 60, left_s % 60);
-    fprintf(stderr, "\r%.*s\033[K", columns() - 1, line);
+    if (left_s < LEFT_MAX_S)
+        snprintf(left, sizeof left, "  %d:%02d left", (int)left_s / 60, (int)left_s % 60);
+    snprintf(figures, sizeof figures, "%3.0f %%  %.1f of %.1f MB  %.1f MB/s%s", 100 * share,
+             (double)done / 1e6, (double)whole / 1e6, rate / 1e6, left);
+    int room = columns() - 1 - (int)strlen(p->name) - (int)strlen(figures) - (int)strlen(" [] ");
+    int width = room < BAR_MAX ? room : BAR_MAX;
+    if (width >= BAR_MIN) {
+        memset(bar, '-', (size_t)width);
+        memset(bar, '#', (size_t)(share * width));
+    }
+    fprintf(stderr, "\r%.*s%s%s%s%.*s\033[K", columns() - 1 - (int)strlen(figures), p->name,
+            *bar ? " [" : " ", bar, *bar ? "] " : "", columns() - 1, figures);
 }
 
 static void show_count(struct progress *p, uint64_t done, int64_t now)

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define SECTION "model"
 #define KEY "path"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* which some editors begin a file with */
 
 enum {
     LINE_MAX_BYTES = 198, /* as earshotd reads them */
@@ -25,6 +27,10 @@ static int read_text(const char *path, char **text, struct error *error)
 
     if (rc)
         return rc;
+    if (map.size && memchr(map.data, '\0', map.size)) {
+        file_unmap(&map);
+        return error_set(error, -EINVAL, "%s: no text in UTF-8: it has a zero byte", path);
+    }
     *text = malloc(map.size + 1);
     if (*text) {
         memcpy(*text, map.data ? (const char *)map.data : "", map.size);
@@ -32,6 +38,19 @@ static int read_text(const char *path, char **text, struct error *error)
     }
     file_unmap(&map);
     return *text ? 0 : error_set(error, -ENOMEM, "%s: out of memory", path);
+}
+
+/* A link stays one: what it leads to is written. */
+static int find_target(char target[PATH_MAX], const char *path, struct error *error)
+{
+    struct stat st;
+
+    if (realpath(path, target))
+        return 0;
+    if (lstat(path, &st) == 0)
+        return error_set(error, -ENOENT, "%s: a link that leads nowhere", path);
+    snprintf(target, PATH_MAX, "%s", path);
+    return 0;
 }
 
 int settings_open(struct settings *s, const char *named, struct error *error)
@@ -47,9 +66,7 @@ int settings_open(struct settings *s, const char *named, struct error *error)
         rc = error_set(error, -ENOMEM, "out of memory");
     if (!rc && !named && paths_user_place("earshot.conf", found, sizeof found) != 0)
         rc = error_set(error, -ENOENT, "no place for a configuration: HOME is not set");
-    if (!rc && !realpath(named ? named : found, s->path)) /* a link stays one */
-        snprintf(s->path, sizeof s->path, "%s", named ? named : found);
-    return rc;
+    return rc ? rc : find_target(s->path, named ? named : found, error);
 }
 
 void settings_close(struct settings *s)
@@ -84,7 +101,10 @@ static bool next_line(const char *text, struct line *line)
     if (!*begin)
         return false;
     *line = (struct line){begin, *end ? end + 1 : end, line->in_section};
-    const char *p = begin + strspn(begin, " \t");
+    const char *mark =
+        begin == text && strncmp(text, BYTE_ORDER_MARK, 3) == 0 ? BYTE_ORDER_MARK : "";
+    const char *p = begin + strlen(mark);
+    p += strspn(p, " \t");
     if (*p == '[')
         line->in_section = strncmp(p, "[" SECTION "]", strlen("[" SECTION "]")) == 0;
     line->value = line->in_section ? value_of_key(p) : NULL;
@@ -192,19 +212,32 @@ int settings_set_model(struct settings *s, const char *value, struct error *erro
     return rc ? error_set(error, rc, "out of memory") : 0;
 }
 
+/* As it was, of whoever it was. */
+static int give_back(const char *path, const struct stat *st, struct error *error)
+{
+    bool other = st->st_uid != geteuid() || st->st_gid != getegid();
+
+    if (other && chown(path, st->st_uid, st->st_gid) != 0)
+        return error_set(error, -errno, "%s: written, but its owner is another now: %s", path,
+                         strerror(errno));
+    if (chmod(path, st->st_mode & 07777) != 0)
+        return error_set(error, -errno, "%s: %s", path, strerror(errno));
+    return 0;
+}
+
 int settings_write(const struct settings *s, struct error *error)
 {
     char folder[PATH_MAX];
     struct stat st;
     bool old = stat(s->path, &st) == 0;
 
+    if (old && access(s->path, W_OK) != 0)
+        return error_set(error, -errno, "%s: %s", s->path, strerror(errno));
     snprintf(folder, sizeof folder, "%s", s->path);
     *strrchr(folder, '/') = '\0';
     int rc = *folder && !old ? paths_make_folders(folder) : 0;
     if (rc)
         return error_set(error, rc, "%s: cannot be made: %s", folder, strerror(-rc));
     rc = file_replace(s->path, s->text, strlen(s->text), error);
-    if (rc == 0 && old && chmod(s->path, st.st_mode & 07777) != 0)
-        rc = error_set(error, -errno, "%s: %s", s->path, strerror(errno));
-    return rc;
+    return rc || !old ? rc : give_back(s->path, &st, error);
 }

@@ -14,16 +14,12 @@
 
 #define FOLDER "models"
 #define SUFFIX ".gguf"
-#define DEFAULT_NAME "earshot-en"
-
-enum {
-    MODELS_MAX = 1000,
-};
+#define WORK_SUFFIX ".get"
 
 /* The folder of the user's models. */
 static int folder_of(char path[PATH_MAX], struct error *error)
 {
-    int rc = paths_user_data(FOLDER, path, PATH_MAX - INDEX_NAME_MAX - 16);
+    int rc = paths_user_data(FOLDER, path, PATH_MAX - NAME_MAX - 1);
 
     return rc ? error_set(error, rc, "no folder for models: HOME is not set, or too long") : 0;
 }
@@ -47,43 +43,62 @@ int shelf_place(const char *name, char path[PATH_MAX], struct error *error)
 
 int shelf_work(const char *name, char path[PATH_MAX], struct error *error)
 {
-    return place("/.%s.get", name, path, error);
+    return place("/.%s" WORK_SUFFIX, name, path, error);
 }
 
-static int add(struct shelf *shelf, const char *name, size_t length, const char *path, bool own)
+static int add(struct shelf *shelf, enum shelf_kind kind, const char *name, size_t length,
+               const char *path)
 {
     struct stat st;
 
-    if (length > INDEX_NAME_MAX || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+    if (stat(path, &st) != 0 || !(kind == SHELF_BEGUN ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)))
         return 0;
     void *grown = realloc(shelf->models, (shelf->count + 1) * sizeof(struct shelf_model));
     if (!grown)
         return -ENOMEM;
     shelf->models = grown;
     struct shelf_model *model = &shelf->models[shelf->count++];
-    *model = (struct shelf_model){.bytes = (uint64_t)st.st_size, .own = own};
+    *model = (struct shelf_model){.kind = kind};
+    model->bytes = kind == SHELF_BEGUN ? 0 : (uint64_t)st.st_size;
     snprintf(model->name, sizeof model->name, "%.*s", (int)length, name);
     snprintf(model->path, sizeof model->path, "%s", path);
     return 0;
 }
 
-static int add_folder(struct shelf *shelf, const char *folder)
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), end = strlen(suffix);
+
+    return length > end && strcmp(name + length - end, suffix) == 0;
+}
+
+static int add_entry(struct shelf *shelf, const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    size_t length = strlen(name);
+
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return 0;
+    if (*name != '.' && ends_with(name, SUFFIX))
+        return add(shelf, SHELF_OWN, name, length - strlen(SUFFIX), path);
+    if (*name == '.' && ends_with(name + 1, WORK_SUFFIX))
+        return add(shelf, SHELF_BEGUN, name + 1, length - 1 - strlen(WORK_SUFFIX), path);
+    return 0;
+}
+
+static int add_folder(struct shelf *shelf, const char *folder, struct error *error)
 {
     struct dirent *entry;
-    char path[PATH_MAX];
     DIR *d = opendir(folder);
     int rc = 0;
 
-    while (d && rc == 0 && shelf->count < MODELS_MAX && (entry = readdir(d))) {
-        size_t length = strlen(entry->d_name), end = strlen(SUFFIX);
-        bool named = length > end && strcmp(entry->d_name + length - end, SUFFIX) == 0;
-        if (named && *entry->d_name != '.' &&
-            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < (int)sizeof path)
-            rc = add(shelf, entry->d_name, length - end, path, true);
-    }
+    if (!d && errno != ENOENT)
+        return error_set(error, -errno, "%s: %s", folder, strerror(errno));
+    while (d && rc == 0 && (entry = readdir(d)))
+        rc = add_entry(shelf, folder, entry->d_name);
     if (d)
         closedir(d);
-    return rc;
+    return rc ? error_set(error, rc, "out of memory") : 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -97,18 +112,16 @@ int shelf_open(struct shelf *shelf, struct error *error)
     int rc = folder_of(path, error);
 
     *shelf = (struct shelf){0};
+    if (!rc)
+        rc = add_folder(shelf, path, error);
+    if (!rc && !shelf_find(shelf, SHELF_DEFAULT) && paths_own_model(path, sizeof path) == 0 &&
+        add(shelf, SHELF_INSTALLED, SHELF_DEFAULT, strlen(SHELF_DEFAULT), path))
+        rc = error_set(error, -ENOMEM, "out of memory");
     if (rc)
-        return rc;
-    rc = add_folder(shelf, path);
-    if (rc == 0 && !shelf_find(shelf, DEFAULT_NAME) && paths_own_model(path, sizeof path) == 0)
-        rc = add(shelf, DEFAULT_NAME, strlen(DEFAULT_NAME), path, false);
-    if (rc) {
         shelf_close(shelf);
-        return error_set(error, rc, "out of memory");
-    }
-    if (shelf->count)
+    else if (shelf->count)
         qsort(shelf->models, shelf->count, sizeof *shelf->models, by_name);
-    return 0;
+    return rc;
 }
 
 void shelf_close(struct shelf *shelf)
@@ -117,10 +130,29 @@ void shelf_close(struct shelf *shelf)
     *shelf = (struct shelf){0};
 }
 
-const struct shelf_model *shelf_find(const struct shelf *shelf, const char *name)
+static const struct shelf_model *find(const struct shelf *shelf, const char *name, bool begun)
 {
     for (size_t i = 0; i < shelf->count; i++)
-        if (strcmp(shelf->models[i].name, name) == 0)
+        if ((shelf->models[i].kind == SHELF_BEGUN) == begun &&
+            strcmp(shelf->models[i].name, name) == 0)
             return &shelf->models[i];
     return NULL;
+}
+
+const struct shelf_model *shelf_find(const struct shelf *shelf, const char *name)
+{
+    return find(shelf, name, false);
+}
+
+const struct shelf_model *shelf_begun(const struct shelf *shelf, const char *name)
+{
+    return find(shelf, name, true);
+}
+
+bool shelf_is(const struct shelf_model *model, const char *path)
+{
+    struct stat x, y;
+
+    return stat(model->path, &x) == 0 && stat(path, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
 }

@@ -1,22 +1,29 @@
-/* The models of this machine: model files in the user's folder, and the installed default. One
- * thread.
+/* The models of this machine: model files in the user's folder, what is being fetched into it, and
+ * the installed default. One thread.
  */
 #ifndef EARSHOT_MODELS_SHELF_H
 #define EARSHOT_MODELS_SHELF_H
 
 #include "base/error.h"
-#include "models/index.h"
 
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#define SHELF_DEFAULT "earshot-en" /* the name of the default model */
+
+enum shelf_kind {
+    SHELF_OWN,       /* in the user's folder, and may be deleted */
+    SHELF_INSTALLED, /* the default model */
+    SHELF_BEGUN,     /* the folder of what was fetched so far */
+};
+
 struct shelf_model {
-    char name[INDEX_NAME_MAX + 1];
+    enum shelf_kind kind;
+    char name[NAME_MAX + 1];
     char path[PATH_MAX];
     uint64_t bytes;
-    bool own; /* in the user's folder, and may be deleted */
 };
 
 struct shelf {
@@ -27,7 +34,13 @@ struct shelf {
 /* 0 or -errno. */
 int shelf_open(struct shelf *shelf, struct error *error);
 void shelf_close(struct shelf *shelf);
-const struct shelf_model *shelf_find(const struct shelf *shelf, const char *name); /* or NULL */
+/* The model of a name that is here, or else NULL. */
+const struct shelf_model *shelf_find(const struct shelf *shelf, const char *name);
+/* What was begun of it, or NULL. */
+const struct shelf_model *shelf_begun(const struct shelf *shelf, const char *name);
+
+/* Whether a path leads to the model's file, by whatever way. */
+bool shelf_is(const struct shelf_model *model, const char *path);
 
 /* The path that NAME.gguf has or is to have in the user's folder, which is made. 0 or -errno. */
 int shelf_place(const char *name, char path[PATH_MAX], struct error *error);

@@ -7,6 +7,7 @@
 #include "models/settings.h"
 #include "models/shelf.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_MODEL "earshot-en"
 #define UNIT "earshot.service"
 
 int command_current(char *path, size_t capacity, struct error *error)
@@ -42,15 +42,15 @@ static int find_model(const char *name, char path[PATH_MAX], struct error *error
     struct shelf shelf;
     const struct shelf_model *model;
 
-    if (strchr(name, '/') || access(name, F_OK) == 0)
+    if (strchr(name, '/'))
         return realpath(name, path) ? 0 : error_set(error, -errno, "%s: %s", name, strerror(errno));
     int rc = shelf_open(&shelf, error);
     if (rc)
         return rc;
     model = shelf_find(&shelf, name);
     if (model)
-        snprintf(path, PATH_MAX, "%s", model->own ? model->path : "");
-    else
+        snprintf(path, PATH_MAX, "%s", model->kind == SHELF_INSTALLED ? "" : model->path);
+    else if (!realpath(name, path))
         rc = error_set(error, -ENOENT,
                        "%.64s: no such model here; earshot model list shows all, and earshot model "
                        "get fetches one",
@@ -133,7 +133,7 @@ static int use(const char *name, const char *config)
         rc = write_model(path, config, written, &error);
     if (rc)
         return command_fail(&error);
-    printf("%s: the model is now %s.\n", written, *path ? path : DEFAULT_MODEL);
+    printf("%s: the model is now %s.\n", written, *path ? path : SHELF_DEFAULT);
     if (named && *named)
         printf(
             "But EARSHOT_MODEL is set, and where earshotd has it, too, it wins over the file.\n");
@@ -147,7 +147,7 @@ static int use_usage(FILE *to, int code)
 {
     fprintf(to, "earshot model use NAME|FILE [--config FILE]\n"
                 "Writes the model into the configuration, and has earshotd take it.\n"
-                "NAME is one of earshot model list; " DEFAULT_MODEL " is the default.\n"
+                "NAME is one of earshot model list; " SHELF_DEFAULT " is the default.\n"
                 "  --config FILE   this configuration, which no earshotd is told of\n");
     return code;
 }
@@ -169,38 +169,91 @@ int command_use(int argc, char **argv)
     return argc - optind == 1 ? use(argv[optind], config) : use_usage(stderr, EXIT_USAGE);
 }
 
-static int remove_model(const struct shelf *shelf, const char *name, struct error *error)
+/* Whether earshotd takes the model, whatever this process's variables say. */
+static int is_in_use(const struct shelf_model *model, bool *in_use, struct error *error)
 {
-    const struct shelf_model *model = shelf_find(shelf, name);
-    char current[PATH_MAX] = "";
+    char path[PATH_MAX], value[PATH_MAX];
+    struct settings s;
+    int rc = settings_open(&s, NULL, error);
 
-    if (!model)
-        return error_set(error, -ENOENT, "%.64s: no such model here", name);
-    if (!model->own)
-        return error_set(error, -EPERM, "%s: came with the package, which keeps it", name);
-    int rc = command_current(current, sizeof current, error);
-    if (!rc && strcmp(current, model->path) == 0)
-        rc =
-            error_set(error, -EBUSY, "%s: in use; earshot model use " DEFAULT_MODEL " first", name);
+    if (!rc) {
+        settings_model(&s, value, sizeof value);
+        if (paths_expand(value, path, sizeof path))
+            snprintf(path, sizeof path, "%s", value);
+        *in_use = *value && shelf_is(model, path);
+    }
+    settings_close(&s);
+    return rc;
+}
+
+/* Deletes a folder of files and of folders of files. */
+static int remove_folder(const char *path)
+{
+    char below[PATH_MAX];
+    struct dirent *entry;
+    DIR *d = opendir(path);
+
+    while (d && (entry = readdir(d))) {
+        bool self = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        if (self || snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >= PATH_MAX)
+            continue;
+        if (unlink(below) != 0 && errno == EISDIR)
+            remove_folder(below);
+    }
+    if (d)
+        closedir(d);
+    return rmdir(path) == 0 ? 0 : -errno;
+}
+
+static int remove_file(const struct shelf_model *model, struct error *error)
+{
+    bool in_use = false;
+
+    if (model->kind == SHELF_INSTALLED)
+        return error_set(error, -EPERM, "%s: came with the package, which keeps it", model->name);
+    int rc = is_in_use(model, &in_use, error);
+    if (!rc && in_use)
+        rc = error_set(error, -EBUSY, "%s: in use; earshot model use " SHELF_DEFAULT " first",
+                       model->name);
     if (!rc && unlink(model->path) != 0)
         rc = error_set(error, -errno, "%s: %s", model->path, strerror(errno));
     return rc;
 }
 
+/* The model, and what is there of fetching it. */
+static int remove_model(const struct shelf *shelf, const char *name, struct error *error)
+{
+    const struct shelf_model *model = shelf_find(shelf, name), *begun = shelf_begun(shelf, name);
+    int rc = model ? remove_file(model, error) : 0;
+
+    if (!model && !begun)
+        return error_set(error, -ENOENT, "%.64s: no such model here", name);
+    if (!rc && begun && (rc = remove_folder(begun->path)) != 0)
+        rc = error_set(error, rc, "%s: %s", begun->path, strerror(-rc));
+    return rc;
+}
+
+static int remove_usage(FILE *to, int code)
+{
+    fprintf(to, "earshot model remove NAME\n"
+                "Deletes a model that earshot model get has brought, or what has come of it.\n");
+    return code;
+}
+
 int command_remove(int argc, char **argv)
 {
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
     struct error error;
     struct shelf shelf;
+    int c = getopt_long(argc, argv, "h", options, NULL);
 
-    if (argc != 2 || *argv[1] == '-') {
-        bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
-        fprintf(help ? stdout : stderr, "earshot model remove NAME\n"
-                                        "Deletes a model that earshot model get has brought.\n");
-        return help ? EXIT_DONE : EXIT_USAGE;
-    }
+    if (c == 'h')
+        return remove_usage(stdout, EXIT_DONE);
+    if (c != -1 || argc - optind != 1)
+        return remove_usage(stderr, EXIT_USAGE);
     int rc = shelf_open(&shelf, &error);
     if (!rc) {
-        rc = remove_model(&shelf, argv[1], &error);
+        rc = remove_model(&shelf, argv[optind], &error);
         shelf_close(&shelf);
     }
     return rc ? command_fail(&error) : EXIT_DONE;

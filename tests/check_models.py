@@ -117,18 +117,74 @@ def goes_on():
     check("the same command goes on", model("get", NAMES[1]).returncode == 0 and hub.ranges() == [size // 2], hub.ranges())
     model("remove", NAMES[1])
     part = MODELS / f".{NAMES[1]}.get" / f"{NAMES[1]}.gguf.part"
-    for what, begun in (("of another version", b"x" * (size // 2)), ("too long", b"x" * (size + 1)), ("wrong to its end", b"x" * size)):
+    origin = f"{hub.address}/maker/ready/resolve/main/ready.gguf\n"
+    for what, begun, said in (("of another version", b"x" * (size // 2), origin), ("too long", b"x" * (size + 1), origin),
+                              ("wrong to its end", b"x" * size, origin), ("of another address", TINY.read_bytes()[:1000], "https://a/b\n")):
         part.parent.mkdir(exist_ok=True)
         part.write_bytes(begun)
+        part.with_suffix("").with_suffix(".gguf.from").write_text(said)
+        hub.requests = []
         got = model("get", NAMES[1])
-        check(f"a beginning {what} is fetched anew", got.returncode == 0 and (MODELS / f"{NAMES[1]}.gguf").read_bytes() == TINY.read_bytes(), got)
+        check(f"a beginning {what} is fetched anew", got.returncode == 0 and (MODELS / f"{NAMES[1]}.gguf").read_bytes() == TINY.read_bytes()
+              and hub.ranges()[-1] == 0, (got, hub.ranges()))
         model("remove", NAMES[1])
+    part.parent.mkdir(exist_ok=True)
+    part.with_suffix("").write_bytes(b"x" * size)
+    got = model("get", NAMES[1])
+    check("a whole file that is another is fetched anew", got.returncode == 0 and (MODELS / f"{NAMES[1]}.gguf").read_bytes() == TINY.read_bytes(), got)
+    model("remove", NAMES[1])
     hub.whole, hub.requests = True, []
     part.parent.mkdir(exist_ok=True)
     part.write_bytes(TINY.read_bytes()[:1000])
+    part.with_suffix("").with_suffix(".gguf.from").write_text(origin)
     got = model("get", NAMES[1])
     check("a server without ranges gives all of it", got.returncode == 0 and (MODELS / f"{NAMES[1]}.gguf").read_bytes() == TINY.read_bytes(), (got, hub.requests))
+    model("remove", NAMES[1])
+    hub.requests, hub.faults = [], ["cut"] * 40
+    got = model("get", NAMES[1], timeout=200)
+    check("one that always cuts is given up, and what it gave is kept", got.returncode == 1 and 3 < len(hub.requests) < 12
+          and part.stat().st_size == size // 2, (got, len(hub.requests)))
+    model("remove", NAMES[1])
+    check("what was begun is deleted", left() == [], left())
     hub.shutdown()
+
+
+def has_versions():
+    """Without a checksum the server's name of a version says whether a beginning is of the same file."""
+    hub = new_hub()
+    address = f"{hub.address}/maker/ready/resolve/main/ready.gguf"
+    whole = TINY.read_bytes()
+    hub.tag = '"one"'
+    hub.faults = ["cut", "404"]
+    check("a download by address is interrupted", model("get", address).returncode == 1)
+    check("and is listed", "ready" in [row["name"] for row in map(json.loads, model("list", "--json").stdout.splitlines()) if row["state"] == "begun"])
+    hub.tag = '"two"'
+    hub.repositories["maker/ready"]["ready.gguf"] = whole[:-100] + bytes(100)
+    got = model("get", address)
+    check("another version is not put behind it", got.returncode == 0 and (MODELS / "ready.gguf").read_bytes() == whole[:-100] + bytes(100), got)
+    model("remove", "ready")
+    hub.faults = ["cut", "404"]
+    model("get", address)
+    hub.requests = []
+    got = model("get", address)
+    check("the same version goes on", got.returncode == 0 and hub.ranges() == [len(whole) // 2], (got, hub.ranges()))
+    hub.shutdown()
+
+
+def stays_on_safe_ways():
+    hub = new_hub()
+    other = Hub({"maker/ready": {"ready.gguf": TINY.read_bytes()}}, "127.0.0.2")
+    for what, leads in (("another host without TLS", f"{other.address}/maker/ready/resolve/main/ready.gguf"), ("a file", "file:///etc/hostname"),
+                        ("itself", "LOOP")):
+        hub.leads = leads
+        got = model("get", f"{hub.address}/maker/ready/resolve/main/ready.gguf")
+        check(f"a redirect to {what} is not followed", got.returncode == 1 and left() == [] and not other.requests, (got, left()))
+    hub.leads = ""
+    port = other.server_port
+    got = model("get", f"http://127.0.0.1:x@127.0.0.2:{port}/maker/ready/resolve/main/ready.gguf")
+    check("a name before the host fools nobody", got.returncode == 1 and "https" in got.stderr and not other.requests, got)
+    hub.shutdown()
+    other.shutdown()
 
 
 def is_interrupted():
@@ -169,6 +225,8 @@ def refuses():
         ("a model that is not here", ["use", "nothing"], "no such model"),
         ("deleting what is not here", ["remove", "nothing"], "no such model"),
         ("deleting the default model", ["remove", "earshot-en"], "package"),
+        ("a model that would hide the default", ["get", f"{hub.address}/maker/ready/resolve/main/earshot-en.gguf"], "default"),
+        ("a name that looks like an option", ["get", f"{hub.address}/-x.gguf"], "--name"),
     ):
         got = model(*args, hub=hub)
         check(f"{what} is refused in a line", got.returncode == 1 and why in got.stderr and got.stderr.count("\n") == 1, got)
@@ -190,6 +248,22 @@ def refuses():
     got = model("get", NAMES[0], hub=hub, extra={"EARSHOT_PYTHON": str(broken)})
     check("a converter that cannot run is found before anything is fetched", got.returncode == 1 and "no numpy" in got.stderr
           and not hub.requests, (got, hub.requests))
+    hub.shutdown()
+
+
+def keeps_its_outputs_apart():
+    """Closed ones are no place for a model."""
+    hub = new_hub()
+    got = subprocess.run(f'"{EARSHOT}" model get {NAMES[1]} >&- 2>&-', shell=True, env=environment() | {"PATH": "/usr/bin:/bin"}, timeout=60)
+    check("with closed outputs the file is whole", got.returncode == 1 and (MODELS / f"{NAMES[1]}.gguf").read_bytes() == TINY.read_bytes(), got)
+    if shutil.which("script"):
+        for columns in (30, 80):
+            model("remove", NAMES[1])
+            command = f'stty cols {columns}; "{EARSHOT}" model get {NAMES[1]}'
+            got = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                                 env=environment() | {"PATH": "/usr/bin:/bin", "TERM": "xterm"})
+            shown = [part.split("\x1b[K")[0] for part in got.stdout.split("\r")]
+            check(f"the bar fits {columns} columns", got.returncode == 0 and all(len(part.strip()) < columns for part in shown if "MB/s" in part), shown)
     hub.shutdown()
 
 
@@ -238,6 +312,15 @@ def edits():
     target.write_text("[model]\n")
     link.symlink_to(target)
     check("a link stays one", model("use", TINY, "--config", link).returncode == 0 and link.is_symlink() and line in target.read_text())
+    for what, bad in (("a zero byte", b"[text]\n\0\n[audio]\n"), ("UTF-16", "[model]\n".encode("utf-16"))):
+        target.write_bytes(bad)
+        got = model("use", TINY, "--config", target)
+        check(f"a configuration with {what} is left as it is", got.returncode == 1 and "UTF-8" in got.stderr and target.read_bytes() == bad, got)
+    check("a mark of the byte order stays where it is", config_with("\ufeff[model]\npath = /a\n") == f"\ufeff[model]\n{line}")
+    (WORK / "nowhere.conf").symlink_to(WORK / "nothing")
+    got = model("use", TINY, "--config", WORK / "nowhere.conf")
+    check("a link that leads nowhere stays one", got.returncode == 1 and (WORK / "nowhere.conf").is_symlink(), got)
+    target.write_text("[model]\n")
     folder = WORK / "a ;b"
     folder.mkdir()
     shutil.copy(TINY, folder / "m.gguf")
@@ -268,6 +351,11 @@ def is_used():
     check("where there is no unit it is said that a start is needed", got.returncode == 0 and "when earshotd starts anew" in got.stdout, got)
     got = model("remove", NAMES[1])
     check("a model in use is not deleted", got.returncode == 1 and "in use" in got.stderr, got)
+    got = model("remove", NAMES[1], extra={"EARSHOT_MODEL": str(TINY)})
+    check("whatever a variable of this shell says", got.returncode == 1 and "in use" in got.stderr, got)
+    conf.write_text(conf.read_text().replace("/models/", "/models/../models/"))
+    got = model("remove", NAMES[1])
+    check("or by which way the configuration leads to it", got.returncode == 1 and "in use" in got.stderr, got)
     d.stop()
     d = Daemon(source=None, model=None)
     check("a daemon that starts hears with it", d.reaches(IDLE, 30) and "model tiny random model for tests loaded" in d.said(), d.said())
@@ -282,4 +370,4 @@ def is_used():
 
 if not MODEL_PROGRAM.exists():
     end_without("earshot-model, which needs libcurl (Debian: libcurl4-gnutls-dev)")
-run(is_fetched_and_converted, is_ready, goes_on, is_interrupted, refuses, reads_its_index, edits, is_used)
+run(is_fetched_and_converted, is_ready, goes_on, has_versions, stays_on_safe_ways, is_interrupted, refuses, keeps_its_outputs_apart, reads_its_index, edits, is_used)

@@ -23,12 +23,13 @@ class Hub(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, repositories):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, repositories, host="127.0.0.1"):
+        super().__init__((host, 0), Handler)
+        self.tag, self.leads = "", ""  # the name of the files' version; where a redirect leads ("": to the file)
         self.repositories, self.faults, self.requests, self.whole = repositories, [], [], False
         self.gone = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.address = f"http://127.0.0.1:{self.server_port}"
+        self.address = f"http://{host}:{self.server_port}"
 
     def handle_error(self, *_):
         pass  # a client that went away
@@ -53,7 +54,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, json.dumps([entry(*item) for item in files.items()] + [{"type": "directory", "path": "more"}]).encode())
         elif named:
             self.send_response(302)
-            self.send_header("Location", f"/store/{named[1]}/{named[2]}")
+            self.send_header("Location", self.path if self.server.leads == "LOOP" else self.server.leads or f"/store/{named[1]}/{named[2]}")
             self.send_header("Content-Length", "0")
             self.end_headers()
         else:
@@ -73,7 +74,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         fault = self.server.faults.pop(0) if self.server.faults else ""
         if fault.isdigit():
             return self.send_error(int(fault))
-        if self.server.whole:
+        if self.server.whole or self.headers.get("If-Range", self.server.tag) != self.server.tag:
             begin = 0
         if begin >= len(data):
             return self.send_error(416)
@@ -81,6 +82,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault == "flip":
             rest[len(rest) // 2] ^= 1
         headers = [("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")] if begin else []
+        headers += [("ETag", self.server.tag)] if self.server.tag else []
         sent = bytes(rest[: len(rest) // 2] if fault in ("cut", "stall") else rest)
         self.answer(206 if begin else 200, sent, headers, told=len(rest))
         if fault == "stall":
