@@ -16,7 +16,8 @@
 const struct bus_client_option client_type_options[] = {
     {"live", NULL, "type each word as soon as it is certain, and correct it by Backspace"},
     {"anywhere", NULL, "type even if another window has the focus than when the sentence began"},
-    {"way", "WAY", "x11, wayland, wtype, portal or ydotool; without this the first that works"},
+    {"way", "WAY",
+     "x11, wayland, wtype, portal, ibus or ydotool; without this the first that works"},
     {"phrases", "FILE", "what spoken phrases type; default ~/.config/earshot/typing"},
     {"how", NULL, "show the ways, which one is taken, and why others are not"},
     {"print-phrases", NULL, "show the phrases that edit, as a file has them"},

@@ -23,8 +23,8 @@ enum {
     BACKSPACES_MAX = 500, /* of one call */
 };
 
-const struct type_way *const type_ways[] = {&type_x11,    &type_wayland, &type_wtype,
-                                            &type_portal, &type_ydotool, NULL};
+const struct type_way *const type_ways[] = {&type_x11,  &type_wayland, &type_wtype, &type_portal,
+                                            &type_ibus, &type_ydotool, NULL};
 
 static bool is_installed(const char *program)
 {

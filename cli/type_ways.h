@@ -26,7 +26,8 @@ struct type_way {
     bool (*focus)(uint64_t *window);
 };
 
-extern const struct type_way type_x11, type_wayland, type_wtype, type_portal, type_ydotool;
+extern const struct type_way type_x11, type_wayland, type_wtype, type_portal, type_ibus,
+    type_ydotool;
 extern const struct type_way *const type_ways[]; /* NULL ends it */
 
 #endif

@@ -151,11 +151,17 @@ def programs():
 
 class X11(XServer):
     """A display without a window manager, with two terminals that read."""
+    options = ()
 
-    def __init__(self):
+    def __init__(self, extra=None):
         super().__init__()
+        self.extra |= extra or {}
+        self.begin()
         self.ids = {name: self.open(name) for name in ("first", "second")}
         self.focus("first")
+
+    def begin(self):
+        """Before its windows."""
 
     def open(self, name):
         started.append(subprocess.Popen(
@@ -177,12 +183,12 @@ class X11(XServer):
 
 def types(desktop, way):
     """All that is the same on any desktop with two windows."""
-    got = earshot("type", "--how", extra=desktop.extra)
+    got = earshot("type", "--how", *desktop.options, extra=desktop.extra)
     check(f"{way} is taken, and knows the focus", got.returncode == 0 and f"{way:8} taken: " in got.stdout
           and "cannot know" not in got.stdout, got.stdout)
     first, second = desktop.file("first"), desktop.file("second")
     stand = Stand()
-    typer = Typer(extra=desktop.extra)
+    typer = Typer(*desktop.options, extra=desktop.extra)
     stand.says("It's (half past) ten, \"Anna\": yes!")
     shows("capitals and marks are as they are said", first, "It's (half past) ten, \"Anna\": yes!")
     stand.says("Caf\u00e9 \u2014 na\u00efve.")
@@ -232,7 +238,7 @@ def types_live(desktop):
     path = desktop.file("second")
     before = screen(path)
     stand = Stand()
-    typer = Typer("--live", extra=desktop.extra)
+    typer = Typer("--live", *desktop.options, extra=desktop.extra)
     stand.begins()
     stand.goes_on("Buy two", " apple")
     shows("certain words are typed, others are not", path, before + "Buy two")
@@ -259,7 +265,7 @@ def types_live(desktop):
     pause(0.5)
     check("no word follows the focus", screen(path).endswith("Here") and "there" not in screen(desktop.file("first")))
     says_nothing("nothing is printed of it", typer.end(), "Buy", "Here", "Please")
-    typer = Typer("--anywhere", extra=desktop.extra)
+    typer = Typer("--anywhere", *desktop.options, extra=desktop.extra)
     before = screen(path)
     stand.begins()
     desktop.focus("second")
@@ -342,6 +348,51 @@ def active_windows(desktop):
     check("the active window counts", screen(path).endswith("Typed.") and "for no" not in screen(path), screen(path))
     typer.end()
     stand.leaves()
+
+
+class IBus(X11):
+    """The same, whose terminals have IBus as their input method."""
+    options = ("--way", "ibus")
+
+    def __init__(self):
+        super().__init__({"XMODIFIERS": "@im=ibus"})
+
+    def begin(self):
+        """The address is where IBus leaves it."""
+        self.daemon = subprocess.Popen(
+            ["ibus-daemon", "--xim", "--panel", "disable", "--emoji-extension", "disable", "--config", "disable"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment() | self.extra | {"DBUS_SESSION_BUS_ADDRESS": support.BUS.address})
+        started.append(self.daemon)
+        bus = pathlib.Path(environment()["HOME"]) / ".config" / "ibus" / "bus"
+        self.is_there = wait_until(lambda: bus.exists() and any("IBUS_ADDRESS=" in path.read_text() for path in bus.iterdir()), 20)
+        pause(2)  # until its server for X11 is there
+
+    def focus(self, name):
+        """Terminals tell IBus a little later."""
+        super().focus(name)
+        pause(0.5)
+
+    def engine(self):
+        return self.run("ibus", "engine").strip()
+
+    def stop(self):
+        self.daemon.terminate()
+        super().stop()
+
+
+def ibus():
+    if not shutil.which("ibus-daemon") or not shutil.which("xterm") or not shutil.which("Xvfb"):
+        without("ibus-daemon (Debian: ibus)")
+        return
+    alone = earshot("type", "--how", "--way", "ibus", extra={"DISPLAY": ":77"})
+    check("without IBus that is said", alone.returncode == 1 and "IBus does not run on this display" in alone.stdout, alone)
+    desktop = IBus()
+    check("IBus runs", desktop.is_there)
+    before = desktop.engine()
+    types(desktop, "ibus")
+    types_live(desktop)
+    check("the engine before is back", desktop.engine() == before, (before, desktop.engine()))
+    desktop.stop()
 
 
 class Sway(SwayServer):
@@ -588,4 +639,4 @@ def portal_remembers():
     desk.remove_from_connection()
 
 
-run(options, programs, portal, portal_remembers, x11, sway)
+run(options, programs, portal, portal_remembers, x11, ibus, sway)
