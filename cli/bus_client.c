@@ -2,6 +2,7 @@
 #include "cli/bus_client.h"
 
 #include "base/clock.h"
+#include "base/ear_name.h"
 #include "cli/offline.h"
 
 #include <stdio.h>
@@ -92,9 +93,9 @@ DBusMessage *bus_client_set(const char *property, int type, const char *signatur
 
 bool bus_client_choose(struct bus_client *c, const char *name)
 {
-    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
-    if (!length || name[length] || length >= BUS_CLIENT_EAR_MAX) {
-        error_print("earshot %s: %s: an ear's name is a to z, 0 to 9 and _", c->command, name);
+    struct error error;
+    if (ear_name_check(name, &error)) {
+        error_print("earshot %s: %s: %s", c->command, name, error.message);
         return false;
     }
     snprintf(c->object, sizeof c->object, BUS_CLIENT_EARS "%s", name);

@@ -16,7 +16,6 @@
 
 enum {
     BUS_CLIENT_OPTIONS_MAX = 12,
-    BUS_CLIENT_EAR_MAX = 32, /* bytes of an ear's name with the NUL */
 };
 
 struct bus_client_option {

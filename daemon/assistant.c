@@ -6,6 +6,7 @@
 #include "daemon/assistant_private.h"
 #include "daemon/history_words.h"
 #include "daemon/journal_ids.h"
+#include "daemon/mode.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -400,7 +401,7 @@ int assistant_create(struct assistant **out, struct loop *loop, struct bus *bus,
     a->configure_user = options->user;
     a->holders.bus = a->pausers.bus = bus;
     a->started = a->config = *options->config;
-    a->assistant_mode = strcmp(a->config.mode, "assistant") == 0;
+    a->assistant_mode = mode_replies(a->config.mode);
     describe(a, options);
     a->bus_watch = (struct bus_watch){.lost = bus_lost, .vanished = vanished, .user = a};
     bus_watch(bus, &a->bus_watch);

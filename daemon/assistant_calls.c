@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "daemon/ask_options.h"
 #include "daemon/assistant_private.h"
+#include "daemon/mode.h"
 #include "daemon/places.h"
 
 #include <errno.h>
@@ -275,14 +276,14 @@ int assistant_prepare(struct assistant *a, const struct config *c, struct error 
     if (ear_settings_create(&a->prepared, c, source))
         return error_set(error, -ENOMEM, "out of memory");
     if (!stays && strcmp(a->config.mode, c->mode) != 0)
-        ear_settings_reply(a->prepared, strcmp(c->mode, "assistant") == 0);
+        ear_settings_reply(a->prepared, mode_replies(c->mode));
     a->prepared_config = *c;
     return 0;
 }
 
 static void follow_mode(struct assistant *a, const struct config *c)
 {
-    bool assistant = strcmp(c->mode, "assistant") == 0;
+    bool assistant = mode_replies(c->mode);
     if (strcmp(a->config.mode, c->mode) == 0 || (!a->settings && a->mode_said))
         return;
     if (assistant && a->loaded && !a->can_reply)

@@ -1,5 +1,6 @@
 /* The properties of org.earshot.Earshot1.Assistant. */
 #include "daemon/assistant_private.h"
+#include "daemon/mode.h"
 
 #include <string.h>
 
@@ -28,7 +29,7 @@ static DBusMessage *set_muted(void *user, DBusMessage *call, DBusMessageIter *va
 static void get_mode(void *user, DBusMessageIter *out)
 {
     struct assistant *a = user;
-    bus_append_text(out, a->assistant_mode ? "assistant" : "captions");
+    bus_append_text(out, mode_name(a->assistant_mode));
 }
 
 static DBusMessage *set_mode(void *user, DBusMessage *call, DBusMessageIter *value)
@@ -36,10 +37,10 @@ static DBusMessage *set_mode(void *user, DBusMessage *call, DBusMessageIter *val
     struct assistant *a = user;
     const char *mode;
     dbus_message_iter_get_basic(value, &mode);
-    bool assistant = strcmp(mode, "assistant") == 0;
-    if (!assistant && strcmp(mode, "captions") != 0)
-        return assistant_error(call, "InvalidArgument", "a mode is captions or assistant");
-    struct engine_request r = {.type = ENGINE_REPLIES, .flag = assistant};
+    struct error error;
+    if (mode_check(mode, &error))
+        return assistant_error(call, "InvalidArgument", error.message);
+    struct engine_request r = {.type = ENGINE_REPLIES, .flag = mode_replies(mode)};
     DBusMessage *refused = assistant_request(a, call, &r);
     a->mode_said = a->mode_said || !refused;
     return refused;

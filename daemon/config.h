@@ -4,6 +4,7 @@
 #ifndef EARSHOT_DAEMON_CONFIG_H
 #define EARSHOT_DAEMON_CONFIG_H
 
+#include "base/ear_name.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "daemon/recorder.h"
@@ -20,12 +21,11 @@ enum {
     CONFIG_WORD_MAX = 16,  /* bytes of a choice with the NUL */
     CONFIG_NAMES_MAX = 64, /* keys */
     CONFIG_EARS_MAX = 8,
-    CONFIG_EAR_NAME_MAX = 32, /* bytes with the NUL */
 };
 
 /* An ear beside the microphone's: a line of [ears]. */
 struct config_ear {
-    char name[CONFIG_EAR_NAME_MAX];
+    char name[EAR_NAME_MAX];
     char source[CONFIG_TEXT_MAX]; /* as sources.h reads it */
 };
 
@@ -77,9 +77,6 @@ int config_read(struct config *c, const char *path, struct error *error);
 /* One value by its "section.key", as if it stood in a file. 0 or -EINVAL. */
 int config_set(struct config *c, const char *section, const char *key, const char *value,
                struct error *error);
-
-/* Whether an ear can have this name: 0, or -EINVAL with a message. */
-int config_check_ear(const char *name, struct error *error);
 
 /* Every key with its meaning, range and default, commented out. */
 void config_print_defaults(FILE *out);

@@ -6,19 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
-int config_check_ear(const char *name, struct error *error)
-{
-    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
-    if (length && !name[length] && length < CONFIG_EAR_NAME_MAX)
-        return 0;
-    return error_set(error, -EINVAL, "an ear's name is a to z, 0 to 9 and _, at most %d of them",
-                     CONFIG_EAR_NAME_MAX - 1);
-}
-
 int config_ears_set(struct config *c, const char *name, const char *source, struct error *error)
 {
     struct error wrong;
-    if (config_check_ear(name, &wrong))
+    if (ear_name_check(name, &wrong))
         return error_set(error, -EINVAL, "[" CONFIG_EARS "] %s: %s", name, wrong.message);
     for (size_t i = 0; i < c->ear_count; i++)
         if (strcmp(c->ears[i].name, name) == 0)

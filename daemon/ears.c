@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "daemon/bus.h"
+#include "daemon/mode.h"
 #include "daemon/service.h"
 
 #include <errno.h>
@@ -197,7 +198,7 @@ static int begin(struct ears *e, struct named_ear *n, struct error *error)
     const struct source_options how = config_source(config);
     const struct microphones_listener listener = {microphones_changed, microphone_moved, n};
     struct source *source;
-    char path[sizeof EARS_PATH + CONFIG_EAR_NAME_MAX];
+    char path[sizeof EARS_PATH + EAR_NAME_MAX];
     int rc = microphones_create(&n->microphones, e->loop, &listener, error);
     if (!rc)
         rc = source_create(&source, n->what.source, &how, error);
@@ -265,7 +266,7 @@ static void begin_wanted(struct ears *e)
 {
     struct error error;
     for (size_t i = 0; i < e->wanted_count; i++) {
-        struct added_ear added = {.what = e->wanted[i], .mode = "captions"};
+        struct added_ear added = {.what = e->wanted[i], .mode = mode_name(false)};
         if (!find_ear(e, added.what.name) && add(e, &added, NULL, &error))
             log_error("[ears] %s: %s", added.what.name, error.message);
     }
@@ -335,13 +336,13 @@ static int read_call(struct added_ear *added, DBusMessage *call, struct error *e
     dbus_message_iter_init(call, &args);
     dbus_message_iter_get_basic(&args, &name);
     dbus_message_iter_next(&args);
-    int rc = config_check_ear(name, error);
+    int rc = ear_name_check(name, error);
     if (!rc)
         rc = bus_read_options(&args, read_option, added, error);
     if (rc)
         return rc;
-    if (strcmp(added->mode, "captions") != 0 && strcmp(added->mode, "assistant") != 0)
-        return error_set(error, -EINVAL, "a mode is captions or assistant");
+    if (mode_check(added->mode, error))
+        return -EINVAL;
     if (strlen(added->device) >= SOURCE_NAME_MAX)
         return error_set(error, -EINVAL, "a device's name has at most %d bytes",
                          SOURCE_NAME_MAX - 1);
@@ -366,7 +367,8 @@ static bool wait_for_name(struct ears *e, DBusMessage *call)
 static DBusMessage *call_add(void *user, DBusMessage *call)
 {
     struct ears *e = user;
-    struct added_ear added = {.device = WHAT_THE_DESKTOP_PLAYS, .mode = "captions", .stays = true};
+    struct added_ear added = {
+        .device = WHAT_THE_DESKTOP_PLAYS, .mode = mode_name(false), .stays = true};
     struct error error;
     if (read_call(&added, call, &error))
         return assistant_error(call, "InvalidArgument", error.message);
@@ -375,7 +377,7 @@ static DBusMessage *call_add(void *user, DBusMessage *call)
         return NULL;
     if (there)
         return assistant_error(call, "Busy", "an ear has this name already");
-    bool assistant = strcmp(added.mode, "assistant") == 0;
+    bool assistant = mode_replies(added.mode);
     if (assistant && !further_is_loaded(e->further))
         return assistant_error(call, "NotReady", "the model is not loaded yet");
     if (assistant && !further_can_reply(e->further))

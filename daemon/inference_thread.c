@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/inference_private.h"
+#include "daemon/mode.h"
 #include "daemon/places.h"
 #include "daemon/recorder.h"
 #include "daemon/requests.h"
@@ -203,7 +204,7 @@ static void adopt(struct inference *i, struct ear *ear)
     }
     ear_settings_destroy(s);
     i->ear = ear;
-    ear->replies = strcmp(ear->config.mode, "assistant") == 0 && i->opened.model->reply.count > 0;
+    ear->replies = mode_replies(ear->config.mode) && i->opened.model->reply.count > 0;
     wake_init(&ear->wake, ear->config.wake, ear->config.follow_up_ms);
     int rc = i->count == ENGINE_EARS ? error_set(&error, -EBUSY, "too many ears")
                                      : inference_create_recogniser(i, ear, &error);

@@ -2,6 +2,7 @@
 #include "daemon/open_options.h"
 
 #include "daemon/bus.h"
+#include "daemon/mode.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -24,12 +25,8 @@ static int read_codec(struct stream_format *f, const char *codec, struct error *
 
 static int read_mode(struct open_options *o, const char *mode, struct error *error)
 {
-    char cut[BUS_EXCERPT_BYTES];
-    if (strcmp(mode, "captions") != 0 && strcmp(mode, "assistant") != 0)
-        return error_set(error, -EINVAL, "mode \"%s\" is not captions or assistant",
-                         bus_excerpt(mode, cut));
     o->mode = mode;
-    return 0;
+    return mode_check(mode, error);
 }
 
 static int read_name(struct open_options *o, const char *name, struct error *error)

@@ -2,6 +2,7 @@
  * is gone. */
 #include "daemon/streams.h"
 
+#include "daemon/mode.h"
 #include "daemon/open_options.h"
 #include "daemon/service.h"
 #include "daemon/stream_source.h"
@@ -212,7 +213,7 @@ static DBusMessage *call_open(void *user, DBusMessage *call)
     dbus_message_iter_init(call, &args);
     if (open_options_read(&o, &args, &error))
         return assistant_error(call, "InvalidArgument", error.message);
-    if (o.mode && strcmp(o.mode, "assistant") == 0 && !further_can_reply(s->further))
+    if (o.mode && mode_replies(o.mode) && !further_can_reply(s->further))
         return assistant_error(call, "NotSupported", "the model has no replies");
     if (s->kind.count >= (size_t)assistant_config(*s->main)->streams)
         return assistant_error(call, "Busy", "too many streams are open");
