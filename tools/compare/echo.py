@@ -11,11 +11,12 @@ voice. The loudspeaker has been playing for 10 s, which the canceller gets and E
     pipewire03  the same canceller with PipeWire 0.3's defaults: echo suppression "high", extended filter and delay-agnostic, no gain control.
     aec3        WebRTC's newer canceller (AEC3) with the defaults of PipeWire 1: high-pass, noise suppression "high", no gain control.
 None is the mobile canceller (AECM). PulseAudio aligns the streams to 5 ms; to the others the echo comes 40 ms after what is played.
-Needs Debian 12's gstreamer1.0-tools, -plugins-base, -plugins-good and -plugins-bad (webrtc-audio-processing 0.3, as its PulseAudio and
-PipeWire; later Debians' have AEC3) for the first two, and `pip install soundfile numpy scipy pyroomacoustics aec-audio-processing`.
+Needs Debian 12's g++, pkg-config and libwebrtc-audio-processing-dev (0.3, the library of its PulseAudio and PipeWire) for the first two,
+and `pip install soundfile numpy scipy pyroomacoustics aec-audio-processing` (webrtc-audio-processing 2.1).
 """
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
@@ -40,7 +41,6 @@ EDGE = RATE_HZ // 2  # before and after the voice
 ALIGNED_MS, LATE_MS = 5, 40
 VOICE_DB, PLAYED_DB, NOISE_DB = -29, -20, -79
 READ = "mini_librispeech_train5"
-OLDER = "high-pass-filter=true noise-suppression-level=high gain-control=false voice-detection=false"
 
 
 class Scene(NamedTuple):
@@ -111,23 +111,25 @@ def pcm(samples):
     return np.clip(np.round(samples * 32768), -32768, 32767).astype("<i2")
 
 
-def older(options, delay_ms):
-    """-> a function that cancels by GStreamer's webrtcdsp. One thread pushes both channels, so that two runs give the same."""
+@functools.cache
+def built():
+    """-> a folder with the program of cancel.cpp"""
+    folder = tempfile.TemporaryDirectory()
+    asked = ["pkg-config", "--cflags", "--libs", "webrtc-audio-processing"]
+    flags = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    source = str(ROOT / "tools/compare/cancel.cpp")
+    subprocess.run(["g++", "-O2", source, "-o", f"{folder.name}/cancel", *flags], check=True)
+    return folder
+
+
+def older(name, delay_ms):
+    """-> a function that cancels with WebRTC's AEC; the echo comes delay_ms after what is played"""
 
     def cancel(microphone, played):
-        import soundfile
-
         shift = (LATE_MS - delay_ms) * RATE_HZ // 1000
-        with tempfile.TemporaryDirectory() as folder:
-            both = np.stack([np.pad(played, (shift, 0))[: len(played)], microphone], axis=1)
-            soundfile.write(f"{folder}/both.wav", both, RATE_HZ, subtype="PCM_16")
-            line = (
-                f"filesrc location={folder}/both.wav blocksize={4 * FRAME} ! wavparse ! deinterleave name=d "
-                f"d.src_0 ! webrtcechoprobe name=played ! fakesink async=false sync=false "
-                f"d.src_1 ! webrtcdsp probe=played {OLDER} {options} ! filesink location={folder}/out async=false sync=false"
-            )
-            subprocess.run(["gst-launch-1.0", "-q", *line.split()], check=True)
-            return np.fromfile(f"{folder}/out", dtype="<i2")
+        both = np.stack([np.pad(played, (shift, 0))[: len(played)], microphone], axis=1)
+        done = subprocess.run([f"{built().name}/cancel", name], input=both.tobytes(), capture_output=True, check=True)
+        return np.frombuffer(done.stdout, dtype="<i2")
 
     return cancel
 
@@ -148,8 +150,8 @@ def aec3(microphone, played):
 
 CANCELLERS = {
     "no": lambda microphone, played: microphone,
-    "pulse16": older("echo-suppression-level=moderate extended-filter=false delay-agnostic=false", ALIGNED_MS),
-    "pipewire03": older("echo-suppression-level=high extended-filter=true delay-agnostic=true", LATE_MS),
+    "pulse16": older("pulse16", ALIGNED_MS),
+    "pipewire03": older("pipewire03", LATE_MS),
     "aec3": aec3,
 }
 
