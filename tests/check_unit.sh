@@ -81,6 +81,6 @@ for bridge in earshot-wyoming earshot-http earshot-rtp; do
     exposure system system 10 $bridge
 done
 if [ -f "$work/user/earshot-ear.service" ]; then
-    exposure user user 25 earshot-ear
-    exposure system system 20 earshot-ear
+    exposure user user 21 earshot-ear
+    exposure system system 13 earshot-ear
 fi
