@@ -27,6 +27,7 @@ TYPES = {name: Kind[name.upper()] for name in ("f32", "f16", "bf16", "q8_0", "q4
 F32, F16 = Kind.F32, Kind.F16
 BLOCK_ELEMENTS = 1 << 22
 F16_MAX = 65504.0
+LARGEST = {Kind.F16: F16_MAX, Kind.Q8_0: F16_MAX * 127, Kind.Q4_0: F16_MAX * 8}  # the scales of blocks are float16
 VERSION = 3
 ALIGNMENT = 32
 NUMBERS = {"uint8": (0, "B"), "uint16": (2, "H"), "uint32": (4, "I"), "float32": (6, "f"), "bool": (7, "?")}
@@ -135,8 +136,8 @@ def stored_type(shape, wanted):
 def check_values(array, tensor):
     if not np.isfinite(array).all():
         raise ConvertError(f"{tensor.origin}: holds a NaN or an infinity")
-    if tensor.kind == F16 and np.abs(array).max(initial=0) > F16_MAX:
-        raise ConvertError(f"{tensor.origin}: too large for f16 ({np.abs(array).max():.3g}); take bf16, q8_0 or f32")
+    if np.abs(array).max(initial=0) > LARGEST.get(tensor.kind, np.inf):
+        raise ConvertError(f"{tensor.origin}: too large for {tensor.kind.name.lower()} ({np.abs(array).max():.3g}); take bf16 or f32")
 
 
 def packed(tensor, progress=None):

@@ -162,6 +162,9 @@ def test_values_that_are_no_numbers(shop, tensors, name, value):
 def test_values_and_types_that_do_not_fit(shop, tensors):
     large = tensors | {"llm.head.weight": tensors["llm.head.weight"].float() * 1e6}
     assert "llm.head.weight: too large for f16" in shop.refuses(shop.save(large), "--type", "f16")
+    larger = tensors | {"llm.head.weight": tensors["llm.head.weight"].float() * 1e9}
+    for kind in ("q8_0", "q4_0"):
+        assert f"llm.head.weight: too large for {kind}" in shop.refuses(shop.save(larger), "--type", kind)
     whole = tensors | {"llm.head.weight": tensors["llm.head.weight"].to(torch.int8)}
     assert "llm.head.weight: of type int8" in shop.refuses(shop.save(whole))
     sparse = tensors | {"llm.head.weight": tensors["llm.head.weight"].to_sparse()}
