@@ -142,7 +142,7 @@ static int usage(FILE *to, int code)
           "    Has the daemon hear with it.\n"
           "earshot model remove NAME\n"
           "    Deletes one that was fetched.\n"
-          "earshot model convert CHECKPOINT [OPTION...]\n"
+          "earshot model convert CHECKPOINT -o OUT.gguf [OPTION...]\n"
           "    Makes a model file of a public checkpoint.\n"
           "All but info take --help.\n",
           to);

@@ -22,6 +22,19 @@ static void show_loaded(void *user, int percent)
     fprintf(stderr, "\rloading the model: %d %%", percent);
 }
 
+/* The file of a model by its name in earshot model list, or as it was given. */
+static const char *find_named(const char *given, char *path, size_t capacity)
+{
+    char name[PATH_BYTES];
+    if (strchr(given, '/') || access(given, F_OK) == 0)
+        return paths_expand(given, path, capacity) ? given : path;
+    if (strcmp(given, "earshot-en") == 0 && paths_own_model(path, capacity) == 0)
+        return path;
+    bool fits = snprintf(name, sizeof name, "models/%s.gguf", given) < (int)sizeof name;
+    return fits && paths_user_data(name, path, capacity) == 0 && access(path, F_OK) == 0 ? path
+                                                                                         : given;
+}
+
 int offline_open(struct opened *o, const struct offline_options *options, struct error *error)
 {
     char found[PATH_BYTES];
@@ -29,9 +42,7 @@ int offline_open(struct opened *o, const struct offline_options *options, struct
     if (!options->model && paths_default_model(found, sizeof(found)))
         return error_set(error, -ENOENT, "no model: name one with -m, or put it at %s", found);
     /* A shell expands -m ~/x, but not --model=~/x. */
-    const char *path = found;
-    if (options->model && paths_expand(options->model, found, sizeof(found)))
-        path = options->model;
+    const char *path = options->model ? find_named(options->model, found, sizeof(found)) : found;
     struct encoder_options encoder;
     if (encoder_options_parse(&encoder, options->streaming ? options->streaming : "auto"))
         return error_set(

@@ -148,7 +148,7 @@ static int use_usage(FILE *to, int code)
     fprintf(to, "earshot model use NAME|FILE [--config FILE]\n"
                 "Writes the model into the configuration, and has earshotd take it.\n"
                 "NAME is one of earshot model list; " SHELF_DEFAULT " is the default.\n"
-                "  --config FILE   this configuration, which no earshotd is told of\n");
+                "  --config FILE   write this file instead; no earshotd is told\n");
     return code;
 }
 
@@ -235,8 +235,9 @@ static int remove_model(const struct shelf *shelf, const char *name, struct erro
 
 static int remove_usage(FILE *to, int code)
 {
-    fprintf(to, "earshot model remove NAME\n"
-                "Deletes a model that earshot model get has brought, or what has come of it.\n");
+    fprintf(to,
+            "earshot model remove NAME\n"
+            "Deletes a model that earshot model get has brought, or an interrupted download.\n");
     return code;
 }
 

@@ -70,6 +70,8 @@ def is_fetched_and_converted():
     check("progress is told where no terminal is", "model.pth: 100 % of" in got.stderr and "Whisper, 1 layers" in got.stdout + got.stderr, got.stderr)
     told = earshot("transcribe", "--model", str(made), str(ROOT / "tests" / "data" / "reading.flac"))
     check("the model hears", told.returncode == 0 and len(told.stdout) > 1, told)
+    named = earshot("transcribe", "-m", NAMES[0], str(ROOT / "tests" / "data" / "reading.flac"))
+    check("by its name, too", named.stdout == told.stdout, named)
     rows = {row["name"]: row for row in map(json.loads, model("list", "--json").stdout.splitlines())}
     check("it is listed as here, once", rows[NAMES[0]]["state"] == "here" and rows[NAMES[0]]["bytes"] == made.stat().st_size
           and rows[NAMES[0]]["path"] == str(made), rows[NAMES[0]])
