@@ -27,7 +27,7 @@ for library in libc6 libdbus-1-3 libflac12 libmpg123-0 libogg0 libopusenc0 libsn
     dpkg-deb --field "$package" Depends | grep -q "$library" || fail "no dependency on $library"
 done
 
-for library in libxtst libx11 libwayland libgtk; do
+for library in libxtst libx11 libwayland libgtk libmicrohttpd libsrtp libwslay; do
     ! dpkg-deb --field "$package" Depends Recommends | grep -q "$library" || fail "a server would get $library"
 done
 
@@ -72,8 +72,7 @@ status() { dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${db:Status-Status}
 
 package_tool --install "$package"
 [ "$(status)" = installed ] || fail "it is $(status)"
-for file in bin/earshot bin/earshotd bin/earshot-{wyoming,http,rtp} lib/systemd/user/earshot.service \
-    lib/systemd/{user,system}/earshot-{wyoming,http,rtp}.{service,socket} share/man/man8/earshot-{wyoming,http,rtp}.8.gz lib/systemd/system/earshot.service \
+for file in bin/earshot bin/earshotd lib/systemd/user/earshot.service lib/systemd/system/earshot.service \
     lib/sysusers.d/earshot.conf share/dbus-1/services/org.earshot.Earshot1.service \
     share/dbus-1/system-services/org.earshot.Earshot1.service share/dbus-1/system.d/org.earshot.Earshot1.conf \
     share/dbus-1/interfaces/org.earshot.Earshot1.Assistant.xml share/earshot/earshot-en.gguf \
@@ -93,6 +92,21 @@ if [ -n "$desktop" ]; then
     [[ $said == *"no desktop:"* ]] || fail "earshot overlay starts no caption window: $said"
     echo "ok: the caption window is a package of its own"
 fi
+! dpkg-deb --contents "$package" | grep -v share/doc/ | grep -E 'earshot-(wyoming|http|rtp|ear)' || fail "a bridge is in the daemon's package"
+network=$(find "$work" -maxdepth 1 -name 'earshot-network_*.deb') ear=$(find "$work" -maxdepth 1 -name 'earshot-ear_*.deb')
+dpkg-deb --field "$network" Depends | grep -qF 'earshot (= ' || fail "the bridges go without their daemon"
+! dpkg-deb --field "$ear" Depends | grep -qE 'earshot|libdbus|libmicrohttpd' || fail "the ear needs more than a microphone"
+package_tool --install "$network"
+package_tool --install "$ear"
+for file in bin/earshot-{wyoming,http,rtp,ear} lib/systemd/{user,system}/earshot-{wyoming,http,rtp}.{service,socket} \
+    lib/systemd/{user,system}/earshot-ear.service share/man/man8/earshot-{wyoming,http,rtp,ear}.8.gz \
+    share/doc/earshot-{network,ear}/{copyright,changelog.gz}; do
+    [ -f "$root/usr/$file" ] || fail "no /usr/$file"
+done
+for program in wyoming http rtp ear; do
+    env -i HOME="$work" "$root/usr/bin/earshot-$program" --version > /dev/null || fail "earshot-$program does not start"
+done
+echo "ok: the bridges are a package, and the ear is"
 grep -qx 'ExecStart=/usr/bin/earshotd' "$root/usr/lib/systemd/user/earshot.service" || fail "another program"
 ! grep -rlF "$PWD" "$root/usr" "$root/etc" || fail "this folder's name is in the package"
 while read -r link; do
@@ -108,6 +122,9 @@ grep -q '^# mine' "$root/etc/earshot/earshot.conf" || fail "an upgrade takes a c
 echo "ok: an upgrade keeps the configuration"
 
 [ -z "$desktop" ] || package_tool --purge earshot-desktop
+package_tool --purge earshot-network
+package_tool --purge earshot-ear
+[ -e "$root/usr/bin/earshotd" ] && [ ! -e "$root/usr/bin/earshot-ear" ] || fail "a package takes another's programs along"
 package_tool --remove earshot
 [ "$(status)" = config-files ] || fail "it is $(status)"
 [ ! -e "$root/usr/bin/earshotd" ] && [ -f "$root/etc/earshot/earshot.conf" ] || fail "removed too much or too little"
