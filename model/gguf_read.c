@@ -185,7 +185,7 @@ static int read_value(struct cursor *c, struct gguf_key *key)
         return read_array(c, key);
     }
     if (key->type == GGUF_STRING) {
-        struct gguf_string text;
+        struct gguf_string text = {NULL, 0};
         int r = cursor_string(c, &text, "a key's string");
         if (r == 0) {
             key->value = (const unsigned char *)text.data;
