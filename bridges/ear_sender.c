@@ -18,6 +18,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* From 1900 to 1970; no enum has room for it beside ints. */
+static const uint64_t ntp_seconds = 2208988800;
+
 enum {
     PAYLOAD_TYPE = 96,
     PAYLOAD_MAX = RTP_PAYLOAD_MAX - SRTP_TRAILER_MAX,
@@ -29,7 +32,6 @@ enum {
     LOSS_PERCENT = 10,    /* that is expected before there is a report */
     LOSS_LEAST_PERCENT = 5,
     LOSS_MOST_PERCENT = 30,
-    NTP_SECONDS = 2208988800, /* from 1900 to 1970 */
 };
 
 struct ear_sender {
@@ -203,7 +205,7 @@ static void report(struct ear_sender *s, int64_t now_us)
     uint64_t real_us = (uint64_t)clock_real_us();
     const struct rtcp_sender sent = {
         .ssrc = s->ssrc,
-        .ntp = (real_us / 1000000 + NTP_SECONDS) << 32 | (real_us % 1000000 << 32) / 1000000,
+        .ntp = (real_us / 1000000 + ntp_seconds) << 32 | (real_us % 1000000 << 32) / 1000000,
         .timestamp = s->timestamp,
         .packets = s->packets,
         .octets = s->octets,
