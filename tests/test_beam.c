@@ -163,7 +163,7 @@ static double best_text(const struct language *l, const float *logs, struct said
                 continue;
             most = found;
             best->count = length;
-            memcpy(best->ids, text, sizeof(text));
+            memcpy(best->ids, text, length * sizeof(text[0]));
         }
     return most;
 }

@@ -37,7 +37,7 @@ static void what_is_cut_or_wrong_is_no_packet(void **state)
     struct rtp_packet p;
     uint8_t wrong[sizeof whole];
     for (size_t size = 0; size < 28; size++) { /* within its headers */
-        uint8_t *cut = malloc(size + 1);
+        uint8_t *cut = calloc(1, size + 1);
         memcpy(cut, whole, size);
         if (size)
             cut[0] &= (uint8_t)~0x20; /* no padding */
