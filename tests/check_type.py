@@ -397,6 +397,7 @@ def ibus():
 
 class Sway(SwayServer):
     """With two terminals that read."""
+    options = ()
 
     def __init__(self):
         super().__init__()
