@@ -134,8 +134,30 @@ void window_keep_place(struct window *w)
     w->settings->bottom = MAX(0, place.bottom);
 }
 
+/* Names the menu's entries for screen readers by their first labels, which have no role in GTK
+ * 4.18, and give no name. Returns whether the widget has named the entry that it is in. */
+static bool name_entries(GtkWidget *widget, GtkAccessible *entry)
+{
+    GtkAccessibleRole role = gtk_accessible_get_accessible_role(GTK_ACCESSIBLE(widget));
+    if (role == GTK_ACCESSIBLE_ROLE_MENU_ITEM || role == GTK_ACCESSIBLE_ROLE_MENU_ITEM_CHECKBOX ||
+        role == GTK_ACCESSIBLE_ROLE_MENU_ITEM_RADIO)
+        entry = GTK_ACCESSIBLE(widget);
+    if (entry && GTK_IS_LABEL(widget)) {
+        gtk_accessible_reset_relation(entry, GTK_ACCESSIBLE_RELATION_LABELLED_BY);
+        gtk_accessible_update_property(entry, GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                       gtk_label_get_text(GTK_LABEL(widget)), -1);
+        return true;
+    }
+    bool named = false;
+    for (GtkWidget *each = gtk_widget_get_first_child(widget); each && !(entry && named);
+         each = gtk_widget_get_next_sibling(each))
+        named = name_entries(each, entry);
+    return named;
+}
+
 static void open_menu(struct window *w, double x, double y)
 {
+    name_entries(w->popover, NULL);
     gtk_popover_set_pointing_to(GTK_POPOVER(w->popover), &(GdkRectangle){(int)x, (int)y, 1, 1});
     gtk_popover_popup(GTK_POPOVER(w->popover));
 }

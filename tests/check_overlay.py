@@ -298,6 +298,8 @@ def lists_microphones(window, reader, stand):
         signature="sv") for name, description in (("mic_1", "Desk_Microphone"), ("s.monitor", "Monitor of Speaker"), ("mic_2", "Headset"))],
         signature="a{sv}"))
     window.action("menu")
+    wait_until(lambda: "Microphone" in reader.menu(), 5)
+    reader.press("Microphone")  # newer versions of GTK tell of a submenu once it is open
     labels = []
     wait_until(lambda: labels.append([label for label in dict.fromkeys(reader.labels()) if label in shown]) or labels[-1] == shown, 5)
     check("the menu has microphones by their names", labels[-1] == shown, labels[-1])
@@ -398,9 +400,8 @@ def is_moved(desktop, reader):
     check("it is moved", abs(moved[0] - x + 100) < 20 and abs(moved[1] - y - 200) < 30, f"{x} {y} {moved}")
     desktop.xdotool("mousemove", moved[0] + 100, moved[1] + 20, "click", 3)
     wait_until(lambda: reader.menu(), 5)
-    menu = reader.menu()  # newer versions of GTK have the names beside the entries
-    check("the right button opens the menu", all(name in menu for name in ("Pause", "Microphone", "Copy", "Quit")) or
-          len(menu) >= 12 and not any(menu), menu)
+    menu = reader.menu()
+    check("the right button opens the menu", all(name in menu for name in ("Pause", "Microphone", "Copy", "Quit")), menu)
     desktop.xdotool("key", "Escape")
     got = overlay(extra=desktop.extra | {"DBUS_SESSION_BUS_ADDRESS": support.BUS.address})
     check("there is one at a time", got.returncode == 0 and "shown already" in got.stderr, got.stderr)

@@ -63,6 +63,11 @@ class Reader:
         """The names of the entries of an open menu."""
         return [node.get_name() for role in ("menu item", "push button", "check menu item") for node in self.find(role)]
 
+    def press(self, name):
+        """As a click on an entry of an open menu."""
+        for node in self.all():
+            if node.get_role_name() == "menu item" and node.get_name() == name and Atspi.Action.get_n_actions(node):
+                return Atspi.Action.do_action(node, 0)
 
     def labels(self):
         """Of an open menu, with those of its submenus, and of the window."""
