@@ -4,8 +4,8 @@
 set -euo pipefail
 . tests/support/lacking.sh
 build=$(realpath "$1")
-for tool in dpkg-deb dpkg-shlibdeps cpack; do
-    command -v $tool > /dev/null || end_without "$tool (Debian: dpkg-dev cmake)"
+for tool in dpkg-deb dpkg-shlibdeps cpack file; do
+    command -v $tool > /dev/null || end_without "$tool (Debian: dpkg-dev cmake file)"
 done
 root_rights=()
 if [ "$(id -u)" -ne 0 ]; then
