@@ -94,15 +94,16 @@ static int on_sweep(sd_event_source *source, uint64_t us, void *user)
 
 static void begin_link(struct http_server *s, struct MHD_Connection *connection, void **context)
 {
-    const union MHD_ConnectionInfo *fd =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    /* The next call overwrites what this one gives, from libmicrohttpd 1.0 on. */
+    const int fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const union MHD_ConnectionInfo *address =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct http_link *l = calloc(1, sizeof(struct http_link));
     *context = l;
     if (!l)
         return; /* its requests are refused */
-    *l = (struct http_link){.next = s->links, .server = s, .fd = fd->connect_fd};
+    *l = (struct http_link){.next = s->links, .server = s, .fd = fd};
     networks_print(address->client_addr, l->peer);
     http_link_set_deadline(l, HTTP_HEADERS_S, true);
     s->links = l;
