@@ -13,7 +13,7 @@ from support.lacking import IN_CI  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 EARSHOT, EARSHOTD = BUILD / "cli" / "earshot", BUILD / "daemon" / "earshotd"
-PAGES = {"earshot.1": ROOT / "man", "earshot-overlay.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot-wyoming.8": ROOT / "man", "earshot-http.8": ROOT / "man", "earshot-rtp.8": ROOT / "man", "earshot-ear.8": ROOT / "man",
+PAGES = {"earshot.1": ROOT / "man", "earshot-model.1": ROOT / "man", "earshot-overlay.1": ROOT / "man", "earshotd.8": ROOT / "man", "earshot-wyoming.8": ROOT / "man", "earshot-http.8": ROOT / "man", "earshot-rtp.8": ROOT / "man", "earshot-ear.8": ROOT / "man",
          "earshot.conf.5": BUILD / "man",
          "org.earshot.Earshot1.5": BUILD / "man"}
 failures = 0
