@@ -144,7 +144,7 @@ static int usage(FILE *to, int code)
           "    Deletes one that was fetched.\n"
           "earshot model convert CHECKPOINT -o OUT.gguf [OPTION...]\n"
           "    Makes a model file of a public checkpoint.\n"
-          "All but info take --help.\n",
+          "Each takes --help.\n",
           to);
     return code;
 }
@@ -161,12 +161,17 @@ static int hand_over(char **argv)
 
 int command_model(int argc, char **argv)
 {
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        return argc < 2 ? usage(stderr, EXIT_USAGE) : usage(stdout, EXIT_DONE);
-    if (strcmp(argv[1], "info") != 0)
-        return *argv[1] == '-' ? usage(stderr, EXIT_USAGE) : hand_over(argv);
-    if (argc != 3 || *argv[2] == '-')
-        return argc == 3 && strcmp(argv[2], "--help") == 0 ? usage(stdout, EXIT_DONE)
-                                                           : usage(stderr, EXIT_USAGE);
-    return model_info(argv[2]);
+    const char *first = argc > 1 ? argv[1] : "";
+
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
+        return usage(stdout, EXIT_DONE);
+    if (*first == '-')
+        error_print("earshot model: unrecognized option '%.40s'", first);
+    if (*first == '-' || !*first)
+        return usage(stderr, EXIT_USAGE);
+    if (strcmp(first, "info") != 0)
+        return hand_over(argv);
+    if (argc == 3 && strcmp(argv[2], "--help") == 0)
+        return usage(stdout, EXIT_DONE);
+    return argc == 3 && *argv[2] != '-' ? model_info(argv[2]) : usage(stderr, EXIT_USAGE);
 }
