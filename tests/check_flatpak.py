@@ -17,7 +17,7 @@ MANIFEST = FOLDER / "org.earshot.Earshot.yml"
 # What the sandbox may reach. Anything more is to be asked for here as well.
 PERMISSIONS = {"--socket=pulseaudio", "--socket=wayland", "--socket=fallback-x11", "--share=ipc", "--own-name=org.earshot.Earshot1",
                "--own-name=org.earshot.Overlay", "--system-talk-name=org.freedesktop.login1"}
-ARCHIVES = "https://deb.debian.org/debian/pool/main/"
+ARCHIVES = ("https://github.com/", "https://archive.mozilla.org/pub/", "http://www.portaudio.com/archives/")
 failures = 0
 
 
