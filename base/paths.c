@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MODEL_NAME "earshot-en.gguf"
+#define MODEL_NAME PATHS_DEFAULT_MODEL PATHS_MODEL_SUFFIX
 
 static int is_readable(const char *path)
 {
@@ -120,6 +120,15 @@ int paths_own_model(char *path, size_t capacity)
     if (paths_user_data(MODEL_NAME, path, capacity) == 0 && is_readable(path))
         return 0;
     return paths_data(MODEL_NAME, "assets/" MODEL_NAME, path, capacity);
+}
+
+int paths_named_model(const char *name, char *path, size_t capacity)
+{
+    char file[256];
+    int n = snprintf(file, sizeof file, PATHS_MODELS "/%s" PATHS_MODEL_SUFFIX, name);
+    if (n < (int)sizeof file && paths_user_data(file, path, capacity) == 0 && is_readable(path))
+        return 0;
+    return strcmp(name, PATHS_DEFAULT_MODEL) == 0 ? paths_own_model(path, capacity) : -ENOENT;
 }
 
 int paths_default_model(char *path, size_t capacity)

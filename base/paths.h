@@ -38,11 +38,17 @@ int paths_state(char *path, size_t capacity);
 /* A folder, and what is above it, for their owner alone; as it was at the end. 0 or -errno. */
 int paths_make_folders(char *path);
 
+#define PATHS_MODELS "models"            /* the folder of fetched ones, of the user's data */
+#define PATHS_MODEL_SUFFIX ".gguf"       /* behind a model's name */
+#define PATHS_DEFAULT_MODEL "earshot-en" /* the default one's name */
+
 /* The first that exists of $XDG_DATA_HOME/earshot/NAME, the installed NAME, and assets/NAME of the
  * source tree this was built from, NAME being earshot-en.gguf. Returns 0, or -ENOENT with the last
  * place looked at in path. */
 int paths_own_model(char *path, size_t capacity);
-/* $EARSHOT_MODEL if it is set, else that one. */
+/* A model by its name: that one, or one that was fetched. 0 or -ENOENT. */
+int paths_named_model(const char *name, char *path, size_t capacity);
+/* $EARSHOT_MODEL if it is set, else the first. */
 int paths_default_model(char *path, size_t capacity);
 
 #endif

@@ -25,14 +25,10 @@ static void show_loaded(void *user, int percent)
 /* The file of a model by its name in earshot model list, or as it was given. */
 static const char *find_named(const char *given, char *path, size_t capacity)
 {
-    char name[PATH_BYTES];
-    if (strchr(given, '/') || access(given, F_OK) == 0)
-        return paths_expand(given, path, capacity) ? given : path;
-    if (strcmp(given, "earshot-en") == 0 && paths_own_model(path, capacity) == 0)
-        return path;
-    bool fits = snprintf(name, sizeof name, "models/%s.gguf", given) < (int)sizeof name;
-    return fits && paths_user_data(name, path, capacity) == 0 && access(path, F_OK) == 0 ? path
-                                                                                         : given;
+    bool is_name = !strchr(given, '/') && access(given, F_OK) != 0;
+    int rc =
+        is_name ? paths_named_model(given, path, capacity) : paths_expand(given, path, capacity);
+    return rc ? given : path;
 }
 
 int offline_open(struct opened *o, const struct offline_options *options, struct error *error)

@@ -228,8 +228,16 @@ static void append_texts(DBusMessageIter *to, const char *const texts[], size_t 
         bus_client_append_string(to, texts[i]);
 }
 
-/* An array of variants, with one object or none in it. */
-static void append_engine(DBusMessageIter *to, bool one)
+/* An array of objects in which there is none. */
+static void append_none(DBusMessageIter *to)
+{
+    DBusMessageIter array;
+    dbus_message_iter_open_container(to, DBUS_TYPE_ARRAY, "v", &array);
+    dbus_message_iter_close_container(to, &array);
+}
+
+/* The array of the component's engines: one. */
+static void append_engines(DBusMessageIter *to)
 {
     static const char *const before[] = {
         ENGINE_NAME, "Earshot", "What is said", "other", "Apache-2.0", "Earshot", "", "default"};
@@ -238,13 +246,11 @@ static void append_engine(DBusMessageIter *to, bool one)
     DBusMessageIter array;
     struct object engine;
     dbus_message_iter_open_container(to, DBUS_TYPE_ARRAY, "v", &array);
-    if (one) {
-        begin_object(&array, &engine, "(sa{sv}ssssssssussssssss)", "IBusEngineDesc");
-        append_texts(&engine.fields, before, 8);
-        dbus_message_iter_append_basic(&engine.fields, DBUS_TYPE_UINT32, &rank);
-        append_texts(&engine.fields, after, 8);
-        end_object(&array, &engine);
-    }
+    begin_object(&array, &engine, "(sa{sv}ssssssssussssssss)", "IBusEngineDesc");
+    append_texts(&engine.fields, before, 8);
+    dbus_message_iter_append_basic(&engine.fields, DBUS_TYPE_UINT32, &rank);
+    append_texts(&engine.fields, after, 8);
+    end_object(&array, &engine);
     dbus_message_iter_close_container(to, &array);
 }
 
@@ -255,8 +261,8 @@ static void append_component(DBusMessageIter *to)
     struct object component;
     begin_object(to, &component, "(sa{sv}ssssssssavav)", "IBusComponent");
     append_texts(&component.fields, texts, 8);
-    append_engine(&component.fields, false); /* no paths are watched */
-    append_engine(&component.fields, true);
+    append_none(&component.fields); /* no paths are watched */
+    append_engines(&component.fields);
     end_object(to, &component);
 }
 
@@ -266,7 +272,7 @@ static void append_text(DBusMessageIter *to, const char *text)
     begin_object(to, &whole, "(sa{sv}sv)", "IBusText");
     bus_client_append_string(&whole.fields, text);
     begin_object(&whole.fields, &attributes, "(sa{sv}av)", "IBusAttrList");
-    append_engine(&attributes.fields, false);
+    append_none(&attributes.fields);
     end_object(&whole.fields, &attributes);
     end_object(to, &whole);
 }

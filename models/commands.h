@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-#include <stddef.h>
+#include <limits.h>
 
 enum {
     EXIT_DONE = 0,
@@ -23,7 +23,8 @@ int command_convert(int argc, char **argv);
 /* Prints "earshot model: message" on stderr and returns EXIT_FAILED. */
 int command_fail(const struct error *error);
 
-/* The path of the model that earshotd takes by itself, or by its configuration. 0 or -errno. */
-int command_current(char *path, size_t capacity, struct error *error);
+/* The path of the model that earshotd takes by itself, or by its configuration; "": it has none. 0
+ * or -errno. */
+int command_current(char path[PATH_MAX], struct error *error);
 
 #endif

@@ -230,36 +230,46 @@ static int explain(const struct transfer *t, CURLcode code, struct error *error)
     return error_set(error, -EIO, "%s: %s", t->name, *t->why ? t->why : curl_easy_strerror(code));
 }
 
+/* Asks at an address. CURLE_OK with where it leads in *next, the caller's to free; NULL: it was
+ * there. */
+static CURLcode ask(struct transfer *t, const char *address, char **next)
+{
+    char *led = NULL;
+
+    *next = NULL;
+    curl_easy_setopt(t->curl, CURLOPT_URL, address);
+    CURLcode code = curl_easy_perform(t->curl);
+    curl_easy_getinfo(t->curl, CURLINFO_REDIRECT_URL, &led);
+    if (code == CURLE_OK && led && !(*next = strdup(led)))
+        return CURLE_OUT_OF_MEMORY;
+    return code;
+}
+
 /* Goes to an address, and where it leads. 0; 1: later perhaps; or -errno. Both with the error. */
 static int go(struct transfer *t, const char *address, struct error *error)
 {
-    char *next = strdup(address), *led;
+    char *next, *led = NULL;
     CURLcode code = CURLE_OK;
-    int rc = next ? 1 : error_set(error, -ENOMEM, "%s: out of memory", t->name);
+    int rc = 0;
 
-    for (int n = 0; rc == 1; n++) {
-        if (!is_safe(next))
-            rc = error_set(error, -EINVAL, "%s: %.200s is no https:// address", t->name, next);
-        else if (n > REDIRECTS_MAX)
-            rc = error_set(error, -EIO, "%s: more than %d redirects", t->name, REDIRECTS_MAX);
-        if (rc != 1)
+    for (int n = 0; n <= REDIRECTS_MAX; n++) {
+        if (!is_safe(address)) {
+            rc = error_set(error, -EINVAL, "%s: %.200s is no https:// address", t->name, address);
+            free(led);
+            return rc;
+        }
+        code = ask(t, address, &next);
+        free(led);
+        address = led = next;
+        if (!led)
             break;
-        curl_easy_setopt(t->curl, CURLOPT_URL, next);
-        code = curl_easy_perform(t->curl);
-        led = NULL;
-        curl_easy_getinfo(t->curl, CURLINFO_REDIRECT_URL, &led);
-        if (code != CURLE_OK || !led)
-            break;
-        free(next);
-        next = strdup(led);
     }
-    free(next);
-    if (rc != 1)
-        return rc;
-    if (code == CURLE_OK)
-        return 0;
-    rc = explain(t, code, error);
-    return !stop_asked() && is_passing(t, code) ? 1 : rc;
+    if (led)
+        rc = error_set(error, -EIO, "%s: more than %d redirects", t->name, REDIRECTS_MAX);
+    else if (code != CURLE_OK)
+        rc = explain(t, code, error);
+    free(led);
+    return code != CURLE_OK && !stop_asked() && is_passing(t, code) ? 1 : rc;
 }
 
 /* Waits half a second, one, two, four, ... until the next try. */

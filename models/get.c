@@ -1,5 +1,6 @@
 /* earshot model get: fetches a model, or the checkpoint that it is made from, and converts it. What
  * has come of an interrupted one stays in the work folder, where the same command goes on. */
+#include "base/paths.h"
 #include "model/gguf.h"
 #include "models/commands.h"
 #include "models/download.h"
@@ -376,7 +377,7 @@ static int wish_of_address(struct wish *wish, const char *address, const struct 
         snprintf(name, INDEX_NAME_MAX + 1, "%s", given->name);
     else
         name_of_address(address, name);
-    if (strcmp(name, SHELF_DEFAULT) == 0)
+    if (strcmp(name, PATHS_DEFAULT_MODEL) == 0)
         return error_set(error, -EINVAL, "%s: the default model's name; --name NAME gives another",
                          name);
     if (index_is_name(name) && (!given->name || strcmp(given->name, name) == 0))
@@ -395,7 +396,7 @@ static int wish_of_name(struct wish *wish, const struct index *index, const char
     if (!entry)
         return error_set(error, -ENOENT,
                          "%.64s: not in the index; earshot model list shows what is", name);
-    if (strcmp(name, SHELF_DEFAULT) == 0)
+    if (strcmp(name, PATHS_DEFAULT_MODEL) == 0)
         return error_set(error, -EINVAL, "%s: comes with Earshot, and is not fetched", name);
     if (!*entry->hub && !*entry->address)
         return error_set(error, -EINVAL, "%s: the index does not say where it is to be had", name);

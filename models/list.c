@@ -158,7 +158,7 @@ static int list(bool json)
     if (!rc)
         rc = shelf_open(&shelf, &error);
     if (!rc)
-        rc = command_current(current, sizeof current, &error);
+        rc = command_current(current, &error);
     if (!rc) {
         if (!json)
             printf("%-30s %-7s %10s  %-9s %-11s %s\n", "NAME", "STATE", "SIZE", "LANGUAGES",

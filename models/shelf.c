@@ -12,14 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOLDER "models"
-#define SUFFIX ".gguf"
-#define WORK_SUFFIX ".get"
+#define WORK_END ".get"
 
 /* The folder of the user's models. */
 static int folder_of(char path[PATH_MAX], struct error *error)
 {
-    int rc = paths_user_data(FOLDER, path, PATH_MAX - NAME_MAX - 1);
+    int rc = paths_user_data(PATHS_MODELS, path, PATH_MAX - NAME_MAX - 1);
 
     return rc ? error_set(error, rc, "no folder for models: HOME is not set, or too long") : 0;
 }
@@ -38,12 +36,12 @@ static int place(const char *format, const char *name, char path[PATH_MAX], stru
 
 int shelf_place(const char *name, char path[PATH_MAX], struct error *error)
 {
-    return place("/%s" SUFFIX, name, path, error);
+    return place("/%s" PATHS_MODEL_SUFFIX, name, path, error);
 }
 
 int shelf_work(const char *name, char path[PATH_MAX], struct error *error)
 {
-    return place("/.%s" WORK_SUFFIX, name, path, error);
+    return place("/.%s" WORK_END, name, path, error);
 }
 
 static int add(struct shelf *shelf, enum shelf_kind kind, const char *name, size_t length,
@@ -79,10 +77,10 @@ static int add_entry(struct shelf *shelf, const char *folder, const char *name)
 
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return 0;
-    if (*name != '.' && ends_with(name, SUFFIX))
-        return add(shelf, SHELF_OWN, name, length - strlen(SUFFIX), path);
-    if (*name == '.' && ends_with(name + 1, WORK_SUFFIX))
-        return add(shelf, SHELF_BEGUN, name + 1, length - 1 - strlen(WORK_SUFFIX), path);
+    if (*name != '.' && ends_with(name, PATHS_MODEL_SUFFIX))
+        return add(shelf, SHELF_OWN, name, length - strlen(PATHS_MODEL_SUFFIX), path);
+    if (*name == '.' && ends_with(name + 1, WORK_END))
+        return add(shelf, SHELF_BEGUN, name + 1, length - 1 - strlen(WORK_END), path);
     return 0;
 }
 
@@ -114,8 +112,8 @@ int shelf_open(struct shelf *shelf, struct error *error)
     *shelf = (struct shelf){0};
     if (!rc)
         rc = add_folder(shelf, path, error);
-    if (!rc && !shelf_find(shelf, SHELF_DEFAULT) && paths_own_model(path, sizeof path) == 0 &&
-        add(shelf, SHELF_INSTALLED, SHELF_DEFAULT, strlen(SHELF_DEFAULT), path))
+    if (!rc && !shelf_find(shelf, PATHS_DEFAULT_MODEL) && paths_own_model(path, sizeof path) == 0 &&
+        add(shelf, SHELF_INSTALLED, PATHS_DEFAULT_MODEL, strlen(PATHS_DEFAULT_MODEL), path))
         rc = error_set(error, -ENOMEM, "out of memory");
     if (rc)
         shelf_close(shelf);

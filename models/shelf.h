@@ -11,8 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SHELF_DEFAULT "earshot-en" /* the name of the default model */
-
 enum shelf_kind {
     SHELF_OWN,       /* in the user's folder, and may be deleted */
     SHELF_INSTALLED, /* the default model */

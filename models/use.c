@@ -17,23 +17,30 @@
 
 #define UNIT "earshot.service"
 
-int command_current(char *path, size_t capacity, struct error *error)
+/* What the configuration says, without a "~"; "": the default. 0 or -errno. */
+static int read_configured(char path[PATH_MAX], struct error *error)
 {
+    char value[PATH_MAX];
     struct settings s;
-    char value[PATH_MAX], *named = getenv("EARSHOT_MODEL");
     int rc = settings_open(&s, NULL, error);
 
-    if (rc) {
-        settings_close(&s);
-        return rc;
+    if (!rc) {
+        settings_model(&s, value, sizeof value);
+        if (paths_expand(value, path, PATH_MAX))
+            snprintf(path, PATH_MAX, "%s", value);
     }
-    settings_model(&s, value, sizeof value);
     settings_close(&s);
-    if ((named && *named) || !*value)
-        return paths_default_model(path, capacity) ? snprintf(path, capacity, "%s", "") : 0;
-    if (paths_expand(value, path, capacity))
-        snprintf(path, capacity, "%s", value);
-    return 0;
+    return rc;
+}
+
+int command_current(char path[PATH_MAX], struct error *error)
+{
+    const char *named = getenv("EARSHOT_MODEL");
+    int rc = read_configured(path, error);
+
+    if (!rc && ((named && *named) || !*path) && paths_default_model(path, PATH_MAX) != 0)
+        *path = '\0';
+    return rc;
 }
 
 /* The file of a model by its name or its path; "" for the default. 0 or -errno. */
@@ -133,7 +140,7 @@ static int use(const char *name, const char *config)
         rc = write_model(path, config, written, &error);
     if (rc)
         return command_fail(&error);
-    printf("%s: the model is now %s.\n", written, *path ? path : SHELF_DEFAULT);
+    printf("%s: the model is now %s.\n", written, *path ? path : PATHS_DEFAULT_MODEL);
     if (named && *named)
         printf(
             "But EARSHOT_MODEL is set, and where earshotd has it, too, it wins over the file.\n");
@@ -147,7 +154,7 @@ static int use_usage(FILE *to, int code)
 {
     fprintf(to, "earshot model use NAME|FILE [--config FILE]\n"
                 "Writes the model into the configuration, and has earshotd take it.\n"
-                "NAME is one of earshot model list; " SHELF_DEFAULT " is the default.\n"
+                "NAME is one of earshot model list; " PATHS_DEFAULT_MODEL " is the default.\n"
                 "  --config FILE   write this file instead; no earshotd is told\n");
     return code;
 }
@@ -167,23 +174,6 @@ int command_use(int argc, char **argv)
         config = optarg;
     }
     return argc - optind == 1 ? use(argv[optind], config) : use_usage(stderr, EXIT_USAGE);
-}
-
-/* Whether earshotd takes the model, whatever this process's variables say. */
-static int is_in_use(const struct shelf_model *model, bool *in_use, struct error *error)
-{
-    char path[PATH_MAX], value[PATH_MAX];
-    struct settings s;
-    int rc = settings_open(&s, NULL, error);
-
-    if (!rc) {
-        settings_model(&s, value, sizeof value);
-        if (paths_expand(value, path, sizeof path))
-            snprintf(path, sizeof path, "%s", value);
-        *in_use = *value && shelf_is(model, path);
-    }
-    settings_close(&s);
-    return rc;
 }
 
 /* Deletes a folder of files and of folders of files. */
@@ -207,13 +197,13 @@ static int remove_folder(const char *path)
 
 static int remove_file(const struct shelf_model *model, struct error *error)
 {
-    bool in_use = false;
+    char configured[PATH_MAX];
 
     if (model->kind == SHELF_INSTALLED)
         return error_set(error, -EPERM, "%s: came with the package, which keeps it", model->name);
-    int rc = is_in_use(model, &in_use, error);
-    if (!rc && in_use)
-        rc = error_set(error, -EBUSY, "%s: in use; earshot model use " SHELF_DEFAULT " first",
+    int rc = read_configured(configured, error); /* whatever this process's variables say */
+    if (!rc && *configured && shelf_is(model, configured))
+        rc = error_set(error, -EBUSY, "%s: in use; earshot model use " PATHS_DEFAULT_MODEL " first",
                        model->name);
     if (!rc && unlink(model->path) != 0)
         rc = error_set(error, -errno, "%s: %s", model->path, strerror(errno));
