@@ -13,10 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     BITRATE = 24000,
     DEVICE_BYTES = 256,
+    PASSED_FD = 3, /* the first that a service is given */
 };
 
 struct settings {
@@ -114,6 +117,18 @@ static void pass_on(void *user, const int16_t packet[EAR_PACKET])
     ear_sender_push(e->sender, packet);
 }
 
+/* The socket of the unit earshot-ear.socket (sd_listen_fds(3)). -1: none. */
+static int passed_socket(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    bool ours = pid && count && strtol(pid, NULL, 10) == getpid() && strcmp(count, "1") == 0;
+    int type;
+    socklen_t size = sizeof type;
+    if (!ours || getsockopt(PASSED_FD, SOL_SOCKET, SO_TYPE, &type, &size) || type != SOCK_DGRAM)
+        return -1;
+    return PASSED_FD;
+}
+
 /* 0 or -errno with a message. */
 static int begin(struct ear *e, struct error *error)
 {
@@ -124,7 +139,7 @@ static int begin(struct ear *e, struct error *error)
                          "ear.conf");
     int rc = ear_sound_open(&e->sound, s->device, error);
     if (!rc)
-        rc = ear_sender_create(&e->sender, &s->to, s->bitrate,
+        rc = ear_sender_create(&e->sender, &s->to, s->bitrate, passed_socket(),
                                s->keys ? srtp_keys_get(s->keys, 0) : NULL, error);
     if (!rc && s->gate && ear_gate_create(&e->gate))
         rc = error_set(error, -ENOMEM, "out of memory");

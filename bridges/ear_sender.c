@@ -1,4 +1,5 @@
-/* A connected socket: what comes back on it is the receiver's, and a send tells that nobody
+/* One socket for as long as the sender lives, as another port would be another sender's. It is
+ * connected to the receiver: what comes back on it is the receiver's, and a send tells that nobody
  * listens. Losses are told of once, when they begin and when they are over.
  */
 #include "bridges/ear_sender.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <opus.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,13 +34,16 @@ enum {
     LOSS_PERCENT = 10,    /* that is expected before there is a report */
     LOSS_LEAST_PERCENT = 5,
     LOSS_MOST_PERCENT = 30,
+    PORT_FIRST = 49152, /* of those that nothing is assigned to (RFC 6335) */
+    PORT_TRIES = 16,
 };
 
 struct ear_sender {
     struct ear_receiver to;
     struct srtp_key *key; /* NULL: none */
     OpusEncoder *opus;
-    int fd; /* -1: none yet */
+    int fd;         /* of both address families where the machine has both */
+    bool connected; /* to a receiver */
     uint16_t sequence;
     uint32_t ssrc, timestamp, packets, octets;
     bool begins;       /* the next packet is the first, or behind silence */
@@ -96,8 +101,42 @@ static int create_encoder(struct ear_sender *s, unsigned bitrate, struct error *
     return 0;
 }
 
+/* A port of every address. -1: errno tells why. */
+static int bind_port(int family, uint16_t port)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } own = {.in6 = {.sin6_family = (sa_family_t)family, .sin6_port = htons(port)}};
+    socklen_t size = family == AF_INET6 ? sizeof own.in6 : sizeof own.in;
+    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int));
+    if (fd >= 0 && bind(fd, &own.any, size) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* At a port that we chose: one that the system chose would be another after each connection. */
+static int open_socket(struct ear_sender *s, struct error *error)
+{
+    for (int i = 0; s->fd < 0 && i < PORT_TRIES; i++) {
+        uint16_t random;
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+            return error_set(error, -EIO, "no random numbers");
+        uint16_t port = (uint16_t)(PORT_FIRST + random % (UINT16_MAX - PORT_FIRST));
+        s->fd = bind_port(AF_INET6, port);
+        if (s->fd < 0)
+            s->fd = bind_port(AF_INET, port);
+    }
+    return s->fd < 0 ? error_set(error, -errno, "no socket: %s", strerror(errno)) : 0;
+}
+
 int ear_sender_create(struct ear_sender **out, const struct ear_receiver *to, unsigned bitrate,
-                      struct srtp_key *key, struct error *error)
+                      int fd, struct srtp_key *key, struct error *error)
 {
     struct ear_sender *s = calloc(1, sizeof *s);
     *out = NULL;
@@ -105,9 +144,11 @@ int ear_sender_create(struct ear_sender **out, const struct ear_receiver *to, un
         return error_set(error, -ENOMEM, "out of memory");
     s->to = *to;
     s->key = key;
-    s->fd = -1;
+    s->fd = fd;
     s->begins = true;
-    int rc = create_encoder(s, bitrate, error);
+    int rc = open_socket(s, error);
+    if (!rc)
+        rc = create_encoder(s, bitrate, error);
     uint32_t random[3];
     if (!rc && getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         rc = error_set(error, -EIO, "no random numbers");
@@ -145,7 +186,7 @@ void ear_sender_destroy(struct ear_sender *s)
     if (!s)
         return;
     rtcp_write_bye(bye, s->ssrc);
-    if (s->packets > 0 && s->fd >= 0)
+    if (s->packets > 0)
         put(s, bye, RTCP_BYE_BYTES);
     if (s->fd >= 0)
         close(s->fd);
@@ -153,50 +194,42 @@ void ear_sender_destroy(struct ear_sender *s)
     free(s);
 }
 
-/* The first address that a socket can be connected to. -1: none, errno tells why. */
-static int connect_any(const struct addrinfo *found)
+static int family_of(int fd)
 {
-    for (const struct addrinfo *a = found; a; a = a->ai_next) {
-        int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-            return fd;
-        if (fd >= 0)
-            close(fd);
-    }
-    return -1;
+    struct sockaddr_storage own = {0};
+    socklen_t size = sizeof own;
+    getsockname(fd, (struct sockaddr *)&own, &size);
+    return own.ss_family;
 }
 
-static bool have_one_peer(int a, int b)
+/* To the first address that can be. An earlier connection is given up first, and with it the
+ * address of ours that it chose, which may have changed; the port stays. */
+static bool connect_any(int fd, const struct addrinfo *found)
 {
-    struct sockaddr_storage peers[2] = {0};
-    socklen_t sizes[2] = {sizeof peers[0], sizeof peers[1]};
-    return getpeername(a, (struct sockaddr *)&peers[0], &sizes[0]) == 0 &&
-           getpeername(b, (struct sockaddr *)&peers[1], &sizes[1]) == 0 && sizes[0] == sizes[1] &&
-           memcmp(&peers[0], &peers[1], sizes[0]) == 0;
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    connect(fd, &nobody, sizeof nobody);
+    for (const struct addrinfo *a = found; a; a = a->ai_next)
+        if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+            return true;
+    return false;
 }
 
-/* At another port of ours we would be another sender: a socket stays while its address does. */
 static void look_up(struct ear_sender *s, int64_t now_us)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
+    const struct addrinfo hints = {
+        .ai_family = family_of(s->fd), .ai_socktype = SOCK_DGRAM, .ai_flags = AI_V4MAPPED | AI_ALL};
     struct addrinfo *found = NULL;
+    bool before = s->connected;
     s->looked_us = now_us;
     int code = getaddrinfo(s->to.host, s->to.port, &hints, &found);
-    int fd = code ? -1 : connect_any(found);
-    if (code || fd < 0)
+    if (!code)
+        s->connected = connect_any(s->fd, found);
+    if (code || !s->connected)
         tell_lost(s, code ? gai_strerror(code) : strerror(errno));
     if (found)
         freeaddrinfo(found);
-    if (fd < 0)
-        return;
-    if (s->fd >= 0 && have_one_peer(s->fd, fd)) {
-        close(fd);
-        return;
-    }
-    if (s->fd >= 0)
-        close(s->fd);
-    s->fd = fd;
-    s->since_us = now_us;
+    if (s->connected && !before)
+        s->since_us = now_us;
 }
 
 static void report(struct ear_sender *s, int64_t now_us)
@@ -245,9 +278,9 @@ static void watch(struct ear_sender *s, bool speaks, int64_t now_us)
 {
     s->since_us = s->begins ? now_us : s->since_us;
     int64_t heard_us = s->heard_us > s->since_us ? s->heard_us : s->since_us;
-    if (s->fd >= 0 && speaks && now_us - heard_us > SILENT_US)
+    if (s->connected && speaks && now_us - heard_us > SILENT_US)
         tell_lost(s, "no reports come");
-    if ((s->fd < 0 || s->lost) && now_us - s->looked_us > LOOK_UP_US)
+    if ((!s->connected || s->lost) && now_us - s->looked_us > LOOK_UP_US)
         look_up(s, now_us);
 }
 
@@ -272,11 +305,11 @@ void ear_sender_push(struct ear_sender *s, const int16_t packet[EAR_PACKET])
 {
     int64_t now_us = clock_monotonic_us();
     watch(s, packet != NULL, now_us);
-    if (packet && s->fd >= 0)
+    if (packet && s->connected)
         send_packet(s, packet);
     s->begins = !packet;
     s->timestamp += PACKET_TICKS;
-    if (s->fd < 0)
+    if (!s->connected)
         return;
     if (s->packets > 0 && now_us >= s->report_us)
         report(s, now_us);

@@ -27,9 +27,10 @@ struct ear_receiver {
 /* HOST, HOST:PORT, [ADDRESS]:PORT or an IPv6 address; port 5004. 0, or -EINVAL with a message. */
 int ear_receiver_parse(struct ear_receiver *r, const char *text, struct error *error);
 
-/* key, which outlives it: of all packets; NULL: they are plain. 0, or -errno with a message. */
+/* fd: a bound UDP socket, which is the sender's from now on; -1: it makes one. key, which outlives
+ * it: of all packets; NULL: they are plain. 0, or -errno with a message. */
 int ear_sender_create(struct ear_sender **out, const struct ear_receiver *to, unsigned bitrate,
-                      struct srtp_key *key, struct error *error);
+                      int fd, struct srtp_key *key, struct error *error);
 /* Says goodbye, if anything was sent. */
 void ear_sender_destroy(struct ear_sender *s);
 

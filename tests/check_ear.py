@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -205,8 +206,67 @@ def refusals():
         check(f"earshot-ear {' '.join(map(str, args))} is refused and named", got.returncode == code and culprit in got.stderr, got)
 
 
+def receiver(host, port=0):
+    s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((host, port))
+    s.settimeout(20)
+    return s
+
+
+def sending(prefix, host, port, **more):
+    to = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    ear = subprocess.Popen([*prefix, EAR, "--to", to, "--device", "-"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment() | QUIET, **more)
+    started.append(ear)
+    threading.Thread(target=pour, args=(ear,), daemon=True).start()
+    return ear
+
+
+def pour(ear):
+    """Silence without an end; the ear takes it as fast as it is spoken."""
+    try:
+        while True:
+            ear.stdin.write(bytes(SECOND))
+    except (BrokenPipeError, ValueError):
+        pass
+
+
+def has_ipv6():
+    try:
+        receiver("::1").close()
+        return True
+    except OSError:
+        print("skipped: no IPv6 here")
+        return False
+
+
+def ports():
+    """Packets come from one port, whoever made the socket and whatever becomes of the receiver."""
+    both = [(socket.AF_INET6, "::", "127.0.0.1"), (socket.AF_INET6, "::", "::1")] if has_ipv6() else []
+    for family, any_address, host in (*both, (socket.AF_INET, "0.0.0.0", "127.0.0.1")):
+        hears, passed = receiver(host), socket.socket(family, socket.SOCK_DGRAM)
+        passed.bind((any_address, 0))
+        as_service = ["bash", "-c", f'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{passed.fileno()}', "bash"]
+        ear = sending(as_service, host, hears.getsockname()[1], pass_fds=[passed.fileno()])
+        port = hears.recvfrom(2000)[1][1]
+        check(f"a socket that was handed over sends to {host}", port == passed.getsockname()[1], port)
+        ear.terminate()
+        ear.wait()
+    for host in ("127.0.0.1", "::1") if both else ("127.0.0.1",):
+        hears = receiver(host)
+        where = hears.getsockname()[1]
+        ear = sending([], host, where)
+        first = hears.recvfrom(2000)[1][1]
+        hears.close()
+        pause(1)  # nobody hears, and it is looked up again
+        hears = receiver(host, where)
+        check(f"a receiver at {host} that comes back hears the same port", hears.recvfrom(2000)[1][1] == first)
+        ear.terminate()
+        ear.wait()
+
+
 def ears():
     refusals()
+    ports()
     d = Daemon(source=f"file:{silence(600)}")
     d.reaches(IDLE)
     b = Program(RTP, unix=False, scheme="udp")

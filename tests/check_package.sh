@@ -102,7 +102,7 @@ dpkg-deb --field "$network" Depends | grep -qF 'earshot (= ' || fail "the bridge
 package_tool --install "$network"
 package_tool --install "$ear"
 for file in bin/earshot-{wyoming,http,rtp,ear} lib/systemd/{user,system}/earshot-{wyoming,http,rtp}.{service,socket} \
-    lib/systemd/{user,system}/earshot-ear.service share/man/man8/earshot-{wyoming,http,rtp,ear}.8.gz \
+    lib/systemd/{user,system}/earshot-ear.{service,socket} share/man/man8/earshot-{wyoming,http,rtp,ear}.8.gz \
     share/doc/earshot-{network,ear}/{copyright,changelog.gz}; do
     [ -f "$root/usr/$file" ] || fail "no /usr/$file"
 done

@@ -31,7 +31,8 @@ for unit in "$build"/systemd/*/earshot-ear.service; do
     [ -f "$unit" ] || continue
     manager=$(basename "$(dirname "$unit")")
     sed -e "s|^ExecStart=[^ ]*|ExecStart=$build/bridges/earshot-ear|" "$unit" > "$work/$manager/earshot-ear.service"
-    systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot-ear.service"
+    cp "${unit%.service}.socket" "$work/$manager"
+    systemd-analyze "--$manager" --man=no verify "$work/$manager/earshot-ear.service" "$work/$manager/earshot-ear.socket"
 done
 for drop_in in relaxed cuda; do
     mkdir -p "$work/$drop_in/earshot.service.d"
@@ -77,10 +78,10 @@ exposure user relaxed 48
 exposure system system 6
 for bridge in earshot-wyoming earshot-http earshot-rtp; do
     [ -f "$work/user/$bridge.service" ] || continue
-    exposure user user 30 $bridge
-    exposure system system 10 $bridge
+    exposure user user 10 $bridge
+    exposure system system 2 $bridge
 done
 if [ -f "$work/user/earshot-ear.service" ]; then
-    exposure user user 21 earshot-ear
-    exposure system system 13 earshot-ear
+    exposure user user 10 earshot-ear
+    exposure system system 4 earshot-ear
 fi
