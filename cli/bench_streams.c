@@ -5,6 +5,7 @@
 #include "cli/bench_streams.h"
 
 #include "cli/offline.h"
+#include "pipeline/decode_group.h"
 #include "pipeline/features.h"
 #include "pipeline/session.h"
 
@@ -71,6 +72,18 @@ static void step(struct group *g, struct hearing *h, float *logits)
         g->intakes[slot].token = best[slot];
 }
 
+/* Of so many tokens in each of the runs. Their median a second. */
+static double add_tokens(struct bench_report *r, const char *name, uint64_t tokens, double *times)
+{
+    double count = (double)tokens, middle = bench_median(times, RUNS);
+    bench_add(r, (struct bench_figure){.name = name,
+                                       .unit = "tokens/s",
+                                       .value = count / middle,
+                                       .slowest = count / times[RUNS - 1],
+                                       .fastest = count / times[0]});
+    return count / middle;
+}
+
 /* Tokens a second of all streams together; 0: out of memory. */
 static double decode(struct bench_report *r, struct hearing *h, size_t streams, const char *name)
 {
@@ -85,15 +98,7 @@ static double decode(struct bench_report *r, struct hearing *h, size_t streams, 
         times[run] = bench_seconds(CLOCK_MONOTONIC) - begin;
     }
     groups_free(&g, h->model);
-    if (rc < 0)
-        return 0;
-    double tokens = (double)(streams * TOKENS), middle = bench_median(times, RUNS);
-    bench_add(r, (struct bench_figure){.name = name,
-                                       .unit = "tokens/s",
-                                       .value = tokens / middle,
-                                       .slowest = tokens / times[RUNS - 1],
-                                       .fastest = tokens / times[0]});
-    return tokens / middle;
+    return rc < 0 ? 0 : add_tokens(r, name, streams * TOKENS, times);
 }
 
 static void add_value(struct bench_report *r, const char *name, const char *unit, double value)
@@ -101,6 +106,78 @@ static void add_value(struct bench_report *r, const char *name, const char *unit
     bench_add(r,
               (struct bench_figure){
                   .name = name, .unit = unit, .value = value, .slowest = value, .fastest = value});
+}
+
+/* Recognisers that make answers, and their room. */
+struct answering {
+    struct decode_group *group;              /* owned */
+    struct recogniser *of[DECODE_GROUP_MAX]; /* [count], owned */
+    size_t count;
+};
+
+static int answering_create(struct answering *a, struct hearing *h, size_t count,
+                            struct error *error)
+{
+    struct recogniser_config config = recogniser_config_default();
+    *a = (struct answering){.count = count < DECODE_GROUP_MAX ? count : DECODE_GROUP_MAX};
+    int rc = decode_group_create(&a->group, h);
+    for (size_t i = 0; rc == 0 && i < a->count; i++)
+        rc = recogniser_create(&a->of[i], h, &config, error);
+    return rc;
+}
+
+static void answering_free(struct answering *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        recogniser_destroy(a->of[i]);
+    decode_group_destroy(a->group);
+}
+
+/* Seconds that the answers take, all at once or one after the other; tokens: of all of them. */
+static double answer(struct answering *a, bool together, uint64_t *tokens)
+{
+    static const char question[] = "What is the time?";
+    const struct sampler_config sampling = {
+        .temperature = 1.0f, .top_p = 1.0f, .seed = 1, .max_tokens = TOKENS};
+    uint64_t before = 0, after = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        before += recogniser_stats(a->of[i]).tokens;
+        if (recogniser_ask(a->of[i], question, sizeof question - 1, &sampling))
+            return 0;
+    }
+    double begin = bench_seconds(CLOCK_MONOTONIC);
+    for (size_t making = a->count; making > 0;) {
+        making = 0;
+        if (together)
+            recogniser_prepare_together(a->group, a->of, a->count);
+        for (size_t i = 0; i < a->count; i++)
+            making += recogniser_go_on(a->of[i]);
+    }
+    double took_s = bench_seconds(CLOCK_MONOTONIC) - begin;
+    for (size_t i = 0; i < a->count; i++)
+        after += recogniser_stats(a->of[i]).tokens;
+    *tokens = after - before;
+    return took_s;
+}
+
+/* Side by side in pairs, so that a machine that becomes slower does so for both. */
+static int compare_answers(struct bench_report *r, struct hearing *h, size_t streams,
+                           struct error *error)
+{
+    struct answering a;
+    double turns[RUNS], once[RUNS];
+    uint64_t tokens = 0;
+    int rc = answering_create(&a, h, streams, error);
+    for (int run = 0; rc == 0 && run < RUNS; run++) {
+        turns[run] = answer(&a, false, &tokens);
+        once[run] = answer(&a, true, &tokens);
+    }
+    answering_free(&a);
+    if (rc < 0 || tokens == 0)
+        return rc;
+    add_tokens(r, "answers, a token in turn", tokens, turns);
+    add_tokens(r, "answers, a token of all at once", tokens, once);
+    return 0;
 }
 
 struct speech {
@@ -242,11 +319,12 @@ int bench_streams(struct bench_report *r, const struct opened *o, size_t streams
     if (one == 0 || all == 0)
         return error_set(error, -ENOMEM, "out of memory");
     add_value(r, "as many tokens as one stream", "times", all / one);
-    if (!path)
-        return 0;
+    int rc = compare_answers(r, o->hearing, streams, error);
+    if (rc < 0 || !path)
+        return rc;
     struct speech *speech = calloc(1, sizeof(*speech));
-    int rc = speech ? offline_read(path, keep, speech, error)
-                    : error_set(error, -ENOMEM, "out of memory");
+    rc = speech ? offline_read(path, keep, speech, error)
+                : error_set(error, -ENOMEM, "out of memory");
     if (rc == 0 && speech->count == 0)
         rc = error_set(error, -EINVAL, "%s: there is no sound in it", path);
     if (rc == 0)

@@ -93,12 +93,25 @@ static void leave_backend(struct inference *i)
         ear->open = false;
     }
     i->ear = NULL;
+    decode_group_destroy(i->group);
+    i->group = NULL;
     model_close(&i->opened);
+}
+
+/* Before so many ears can make replies. */
+int inference_create_group(struct inference *i, size_t ears, struct error *error)
+{
+    if (ears < 2 || i->group)
+        return 0;
+    int rc = decode_group_create(&i->group, i->opened.hearing);
+    return rc ? error_set(error, rc, "no memory for a second ear") : 0;
 }
 
 static int join_backend(struct inference *i, struct error *error)
 {
     int rc = inference_load(i, "cpu", error);
+    if (!rc)
+        rc = inference_create_group(i, i->count, error);
     for (size_t n = 0; !rc && n < i->count; n++) {
         struct ear *ear = i->ear = i->ears[n];
         rc = inference_create_recogniser(i, ear, error);

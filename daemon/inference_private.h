@@ -7,6 +7,7 @@
 
 #include "daemon/engine_private.h"
 #include "model/open.h"
+#include "pipeline/decode_group.h"
 #include "pipeline/recogniser.h"
 
 enum {
@@ -18,11 +19,12 @@ struct inference {
     struct opened opened;
     struct ear *ears[ENGINE_EARS]; /* [count] */
     size_t count;
-    size_t next;         /* ear to look at first when a reply may go on */
-    int rounds;          /* since one did */
-    int64_t progress_us; /* clock when the log had a load's progress */
-    struct ear *ear;     /* that is served */
-    struct piece piece;  /* scratch */
+    struct decode_group *group; /* of replies that are made at once; NULL: there is one ear */
+    size_t next;                /* ear to look at first when replies may go on */
+    int rounds;                 /* since they did */
+    int64_t progress_us;        /* clock when the log had a load's progress */
+    struct ear *ear;            /* that is served */
+    struct piece piece;         /* scratch */
     struct engine_request request;
     struct engine_message message;
 };
@@ -48,6 +50,7 @@ int64_t inference_follow_mode(struct inference *i, const struct engine_request *
 
 /* The ear that is served. */
 int inference_create_recogniser(struct inference *i, struct ear *ear, struct error *error);
+int inference_create_group(struct inference *i, size_t ears, struct error *error);
 bool inference_take_piece(struct inference *i); /* false: that was the last */
 void inference_take_settings(const struct inference *i, struct ear *ear);
 void inference_set_replies(struct ear *ear, bool replies);

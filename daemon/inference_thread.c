@@ -1,6 +1,6 @@
 /* The inference thread: the only user of the model and of its backend. It goes round the ears, a
- * piece of audio (inference_pieces.c) or a request of each at a time. Texts come first: a reply or
- * an answer is made a token at a time, while no ear has anything to be heard.
+ * piece of audio (inference_pieces.c) or a request of each at a time. Texts come first: replies and
+ * answers are made a token at a time, all of them at once, while no ear has anything to be heard.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,6 +35,7 @@ void inference_destroy(struct inference *i)
 {
     if (!i)
         return;
+    decode_group_destroy(i->group);
     model_close(&i->opened);
     free(i);
 }
@@ -110,21 +111,34 @@ void inference_count_work(struct ear *ear)
                           memory_order_relaxed);
 }
 
-/* A token for the next ear in turn that makes a reply or an answer; false: none does. */
+/* The next ears in turn that make a reply or an answer, as many as a group takes. */
+static size_t find_makers(struct inference *i, struct ear **makers)
+{
+    size_t found = 0, n = i->next;
+    for (size_t looked = 0; looked < i->count && found < DECODE_GROUP_MAX; looked++, n++)
+        if (recogniser_is_making(i->ears[n % i->count]->recogniser))
+            makers[found++] = i->ears[n % i->count];
+    i->next = i->count ? n % i->count : 0;
+    return found;
+}
+
+/* A token for each of them; false: there are none. */
 static bool reply_on(struct inference *i)
 {
-    size_t n = i->next;
-    for (size_t looked = 0; looked < i->count; looked++, n++) {
-        i->ear = i->ears[n % i->count];
-        if (!recogniser_is_making(i->ear->recogniser))
-            continue;
+    struct ear *makers[DECODE_GROUP_MAX];
+    struct recogniser *recognisers[DECODE_GROUP_MAX];
+    size_t count = find_makers(i, makers);
+    for (size_t n = 0; n < count; n++)
+        recognisers[n] = makers[n]->recogniser;
+    if (count > 1)
+        recogniser_prepare_together(i->group, recognisers, count);
+    for (size_t n = 0; n < count; n++) {
+        i->ear = makers[n];
         if (!recogniser_go_on(i->ear->recogniser))
             inference_end_reply(i);
         inference_count_work(i->ear);
-        i->next = n % i->count + 1;
-        return true;
     }
-    return false;
+    return count > 0;
 }
 
 int64_t inference_forget(struct inference *i, const struct engine_request *r, struct error *error)
@@ -207,7 +221,9 @@ static void adopt(struct inference *i, struct ear *ear)
     ear->replies = mode_replies(ear->config.mode) && i->opened.model->reply.count > 0;
     wake_init(&ear->wake, ear->config.wake, ear->config.follow_up_ms);
     int rc = i->count == ENGINE_EARS ? error_set(&error, -EBUSY, "too many ears")
-                                     : inference_create_recogniser(i, ear, &error);
+                                     : inference_create_group(i, i->count + 1, &error);
+    if (!rc)
+        rc = inference_create_recogniser(i, ear, &error);
     if (rc) {
         inference_send_text(i, ENGINE_CLOSED, rc, error.message);
         return;

@@ -41,6 +41,10 @@ void backbone_push_rows(struct backbone_scratch *t, struct state *s, size_t slot
 /* The same for token ids (host). */
 void backbone_push_tokens(struct backbone_scratch *t, struct state *s, size_t slot,
                           const uint32_t *ids, size_t count, float *logits);
+/* A token into each of the first slots of a state, ids: host [slots], at most BACKEND_FEW_ROWS:
+ * each gets the bits that it gets alone. logits: backend memory [slots, vocab]. */
+void backbone_step_tokens(struct backbone_scratch *t, struct state *s, const uint32_t *ids,
+                          size_t slots, float *logits);
 /* Rows [count, dim], to each of which the embedding of a token is added, the same to all: what
  * aligned captions hear. logits: backend memory [count, vocab], those after each row. */
 void backbone_push_heard(struct backbone_scratch *t, struct state *s, size_t slot,

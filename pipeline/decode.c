@@ -1,7 +1,8 @@
-/* Decodes a text token by token. */
-#include "pipeline/decode.h"
-
+/* Decodes a text token by token. A token is chosen by the logits, told, and taken into the state
+ * when the next one is wanted, or the text is ended: in between the tokens of several texts wait,
+ * and can be taken together. */
 #include "base/clock.h"
+#include "pipeline/decode_group.h"
 
 #include <errno.h>
 #include <math.h>
@@ -42,6 +43,7 @@ void decode_finish(struct decode *d)
 {
     if (!d->model)
         return;
+    decode_leave(d);
     state_destroy(d->fork);
     sampler_destroy(d->sampler);
     d->model->backend->ops->free(d->model->backend, d->logits);
@@ -57,6 +59,7 @@ void decode_begin(struct decode *d, const struct prompt *prompt,
     d->whole = true;
     d->stopped = false;
     d->given_count = d->given_taken = 0;
+    d->untaken = false;
     text_clear(d->text);
     sampler_begin(d->sampler, sampling);
     backbone_push_tokens(d->scratch, d->fork, 0, prompt->ids, prompt->count, d->logits);
@@ -79,32 +82,59 @@ static void append_token(struct decode *d, uint32_t id)
     text_go_on(d->text, bytes, size);
 }
 
+void decode_took_last(struct decode *d)
+{
+    struct backend *be = d->model->backend;
+    d->untaken = false;
+    d->whole = be->ops->status(be, NULL) == 0;
+}
+
+/* The last token into the fork. */
+static void take_last(struct decode *d)
+{
+    uint64_t begin = decode_now_us();
+    if (!d->untaken)
+        return;
+    decode_leave(d);
+    backbone_push_tokens(d->scratch, d->fork, 0, &d->last, 1, d->logits);
+    decode_took_last(d);
+    d->all_us += decode_now_us() - begin;
+}
+
+/* What comes next, by the logits. */
+static uint32_t choose(struct decode *d)
+{
+    struct backend *be = d->model->backend;
+    if (d->given_taken < d->given_count)
+        return d->given[d->given_taken++];
+    uint32_t id = sampler_next(d->sampler, d->logits);
+    size_t vocab = backbone_vocab(d->model->backbone);
+    d->surprise -= log((double)be->ops->probability(be, d->logits, vocab, id));
+    return id;
+}
+
 bool decode_next(struct decode *d)
 {
-    const struct model *m = d->model;
-    struct backend *be = m->backend;
     if (d->tokens == sampler_max_tokens(d->sampler))
         return false;
     d->whole = !d->cancelled(d->user);
+    if (d->whole)
+        take_last(d);
     if (!d->whole)
         return false;
     uint64_t begin = decode_now_us();
-    bool given = d->given_taken < d->given_count;
-    uint32_t id = given ? d->given[d->given_taken++] : sampler_next(d->sampler, d->logits);
+    uint32_t id = choose(d);
     d->tokens++;
-    if (!given)
-        d->surprise -=
-            log((double)be->ops->probability(be, d->logits, backbone_vocab(m->backbone), id));
-    backbone_push_tokens(d->scratch, d->fork, 0, &id, 1, d->logits);
-    d->whole = be->ops->status(be, NULL) == 0;
-    d->stopped = decoding_stops(&m->decoding, id);
-    if (!d->stopped && d->whole)
+    d->last = id;
+    d->untaken = true;
+    d->stopped = decoding_stops(&d->model->decoding, id);
+    if (!d->stopped)
         append_token(d, id);
     if (!d->stopped && d->tokens <= DECODE_IDS_MAX)
         d->ids[d->tokens - 1] = id;
     d->all_tokens++;
     d->all_us += decode_now_us() - begin;
-    return !d->stopped && d->whole && !d->text->full;
+    return !d->stopped && !d->text->full;
 }
 
 static bool came_before(const uint32_t *end, size_t count)
@@ -125,6 +155,10 @@ bool decode_circles(const struct decode *d)
 bool decode_end(struct decode *d)
 {
     text_trim(d->text);
+    if (d->whole)
+        take_last(d);
+    d->untaken = false;
+    decode_leave(d);
     return d->whole;
 }
 

@@ -1,6 +1,7 @@
 /* A text after a prompt, a token a call, from a fork of what was heard or asked. Whoever decodes
  * puts the fork where it begins, then: decode_begin, decode_next until it is false, decode_end.
- * Thread of the backend; allocates at init only.
+ * Between two calls a group (decode_group.h) may take the last tokens of several texts into
+ * their states at once. Thread of the backend; allocates at init only.
  */
 #ifndef EARSHOT_PIPELINE_DECODE_H
 #define EARSHOT_PIPELINE_DECODE_H
@@ -34,6 +35,10 @@ struct decode {
     bool stopped;                     /* it ended with a stop token, not at its length */
     uint32_t given[DECODE_GIVEN_MAX]; /* ids that come instead of the sampler's, which is sure */
     size_t given_count, given_taken;
+    uint32_t last;              /* id of the text, */
+    bool untaken;               /* which the state has not taken yet */
+    struct decode_group *group; /* that has the state, at the slot; NULL: none, it is the fork */
+    size_t slot;
 
     uint64_t all_tokens, all_us; /* of all texts */
 };
@@ -54,8 +59,12 @@ bool decode_next(struct decode *d);
 /* Whether the last tokens, 4 to 32 of them, came three times in a row: so a model goes on for ever.
  */
 bool decode_circles(const struct decode *d);
-/* Drops a character that is unfinished, so that no text holds half of one. False: cancelled. */
+/* Drops a character that is unfinished, so that no text holds half of one. The fork has taken the
+ * text, but one that was cancelled. False: cancelled. */
 bool decode_end(struct decode *d);
+
+/* Of the logits: the state has taken the last token. */
+void decode_took_last(struct decode *d);
 
 float decode_confidence(const struct decode *d);   /* mean probability of the tokens (geometric) */
 size_t decode_text_tokens(const struct decode *d); /* without the stop token */

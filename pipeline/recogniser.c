@@ -8,6 +8,7 @@
  * last turn left behind: the fork of its reply, or of its caption where there was none. `hearing`
  * begins as a copy of it.
  */
+#include "pipeline/decode_group.h"
 #include "pipeline/ending.h"
 #include "pipeline/recogniser_private.h"
 #include "pipeline/sum.h"
@@ -366,6 +367,16 @@ bool recogniser_go_on(struct recogniser *r)
         recogniser_emit_so_far(r, EVENT_REPLY_UPDATED);
     }
     return true;
+}
+
+void recogniser_prepare_together(struct decode_group *g, struct recogniser *const *makers,
+                                 size_t count)
+{
+    struct decode *texts[DECODE_GROUP_MAX];
+    assert(count <= DECODE_GROUP_MAX);
+    for (size_t i = 0; i < count; i++)
+        texts[i] = &makers[i]->decode;
+    decode_group_take(g, texts, count);
 }
 
 bool recogniser_is_making(const struct recogniser *r)

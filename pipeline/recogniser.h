@@ -50,6 +50,7 @@ struct recogniser_config recogniser_config_default(void);
  * where the one before ends, `continues`, and its id is later by as much. */
 
 struct recogniser;
+struct decode_group;
 
 /* An ear of the hearing, which must outlive it; its model must have an encoder for anything but
  * recogniser_ask. 0 or -errno. */
@@ -72,6 +73,10 @@ void recogniser_cancel(struct recogniser *r);
 /* A reply or an answer is made a token a call, so that others can be heard in between; while it is,
  * nothing else may be called but recogniser_cancel. False: none is being made any more. */
 bool recogniser_go_on(struct recogniser *r);
+/* Of several that make one, at most DECODE_GROUP_MAX: what recogniser_go_on would do for each first
+ * is done for all at once (pipeline/decode_group.h). */
+void recogniser_prepare_together(struct decode_group *g, struct recogniser *const *makers,
+                                 size_t count);
 bool recogniser_is_making(const struct recogniser *r);
 
 /* The detector's highest probability of speech in the open utterance so far. */

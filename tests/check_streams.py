@@ -234,6 +234,28 @@ def beside_an_answer(d):
     asking.finish()
 
 
+def answers_at_once(d):
+    """Ten are asked at the same time, the last of them twice: each gives what it gives alone."""
+    questions = [f"tell me of {what}" for what in ("rain", "bread", "ships", "the moon", "a hat", "salt", "wool", "a door", "ink", "tea")]
+    options = dbus.Dictionary({"max_tokens": dbus.UInt32(60), "temperature": 1.0, "seed": dbus.UInt64(7)}, signature="sv")
+    asked = [Stream(d) for _ in questions]
+    alone = [s.call("Ask", q, options, signature="sa{sv}") for s, q in zip(asked, questions)]
+    if alone[0] == ERROR + "NotSupported":
+        without_replies()
+        return
+    answers = {}
+    for n, q in [*enumerate(questions), (len(questions), questions[-1])]:
+        asked[min(n, len(asked) - 1)].object.Ask(q, options, dbus_interface=ASSISTANT, signature="sa{sv}", timeout=60,
+                                                 reply_handler=lambda *answer, n=n: answers.__setitem__(n, answer),
+                                                 error_handler=lambda e, n=n: answers.__setitem__(n, e.get_dbus_name()))
+    wait_until(lambda: len(answers) == len(questions) + 1, 60)
+    check("answers that are made at once are those that are made alone",
+          [answers.get(n, ("",))[0] for n in range(len(questions) + 1)] == [text for text, *_ in [*alone, alone[-1]]], (answers, alone))
+    check("and differ from each other", len({text for text, *_ in alone}) > 5, alone)
+    for s in asked:
+        s.finish()
+
+
 def reload_of_streams(d):
     """A new configuration counts for a stream that is open, from its next utterance on."""
     data = samples()
@@ -362,7 +384,7 @@ def words():
 
 def streams():
     d = Daemon("--config", config(""), source=f"file:{silence(1)}", model=TINY)
-    run_parts(d, pcm, gaps, held, object_of_a_stream, many, beside_an_answer, reload_of_streams, killed_client, hostile)
+    run_parts(d, pcm, gaps, held, object_of_a_stream, many, beside_an_answer, answers_at_once, reload_of_streams, killed_client, hostile)
     open_at_the_end = Stream(d)
     send_pcm(open_at_the_end, samples()[:64000])
     wait_until(lambda: open_at_the_end.of("UtteranceStarted"))

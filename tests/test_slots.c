@@ -143,6 +143,22 @@ static void take_passage(struct fixture *f, struct state *slots, struct state *c
     expect_same_logits(f, 0);
 }
 
+/* All but the last take a token each. */
+static void take_tokens(struct fixture *f, struct state *slots, struct state *const *alone,
+                        size_t step)
+{
+    uint32_t ids[BACKEND_FEW_ROWS];
+    for (size_t i = 0; i < slots->slots; i++)
+        ids[i] = (uint32_t)((step * 5 + i * 3) % f->vocab);
+    if (slots->slots == 1)
+        return;
+    backbone_step_tokens(f->hearing->scratch, slots, ids, slots->slots - 1, f->logits);
+    for (size_t i = 0; i < slots->slots - 1; i++) {
+        backbone_push_tokens(f->hearing->scratch, alone[i], 0, &ids[i], 1, f->single);
+        expect_same_logits(f, i);
+    }
+}
+
 static void take_steps(struct fixture *f, struct state *slots, struct state *const *alone)
 {
     for (size_t step = 0; step < STEPS; step++) {
@@ -158,6 +174,7 @@ static void take_steps(struct fixture *f, struct state *slots, struct state *con
         }
         if (step % 6 == 5)
             take_passage(f, slots, alone, step);
+        take_tokens(f, slots, alone, step);
     }
 }
 

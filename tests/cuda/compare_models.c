@@ -224,9 +224,9 @@ static void choose(struct side *s, float *logits, size_t slots, const struct int
         next[i] = intakes[i].type == INTAKE_NOTHING ? 0 : next[i];
 }
 
-/* Steps of slots that rest, take tokens, take rows and take both, and more tokens of one of them in
- * between; what each slot is in the end. Host [slots] states behind each other. Both kinds of step,
- * with and without what comes next, come often enough to be kept. */
+/* Steps of slots that rest, take tokens, take rows and take both, and more tokens of one of them
+ * and of all but the last in between; what each slot is in the end. Host [slots] states behind each
+ * other. Both kinds of step, with and without what comes next, come often enough to be kept. */
 static char *side_by_side(struct side *s, size_t slots, const uint32_t *ids, size_t count,
                           uint32_t *next)
 {
@@ -243,16 +243,18 @@ static char *side_by_side(struct side *s, size_t slots, const uint32_t *ids, siz
         s->be->ops->upload(s->be, row + i, &half, 1);
     for (size_t step = 0; step < count; step++) {
         struct intake intakes[MANY_SLOTS];
+        uint32_t tokens[MANY_SLOTS];
 
         for (size_t i = 0; i < slots; i++) {
             intakes[i].type = (enum intake_type)((step * (i + 1) + i) % 4);
-            intakes[i].token = ids[(step + i) % count];
+            intakes[i].token = tokens[i] = ids[(step + i) % count];
             intakes[i].row = row;
         }
         backbone_step(scratch, all, intakes, step % 3 == 2 ? logits : NULL);
         if (step % 3 == 2)
             choose(s, logits, slots, intakes, next);
         backbone_push_tokens(scratch, all, 1, ids, 1 + step % 2, NULL);
+        backbone_step_tokens(scratch, all, tokens, slots - 1, logits);
     }
     for (size_t i = 0; i < slots; i++) {
         state_copy_slot(s->state, 0, all, i);
