@@ -109,12 +109,20 @@ enum inputs {
     SHORT_NUMBERS, /* of 14 */
 };
 
+static bool is_quantised(const struct tensor *t)
+{
+    return t->type == TENSOR_Q8_0 || t->type == TENSOR_Q4_0;
+}
+
+static bool is_avx512(const struct backend *be)
+{
+    return strcmp(be->ops->name, "cpu-avx512") == 0;
+}
+
 /* What a product makes of its inputs. */
 static enum inputs inputs_of(const struct backend *be, const struct tensor *t, size_t rows)
 {
-    bool quantised = t->type == TENSOR_Q8_0 || t->type == TENSOR_Q4_0;
-
-    if (rows <= BACKEND_FEW_ROWS && quantised)
+    if (is_quantised(t) && (rows <= BACKEND_FEW_ROWS || is_avx512(be)))
         return strcmp(be->ops->name, "cpu-avx2") == 0 ? SHORT_NUMBERS : WHOLE_NUMBERS;
     return rounds(be, rows) && t->type != TENSOR_F32 ? BFLOATS : AS_THEY_ARE;
 }
@@ -261,13 +269,13 @@ static void linear_in_calls(struct backend *be, const struct weight *w, const st
 }
 
 /* y and added: [rows, out] of whoever was first; the others must equal them, in calls of any size
- * on the same side of BACKEND_FEW_ROWS. */
+ * on the same side of BACKEND_FEW_ROWS; of any size at all where many rows are computed as few. */
 static void linear_splits(struct backend *be, const struct tensor *t, const float *x, size_t rows,
                           const float *bias, float *y, float *added)
 {
-    static const size_t few[] = {1, 2, 3, 7, 12}, many[] = {33, 513};
-    const size_t *counts = rows <= BACKEND_FEW_ROWS ? few : many;
-    size_t total = rows * t->rows, sizes = rows <= BACKEND_FEW_ROWS ? 5 : 2;
+    static const size_t counts[] = {1, 2, 3, 7, 12, 33, 513};
+    bool is_few = rows <= BACKEND_FEW_ROWS, any = is_quantised(t) && is_avx512(be);
+    size_t total = rows * t->rows, first = is_few || any ? 0 : 5, sizes = is_few ? 5 : 7;
     float *once = malloc(total * sizeof(float)), *sums = malloc(total * sizeof(float));
     struct weight *w;
 
@@ -282,7 +290,7 @@ static void linear_splits(struct backend *be, const struct tensor *t, const floa
     }
     check_same("threads", once, y, total);
     check_same("threads, add", sums, added, total);
-    for (size_t c = 0; c < sizes; c++) {
+    for (size_t c = first; c < sizes; c++) {
         size_t some = counts[c] * 3 < rows ? counts[c] * 3 : rows;
 
         linear_in_calls(be, w, t, x, bias, some, counts[c], once, sums);

@@ -3,7 +3,8 @@
  * in this order, so a row comes out the same whatever else is computed with it. A panel is widened
  * to floats in the cache, and tiles of rows x panels are computed from it; between blocks of inputs
  * the sums wait in memory, which does not change them. Few rows go to linear_few.c: with weights
- * that are not quantised in the same order, so that both give the same bits.
+ * that are not quantised in the same order, so that both give the same bits. So do many rows of a
+ * quantised weight, in parts, where the processor multiplies bytes four times as fast as floats.
  *
  * Why not a BLAS: the order of its sums depends on the number of rows, and it wants the weights as
  * floats. OpenBLAS 0.3.21 (AVX-512, one thread, widths 256 to 3072) takes 1.1 to 2 times as long
@@ -172,11 +173,29 @@ static void many(struct backend *be, struct linear *l)
     }
 }
 
+/* In parts of few rows, as equal as they come. */
+static void few_by_few(struct backend *be, struct linear *l)
+{
+    const struct linear all = *l;
+    size_t parts = (all.rows + BACKEND_FEW_ROWS - 1) / BACKEND_FEW_ROWS;
+
+    for (size_t i = 0; i < parts; i++) {
+        size_t row = all.rows * i / parts;
+
+        l->x = all.x + row * all.x_stride;
+        l->y = all.y + row * all.w->out;
+        l->rows = all.rows * (i + 1) / parts - row;
+        linear_few(be, l, 1);
+    }
+}
+
 static void run(struct backend *be, struct linear *l)
 {
     assert(l->w->in <= l->cpu->scratch_widest); /* ->reserve comes after the weights */
     if (linear_is_few(l->w, l->rows))
         linear_few(be, l, 1);
+    else if (DIGITS_ARE_FASTER && linear_is_quantised(l->w))
+        few_by_few(be, l);
     else
         many(be, l);
 }

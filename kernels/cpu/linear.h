@@ -116,7 +116,9 @@ SIMD void finish_row(const struct linear *l, size_t row, size_t o, const float *
 
 #define linear_few CPU_NAME(linear_few, CPU_ISA)
 #define linear_is_few CPU_NAME(linear_is_few, CPU_ISA)
+#define linear_is_quantised CPU_NAME(linear_is_quantised, CPU_ISA)
 
+bool linear_is_quantised(const struct weight *w);
 /* Whether so many rows are for linear_few. */
 bool linear_is_few(const struct weight *w, size_t rows);
 /* Whole products of the same rows, independent of each other; x, where it is the same, has the same

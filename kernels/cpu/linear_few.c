@@ -358,14 +358,14 @@ static void few_part(void *context, size_t begin, size_t end, size_t thread)
     }
 }
 
-static bool is_quantised(const struct weight *w)
+bool linear_is_quantised(const struct weight *w)
 {
     return w->type == TENSOR_Q8_0 || w->type == TENSOR_Q4_0;
 }
 
 bool linear_is_few(const struct weight *w, size_t rows)
 {
-    return rows <= (is_quantised(w) ? BACKEND_FEW_ROWS : LINEAR_DIRECT_ROWS);
+    return rows <= (linear_is_quantised(w) ? BACKEND_FEW_ROWS : LINEAR_DIRECT_ROWS);
 }
 
 /* The digits of l[i]'s rows: those of an earlier product of the same rows, or new ones at *used. */
@@ -390,7 +390,7 @@ void linear_few(struct backend *be, struct linear *l, size_t count)
     size_t panels = 0, cost = 0, used = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (is_quantised(l[i].w))
+        if (linear_is_quantised(l[i].w))
             give_digits(be, l, i, &used);
         panels += l[i].w->panels;
         cost += l[i].rows * l[i].w->in * l[i].w->panels * PANEL;

@@ -11,6 +11,7 @@
 #define LINEAR_DIGIT_ROWS 2 /* 8 sums, 2 weights, 1 input, 2 between */
 #define LINEAR_DIGIT_PANELS 1
 #define DIGIT_BITS 7 /* what vi_dot4 takes */
+#define DIGITS_ARE_FASTER 0
 
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));

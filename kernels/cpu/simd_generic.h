@@ -11,6 +11,7 @@
 #define LINEAR_DIGIT_ROWS 4
 #define LINEAR_DIGIT_PANELS 1
 #define DIGIT_BITS 8
+#define DIGITS_ARE_FASTER 0
 
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
