@@ -367,6 +367,17 @@ def churn(count, d):
     wait_until(lambda: not managed(d), 20)
 
 
+def unheard(d):
+    """What an ear could remember has no memory before it has heard something."""
+    before = d.resident_kib()
+    streams = [Stream(d) for _ in range(8)]
+    each = (d.resident_kib() - before) / len(streams)
+    print(f"a stream that has heard nothing: {each:.0f} KiB")
+    check("streams that have heard nothing are small", each < 4200 or SANITIZER, each)
+    for s in streams:
+        s.finish()
+
+
 def run_parts(d, *parts):
     d.reaches(IDLE)
     for part in parts:
@@ -378,7 +389,7 @@ def run_parts(d, *parts):
 
 def words():
     d = Daemon("--config", config(""), source=f"file:{silence(1)}")
-    run_parts(d, f32, opus)
+    run_parts(d, unheard, f32, opus)
     d.stop()
 
 

@@ -56,9 +56,9 @@ fail:
 static void scratch_free(struct cpu_backend *cpu)
 {
     free(cpu->digits);
-    free(cpu->rows);
-    free(cpu->panels);
-    free(cpu->sums);
+    cpu_free(&cpu->base, cpu->rows);
+    cpu_free(&cpu->base, cpu->panels);
+    cpu_free(&cpu->base, cpu->sums);
     cpu->digits = NULL;
     free(cpu->tiles);
     free(cpu->tile_panels);
@@ -89,23 +89,29 @@ int cpu_status(const struct backend *be, struct error *error)
     return 0;
 }
 
+/* Zeros that have no memory before they are touched, where they are large: an ear that has heard
+ * little does not pay for the past that it could have. What calloc gave stands before them. */
 float *cpu_alloc(struct backend *be, size_t count)
 {
-    void *p;
+    const size_t line = 64; /* of the cache */
+    uintptr_t own, lines;
 
     (void)be;
     if (count > SIZE_MAX / 2 / sizeof(float))
         return NULL;
-    if (posix_memalign(&p, 64, count ? count * sizeof(float) : 64))
+    own = (uintptr_t)calloc(1, (count + 1) * sizeof(float) + 2 * line);
+    if (!own)
         return NULL;
-    memset(p, 0, count * sizeof(float));
-    return p;
+    lines = (own + 2 * line - 1) / line * line;
+    ((void **)lines)[-1] = (void *)own;
+    return (float *)lines;
 }
 
 void cpu_free(struct backend *be, float *p)
 {
     (void)be;
-    free(p);
+    if (p)
+        free(((void **)(void *)p)[-1]);
 }
 
 void cpu_copy(struct backend *be, float *dst, const float *src, size_t count)
