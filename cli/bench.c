@@ -355,8 +355,8 @@ static int usage(FILE *to, int code)
         "Prints the speed of each part beside the most that this machine can do. With a sound\n"
         "file of speech it also prints the share of a core that listening takes, and the time\n"
         "from the end of speech to the text.\n"
-        "--streams measures N ears at once beside one: tokens a second, and of a sound file, the\n"
-        "first minute heard by all of them, how far it is from real time.\n"
+        "--streams measures N ears at once beside one: tokens a second, of answers too, and of a\n"
+        "sound file, the first minute heard by all of them, how far it is from real time.\n"
         "--daemon measures the running daemon instead: how late its texts are, for a file sent\n"
         "to it at the speed of speech, or for what the microphone hears.\n");
     return code;
