@@ -17,6 +17,6 @@ void queue_destroy(struct queue *queue);
 bool queue_push(struct queue *queue, const void *message);       /* producer; false: full */
 bool queue_pop(struct queue *queue, void *message);              /* consumer; false: empty */
 bool queue_has_room(const struct queue *queue, size_t messages); /* producer */
-bool queue_is_empty(const struct queue *queue);                  /* producer */
+bool queue_is_empty(const struct queue *queue);                  /* either */
 
 #endif

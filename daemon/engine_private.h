@@ -118,6 +118,7 @@ struct ear {
     uint64_t question;    /* the request whose answer is being made; 0: none */
     int64_t asked_us;     /* clock then */
     int64_t heard_us;     /* of its newest piece */
+    int64_t due_us;       /* clock when a microphone would have given what was served */
     int64_t ended_us;     /* place in the audio where its end was known */
     int64_t wait_us;      /* from its end until the model could begin with its text */
     int64_t completed_us; /* clock when its text was there, */
@@ -134,12 +135,14 @@ struct engine {
     struct queue *inference_messages; /* struct engine_message: inference -> main */
     int inference_wake, main_wake;    /* eventfds */
 
-    atomic_bool stopping;     /* writer: main */
-    atomic_bool aborted;      /* writer: main */
-    atomic_bool loaded;       /* writer: inference; false again while it loads anew */
-    atomic_size_t longest_ms; /* writer: inference, before loaded; as frontend_limit takes it */
-    atomic_size_t tail_ms;    /* the same */
-    atomic_bool gone;         /* writer: inference; it will take no more pieces */
+    atomic_bool stopping;        /* writer: main */
+    atomic_bool aborted;         /* writer: main */
+    atomic_bool loaded;          /* writer: inference; false again while it loads anew */
+    atomic_size_t longest_ms;    /* writer: inference, before loaded; as frontend_limit takes it */
+    atomic_size_t tail_ms;       /* the same */
+    atomic_bool gone;            /* writer: inference; it will take no more pieces */
+    atomic_int_fast64_t turn_us; /* writers: front ends; clock when the next may hear of those that
+                                    are ahead of time */
     atomic_uint_fast64_t inference_beats; /* writer: inference */
 
     struct inference *inference; /* the inference thread's while it runs */

@@ -47,6 +47,7 @@ struct front {
     int64_t told_lost_us;  /* clock then */
     int64_t heard_us;      /* clock at the last audio, or when push-to-talk was pressed since */
     int64_t looked_us;     /* clock when it was looked whether any comes */
+    int64_t due_us;        /* clock when a microphone would have given what was heard */
     uint64_t waiting[FRONT_WAITING]; /* the numbers of turns that wait for the source */
     size_t waiting_count;
     struct piece audio; /* gathered, while what came before it waits for the model */

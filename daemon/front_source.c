@@ -17,6 +17,10 @@ enum {
     LOST_US = 1000000,
     OFFER_MS = 20,   /* between two offers of audio that was gathered */
     SKIP_US = 20000, /* what a Cancel drops is listened to for so long at most */
+    CHUNK_US = 20000,
+    AHEAD_US = 5000000, /* of audio, that comes as fast as it may; a spoken order in a file */
+    TURN_US = 200,      /* for a chunk of what is beyond that; it takes half as long */
+    NAP_US = 2000,
 };
 
 bool front_is_to_shut(const struct front *f)
@@ -242,6 +246,22 @@ static void make_finite(float *samples, size_t count)
             samples[i] = 0.0f;
 }
 
+/* Ears whose audio comes much faster than time goes by hear it one after the other, so that all of
+ * them together leave the machine to those that hear as people speak. */
+static void wait_for_turn(struct front *f)
+{
+    int64_t now_us = clock_monotonic_us();
+    f->due_us = (f->due_us > now_us ? f->due_us : now_us) + CHUNK_US;
+    if (f->source->patient || f->due_us < now_us + AHEAD_US)
+        return;
+    int_fast64_t turn_us, next_us = atomic_load(&f->engine->turn_us);
+    do
+        turn_us = next_us > now_us ? next_us : now_us;
+    while (!atomic_compare_exchange_weak(&f->engine->turn_us, &next_us, turn_us + TURN_US));
+    while (clock_monotonic_us() + NAP_US < turn_us)
+        engine_nap();
+}
+
 /* False: there is nothing now. */
 static bool hear_more(struct front *f)
 {
@@ -269,6 +289,7 @@ static bool hear_more(struct front *f)
         f->skipped += to_samples(f, (uint64_t)n);
         return true;
     }
+    wait_for_turn(f);
     make_finite(f->in, (size_t)n * (size_t)s->channels);
     size_t count = resample_push(f->resample, f->in, (size_t)n, f->out);
     frontend_push(f->frontend, f->out, count);

@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+enum {
+    SAVED_US = 1000000, /* of time in which nothing came: for the audio before an utterance */
+};
+
 /* Only some of what is said is for the assistant. */
 static bool is_gated(const struct ear *ear)
 {
@@ -198,6 +202,12 @@ static void hear(struct ear *ear, const struct piece *p)
     recorder_push(ear->recorder, p->samples, p->count);
 }
 
+void inference_count_time(struct ear *ear, int64_t us)
+{
+    int64_t least_us = clock_monotonic_us() - SAVED_US;
+    ear->due_us = (ear->due_us > least_us ? ear->due_us : least_us) + us;
+}
+
 /* False: that was the last piece. */
 bool inference_take_piece(struct inference *i)
 {
@@ -222,6 +232,7 @@ bool inference_take_piece(struct inference *i)
             recogniser_hold(ear->recogniser);
         return true;
     case PIECE_AUDIO:
+        inference_count_time(ear, (int64_t)p->count * 1000 / (FRONTEND_RATE_HZ / 1000));
         if (ear->open)
             hear(ear, p);
         return true;

@@ -22,6 +22,7 @@ struct inference {
     struct decode_group *group; /* of replies that are made at once; NULL: there is one ear */
     size_t next;                /* ear to look at first when replies may go on */
     int rounds;                 /* since they did */
+    int64_t opening_due_us;     /* as due_us of an ear, of those that begin */
     int64_t progress_us;        /* clock when the log had a load's progress */
     struct ear *ear;            /* that is served */
     struct piece piece;         /* scratch */
@@ -59,5 +60,6 @@ void inference_tell_busy(struct inference *i, bool busy);
 void inference_end_turn(struct ear *ear);
 void inference_end_reply(struct inference *i);
 void inference_count_work(struct ear *ear);
+void inference_count_time(struct ear *ear, int64_t us); /* of audio, that it was served */
 
 #endif

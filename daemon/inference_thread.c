@@ -1,6 +1,8 @@
-/* The inference thread: the only user of the model and of its backend. It goes round the ears, a
- * piece of audio (inference_pieces.c) or a request of each at a time. Texts come first: replies and
- * answers are made a token at a time, all of them at once, while no ear has anything to be heard.
+/* The inference thread: the only user of the model and of its backend. It serves the ears a piece
+ * of audio (inference_pieces.c) or a request at a time: first the ear that has been given least for
+ * the time that has gone by, so that who sends faster than that waits for who does not. Texts come
+ * first: replies and answers are made a token at a time, all of them at once, while no ear has
+ * anything to be heard.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,6 +19,8 @@
 #include <unistd.h>
 
 enum {
+    REQUEST_US = 100000, /* of audio, that a request counts as, */
+    OPENING_US = 50000,  /* and an ear that begins */
     DROPPED_PIECES = 64, /* of a cancelled utterance, passed over in one go */
     REPLY_ROUNDS = 4,    /* at most without a token of a reply: somebody may send without end */
 };
@@ -232,6 +236,7 @@ static void adopt(struct inference *i, struct ear *ear)
         resume(ear);
     recorder_configure(ear->recorder, &ear->config.recordings);
     i->ears[i->count++] = ear;
+    ear->due_us = clock_monotonic_us();
     inference_send_text(i, ENGINE_OPENED, 0, "");
     atomic_store(&ear->opened, true);
     engine_wake(ear->front_wake);
@@ -270,6 +275,7 @@ static bool serve_request(struct inference *i)
     if (i->ear->open || !queue_pop(i->ear->inference_requests, &i->request))
         return false;
     i->ear->requested = true;
+    inference_count_time(i->ear, REQUEST_US);
     take_request(i);
     return true;
 }
@@ -296,7 +302,7 @@ static bool serve_piece(struct inference *i, size_t n)
     return true;
 }
 
-/* One request or one piece of the ear's, in turn, or who asks without end would keep it from
+/* One request or one piece of the ear's, in turns, or who asks without end would keep it from
  * hearing. Both wait while a reply is made. False: there was none. */
 static bool serve(struct inference *i, size_t n)
 {
@@ -312,19 +318,52 @@ static bool serve(struct inference *i, size_t n)
     return serve_request(i) || serve_piece(i, n);
 }
 
+/* Whether serve() would find something. */
+static bool has_work(const struct ear *ear)
+{
+    if (atomic_load(&ear->aborted))
+        return true;
+    if (recogniser_is_making(ear->recogniser))
+        return false;
+    return !queue_is_empty(ear->pieces) || (!ear->open && !queue_is_empty(ear->inference_requests));
+}
+
+/* Of the ears that have something the one that is least ahead of time; count: none has. */
+static size_t find_first(const struct inference *i)
+{
+    size_t first = i->count;
+    for (size_t n = 0; n < i->count; n++)
+        if (has_work(i->ears[n]) &&
+            (first == i->count || i->ears[n]->due_us < i->ears[first]->due_us))
+            first = n;
+    return first;
+}
+
+/* Those that begin have a place in the order, too, as one ear that is in time: who opens streams
+ * without end waits for who speaks. False: there was nothing. */
+static bool serve_first(struct inference *i)
+{
+    struct ear *ear;
+    int64_t now_us = clock_monotonic_us();
+    int64_t due_us = i->opening_due_us > now_us ? i->opening_due_us : now_us;
+    size_t first = find_first(i);
+    bool none = first == i->count;
+    if ((none || due_us <= i->ears[first]->due_us) && queue_pop(i->engine->openings, &ear)) {
+        i->opening_due_us = due_us + OPENING_US;
+        adopt(i, ear);
+        return true;
+    }
+    return !none && serve(i, first);
+}
+
 /* False: it is over. */
 static bool go_round(struct inference *i)
 {
     struct engine *e = i->engine;
     struct error error;
-    struct ear *ear;
-    bool served = false;
     engine_beat(&e->inference_beats);
-    while (queue_pop(e->openings, &ear))
-        adopt(i, ear);
-    for (size_t n = i->count; n-- > 0;)
-        served = serve(i, n) || served;
-    if (!served || ++i->rounds >= REPLY_ROUNDS) {
+    bool served = serve_first(i);
+    if (!served || ++i->rounds >= REPLY_ROUNDS * (int)i->count) {
         served = reply_on(i) || served;
         i->rounds = 0;
     }
