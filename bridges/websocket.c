@@ -3,10 +3,13 @@
 #include "bridges/websocket.h"
 
 #include "bridges/buffer.h"
+#include "bridges/share.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +22,8 @@
 
 enum {
     KEY_CHARACTERS = 24,
-    TURN_BYTES = 64 * 1024, /* that are read before others have their turn */
+    TURN_BYTES = 64 * 1024, /* that are read before others have their turn, */
+    TURN_MESSAGES = 32,     /* or messages: the shortest have two bytes, and may want an answer */
     REASON_BYTES = 64,
     CLOSING_S = 5, /* for the peer to say that it has understood */
 };
@@ -32,7 +36,9 @@ struct websocket {
     sd_event *event;
     sd_event_source *io, *tick;
     struct buffer early;
-    size_t turn; /* bytes that may be read in this one */
+    size_t turn;       /* bytes that may be read in this one */
+    unsigned messages; /* that were */
+    struct share share;
     uint64_t heard_us, closing_us;
     uint16_t code; /* to close with, once all before it is sent; 0: none */
     char reason[REASON_BYTES];
@@ -111,7 +117,9 @@ static void on_message(wslay_event_context_ptr context, const struct wslay_event
                        void *user)
 {
     (void)context;
-    const struct websocket *w = user;
+    struct websocket *w = user;
+    if (++w->messages == TURN_MESSAGES)
+        w->turn = 0;
     if (m->opcode == WSLAY_TEXT_FRAME || m->opcode == WSLAY_BINARY_FRAME)
         w->events->message(w->user, m->opcode == WSLAY_TEXT_FRAME, m->msg, m->msg_length);
 }
@@ -148,6 +156,7 @@ static void settle(struct websocket *w)
     uint32_t events = ((reads && !w->paused) || w->over ? EPOLLIN : 0) | (writes ? EPOLLOUT : 0);
     if (sd_event_source_set_io_events(w->io, events) < 0)
         w->gone = true;
+    share_end(&w->share, w->io);
     if (!w->gone || w->told)
         return;
     w->told = true;
@@ -159,6 +168,7 @@ static void settle(struct websocket *w)
 static void receive(struct websocket *w)
 {
     w->turn = TURN_BYTES;
+    w->messages = 0;
     if (!wslay_event_recv(w->context))
         return;
     wslay_event_shutdown_read(w->context); /* with what is wrong, if the peer is there */
@@ -178,6 +188,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *user)
     (void)source;
     (void)fd;
     struct websocket *w = user;
+    share_begin(&w->share);
     if (w->over) {
         throw_away(w);
     } else if (events & EPOLLIN) {
@@ -200,6 +211,7 @@ static void ping(struct websocket *w)
 static int on_tick(sd_event_source *source, uint64_t us, void *user)
 {
     struct websocket *w = user;
+    share_begin(&w->share);
     if (w->early.size && !w->over)
         receive(w);
     if (w->paused)
@@ -253,6 +265,15 @@ void websocket_pause(struct websocket *w, bool pause)
         sd_event_source_set_time_relative(w->tick, 0);
 }
 
+/* libmicrohttpd lets small packets wait for the answer to the one before. It fails on a unix
+ * socket.
+ */
+static void send_at_once(int fd)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_CORK, &(int){0}, sizeof(int));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+
 int websocket_create(struct websocket **out, sd_event *event, int fd, const void *early,
                      size_t early_size, const struct websocket_events *events, void *user)
 {
@@ -266,6 +287,7 @@ int websocket_create(struct websocket **out, sd_event *event, int fd, const void
     w->fd = fd;
     w->event = event;
     w->heard_us = now_us(w);
+    send_at_once(fd);
     int rc = buffer_append(&w->early, early, early_size, TURN_BYTES);
     if (!rc && wslay_event_context_server_init(&w->context, &callbacks, w))
         rc = -ENOMEM;

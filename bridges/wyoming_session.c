@@ -10,6 +10,7 @@
 #include "bridges/wyoming_session.h"
 
 #include "base/log.h"
+#include "bridges/share.h"
 #include "bridges/wyoming_reader.h"
 
 #include <errno.h>
@@ -53,6 +54,7 @@ struct format {
 struct session {
     const struct session_world *world;
     sd_event_source *io, *timer;
+    struct share share;
     int fd;
     char peer[64];
     enum state state;
@@ -479,6 +481,7 @@ static uint64_t deadline_us(const struct session *s)
 static void settle(struct session *s)
 {
     bool more;
+    share_begin(&s->share);
     do {
         send_out(s);
         more = wants_input(s) && s->in_left;
@@ -491,6 +494,7 @@ static void settle(struct session *s)
                      sd_event_source_set_enabled(
                          s->timer, us == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT) < 0))
         s->gone = true;
+    share_end(&s->share, s->io);
     if (s->gone)
         s->world->gone(s->world->user, s);
 }
