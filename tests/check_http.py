@@ -659,9 +659,9 @@ def slow(d):
 FLOOD = """
 import socket, sys
 kind, port = int(sys.argv[1]), int(sys.argv[2])
-head = b"POST /v1/audio/transcriptions HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Type: multipart/form-data; boundary=a\\r\\n"
-part = b'--a\\r\\nContent-Disposition: form-data; name="file"; filename="x"\\r\\n\\r\\n'
-body = (part + bytes(24 << 20) + b"\\r\\n--a--\\r\\n", part + (b"\\r\\n--b" * (4 << 20)), (b'--a\\r\\nContent-Disposition: form-data; name="f"\\r\\n\\r\\nx\\r\\n' * 100000), b"")[kind]
+head = b"POST /v1/audio/transcriptions HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Type: multipart/form-data; boundary=ab\\r\\n"
+part = b'--ab\\r\\nContent-Disposition: form-data; name="file"; filename="x"\\r\\n\\r\\n'
+body = (part + bytes(24 << 20) + b"\\r\\n--ab--\\r\\n", part + (b"\\r\\n--ac" * (4 << 20)), (b'--ab\\r\\nContent-Disposition: form-data; name="f"\\r\\n\\r\\nx\\r\\n' * 100000), b"")[kind]
 noise = head + b"Content-Length: %d\\r\\n\\r\\n" % len(body) + body if body else b"GET /x HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n" * 100
 print("floods", flush=True)
 while True:

@@ -113,7 +113,8 @@ class Streams:
         self.daemon, self.names, self.told, self.lost, self.times = d, {}, {}, {}, {}
         connection = support.daemon.BUS.connection
         self.matches = [connection.add_signal_receiver(self.take, dbus_interface=ASSISTANT, path_keyword="path", member_keyword="member"),
-                        connection.add_signal_receiver(self.added, "InterfacesAdded", dbus_interface="org.freedesktop.DBus.ObjectManager")]
+                        connection.add_signal_receiver(self.added, "InterfacesAdded", dbus_interface="org.freedesktop.DBus.ObjectManager"),
+                        connection.add_signal_receiver(self.changed, "PropertiesChanged", path_keyword="path")]
 
     def name(self, path, properties):
         if properties.get("Device"):
@@ -121,6 +122,9 @@ class Streams:
 
     def added(self, path, interfaces):
         self.name(path, interfaces.get(ASSISTANT, {}))
+
+    def changed(self, interface, properties, invalidated, path):
+        self.name(path, properties if interface == ASSISTANT else {})
 
     def take(self, *args, path, member):
         path = str(path)
@@ -136,7 +140,7 @@ class Streams:
         return self.names
 
     def paths_of(self, sender):
-        return [path for path, name in self.names.items() if name == sender.name]
+        return [path for path, name in list(self.names.items()) if name == sender.name]
 
     def text_of(self, sender):
         return " ".join(" ".join(self.told.get(path, [])) for path in self.paths_of(sender))
