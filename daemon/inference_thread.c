@@ -322,7 +322,7 @@ static bool serve(struct inference *i, size_t n)
 static bool has_work(const struct ear *ear)
 {
     if (atomic_load(&ear->aborted))
-        return true;
+        return atomic_load(&ear->front_ended) || !queue_is_empty(ear->pieces);
     if (recogniser_is_making(ear->recogniser))
         return false;
     return !queue_is_empty(ear->pieces) || (!ear->open && !queue_is_empty(ear->inference_requests));
