@@ -82,11 +82,16 @@ static void append_token(struct decode *d, uint32_t id)
     text_go_on(d->text, bytes, size);
 }
 
+static bool has_failed(const struct decode *d)
+{
+    const struct backend *be = d->model->backend;
+    return be->ops->status(be, NULL) != 0;
+}
+
 void decode_took_last(struct decode *d)
 {
-    struct backend *be = d->model->backend;
     d->untaken = false;
-    d->whole = be->ops->status(be, NULL) == 0;
+    d->whole = !has_failed(d);
 }
 
 /* The last token into the fork. */
@@ -124,6 +129,9 @@ bool decode_next(struct decode *d)
         return false;
     uint64_t begin = decode_now_us();
     uint32_t id = choose(d);
+    d->whole = !has_failed(d); /* a GPU may fail at what came before, and tell only now */
+    if (!d->whole)
+        return false;
     d->tokens++;
     d->last = id;
     d->untaken = true;

@@ -123,6 +123,49 @@ static void a_reply_that_is_dropped_is_completed_as_far_as_it_is(void **state)
     recogniser_destroy(r);
 }
 
+static const struct backend_ops *sound_ops;
+static bool failed;
+
+static int status_of_failed(const struct backend *be, struct error *error)
+{
+    return failed ? -EIO : sound_ops->status(be, error);
+}
+
+static void fail_at_argmax(struct backend *be, uint32_t *best, const float *x, size_t rows,
+                           size_t count)
+{
+    sound_ops->argmax(be, best, x, rows, count);
+    failed = true;
+}
+
+/* A GPU tells of what went wrong when it is waited for. */
+static void what_a_failed_backend_chooses_is_not_told(void **state)
+{
+    struct fixture *f = *state;
+    struct recogniser *r = create(f, 0, true);
+    struct backend_ops failing = *f->backend->ops;
+    static struct event last;
+    recogniser_begin(r, 7, 0);
+    recogniser_push(r, f->speech, 40000);
+    recogniser_end(r, 1);
+    for (int i = 0; i < 5; i++)
+        assert_true(recogniser_go_on(r));
+    last = f->log.events[f->log.count - 1];
+    assert_int_equal(last.type, EVENT_REPLY_UPDATED);
+    sound_ops = f->backend->ops;
+    failing.status = status_of_failed;
+    failing.argmax = fail_at_argmax;
+    f->backend->ops = &failing;
+    f->log.count = 0;
+    while (recogniser_go_on(r))
+        ;
+    f->backend->ops = sound_ops;
+    assert_int_equal(f->log.count, 1);
+    assert_int_equal(f->log.events[0].type, EVENT_REPLY_COMPLETED);
+    assert_string_equal(f->log.events[0].text, last.text);
+    recogniser_destroy(r);
+}
+
 static void nothing_said_gives_an_empty_text(void **state)
 {
     struct fixture *f = *state;
@@ -518,6 +561,7 @@ int main(void)
         cmocka_unit_test(cancel_drops_the_utterance_once),
         cmocka_unit_test(a_cancelled_reply_ends_within_a_token),
         cmocka_unit_test(a_reply_that_is_dropped_is_completed_as_far_as_it_is),
+        cmocka_unit_test(what_a_failed_backend_chooses_is_not_told),
         cmocka_unit_test(nothing_said_gives_an_empty_text),
         cmocka_unit_test(what_has_too_few_phones_is_not_told),
         cmocka_unit_test(what_has_enough_phones_is_told_when_it_has),
