@@ -5,6 +5,7 @@
 #include "bridges/buffer.h"
 #include "bridges/http_server.h"
 #include "bridges/networks.h"
+#include "bridges/share.h"
 
 enum {
     HTTP_HEADERS_S = 10, /* from the connection to the end of the first request's headers */
@@ -29,6 +30,7 @@ struct http_link {
 struct http_server {
     sd_event *event;
     sd_event_source *io, *timer, *sweep;
+    struct share share; /* of all its connections */
     struct MHD_Daemon *daemon;
     struct http_server_options options;
     struct http_link *links;

@@ -2,6 +2,7 @@
  * loop watches as one descriptor; a connection whose time is over is shut down here, and found to
  * be closed there.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "bridges/bridge.h"
 #include "bridges/http_internal.h"
@@ -14,7 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HALF_OPEN_SWEEPS = 2 };
+enum {
+    HALF_OPEN_SWEEPS = 2,
+    PART = 3, /* of the time; the rest is for what decodes, and for the daemon */
+    TURN_US = 2000,
+};
 
 #define SECOND_US UINT64_C(1000000)
 
@@ -32,20 +37,33 @@ void http_link_set_deadline(struct http_link *l, unsigned seconds, bool reads)
     l->deadline_us = seconds ? now_us(l->server) + seconds * SECOND_US : UINT64_MAX;
 }
 
-/* Does what is due, and asks to be woken when more is. */
+/* The clock in so long, or when the server may go on. */
+static uint64_t not_before_due(const struct http_server *s, uint64_t us)
+{
+    uint64_t then_us = (uint64_t)clock_monotonic_us() + us;
+    return s->share.waits && s->share.due_us > then_us ? s->share.due_us : then_us;
+}
+
+/* Does what is due, for a turn, and asks to be woken when more is. */
 static void run(struct http_server *s)
 {
     MHD_UNSIGNED_LONG_LONG ms;
-    MHD_run(s->daemon);
-    bool waits = MHD_get_timeout(s->daemon, &ms) == MHD_YES;
+    int64_t end_us = clock_monotonic_us() + TURN_US;
+    bool waits;
+    share_begin(&s->share);
+    do {
+        MHD_run(s->daemon);
+        waits = MHD_get_timeout(s->daemon, &ms) == MHD_YES;
+    } while (waits && ms == 0 && clock_monotonic_us() < end_us);
+    share_end(&s->share, s->io);
     if (waits)
-        sd_event_source_set_time_relative(s->timer, ms * 1000);
+        sd_event_source_set_time(s->timer, not_before_due(s, ms * 1000));
     sd_event_source_set_enabled(s->timer, waits ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
 void http_server_run_soon(struct http_server *s)
 {
-    sd_event_source_set_time_relative(s->timer, 0);
+    sd_event_source_set_time(s->timer, not_before_due(s, 0));
     sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
 }
 
@@ -165,6 +183,7 @@ int http_server_create(struct http_server **out, sd_event *event,
         return -ENOMEM;
     s->event = sd_event_ref(event);
     s->options = *o;
+    share_init(&s->share, PART);
     s->daemon = start(s);
     int rc = s->daemon ? watch(s) : -ENOTSUP;
     if (rc) {
@@ -183,6 +202,7 @@ void http_server_destroy(struct http_server *s)
         http_requests_abandon(s);
         MHD_stop_daemon(s->daemon);
     }
+    share_finish(&s->share);
     sd_event_source_disable_unref(s->io);
     sd_event_source_disable_unref(s->timer);
     sd_event_source_disable_unref(s->sweep);

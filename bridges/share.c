@@ -1,23 +1,53 @@
-/* Who shares the loop: a connection may take a part of the time. What it takes beyond that, it
- * takes when nobody else has anything to do. */
 #include "bridges/share.h"
 
 #include "base/clock.h"
 
 enum {
-    PART = 32,          /* a connection's part of the time is one of so many */
     SAVED_US = 1000000, /* of time in which it did nothing counts */
+    ACCURACY_US = 1000,
+    LEAST_US = 2000, /* that is worth a timer */
 };
+
+void share_init(struct share *s, unsigned part)
+{
+    *s = (struct share){.part = part};
+}
 
 void share_begin(struct share *s)
 {
     s->begin_us = (uint64_t)clock_monotonic_us();
 }
 
+static int on_due(sd_event_source *wait, uint64_t us, void *user)
+{
+    struct share *s = user;
+    (void)wait;
+    (void)us;
+    s->waits = false;
+    return sd_event_source_set_enabled(s->io, SD_EVENT_ON);
+}
+
+static int wait_until_due(struct share *s, sd_event_source *io)
+{
+    s->io = io;
+    if (!s->wait)
+        return sd_event_add_time(sd_event_source_get_event(io), &s->wait, CLOCK_MONOTONIC,
+                                 s->due_us, ACCURACY_US, on_due, s);
+    int rc = sd_event_source_set_time(s->wait, s->due_us);
+    return rc < 0 ? rc : sd_event_source_set_enabled(s->wait, SD_EVENT_ONESHOT);
+}
+
 void share_end(struct share *s, sd_event_source *io)
 {
     uint64_t now_us = (uint64_t)clock_monotonic_us(), least_us = now_us - SAVED_US;
-    s->due_us = (s->due_us > least_us ? s->due_us : least_us) + PART * (now_us - s->begin_us);
-    sd_event_source_set_priority(io, s->due_us > now_us ? SD_EVENT_PRIORITY_IDLE
-                                                        : SD_EVENT_PRIORITY_NORMAL);
+    s->due_us = (s->due_us > least_us ? s->due_us : least_us) + s->part * (now_us - s->begin_us);
+    if (s->due_us < now_us + LEAST_US || wait_until_due(s, io) < 0)
+        return;
+    s->waits = true;
+    sd_event_source_set_enabled(io, SD_EVENT_OFF);
+}
+
+void share_finish(struct share *s)
+{
+    s->wait = sd_event_source_disable_unref(s->wait);
 }

@@ -1,18 +1,28 @@
-/* Connections share the event loop: one that has taken much of its time lately waits for those that
- * have not. */
+/* Connections share the event loop: each may take a part of its time. One that has taken more is
+ * not looked at until it has paid for that, so that the loop, and the core that it runs on, are
+ * there for others.
+ */
 #ifndef EARSHOT_BRIDGES_SHARE_H
 #define EARSHOT_BRIDGES_SHARE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
 struct share {
-    uint64_t begin_us; /* clock when what is done now began */
-    uint64_t due_us;   /* clock when it has paid for what was done */
+    unsigned part;         /* one of so many */
+    uint64_t begin_us;     /* clock when what is done now began */
+    uint64_t due_us;       /* clock when it has paid for what was done */
+    bool waits;            /* until then, */
+    sd_event_source *wait; /* and then goes on with */
+    sd_event_source *io;
 };
 
-/* Around what a callback does for the connection; io: its source. */
+void share_init(struct share *s, unsigned part);
+/* Around what a callback does for the connection; io: its source, which is on or off by this, and
+ * outlives the share. */
 void share_begin(struct share *s);
 void share_end(struct share *s, sd_event_source *io);
+void share_finish(struct share *s);
 
 #endif

@@ -25,6 +25,7 @@ enum {
     TURN_BYTES = 64 * 1024, /* that are read before others have their turn, */
     TURN_MESSAGES = 32,     /* or messages: the shortest have two bytes, and may want an answer */
     REASON_BYTES = 64,
+    PART = 32,     /* of the loop's time */
     CLOSING_S = 5, /* for the peer to say that it has understood */
 };
 
@@ -160,6 +161,7 @@ static void settle(struct websocket *w)
     if (!w->gone || w->told)
         return;
     w->told = true;
+    share_finish(&w->share);
     sd_event_source_set_enabled(w->io, SD_EVENT_OFF);
     sd_event_source_set_enabled(w->tick, SD_EVENT_OFF);
     w->events->gone(w->user);
@@ -287,6 +289,7 @@ int websocket_create(struct websocket **out, sd_event *event, int fd, const void
     w->fd = fd;
     w->event = event;
     w->heard_us = now_us(w);
+    share_init(&w->share, PART);
     send_at_once(fd);
     int rc = buffer_append(&w->early, early, early_size, TURN_BYTES);
     if (!rc && wslay_event_context_server_init(&w->context, &callbacks, w))
@@ -308,6 +311,7 @@ void websocket_destroy(struct websocket *w)
 {
     if (!w)
         return;
+    share_finish(&w->share);
     sd_event_source_disable_unref(w->io);
     sd_event_source_disable_unref(w->tick);
     if (w->context)

@@ -31,6 +31,7 @@ enum {
     RATE_MOST_HZ = 48000,
     CHANNELS_MOST = 2,
     WIDTH = 2, /* bytes of a sample */
+    PART = 32, /* of the loop's time */
 };
 
 #define TIMESTAMP_MOST 9007199254740992.0 /* ms: what JSON's numbers count exactly */
@@ -564,6 +565,7 @@ int session_create(struct session **out, const struct session_world *w, int fd, 
     snprintf(s->peer, sizeof s->peer, "%s", peer);
     wyoming_reader_init(&s->reader);
     s->progress_us = now_us(s);
+    share_init(&s->share, PART);
     int rc = sd_event_add_io(w->event, &s->io, fd, EPOLLIN, on_io, s);
     if (rc >= 0)
         rc = sd_event_add_time(w->event, &s->timer, CLOCK_MONOTONIC, s->progress_us + IDLE_US, 0,
@@ -581,6 +583,7 @@ void session_destroy(struct session *s)
     if (!s)
         return;
     close_stream(s);
+    share_finish(&s->share);
     sd_event_source_disable_unref(s->io);
     sd_event_source_disable_unref(s->timer);
     wyoming_reader_finish(&s->reader);

@@ -163,11 +163,14 @@ bool decode_circles(const struct decode *d)
 bool decode_end(struct decode *d)
 {
     text_trim(d->text);
-    if (d->whole)
-        take_last(d);
-    d->untaken = false;
     decode_leave(d);
     return d->whole;
+}
+
+void decode_settle(struct decode *d)
+{
+    if (d->whole)
+        take_last(d);
 }
 
 float decode_confidence(const struct decode *d)

@@ -59,9 +59,11 @@ bool decode_next(struct decode *d);
 /* Whether the last tokens, 4 to 32 of them, came three times in a row: so a model goes on for ever.
  */
 bool decode_circles(const struct decode *d);
-/* Drops a character that is unfinished, so that no text holds half of one. The fork has taken the
- * text, but one that was cancelled. False: cancelled. */
+/* Drops a character that is unfinished, so that no text holds half of one. False: cancelled. */
 bool decode_end(struct decode *d);
+/* For who goes on from the fork: it takes the last token of a text that has ended and was not
+ * cancelled. */
+void decode_settle(struct decode *d);
 
 /* Of the logits: the state has taken the last token. */
 void decode_took_last(struct decode *d);

@@ -327,6 +327,7 @@ static void carry_on(struct recogniser *r)
     const struct model *m = r->model;
     if (!m->carry)
         return;
+    decode_settle(&r->decode);
     if (!r->decode.stopped && m->decoding.stop_count)
         backbone_push_tokens(r->scratch, r->decode.fork, 0, m->decoding.stop, 1, NULL);
     state_copy(r->conversation, r->decode.fork);
@@ -373,10 +374,12 @@ void recogniser_prepare_together(struct decode_group *g, struct recogniser *cons
                                  size_t count)
 {
     struct decode *texts[DECODE_GROUP_MAX];
+    size_t n = 0;
     assert(count <= DECODE_GROUP_MAX);
     for (size_t i = 0; i < count; i++)
-        texts[i] = &makers[i]->decode;
-    decode_group_take(g, texts, count);
+        if (makers[i]->made != MADE_NOTHING)
+            texts[n++] = &makers[i]->decode;
+    decode_group_take(g, texts, n);
 }
 
 bool recogniser_is_making(const struct recogniser *r)
@@ -405,8 +408,10 @@ void recogniser_complete(struct recogniser *r, int64_t end_us, bool whole, uint6
     e->addressed = whole && e->size > 0;
     if (e->addressed && r->config.address)
         r->config.address(r->config.user, e);
-    if (e->addressed && r->intents && !r->open)
+    if (e->addressed && r->intents && !r->open) {
+        decode_settle(&r->decode);
         intents_make(r->intents, r->decode.fork, e);
+    }
     e->compute_us = (uint32_t)(decode_now_us() - begin_us);
     recogniser_emit(r, whole ? EVENT_UTTERANCE_COMPLETED : EVENT_UTTERANCE_CANCELLED);
 }
@@ -507,6 +512,7 @@ static int text_ids(struct recogniser *r, const char *text, size_t size)
 void recogniser_read(struct recogniser *r, size_t count)
 {
     const struct prompt *begin = &r->model->text_begin;
+    r->decode.untaken = false; /* of a text before */
     if (begin->count)
         backbone_push_tokens(r->scratch, r->decode.fork, 0, begin->ids, begin->count, NULL);
     if (count)

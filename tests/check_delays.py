@@ -39,6 +39,7 @@ EMPTY_S = 30  # until nothing is left of neighbours
 END_S = 2  # for neighbours to say that they go
 NEVER = 1000.0  # seconds
 MANY = 64  # connections and streams: nobody is refused for want of them
+AS_UNIT = ("nice", "-n", "5")  # the units' Nice=
 
 Heard = collections.namedtuple("Heard", ("way", "said", "seconds", "text"))
 
@@ -67,7 +68,7 @@ class Rtp:
     KINDS = ["largest", "smallest", "speech_without_end", "come_and_go", "dead"]
 
     def __init__(self, streams):
-        self.program = Program(BUILD / "bridges" / "earshot-rtp", "--senders", str(MANY), unix=False, scheme="udp")
+        self.program = Program(BUILD / "bridges" / "earshot-rtp", "--senders", str(MANY), prefix=AS_UNIT, unix=False, scheme="udp")
         self.streams, self.encoded = streams, {}
 
     def ways(self):
@@ -96,7 +97,7 @@ class Wyoming:
     KINDS = ["largest", "smallest", "speech_without_end", "come_and_go", "reads_nothing", "dead"]
 
     def __init__(self, streams):
-        self.program = Program(BUILD / "bridges" / "earshot-wyoming", "--connections", str(MANY))
+        self.program = Program(BUILD / "bridges" / "earshot-wyoming", "--connections", str(MANY), prefix=AS_UNIT)
 
     def ways(self):
         return {"Wyoming": self.speak}
@@ -120,7 +121,7 @@ class Http:
     KINDS = ["largest", "smallest", "speech_without_end", "come_and_go", "reads_nothing", "dead", "slow_headers"]
 
     def __init__(self, streams):
-        self.program = Program(BUILD / "bridges" / "earshot-http", "--connections", str(MANY))
+        self.program = Program(BUILD / "bridges" / "earshot-http", "--connections", str(MANY), prefix=AS_UNIT)
 
     def ways(self):
         return {"POST": self.file, "WebSocket": self.live}
