@@ -1,3 +1,4 @@
+/* A debt of time, which goes by; who has one waits for a timer. */
 #include "bridges/share.h"
 
 #include "base/clock.h"
