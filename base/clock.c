@@ -35,6 +35,11 @@ int64_t clock_real_us(void)
     return read_us(CLOCK_REALTIME);
 }
 
+int64_t clock_thread_us(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t clock_believed_us(struct clock_date *d)
 {
     int64_t real = clock_real_us(), boot = clock_boot_us(), base = real - boot;

@@ -6,8 +6,9 @@
 
 int64_t clock_monotonic_us(void);
 int64_t clock_monotonic_ms(void);
-int64_t clock_boot_us(void); /* as the monotonic one, and goes on while the machine sleeps */
-int64_t clock_real_us(void); /* since 1970 */
+int64_t clock_boot_us(void);   /* as the monotonic one, and goes on while the machine sleeps */
+int64_t clock_real_us(void);   /* since 1970 */
+int64_t clock_thread_us(void); /* for which the calling thread has had a core */
 
 /* Zeroed: nothing is known yet. One thread. */
 struct clock_date {

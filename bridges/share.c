@@ -16,7 +16,7 @@ void share_init(struct share *s, unsigned part)
 
 void share_begin(struct share *s)
 {
-    s->begin_us = (uint64_t)clock_monotonic_us();
+    s->begin_us = (uint64_t)clock_thread_us();
 }
 
 static int on_due(sd_event_source *wait, uint64_t us, void *user)
@@ -41,7 +41,8 @@ static int wait_until_due(struct share *s, sd_event_source *io)
 void share_end(struct share *s, sd_event_source *io)
 {
     uint64_t now_us = (uint64_t)clock_monotonic_us(), least_us = now_us - SAVED_US;
-    s->due_us = (s->due_us > least_us ? s->due_us : least_us) + s->part * (now_us - s->begin_us);
+    uint64_t taken_us = (uint64_t)clock_thread_us() - s->begin_us;
+    s->due_us = (s->due_us > least_us ? s->due_us : least_us) + s->part * taken_us;
     if (s->due_us < now_us + LEAST_US || wait_until_due(s, io) < 0)
         return;
     s->waits = true;

@@ -25,7 +25,6 @@ enum {
     TURN_BYTES = 64 * 1024, /* that are read before others have their turn, */
     TURN_MESSAGES = 32,     /* or messages: the shortest have two bytes, and may want an answer */
     REASON_BYTES = 64,
-    PART = 32,     /* of the loop's time */
     CLOSING_S = 5, /* for the peer to say that it has understood */
 };
 
@@ -289,7 +288,7 @@ int websocket_create(struct websocket **out, sd_event *event, int fd, const void
     w->fd = fd;
     w->event = event;
     w->heard_us = now_us(w);
-    share_init(&w->share, PART);
+    share_init(&w->share, SHARE_OF_A_CONNECTION);
     send_at_once(fd);
     int rc = buffer_append(&w->early, early, early_size, TURN_BYTES);
     if (!rc && wslay_event_context_server_init(&w->context, &callbacks, w))

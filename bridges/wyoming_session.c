@@ -31,7 +31,6 @@ enum {
     RATE_MOST_HZ = 48000,
     CHANNELS_MOST = 2,
     WIDTH = 2, /* bytes of a sample */
-    PART = 32, /* of the loop's time */
 };
 
 #define TIMESTAMP_MOST 9007199254740992.0 /* ms: what JSON's numbers count exactly */
@@ -565,7 +564,7 @@ int session_create(struct session **out, const struct session_world *w, int fd, 
     snprintf(s->peer, sizeof s->peer, "%s", peer);
     wyoming_reader_init(&s->reader);
     s->progress_us = now_us(s);
-    share_init(&s->share, PART);
+    share_init(&s->share, SHARE_OF_A_CONNECTION);
     int rc = sd_event_add_io(w->event, &s->io, fd, EPOLLIN, on_io, s);
     if (rc >= 0)
         rc = sd_event_add_time(w->event, &s->timer, CLOCK_MONOTONIC, s->progress_us + IDLE_US, 0,

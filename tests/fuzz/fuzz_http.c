@@ -14,7 +14,8 @@
 enum {
     BODY_MAX = 4096,
     PIECES_MAX = 64,
-    TURNS_MAX = 200, /* of the loop, until all is done */
+    TURNS_MAX = 100000,    /* of the loop, until all is done */
+    PATIENCE_US = 1000000, /* for what it has to wait for */
 };
 
 static void on_form(struct http_request *r)
@@ -90,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                    pieces[data[0] % (sizeof pieces / sizeof *pieces)]);
     close(ends[1]);
     for (int i = 0; i < TURNS_MAX && http_server_counts(server).connections; i++)
-        sd_event_run(event, 1000);
+        sd_event_run(event, PATIENCE_US);
     if (http_server_counts(server).connections)
         abort();
     http_server_destroy(server);

@@ -10,7 +10,8 @@
 
 enum {
     PIECES_MAX = 64,
-    TURNS_MAX = 200,
+    TURNS_MAX = 100000,    /* of the loop, until it is gone */
+    PATIENCE_US = 1000000, /* for what it has to wait for */
 };
 
 static struct {
@@ -82,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(ends[1]);
     for (int i = 0; i < TURNS_MAX && !state.gone; i++) {
         websocket_pause(state.socket, false);
-        sd_event_run(event, 1000);
+        sd_event_run(event, PATIENCE_US);
     }
     if (state.gone != 1 || state.bytes > size)
         abort();
