@@ -13,6 +13,7 @@ enum {
     HTTP_BODY_S = 120,   /* from there to the end of its body */
     HTTP_ANSWER_S = 60,  /* from the answer to when the client has it */
     HTTP_SILENT_S = 30,  /* without a byte, wherever one is due */
+    HTTP_REQUESTS = 50,  /* a second of a connection; more of them wait */
     HTTP_MEMORY = 32768, /* bytes of a connection: headers, what is read and written */
 };
 
@@ -25,6 +26,7 @@ struct http_link {
     uint64_t deadline_us; /* UINT64_MAX: none */
     bool reads;           /* a request is to come, or comes */
     unsigned half_open;   /* for so many sweeps: it reads, and its peer sends no more */
+    uint64_t due_us;      /* clock when it has waited for the requests that it made */
 };
 
 struct http_server {

@@ -1,11 +1,13 @@
 /* One request. Its life, as libmicrohttpd calls http_request_access:
  *
- *     headers ─► may it be asked? ─► body ─► handler ─► suspended ─► answered ─► completed
+ *     headers ─► may it be asked? ─► body ─► its turn ─► handler ─► suspended ─► answered ─►
+ * completed
  *
  * A request that is refused is read to its end all the same, where that is not too far: who still
  * sends would not see the answer. libmicrohttpd does not look at a connection that is suspended, so
  * this file watches whether its client has gone.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "bridges/http_internal.h"
 
@@ -17,6 +19,8 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+
+#define SECOND_US UINT64_C(1000000)
 
 enum {
     DISCARD_MOST = 64 * 1024 * 1024, /* bytes of a body that nobody wants */
@@ -32,8 +36,9 @@ struct http_request {
     char *path; /* owned */
     struct http_form *form;
     size_t body_bytes;
-    bool asked; /* the handler was called, or need not be */
-    bool gone;  /* the client */
+    bool counted; /* among those that its connection made */
+    bool asked;   /* the handler was called, or need not be */
+    bool gone;    /* the client */
 
     struct MHD_Response *response; /* owned; NULL: none yet */
     unsigned status;
@@ -41,7 +46,7 @@ struct http_request {
     bool streams, ended;
 
     bool suspended;
-    sd_event_source *hangup;
+    sd_event_source *hangup, *turn;
     void (*abandon)(void *work);
     void *work;
 };
@@ -84,6 +89,7 @@ static void resume(struct http_request *r)
         return;
     r->suspended = false;
     r->hangup = sd_event_source_disable_unref(r->hangup);
+    r->turn = sd_event_source_disable_unref(r->turn);
     MHD_resume_connection(r->connection);
     http_server_run_soon(r->server);
 }
@@ -346,6 +352,7 @@ static void free_request(struct http_request *r)
         p = &(*p)->next;
     *p = r->next;
     sd_event_source_disable_unref(r->hangup);
+    sd_event_source_disable_unref(r->turn);
     if (r->response)
         MHD_destroy_response(r->response);
     http_form_destroy(r->form);
@@ -403,6 +410,31 @@ static enum MHD_Result take_body(struct http_request *r, const char *data, size_
     return MHD_YES;
 }
 
+static int on_turn(sd_event_source *source, uint64_t us, void *user)
+{
+    (void)source;
+    (void)us;
+    resume(user);
+    return 0;
+}
+
+/* Of a connection that makes requests faster than HTTP_REQUESTS each waits, so that the loop is
+ * there for others; what it did not use of the last second, it may. */
+static bool waits_for_turn(struct http_request *r)
+{
+    struct http_link *l = r->link;
+    uint64_t now_us = (uint64_t)clock_monotonic_us(), least_us = now_us - SECOND_US;
+    if (r->counted)
+        return false;
+    r->counted = true;
+    l->due_us = (l->due_us > least_us ? l->due_us : least_us) + SECOND_US / HTTP_REQUESTS;
+    if (l->due_us <= now_us || sd_event_add_time(r->server->event, &r->turn, CLOCK_MONOTONIC,
+                                                 l->due_us, 0, on_turn, r) < 0)
+        return false;
+    suspend(r);
+    return true;
+}
+
 /* It is whole. */
 static void ask(struct http_request *r)
 {
@@ -433,7 +465,9 @@ enum MHD_Result http_request_access(void *server, struct MHD_Connection *connect
         *size = 0;
         return take_body(r, data, all);
     }
-    if (!r->asked)
+    if (waits_for_turn(r))
+        return MHD_YES;
+    if (!r->asked && !r->gone)
         ask(r);
     if (r->gone)
         return MHD_NO;

@@ -17,8 +17,8 @@
 
 enum {
     HALF_OPEN_SWEEPS = 2,
-    PART = 3, /* of the time; the rest is for what decodes, and for the daemon */
-    TURN_US = 2000,
+    PART = 6, /* of the time; the rest is for what decodes, and for the daemon */
+    TURN_US = 1000,
 };
 
 #define SECOND_US UINT64_C(1000000)

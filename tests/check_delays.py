@@ -269,6 +269,11 @@ def later(several, single):
     return sorted(got.seconds - usual[got.said] for got in several)
 
 
+def a_quarter(apart):
+    """The least late quarter of them are no later than this."""
+    return apart[len(apart) // 4]
+
+
 def in_ms(texts):
     seconds = [got.seconds for got in texts]
     return f"{1e3 * statistics.median(seconds):.0f} ms in the median, {1e3 * max(seconds):.0f} at most"
@@ -283,10 +288,10 @@ def judge(way, kind, single, several, shares, again):
     wrong = [got for got in several if words_apart(got.text, got.said) > 0.34 * len(got.said.split())]
     check(f"{way}, {kind}: each is heard", not wrong, wrong)
     tries = [apart]
-    while tries[-1][len(apart) // 4] >= MOST_S and len(tries) < TRIES:
+    while a_quarter(tries[-1]) >= MOST_S and len(tries) < TRIES:
         single, several = again()
         tries.append(later(several, single))
-    check(f"{way}, {kind}: nobody is delayed", tries[-1][len(apart) // 4] < MOST_S, [[f"{1e3 * s:.0f}" for s in one] for one in tries])
+    check(f"{way}, {kind}: nobody is delayed", a_quarter(tries[-1]) < MOST_S, [[f"{1e3 * s:.0f}" for s in one] for one in tries])
 
 
 def delays():

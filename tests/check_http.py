@@ -29,6 +29,7 @@ PROGRAM = BUILD / "bridges" / "earshot-http"
 PATH_FILE, LIVE = "/v1/audio/transcriptions", "/v1/live"
 TOKEN = "0123456789abcdef-this-is-secret"
 HEADERS_S, UPLOAD_MB = 10, 25
+AT_ONCE, ASKED = 50, 130  # requests of one connection: those that a second allows, and more
 
 
 class Bridge(Program):
@@ -689,6 +690,25 @@ def flooded(d, b):
     check("their bytes hold nobody up", times[len(times) // 2] < 50 * (1 + SLOW), times)
 
 
+def paced(d, b):
+    """Of a connection that asks without end, fifty requests are answered at once and fifty a second; another waits for none of them."""
+    with b.socket() as s:
+        begin, got = time.monotonic(), b""
+        s.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" * ASKED)
+        while got.count(b"HTTP/1.1 404") < AT_ONCE and (piece := s.recv(65536)):
+            got += piece
+        at_once, begin_other = time.monotonic() - begin, time.monotonic()
+        check("another is answered", b.ask("GET", "/nothing")[0] == 404)
+        other = time.monotonic() - begin_other
+        while got.count(b"HTTP/1.1 404") < ASKED and (piece := s.recv(65536)):
+            got += piece
+        seconds = time.monotonic() - begin
+    check("some are answered at once", at_once < 0.5 + SLOW, at_once)
+    check("another at once, too", other < 0.2 + SLOW, other)
+    check("all are answered", got.count(b"HTTP/1.1 404") == ASKED, got.count(b"HTTP/1.1 404"))
+    check("but not at once", seconds > (ASKED - AT_ONCE - 1) / AT_ONCE, seconds)
+
+
 def others(d):
     """Other machines need a network that is allowed, and a token."""
     def says(*options, config=None):
@@ -777,7 +797,7 @@ def bridged():
     without_daemon(b)
     d = Daemon(source=f"file:{silence(600)}")
     d.reaches(IDLE)
-    for part in (forms, files, fields, places, told, names, page, live, sockets, browser, public_client, at_once, hostile, flooded):
+    for part in (forms, files, fields, places, told, names, page, live, sockets, browser, public_client, at_once, hostile, flooded, paced):
         begin = time.monotonic()
         part(d, b)
         print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
