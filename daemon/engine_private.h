@@ -119,6 +119,7 @@ struct ear {
     int64_t asked_us;     /* clock then */
     int64_t heard_us;     /* of its newest piece */
     int64_t due_us;       /* clock when a microphone would have given what was served */
+    int64_t served_us;    /* of sound, or of time that counts as such, since it opened */
     int64_t ended_us;     /* place in the audio where its end was known */
     int64_t wait_us;      /* from its end until the model could begin with its text */
     int64_t completed_us; /* clock when its text was there, */

@@ -206,6 +206,7 @@ void inference_count_time(struct ear *ear, int64_t us)
 {
     int64_t least_us = clock_monotonic_us() - SAVED_US;
     ear->due_us = (ear->due_us > least_us ? ear->due_us : least_us) + us;
+    ear->served_us += us;
 }
 
 /* False: that was the last piece. */

@@ -328,13 +328,23 @@ static bool has_work(const struct ear *ear)
     return !queue_is_empty(ear->pieces) || (!ear->open && !queue_is_empty(ear->inference_requests));
 }
 
-/* Of the ears that have something the one that is least ahead of time; count: none has. */
-static size_t find_first(const struct inference *i)
+/* Who hears as people speak comes first, and of those whose turn was due first. Who is ahead of
+ * time hears files: the shortest are done first as who was served least is. */
+static bool precedes(const struct ear *a, const struct ear *b, int64_t now_us)
+{
+    bool ahead = a->due_us > now_us;
+    if (ahead != (b->due_us > now_us))
+        return !ahead;
+    return ahead ? a->served_us < b->served_us : a->due_us < b->due_us;
+}
+
+/* Of the ears that have something; count: none has. */
+static size_t find_first(const struct inference *i, int64_t now_us)
 {
     size_t first = i->count;
     for (size_t n = 0; n < i->count; n++)
         if (has_work(i->ears[n]) &&
-            (first == i->count || i->ears[n]->due_us < i->ears[first]->due_us))
+            (first == i->count || precedes(i->ears[n], i->ears[first], now_us)))
             first = n;
     return first;
 }
@@ -346,7 +356,7 @@ static bool serve_first(struct inference *i)
     struct ear *ear;
     int64_t now_us = clock_monotonic_us();
     int64_t due_us = i->opening_due_us > now_us ? i->opening_due_us : now_us;
-    size_t first = find_first(i);
+    size_t first = find_first(i, now_us);
     bool none = first == i->count;
     if ((none || due_us <= i->ears[first]->due_us) && queue_pop(i->engine->openings, &ear)) {
         i->opening_due_us = due_us + OPENING_US;
