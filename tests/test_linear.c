@@ -106,7 +106,6 @@ enum inputs {
     AS_THEY_ARE,
     BFLOATS,       /* and the weights too */
     WHOLE_NUMBERS, /* of 16 bits, 32 inputs at a time */
-    SHORT_NUMBERS, /* of 14 */
 };
 
 static bool is_quantised(const struct tensor *t)
@@ -114,23 +113,18 @@ static bool is_quantised(const struct tensor *t)
     return t->type == TENSOR_Q8_0 || t->type == TENSOR_Q4_0;
 }
 
-static bool is_avx512(const struct backend *be)
-{
-    return strcmp(be->ops->name, "cpu-avx512") == 0;
-}
-
 /* What a product makes of its inputs. */
 static enum inputs inputs_of(const struct backend *be, const struct tensor *t, size_t rows)
 {
-    if (is_quantised(t) && (rows <= BACKEND_FEW_ROWS || is_avx512(be)))
-        return strcmp(be->ops->name, "cpu-avx2") == 0 ? SHORT_NUMBERS : WHOLE_NUMBERS;
-    return rounds(be, rows) && t->type != TENSOR_F32 ? BFLOATS : AS_THEY_ARE;
+    if (rounds(be, rows) && t->type != TENSOR_F32)
+        return BFLOATS;
+    return is_quantised(t) ? WHOLE_NUMBERS : AS_THEY_ARE;
 }
 
-/* out [32]: x in whole numbers of a scale that goes up to most; in floats, so that halves are
- * rounded to the same side. */
-static void whole_numbers(double *out, const float *x, float most)
+/* out [32]: x in whole numbers; in floats, so that halves are rounded to the same side. */
+static void whole_numbers(double *out, const float *x)
 {
+    const float most = 127 * 256;
     float largest = 0;
 
     for (size_t i = 0; i < TENSOR_BLOCK; i++)
@@ -148,7 +142,7 @@ static void round_row(double *out, const float *x, size_t count, enum inputs how
         if (how == AS_THEY_ARE || how == BFLOATS)
             out[i] = (double)(how == BFLOATS ? bfloat(x[i]) : x[i]);
         else if (i % TENSOR_BLOCK == 0)
-            whole_numbers(out + i, x + i, how == WHOLE_NUMBERS ? 127 * 256 : 63 * 128);
+            whole_numbers(out + i, x + i);
 }
 
 /* want[rows, out] = act(x W^T + b), the weights through tensor_row_to_float. */
@@ -274,7 +268,7 @@ static void linear_splits(struct backend *be, const struct tensor *t, const floa
                           const float *bias, float *y, float *added)
 {
     static const size_t counts[] = {1, 2, 3, 7, 12, 33, 513};
-    bool is_few = rows <= BACKEND_FEW_ROWS, any = is_quantised(t) && is_avx512(be);
+    bool is_few = rows <= BACKEND_FEW_ROWS, any = is_quantised(t) && !rounds(be, rows);
     size_t total = rows * t->rows, first = is_few || any ? 0 : 5, sizes = is_few ? 5 : 7;
     float *once = malloc(total * sizeof(float)), *sums = malloc(total * sizeof(float));
     struct weight *w;

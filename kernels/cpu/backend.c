@@ -55,11 +55,11 @@ fail:
 
 static void scratch_free(struct cpu_backend *cpu)
 {
-    free(cpu->digits);
+    free(cpu->numbers);
     cpu_free(&cpu->base, cpu->rows);
     cpu_free(&cpu->base, cpu->panels);
     cpu_free(&cpu->base, cpu->sums);
-    cpu->digits = NULL;
+    cpu->numbers = NULL;
     free(cpu->tiles);
     free(cpu->tile_panels);
     free(cpu->tile_sums);
@@ -193,9 +193,9 @@ int cpu_reserve(struct backend *be, size_t rows)
     cpu->rows = cpu_alloc(be, blocks * LINEAR_ROWS * LINEAR_STRIDE);
     cpu->panels = cpu_alloc(be, threads * LINEAR_PANELS * LINEAR_INPUTS * PANEL);
     cpu->sums = cpu_alloc(be, threads * LINEAR_ROWS * LINEAR_PANELS * PANEL);
-    cpu->digits =
-        calloc(BACKEND_FEW_ROWS * ((cpu->widest + SEGMENT - 1) / SEGMENT), sizeof(*cpu->digits));
-    if (!cpu->digits || !cpu->rows || !cpu->panels || !cpu->sums || !alloc_tiles(cpu, rows)) {
+    cpu->numbers =
+        calloc(BACKEND_FEW_ROWS * ((cpu->widest + SEGMENT - 1) / SEGMENT), sizeof(*cpu->numbers));
+    if (!cpu->numbers || !cpu->rows || !cpu->panels || !cpu->sums || !alloc_tiles(cpu, rows)) {
         scratch_free(cpu);
         return -ENOMEM;
     }

@@ -34,12 +34,11 @@ struct weight {
     struct tensor source; /* as it was given */
 };
 
-#define DIGITS 2
-
-/* 32 inputs of a row as whole numbers, for quantised weights; see linear_few.c. */
-struct digits {
-    int8_t digit[DIGITS][SEGMENT]; /* the lowest first */
-    int32_t start[DIGITS];         /* minus their sum times what the weights' bytes have too much */
+/* 32 inputs of a row as whole numbers of 16 bits, for quantised weights; see linear_few.c. */
+struct numbers {
+    uint32_t word[SEGMENT / QUAD]
+                 [2]; /* a quad of them, as the instruction set takes it: simd_*.h */
+    int32_t start;    /* minus their sum times what the weights' bytes have too much */
     float scale;
 };
 
@@ -49,11 +48,11 @@ struct cpu_backend {
     size_t widest; /* inputs of the widest weight */
 
     /* Scratch of linear. */
-    struct digits *digits; /* [BACKEND_FEW_ROWS, ceil(widest / SEGMENT)] */
-    size_t scratch_widest; /* inputs that it was made for */
-    float *rows;           /* [ceil(widest / LINEAR_INPUTS), LINEAR_ROWS, LINEAR_STRIDE] */
-    float *panels;         /* [threads, LINEAR_PANELS, LINEAR_INPUTS, 16] */
-    float *sums;           /* [threads, LINEAR_ROWS, LINEAR_PANELS * 16] */
+    struct numbers *numbers; /* [BACKEND_FEW_ROWS, ceil(widest / SEGMENT)] */
+    size_t scratch_widest;   /* inputs that it was made for */
+    float *rows;             /* [ceil(widest / LINEAR_INPUTS), LINEAR_ROWS, LINEAR_STRIDE] */
+    float *panels;           /* [threads, LINEAR_PANELS, LINEAR_INPUTS, 16] */
+    float *sums;             /* [threads, LINEAR_ROWS, LINEAR_PANELS * 16] */
 
     /* Scratch of the matrix unit; untouched, and so without memory, where there is none. */
     uint16_t *tiles; /* [threads, tiles_count] */

@@ -2,9 +2,9 @@
  *     s = 0;  for i in 0 .. in - 1: s = fma(x[t][i], W[o][i], s);  y = act(s + b[o])
  * in this order, so a row comes out the same whatever else is computed with it. A panel is widened
  * to floats in the cache, and tiles of rows x panels are computed from it; between blocks of inputs
- * the sums wait in memory, which does not change them. Few rows go to linear_few.c: with weights
- * that are not quantised in the same order, so that both give the same bits. So do many rows of a
- * quantised weight, in parts, where the processor multiplies bytes four times as fast as floats.
+ * the sums wait in memory, which does not change them. Few rows go to linear_few.c, which sums in
+ * the same order, so that both give the same bits. So do any rows of a quantised weight, in parts,
+ * which are multiplied as integers.
  *
  * Why not a BLAS: the order of its sums depends on the number of rows, and it wants the weights as
  * floats. OpenBLAS 0.3.21 (AVX-512, one thread, widths 256 to 3072) takes 1.1 to 2 times as long
@@ -26,11 +26,10 @@ SIMD void widen(const struct weight *w, size_t p, enum tensor_type type, size_t 
     for (size_t i = 0; i < count; i += SEGMENT) {
         const uint8_t *segment = w->data + p * w->panel_bytes + (first + i) / SEGMENT * bytes;
         size_t inputs = count - i < SEGMENT ? count - i : SEGMENT;
-        struct scales scales = load_scales(type, segment);
 
         for (size_t j = 0; j < inputs; j++)
             for (size_t n = 0; n < NV; n++)
-                vf_store(out + (i + j) * PANEL + n * VL, load_weight(type, segment, &scales, j, n));
+                vf_store(out + (i + j) * PANEL + n * VL, load_weight(type, segment, j, n));
     }
 }
 
@@ -47,10 +46,8 @@ static void widen_panel(const struct weight *w, size_t p, size_t first, size_t c
         widen(w, p, TENSOR_BF16, first, count, out);
         break;
     case TENSOR_Q8_0:
-        widen(w, p, TENSOR_Q8_0, first, count, out);
-        break;
     case TENSOR_Q4_0:
-        widen(w, p, TENSOR_Q4_0, first, count, out);
+        assert(!"widened"); /* linear_few.c takes them as they are */
         break;
     }
 }
@@ -194,7 +191,7 @@ static void run(struct backend *be, struct linear *l)
     assert(l->w->in <= l->cpu->scratch_widest); /* ->reserve comes after the weights */
     if (linear_is_few(l->w, l->rows))
         linear_few(be, l, 1);
-    else if (DIGITS_ARE_FASTER && linear_is_quantised(l->w))
+    else if (linear_is_quantised(l->w))
         few_by_few(be, l);
     else
         many(be, l);
@@ -216,7 +213,7 @@ void cpu_linear_add(struct backend *be, float *y, const float *x, size_t rows,
     run(be, &l);
 }
 
-/* Few rows: as many products at a time as have room for their digits. */
+/* Few rows: as many products at a time as have room for their numbers. */
 void cpu_linears(struct backend *be, const struct product *p, size_t count, size_t rows)
 {
     const struct cpu_backend *cpu = (const struct cpu_backend *)be;

@@ -18,8 +18,8 @@ struct linear {
     const float *bias;
     enum activation act;
     bool add;
-    size_t unit;           /* panels of an item of work */
-    struct digits *digits; /* [rows, in / SEGMENT], of few rows with a quantised weight */
+    size_t unit;             /* panels of an item of work */
+    struct numbers *numbers; /* [rows, in / SEGMENT], of few rows with a quantised weight */
 };
 
 static inline struct linear linear_of(struct backend *be, float *y, const float *x, size_t x_stride,
@@ -46,22 +46,6 @@ static inline struct linear linear_add_of(struct backend *be, float *y, const fl
     return l;
 }
 
-/* What the 32 inputs of a segment share. */
-struct scales {
-    vf d[NV];
-};
-
-SIMD struct scales load_scales(enum tensor_type type, const uint8_t *segment)
-{
-    struct scales s = {0};
-
-    if (type != TENSOR_Q8_0 && type != TENSOR_Q4_0)
-        return s;
-    for (size_t n = 0; n < NV; n++)
-        s.d[n] = vf_load_half(segment + n * VL * 2);
-    return s;
-}
-
 /* Lanes n VL .. of quad g of a quantised segment: four unsigned bytes a lane. */
 SIMD vi load_quad(enum tensor_type type, const uint8_t *segment, size_t g, size_t n)
 {
@@ -73,12 +57,10 @@ SIMD vi load_quad(enum tensor_type type, const uint8_t *segment, size_t g, size_
     return vi_load(p + g % half * PANEL * QUAD) >> (g < half ? 0 : 4) & 0x0f0f0f0f;
 }
 
-/* Lanes n VL .. of input j of a segment, exact: a quantised value times its scale fits a float. */
-SIMD vf load_weight(enum tensor_type type, const uint8_t *segment, const struct scales *s, size_t j,
-                    size_t n)
+/* Lanes n VL .. of input j of a segment that is not quantised. */
+SIMD vf load_weight(enum tensor_type type, const uint8_t *segment, size_t j, size_t n)
 {
     size_t at = j * PANEL + n * VL;
-    vi quad;
 
     switch (type) {
     case TENSOR_F32:
@@ -89,8 +71,7 @@ SIMD vf load_weight(enum tensor_type type, const uint8_t *segment, const struct 
         return vf_load_bfloat(segment + at * 2);
     case TENSOR_Q8_0:
     case TENSOR_Q4_0:
-        quad = load_quad(type, segment, j / QUAD, n) >> (int)(j % QUAD * 8) & 255;
-        return (vi_float(quad) - (type == TENSOR_Q8_0 ? 128.0f : 8.0f)) * s->d[n];
+        break;
     }
     return vf_set1(0.0f);
 }

@@ -89,7 +89,7 @@ SIMD vf quad_value(vi quad, int k, vf d, vf minus)
 /* A tile of quantised weights. */
 SIMD void round_quads(enum tensor_type type, const uint8_t *segment, uint16_t *out)
 {
-    vf d = load_scales(type, segment).d[0];
+    vf d = vf_load_half(segment);
     vf minus = d * (type == TENSOR_Q8_0 ? -32768.0f - 128.0f : -32768.0f - 8.0f);
 
     for (size_t g = 0; g < SEGMENT / QUAD; g++) {
@@ -105,15 +105,14 @@ SIMD void round_quads(enum tensor_type type, const uint8_t *segment, uint16_t *o
 /* A tile of 16-bit weights, of which the last of a panel may have fewer inputs. */
 SIMD void round_halves(enum tensor_type type, const uint8_t *segment, size_t inputs, uint16_t *out)
 {
-    struct scales none = {0};
 
     for (size_t j = 0; j < SEGMENT; j += 2) {
         vf a = vf_set1(0.0f), b = a;
 
         if (j < inputs)
-            a = load_weight(type, segment, &none, j, 0);
+            a = load_weight(type, segment, j, 0);
         if (j + 1 < inputs)
-            b = load_weight(type, segment, &none, j + 1, 0);
+            b = load_weight(type, segment, j + 1, 0);
         amx_store_pairs(out + j / 2 * TILE_INPUTS, a, b);
     }
 }

@@ -4,14 +4,14 @@
  *
  * F32, F16, BF16: widened in registers, and each output summed over the inputs in their order.
  *
- * Q8_0, Q4_0: in integers. The 32 inputs of a segment become whole numbers of 2 DIGIT_BITS bits,
- *     x[i] = scale n[i],  n[i] = sum_k digit[k][i] 2^(k DIGIT_BITS)
- * and a digit is a signed byte, so that bytes are multiplied and summed without being widened, and
- * without an error: sum_i n[i] q[i] is exact, whatever the order. Then
+ * Q8_0, Q4_0: in integers. The 32 inputs of a segment become whole numbers of sixteen bits,
+ *     x[i] = scale n[i]
+ * and sum_i n[i] q[i] is exact, whatever the order and however an instruction set multiplies
+ * (simd_*.h). Then
  *     s += d scale sum_i n[i] q[i]
- * is the only rounding of a segment, besides that of n: 2^-16 of the largest of the 32 inputs (with
- * digits of 7 bits 2^-14), where Q8_0 has rounded the weights to 2^-8 of the largest of 32. A row
- * comes out the same however many there are.
+ * is the only rounding of a segment, besides that of n: 2^-16 of the largest of the 32 inputs,
+ * where Q8_0 has rounded the weights to 2^-8 of the largest of 32. A row comes out the same however
+ * many there are.
  */
 #include "kernels/cpu/linear.h"
 
@@ -37,7 +37,6 @@ SIMD void direct(const struct linear *l, size_t p, size_t step, enum tensor_type
     for (size_t i = 0; i < w->in; i += SEGMENT) {
         size_t inputs = w->in - i < SEGMENT ? w->in - i : SEGMENT;
         const uint8_t *segment[STREAMS];
-        const struct scales none = {0};
 
         for (size_t q = 0; q < panels; q++) {
             segment[q] = w->data + (p + q * step) * w->panel_bytes + i / SEGMENT * bytes;
@@ -46,7 +45,7 @@ SIMD void direct(const struct linear *l, size_t p, size_t step, enum tensor_type
         for (size_t j = 0; j < inputs; j++)
             for (size_t q = 0; q < panels; q++)
                 for (size_t n = 0; n < NV; n++) {
-                    vf value = load_weight(type, segment[q], &none, j, n);
+                    vf value = load_weight(type, segment[q], j, n);
 
                     for (size_t r = 0; r < rows; r++)
                         s[r][q][n] += value * vf_set1(l->x[r * l->x_stride + i + j]);
@@ -82,26 +81,14 @@ SIMD void direct_panels(const struct linear *l, size_t begin, size_t end, enum t
 
 /* ---- Q8_0, Q4_0 ---- */
 
-#define BASE (1 << DIGIT_BITS)
-#define LARGEST ((float)(BASE / 2 - 1) * BASE) /* with room for a rounding */
-
-typedef int8_t digits_vector __attribute__((vector_size(VL)));
-
-/* The lowest digit of every lane, which is taken off. */
-SIMD vi take_digit(vi *n)
-{
-    vi digit = ((*n + BASE / 2) & (BASE - 1)) - BASE / 2;
-
-    *n = (*n - digit) >> DIGIT_BITS;
-    return digit;
-}
+#define LARGEST 32512.0f /* of the numbers: a rounding of the low byte has room in the high one */
 
 /* One segment of a row; offset: what the weights' bytes have too much. */
-static void make_digits(struct digits *out, const float *x, int offset)
+static void make_numbers(struct numbers *out, const float *x, int offset)
 {
     vf top = vf_set1(0.0f), wrong = vf_set1(0.0f);
-    vi sum[DIGITS] = {0};
-    float largest, inverse, total[4];
+    vi sum = {0};
+    float largest, inverse;
 
     for (size_t i = 0; i < SEGMENT; i += VL) {
         top = vf_max(top, vf_abs(vf_load(x + i)));
@@ -114,18 +101,11 @@ static void make_digits(struct digits *out, const float *x, int offset)
         vf half = vf_select((vi)(v < 0.0f), vf_set1(-0.5f), vf_set1(0.5f));
         vi n = __builtin_convertvector(v + half, vi);
 
-        for (size_t k = 0; k < DIGITS; k++) {
-            vi digit = take_digit(&n);
-            digits_vector bytes = __builtin_convertvector(digit, digits_vector);
-
-            memcpy(out->digit[k] + i, &bytes, sizeof(bytes));
-            sum[k] += digit;
-        }
+        vi_keep(out->word + i / QUAD, n);
+        sum += n;
     }
-    vf_sum4(total, vi_float(sum[0]), vi_float(sum[1]), wrong, wrong);
-    for (size_t k = 0; k < DIGITS; k++)
-        out->start[k] = (int32_t)total[k] * -offset;
-    out->scale = largest / LARGEST + total[2];
+    out->start = (int32_t)vf_sum(vi_float(sum)) * -offset;
+    out->scale = largest / LARGEST + vf_sum(wrong);
 }
 
 static int offset_of(enum tensor_type type)
@@ -133,7 +113,7 @@ static int offset_of(enum tensor_type type)
     return type == TENSOR_Q8_0 ? 128 : 8;
 }
 
-static void digits_part(void *context, size_t begin, size_t end, size_t thread)
+static void numbers_part(void *context, size_t begin, size_t end, size_t thread)
 {
     const struct linear *l = context;
     size_t segments = l->w->in / SEGMENT;
@@ -141,48 +121,46 @@ static void digits_part(void *context, size_t begin, size_t end, size_t thread)
     (void)thread;
     for (size_t r = begin; r < end; r++)
         for (size_t i = 0; i < segments; i++)
-            make_digits(l->digits + r * segments + i, l->x + r * l->x_stride + i * SEGMENT,
-                        offset_of(l->w->type));
+            make_numbers(l->numbers + r * segments + i, l->x + r * l->x_stride + i * SEGMENT,
+                         offset_of(l->w->type));
 }
 
-#define SIDE (LINEAR_DIGIT_PANELS * NV) /* vectors of weights that share a row's digits */
+#define SIDE (LINEAR_WHOLE_PANELS * NV) /* vectors of weights that share a row's numbers */
 
 /* sum_i n[i] q[i] of one segment: out[rows][panels NV], the panels' segments side by side. */
 SIMD void dot_segments(vf out[][SIDE], enum tensor_type type, const uint8_t *const *segment,
-                       const struct digits *const *x, size_t rows, size_t panels)
+                       const struct numbers *const *x, size_t rows, size_t panels)
 {
-    vi sum[LINEAR_DIGIT_ROWS][DIGITS][SIDE];
+    vi sum[LINEAR_WHOLE_ROWS][WHOLE_SUMS][SIDE];
 
     for (size_t r = 0; r < rows; r++)
-        for (size_t k = 0; k < DIGITS; k++)
+        for (size_t k = 0; k < WHOLE_SUMS; k++)
             for (size_t v = 0; v < panels * NV; v++)
-                sum[r][k][v] = vi_set1(x[r]->start[k]);
-    for (size_t g = 0; g < SEGMENT / QUAD; g++) {
-        vi u[SIDE];
+                sum[r][k][v] = vi_set1(k ? 0 : x[r]->start);
+    for (size_t g = 0; g < SEGMENT / QUAD; g++)
+        for (size_t k = 0; k < 2; k++) {
+            vi u[SIDE];
 
-        for (size_t v = 0; v < panels * NV; v++)
-            u[v] = load_quad(type, segment[v / NV], g, v % NV);
-        for (size_t r = 0; r < rows; r++)
-            for (size_t k = 0; k < DIGITS; k++) {
-                int32_t quad;
-                vi digits;
+            for (size_t v = 0; v < panels * NV; v++)
+                u[v] = vi_weights(load_quad(type, segment[v / NV], g, v % NV), k);
+            for (size_t r = 0; r < rows; r++) {
+                vi word = vi_set1((int32_t)x[r]->word[g][k]);
+                vi *s = sum[r][k % WHOLE_SUMS];
 
-                memcpy(&quad, x[r]->digit[k] + g * QUAD, QUAD);
-                digits = vi_set1(quad);
                 for (size_t v = 0; v < panels * NV; v++)
-                    sum[r][k][v] = vi_dot4(sum[r][k][v], u[v], digits);
+                    s[v] = vi_add_products(s[v], u[v], word);
             }
-    }
+        }
     for (size_t r = 0; r < rows; r++)
         for (size_t v = 0; v < panels * NV; v++)
-            out[r][v] = vi_float((sum[r][1][v] << DIGIT_BITS) + sum[r][0][v]);
+            out[r][v] = vi_float(vi_whole(&sum[r][0][v], &sum[r][WHOLE_SUMS - 1][v]));
 }
 
 /* s[rows][panels NV] += one segment of some panels side by side. */
 SIMD void add_segments(vf s[][SIDE], enum tensor_type type, const uint8_t *const *segment,
-                       const struct digits *const *x, size_t rows, size_t panels)
+                       const struct numbers *const *x, size_t rows, size_t panels)
 {
-    vf dot[LINEAR_DIGIT_ROWS][SIDE];
+    vf dot[LINEAR_WHOLE_ROWS][SIDE];
 
     dot_segments(dot, type, segment, x, rows, panels);
     for (size_t v = 0; v < panels * NV; v++) {
@@ -207,14 +185,14 @@ SIMD void exact(const struct linear *l, size_t p, enum tensor_type type, size_t 
                 size_t panels)
 {
     size_t segments = l->w->in / SEGMENT, bytes = weight_segment_bytes(type);
-    vf s[LINEAR_DIGIT_ROWS][SIDE] = {0};
+    vf s[LINEAR_WHOLE_ROWS][SIDE] = {0};
 
     for (size_t i = 0; i < segments; i++) {
-        const struct digits *x[LINEAR_DIGIT_ROWS];
-        const uint8_t *segment[LINEAR_DIGIT_PANELS];
+        const struct numbers *x[LINEAR_WHOLE_ROWS];
+        const uint8_t *segment[LINEAR_WHOLE_PANELS];
 
         for (size_t r = 0; r < rows; r++)
-            x[r] = l->digits + (row + r) * segments + i;
+            x[r] = l->numbers + (row + r) * segments + i;
         for (size_t q = 0; q < panels; q++) {
             segment[q] = l->w->data + (p + q) * l->w->panel_bytes + i * bytes;
             ask_ahead(segment[q], bytes);
@@ -233,7 +211,7 @@ SIMD void exact_streams(const struct linear *l, size_t p, size_t step, enum tens
     vf s[STREAMS][1][SIDE] = {0};
 
     for (size_t i = 0; i < segments; i++) {
-        const struct digits *x = l->digits + i;
+        const struct numbers *x = l->numbers + i;
 
         for (size_t q = 0; q < STREAMS; q++) {
             const uint8_t *segment = l->w->data + (p + q * step) * l->w->panel_bytes + i * bytes;
@@ -250,14 +228,14 @@ SIMD void exact_streams(const struct linear *l, size_t p, size_t step, enum tens
 SIMD void exact_side(const struct linear *l, size_t p, enum tensor_type type, size_t row,
                      size_t rows, size_t panels)
 {
-    if (panels == LINEAR_DIGIT_PANELS)
-        exact(l, p, type, row, rows, LINEAR_DIGIT_PANELS);
+    if (panels == LINEAR_WHOLE_PANELS)
+        exact(l, p, type, row, rows, LINEAR_WHOLE_PANELS);
     else
         exact(l, p, type, row, rows, 1);
 }
 
-/* A number of rows that the compiler knows, none above LINEAR_DIGIT_ROWS. */
-#define KNOWN(n) ((n) < LINEAR_DIGIT_ROWS ? (n) : LINEAR_DIGIT_ROWS)
+/* A number of rows that the compiler knows, none above LINEAR_WHOLE_ROWS. */
+#define KNOWN(n) ((n) < LINEAR_WHOLE_ROWS ? (n) : LINEAR_WHOLE_ROWS)
 
 SIMD void exact_some(const struct linear *l, size_t p, enum tensor_type type, size_t row,
                      size_t rows, size_t panels)
@@ -288,7 +266,7 @@ SIMD void exact_some(const struct linear *l, size_t p, enum tensor_type type, si
  * come. */
 SIMD void exact_rows(const struct linear *l, size_t p, enum tensor_type type, size_t panels)
 {
-    size_t parts = (l->rows + LINEAR_DIGIT_ROWS - 1) / LINEAR_DIGIT_ROWS;
+    size_t parts = (l->rows + LINEAR_WHOLE_ROWS - 1) / LINEAR_WHOLE_ROWS;
 
     for (size_t i = 0; i < parts; i++) {
         size_t row = l->rows * i / parts;
@@ -307,8 +285,8 @@ SIMD void exact_panels(const struct linear *l, size_t begin, size_t end, enum te
             exact_streams(l, p, step, type);
         begin += step * STREAMS;
     }
-    for (; begin + LINEAR_DIGIT_PANELS <= end; begin += LINEAR_DIGIT_PANELS)
-        exact_rows(l, begin, type, LINEAR_DIGIT_PANELS);
+    for (; begin + LINEAR_WHOLE_PANELS <= end; begin += LINEAR_WHOLE_PANELS)
+        exact_rows(l, begin, type, LINEAR_WHOLE_PANELS);
     for (; begin < end; begin++)
         exact_rows(l, begin, type, 1);
 }
@@ -368,20 +346,21 @@ bool linear_is_few(const struct weight *w, size_t rows)
     return rows <= (linear_is_quantised(w) ? BACKEND_FEW_ROWS : LINEAR_DIRECT_ROWS);
 }
 
-/* The digits of l[i]'s rows: those of an earlier product of the same rows, or new ones at *used. */
-static void give_digits(struct backend *be, struct linear *l, size_t i, size_t *used)
+/* The numbers of l[i]'s rows: those of an earlier product of the same rows, or new ones at *used.
+ */
+static void give_numbers(struct backend *be, struct linear *l, size_t i, size_t *used)
 {
     const struct cpu_backend *cpu = (const struct cpu_backend *)be;
 
     for (size_t j = 0; j < i; j++)
-        if (l[j].digits && l[j].x == l[i].x && l[j].w->in == l[i].w->in &&
+        if (l[j].numbers && l[j].x == l[i].x && l[j].w->in == l[i].w->in &&
             l[j].w->type == l[i].w->type) {
-            l[i].digits = l[j].digits;
+            l[i].numbers = l[j].numbers;
             return;
         }
-    l[i].digits = cpu->digits + *used;
+    l[i].numbers = cpu->numbers + *used;
     *used += l[i].rows * l[i].w->in / SEGMENT;
-    cpu_split(be, l[i].rows, l[i].w->in * 4, digits_part, &l[i]);
+    cpu_split(be, l[i].rows, l[i].w->in * 4, numbers_part, &l[i]);
 }
 
 void linear_few(struct backend *be, struct linear *l, size_t count)
@@ -391,7 +370,7 @@ void linear_few(struct backend *be, struct linear *l, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         if (linear_is_quantised(l[i].w))
-            give_digits(be, l, i, &used);
+            give_numbers(be, l, i, &used);
         panels += l[i].w->panels;
         cost += l[i].rows * l[i].w->in * l[i].w->panels * PANEL;
     }

@@ -51,7 +51,7 @@ static float run_bytes(size_t rounds)
         sum[i] = vi_set1((int32_t)i); /* alike they would be computed once */
     for (size_t n = 0; n < rounds; n++)
         for (size_t i = 0; i < SUMS; i++)
-            sum[i] = vi_dot4(sum[i], u, s);
+            sum[i] = vi_add_products(sum[i], u, s);
     for (size_t i = 0; i < SUMS; i++)
         total ^= sum[i];
     return vf_sum(vi_float(total));

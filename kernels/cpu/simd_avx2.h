@@ -8,10 +8,8 @@
 #define LINEAR_TILE_ROWS 6 /* 12 sums, 2 weights, 1 input of 16 registers */
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_DIGIT_ROWS 2 /* 8 sums, 2 weights, 1 input, 2 between */
-#define LINEAR_DIGIT_PANELS 1
-#define DIGIT_BITS 7 /* what vi_dot4 takes */
-#define DIGITS_ARE_FASTER 0
+#define LINEAR_WHOLE_ROWS 5 /* 10 sums, 2 weights, 1 input, 1 product, 1 mask */
+#define LINEAR_WHOLE_PANELS 1
 
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));
@@ -60,13 +58,14 @@ SIMD vf vf_load_bfloat(const uint8_t *p)
     return (vf)_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 
-/* sum + u0 s0 + u1 s1 + u2 s2 + u3 s3 in every lane: u its unsigned bytes, s its signed ones, which
- * are DIGIT_BITS long: two products fit sixteen bits. */
-SIMD vi vi_dot4(vi sum, vi u, vi s)
-{
-    __m256i pairs = _mm256_maddubs_epi16((__m256i)u, (__m256i)s);
+#include "kernels/cpu/whole_pairs.h"
 
-    return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+/* sum + u0 s0 + u1 s1 in every lane, of sixteen bits each. */
+SIMD vi vi_add_products(vi sum, vi u, vi s)
+{
+    sum = (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16((__m256i)u, (__m256i)s));
+    __asm__("" : "+x"(sum)); /* or GCC sums products first, for which there are no registers */
+    return sum;
 }
 
 #endif

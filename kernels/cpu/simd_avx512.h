@@ -8,10 +8,8 @@
 #define LINEAR_TILE_ROWS 12 /* 24 sums, 2 weights, 1 input of 32 registers */
 #define LINEAR_TILE_PANELS 2
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_DIGIT_ROWS 6 /* 24 sums, 2 weights, 1 input */
-#define LINEAR_DIGIT_PANELS 2
-#define DIGIT_BITS 8
-#define DIGITS_ARE_FASTER 1 /* than floats, with any number of rows */
+#define LINEAR_WHOLE_ROWS 6 /* 24 sums, 2 weights, 1 input */
+#define LINEAR_WHOLE_PANELS 2
 
 typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));
@@ -60,8 +58,10 @@ SIMD vf vf_load_bfloat(const uint8_t *p)
     return (vf)_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 
+#include "kernels/cpu/whole_digits.h"
+
 /* sum + u0 s0 + u1 s1 + u2 s2 + u3 s3 in every lane: u its unsigned bytes, s its signed ones. */
-SIMD vi vi_dot4(vi sum, vi u, vi s)
+SIMD vi vi_add_products(vi sum, vi u, vi s)
 {
     return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)s);
 }

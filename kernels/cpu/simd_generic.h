@@ -4,14 +4,16 @@
 
 #include "kernels/half.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define VL 4
 #define LINEAR_TILE_ROWS 3 /* 12 sums */
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_DIGIT_ROWS 4
-#define LINEAR_DIGIT_PANELS 1
-#define DIGIT_BITS 8
-#define DIGITS_ARE_FASTER 0
+#define LINEAR_WHOLE_ROWS 4
+#define LINEAR_WHOLE_PANELS 1
 
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
@@ -62,17 +64,16 @@ SIMD vf vf_load_bfloat(const uint8_t *p)
                 bfloat_to_float(load_half(p + 4)), bfloat_to_float(load_half(p + 6))};
 }
 
-/* sum + u0 s0 + u1 s1 + u2 s2 + u3 s3 in every lane: u its unsigned bytes, s its signed ones. */
-SIMD vi vi_dot4(vi sum, vi u, vi s)
-{
-    uint8_t a[4 * VL];
-    int8_t b[4 * VL];
+#include "kernels/cpu/whole_pairs.h"
 
-    memcpy(a, &u, sizeof(a));
-    memcpy(b, &s, sizeof(b));
-    for (size_t i = 0; i < 4 * VL; i++)
-        sum[i / 4] += a[i] * b[i];
-    return sum;
+/* sum + u0 s0 + u1 s1 in every lane, of sixteen bits each. */
+SIMD vi vi_add_products(vi sum, vi u, vi s)
+{
+#ifdef __SSE2__
+    return sum + (vi)_mm_madd_epi16((__m128i)u, (__m128i)s);
+#else
+    return sum + (u & 0xffff) * ((s << 16) >> 16) + (u >> 16) * (s >> 16);
+#endif
 }
 
 #endif
