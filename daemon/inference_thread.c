@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 enum {
+    FAST_US = 100000,    /* that a clock may run fast within an utterance */
     REQUEST_US = 100000, /* of audio, that a request counts as, */
     OPENING_US = 50000,  /* and an ear that begins */
     DROPPED_PIECES = 64, /* of a cancelled utterance, passed over in one go */
@@ -332,8 +333,8 @@ static bool has_work(const struct ear *ear)
  * time hears files: the shortest are done first as who was served least is. */
 static bool precedes(const struct ear *a, const struct ear *b, int64_t now_us)
 {
-    bool ahead = a->due_us > now_us;
-    if (ahead != (b->due_us > now_us))
+    bool ahead = a->due_us > now_us + FAST_US;
+    if (ahead != (b->due_us > now_us + FAST_US))
         return !ahead;
     return ahead ? a->served_us < b->served_us : a->due_us < b->due_us;
 }
