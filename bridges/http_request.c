@@ -1,7 +1,6 @@
 /* One request. Its life, as libmicrohttpd calls http_request_access:
  *
- *     headers ─► may it be asked? ─► body ─► its turn ─► handler ─► suspended ─► answered ─►
- * completed
+ *     headers ─► may it be asked? ─► body ─► turn ─► handler ─► suspended ─► answered ─► completed
  *
  * A request that is refused is read to its end all the same, where that is not too far: who still
  * sends would not see the answer. libmicrohttpd does not look at a connection that is suspended, so
@@ -25,6 +24,7 @@
 enum {
     DISCARD_MOST = 64 * 1024 * 1024, /* bytes of a body that nobody wants */
     OUT_MOST = 4 * 1024 * 1024,      /* bytes that wait for the client */
+    ACCURACY_US = 1000,              /* of when a turn comes */
 };
 
 struct http_request {
@@ -107,7 +107,8 @@ static int on_hangup(sd_event_source *source, int fd, uint32_t events, void *use
 
 static void suspend(struct http_request *r)
 {
-    if (sd_event_add_io(r->server->event, &r->hangup, r->link->fd, EPOLLRDHUP, on_hangup, r) < 0)
+    uint32_t gone = r->turn ? EPOLLHUP : EPOLLRDHUP; /* it may have sent all and read on */
+    if (sd_event_add_io(r->server->event, &r->hangup, r->link->fd, gone, on_hangup, r) < 0)
         log_debug("%s: nobody sees whether it goes", r->link->peer);
     r->suspended = true;
     MHD_suspend_connection(r->connection);
@@ -391,8 +392,10 @@ static enum MHD_Result begin(struct http_request *r, const char *method)
     if (!r->response && r->route->has_form && http_form_create(&r->form, r->connection, &error))
         http_request_refuse(r, MHD_HTTP_BAD_REQUEST, "form", NULL, "%s", error.message);
     bool waits = http_request_header(r, MHD_HTTP_HEADER_EXPECT) != NULL;
-    if (r->response && (waits || announced(r) > DISCARD_MOST))
-        return queue(r); /* and the connection ends */
+    if (r->response && (waits || announced(r) > DISCARD_MOST)) {
+        MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONNECTION, "close");
+        return queue(r);
+    }
     return MHD_YES;
 }
 
@@ -418,18 +421,19 @@ static int on_turn(sd_event_source *source, uint64_t us, void *user)
     return 0;
 }
 
-/* Of a connection that makes requests faster than HTTP_REQUESTS each waits, so that the loop is
- * there for others; what it did not use of the last second, it may. */
-static bool waits_for_turn(struct http_request *r)
+/* A connection has HTTP_REQUESTS requests a second, and keeps what it did not use of the last one.
+ * True: this one is suspended until its turn. */
+static bool suspend_until_turn(struct http_request *r)
 {
     struct http_link *l = r->link;
-    uint64_t now_us = (uint64_t)clock_monotonic_us(), least_us = now_us - SECOND_US;
+    uint64_t now_us = (uint64_t)clock_monotonic_us();
+    uint64_t least_us = now_us > SECOND_US ? now_us - SECOND_US : 0;
     if (r->counted)
         return false;
     r->counted = true;
     l->due_us = (l->due_us > least_us ? l->due_us : least_us) + SECOND_US / HTTP_REQUESTS;
     if (l->due_us <= now_us || sd_event_add_time(r->server->event, &r->turn, CLOCK_MONOTONIC,
-                                                 l->due_us, 0, on_turn, r) < 0)
+                                                 l->due_us, ACCURACY_US, on_turn, r) < 0)
         return false;
     suspend(r);
     return true;
@@ -465,7 +469,7 @@ enum MHD_Result http_request_access(void *server, struct MHD_Connection *connect
         *size = 0;
         return take_body(r, data, all);
     }
-    if (waits_for_turn(r))
+    if (suspend_until_turn(r))
         return MHD_YES;
     if (!r->asked && !r->gone)
         ask(r);

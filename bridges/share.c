@@ -40,7 +40,8 @@ static int wait_until_due(struct share *s, sd_event_source *io)
 
 void share_end(struct share *s, sd_event_source *io)
 {
-    uint64_t now_us = (uint64_t)clock_monotonic_us(), least_us = now_us - SAVED_US;
+    uint64_t now_us = (uint64_t)clock_monotonic_us();
+    uint64_t least_us = now_us > SAVED_US ? now_us - SAVED_US : 0;
     uint64_t taken_us = (uint64_t)clock_thread_us() - s->begin_us;
     s->due_us = (s->due_us > least_us ? s->due_us : least_us) + s->part * taken_us;
     if (s->due_us < now_us + LEAST_US || wait_until_due(s, io) < 0)

@@ -1,7 +1,7 @@
 /* The inference thread: the only user of the model and of its backend. It serves the ears a piece
- * of audio (inference_pieces.c) or a request at a time: first the ear that has been given least for
- * the time that has gone by, so that who sends faster than that waits for who does not. Texts come
- * first: replies and answers are made a token at a time, all of them at once, while no ear has
+ * of audio (inference_pieces.c) or a request at a time: first of ears that are in time, then
+ * of those ahead of it, so that who sends faster than people speak waits for who does not. Texts
+ * come first: replies and answers are made a token at a time, all of them at once, while no ear has
  * anything to be heard.
  */
 #include "base/clock.h"
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    FAST_US = 100000,    /* that a clock may run fast within an utterance */
+    FAST_US = 100000,    /* that an ear may be ahead and in time all the same: clocks differ */
     REQUEST_US = 100000, /* of audio, that a request counts as, */
     OPENING_US = 50000,  /* and an ear that begins */
     DROPPED_PIECES = 64, /* of a cancelled utterance, passed over in one go */
@@ -329,12 +329,19 @@ static bool has_work(const struct ear *ear)
     return !queue_is_empty(ear->pieces) || (!ear->open && !queue_is_empty(ear->inference_requests));
 }
 
-/* Who hears as people speak comes first, and of those whose turn was due first. Who is ahead of
- * time hears files: the shortest are done first as who was served least is. */
+static bool is_ahead(int64_t due_us, int64_t now_us)
+{
+    return due_us > now_us + FAST_US;
+}
+
+/* Ears in time come first, the earliest due first of all. Ears ahead of time hear files: the least
+ * served goes first, so that short files end first. Who was cancelled costs nothing. */
 static bool precedes(const struct ear *a, const struct ear *b, int64_t now_us)
 {
-    bool ahead = a->due_us > now_us + FAST_US;
-    if (ahead != (b->due_us > now_us + FAST_US))
+    bool aborted = atomic_load(&a->aborted), ahead = is_ahead(a->due_us, now_us);
+    if (aborted != atomic_load(&b->aborted))
+        return aborted;
+    if (ahead != is_ahead(b->due_us, now_us))
         return !ahead;
     return ahead ? a->served_us < b->served_us : a->due_us < b->due_us;
 }
@@ -350,8 +357,18 @@ static size_t find_first(const struct inference *i, int64_t now_us)
     return first;
 }
 
-/* Those that begin have a place in the order, too, as one ear that is in time: who opens streams
- * without end waits for who speaks. False: there was nothing. */
+/* Ears that begin have a place in the order, as one ear that is due OPENING_US later with each: who
+ * opens streams without end waits for who speaks. */
+static bool opens_first(const struct ear *first, int64_t due_us, int64_t now_us)
+{
+    if (!first)
+        return true;
+    if (is_ahead(due_us, now_us))
+        return false;
+    return is_ahead(first->due_us, now_us) || due_us <= first->due_us;
+}
+
+/* False: there was nothing. */
 static bool serve_first(struct inference *i)
 {
     struct ear *ear;
@@ -359,7 +376,8 @@ static bool serve_first(struct inference *i)
     int64_t due_us = i->opening_due_us > now_us ? i->opening_due_us : now_us;
     size_t first = find_first(i, now_us);
     bool none = first == i->count;
-    if ((none || due_us <= i->ears[first]->due_us) && queue_pop(i->engine->openings, &ear)) {
+    if (opens_first(none ? NULL : i->ears[first], due_us, now_us) &&
+        queue_pop(i->engine->openings, &ear)) {
         i->opening_due_us = due_us + OPENING_US;
         adopt(i, ear);
         return true;

@@ -209,8 +209,10 @@ static void many_ears_share_a_model(void **state)
             continue;
         }
         struct ear **ear = s.last.user;
-        if (!ear)
+        if (!ear) {
+            take(&s); /* of the first one, which hears on */
             continue;
+        }
         if (s.last.type == ENGINE_CLOSED) {
             ear_destroy(*ear);
             closed++;

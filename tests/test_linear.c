@@ -223,6 +223,43 @@ static void test_linear_matches_scalar(void **state)
     on_every_backend(linear_matches);
 }
 
+/* Rows of which one has a NaN, one an infinity, and one only what hardly differs from zero. */
+static void linear_not_finite(struct backend *be)
+{
+    static const enum tensor_type quantised[] = {TENSOR_Q8_0, TENSOR_Q4_0};
+    static const size_t counts[] = {4, 40};
+    enum { OUT = 33, IN = 96 };
+
+    for (size_t n = 0; n < ARRAY_SIZE(quantised) * ARRAY_SIZE(counts); n++) {
+        struct tensor t = random_tensor(quantised[n / 2], OUT, IN);
+        size_t rows = counts[n % 2];
+        float *x = random_floats(be, rows * IN, 1.0f, 0.0f), *y = poisoned(be, rows * OUT);
+        struct weight *w;
+
+        x[0 * IN + 40] = NAN;
+        x[1 * IN + 5] = -INFINITY;
+        for (size_t i = 0; i < IN; i++)
+            x[2 * IN + i] = i % 2 ? 1e-36f : 0.0f;
+        assert_int_equal(be->ops->weight_create(be, &w, &t, WEIGHT_PRODUCTS), 0);
+        assert_int_equal(be->ops->reserve(be, rows), 0);
+        be->ops->linear(be, y, x, IN, rows, w, NULL, ACTIVATION_NONE);
+        for (size_t i = 0; i < rows * OUT; i++)
+            assert_int_equal(isfinite(y[i]) != 0, i / OUT > 1);
+        for (size_t i = 2 * OUT; i < 3 * OUT; i++)
+            assert_true(fabsf(y[i]) < 1e-30f);
+        be->ops->weight_destroy(be, w);
+        be->ops->free(be, x);
+        be->ops->free(be, y);
+        free((void *)t.data);
+    }
+}
+
+static void test_what_is_not_finite_stays_in_its_row(void **state)
+{
+    (void)state;
+    on_every_backend(linear_not_finite);
+}
+
 static void linear_odd_inputs(struct backend *be)
 {
     static const enum tensor_type plain[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16};
@@ -481,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_tensor_values),
         cmocka_unit_test(test_tensor_bad_shapes_have_no_size),
         cmocka_unit_test(test_linear_matches_scalar),
+        cmocka_unit_test(test_what_is_not_finite_stays_in_its_row),
         cmocka_unit_test(test_linear_takes_odd_inputs),
         cmocka_unit_test(test_linears_are_products),
         cmocka_unit_test(test_linear_rows_do_not_depend_on_rows_or_threads),

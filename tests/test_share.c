@@ -4,9 +4,9 @@
 #include "bridges/share.h"
 #include "tests/support/test.h"
 
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
     PART = 20,
@@ -47,7 +47,8 @@ static int begin(void **unused)
     int fd = eventfd(1, EFD_CLOEXEC);
     (void)unused;
     share_init(&share, PART);
-    if (fd < 0 || sd_event_new(&event) < 0 || sd_event_add_io(event, &io, fd, 1, on_io, NULL) < 0)
+    if (fd < 0 || sd_event_new(&event) < 0 ||
+        sd_event_add_io(event, &io, fd, EPOLLIN, on_io, NULL) < 0)
         return -1;
     return sd_event_source_set_io_fd_own(io, true) < 0 ? -1 : 0;
 }

@@ -36,9 +36,9 @@ struct weight {
 
 /* 32 inputs of a row as whole numbers of 16 bits, for quantised weights; see linear_few.c. */
 struct numbers {
-    uint32_t word[SEGMENT / QUAD]
-                 [2]; /* a quad of them, as the instruction set takes it: simd_*.h */
-    int32_t start;    /* minus their sum times what the weights' bytes have too much */
+    /* Two words hold the four numbers of a quad, as the instruction set takes them: whole_*.h. */
+    uint32_t word[SEGMENT / QUAD][2];
+    int32_t start; /* minus their sum times what the weights' bytes have too much */
     float scale;
 };
 

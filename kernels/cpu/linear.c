@@ -3,8 +3,8 @@
  * in this order, so a row comes out the same whatever else is computed with it. A panel is widened
  * to floats in the cache, and tiles of rows x panels are computed from it; between blocks of inputs
  * the sums wait in memory, which does not change them. Few rows go to linear_few.c, which sums in
- * the same order, so that both give the same bits. So do any rows of a quantised weight, in parts,
- * which are multiplied as integers.
+ * the same order, so that both give the same bits. A quantised weight is never
+ * widened: linear_few.c multiplies it as integers, for any number of rows, in parts.
  *
  * Why not a BLAS: the order of its sums depends on the number of rows, and it wants the weights as
  * floats. OpenBLAS 0.3.21 (AVX-512, one thread, widths 256 to 3072) takes 1.1 to 2 times as long

@@ -1,5 +1,5 @@
-/* What the ways of a product share: linear_few.c for few rows, linear.c for many. A weight becomes
- * floats in one place, and a sum becomes a result in one place.
+/* What the ways of a product share: linear_few.c for few rows, linear.c for many. A weight that is
+ * not quantised becomes floats in one place, and a sum becomes a result in one place.
  */
 #ifndef EARSHOT_KERNELS_CPU_LINEAR_H
 #define EARSHOT_KERNELS_CPU_LINEAR_H

@@ -105,7 +105,6 @@ SIMD void round_quads(enum tensor_type type, const uint8_t *segment, uint16_t *o
 /* A tile of 16-bit weights, of which the last of a panel may have fewer inputs. */
 SIMD void round_halves(enum tensor_type type, const uint8_t *segment, size_t inputs, uint16_t *out)
 {
-
     for (size_t j = 0; j < SEGMENT; j += 2) {
         vf a = vf_set1(0.0f), b = a;
 

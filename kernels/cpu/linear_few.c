@@ -1,6 +1,7 @@
-/* Products of few rows: decoding, and live streaming. What decides is how fast the packed weights
- * can be read. A thread reads its panels as STREAMS streams side by side and asks for what comes
- * AHEAD of each: that is as fast as anything reads here (one stream alone: two thirds of it).
+/* Products of few rows: decoding, and live streaming; and of any rows with a quantised weight. What
+ * decides is how fast the packed weights can be read. A thread reads its panels as STREAMS streams
+ * side by side and asks for what comes AHEAD of each: that is as fast as anything reads here (one
+ * stream alone: two thirds of it).
  *
  * F32, F16, BF16: widened in registers, and each output summed over the inputs in their order.
  *
@@ -14,6 +15,8 @@
  * many there are.
  */
 #include "kernels/cpu/linear.h"
+
+#include <float.h>
 
 #define STREAMS 4
 #define AHEAD 2048 /* bytes */
@@ -83,6 +86,12 @@ SIMD void direct_panels(const struct linear *l, size_t begin, size_t end, enum t
 
 #define LARGEST 32512.0f /* of the numbers: a rounding of the low byte has room in the high one */
 
+/* What is not a number, and so makes the scale NaN, is one here. */
+SIMD vf within(vf v)
+{
+    return vf_min(vf_set1(LARGEST + 0.5f), vf_max(vf_set1(-LARGEST - 0.5f), v));
+}
+
 /* One segment of a row; offset: what the weights' bytes have too much. */
 static void make_numbers(struct numbers *out, const float *x, int offset)
 {
@@ -95,11 +104,11 @@ static void make_numbers(struct numbers *out, const float *x, int offset)
         wrong += vf_load(x + i) * 0.0f; /* NaN for what is not finite */
     }
     largest = vf_top(top);
-    inverse = largest > 0.0f ? LARGEST / largest : 0.0f;
+    inverse = largest > LARGEST / FLT_MAX ? LARGEST / largest : 0.0f;
     for (size_t i = 0; i < SEGMENT; i += VL) {
         vf v = vf_load(x + i) * inverse;
         vf half = vf_select((vi)(v < 0.0f), vf_set1(-0.5f), vf_set1(0.5f));
-        vi n = __builtin_convertvector(v + half, vi);
+        vi n = __builtin_convertvector(within(v + half), vi);
 
         vi_keep(out->word + i / QUAD, n);
         sum += n;

@@ -12,7 +12,7 @@
 #define LINEAR_TILE_ROWS 3 /* 12 sums */
 #define LINEAR_TILE_PANELS 1
 #define LINEAR_DIRECT_ROWS 2
-#define LINEAR_WHOLE_ROWS 4
+#define LINEAR_WHOLE_ROWS 4 /* the fastest of 1 to 4 with SSE2 */
 #define LINEAR_WHOLE_PANELS 1
 
 typedef float vf __attribute__((vector_size(16)));

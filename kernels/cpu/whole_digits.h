@@ -29,7 +29,7 @@ SIMD void vi_keep(uint32_t (*words)[2], vi n)
     vi_keep_digit(words, 1, (n - low) >> DIGIT_BITS);
 }
 
-/* What the bytes of a quad's weights are multiplied as with a word. */
+/* The weights of a quad that belong to a word, as vi_add_products takes them. */
 SIMD vi vi_weights(vi quad, size_t word)
 {
     (void)word;

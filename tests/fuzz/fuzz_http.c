@@ -14,7 +14,7 @@
 enum {
     BODY_MAX = 4096,
     PIECES_MAX = 64,
-    TURNS_MAX = 100000,    /* of the loop, until all is done */
+    IDLE_MAX = 10,         /* turns of the loop in which nothing came, until all is done */
     PATIENCE_US = 1000000, /* for what it has to wait for */
 };
 
@@ -90,8 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     send_in_pieces(event, ends[1], data + 1, size - 1,
                    pieces[data[0] % (sizeof pieces / sizeof *pieces)]);
     close(ends[1]);
-    for (int i = 0; i < TURNS_MAX && http_server_counts(server).connections; i++)
-        sd_event_run(event, PATIENCE_US);
+    for (int idle = 0; idle < IDLE_MAX && http_server_counts(server).connections;)
+        idle += sd_event_run(event, PATIENCE_US) == 0;
     if (http_server_counts(server).connections)
         abort();
     http_server_destroy(server);

@@ -10,7 +10,7 @@
 
 enum {
     PIECES_MAX = 64,
-    TURNS_MAX = 100000,    /* of the loop, until it is gone */
+    IDLE_MAX = 10,         /* turns of the loop in which nothing came, until all is done */
     PATIENCE_US = 1000000, /* for what it has to wait for */
 };
 
@@ -81,9 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         turn(event, ends[1]);
     }
     close(ends[1]);
-    for (int i = 0; i < TURNS_MAX && !state.gone; i++) {
+    for (int idle = 0; idle < IDLE_MAX && !state.gone;) {
         websocket_pause(state.socket, false);
-        sd_event_run(event, PATIENCE_US);
+        idle += sd_event_run(event, PATIENCE_US) == 0;
     }
     if (state.gone != 1 || state.bytes > size)
         abort();
