@@ -263,12 +263,12 @@ static void let_go(struct inference *i, size_t n)
 static bool drop_aborted(struct inference *i, size_t n)
 {
     struct ear *ear = i->ears[n];
-    bool ended = atomic_load(&ear->front_ended);
+    bool ended = atomic_load(&ear->front_ended), some = ended;
     while (queue_pop(ear->pieces, &i->piece))
-        ;
+        some = true;
     if (ended)
         let_go(i, n);
-    return ended;
+    return some;
 }
 
 static bool serve_request(struct inference *i)
