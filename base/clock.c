@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define SAVED_US 1000000
 #define HOUR_US (3600 * (int64_t)1000000)
 #define DAY_US (24 * HOUR_US)
 
@@ -38,6 +39,12 @@ int64_t clock_real_us(void)
 int64_t clock_thread_us(void)
 {
     return read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
+int64_t clock_paid_us(int64_t due_us, int64_t cost_us)
+{
+    int64_t least_us = clock_monotonic_us() - SAVED_US;
+    return (due_us > least_us ? due_us : least_us) + cost_us;
 }
 
 int64_t clock_believed_us(struct clock_date *d)

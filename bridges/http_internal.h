@@ -26,7 +26,7 @@ struct http_link {
     uint64_t deadline_us; /* UINT64_MAX: none */
     bool reads;           /* a request is to come, or comes */
     unsigned half_open;   /* for so many sweeps: it reads, and its peer sends no more */
-    uint64_t due_us;      /* clock when it has waited for the requests that it made */
+    int64_t due_us;       /* clock when it has waited for the requests that it made */
 };
 
 struct http_server {

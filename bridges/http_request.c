@@ -19,7 +19,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 
-#define SECOND_US UINT64_C(1000000)
+#define SECOND_US INT64_C(1000000)
 
 enum {
     DISCARD_MOST = 64 * 1024 * 1024, /* bytes of a body that nobody wants */
@@ -426,14 +426,13 @@ static int on_turn(sd_event_source *source, uint64_t us, void *user)
 static bool suspend_until_turn(struct http_request *r)
 {
     struct http_link *l = r->link;
-    uint64_t now_us = (uint64_t)clock_monotonic_us();
-    uint64_t least_us = now_us > SECOND_US ? now_us - SECOND_US : 0;
     if (r->counted)
         return false;
     r->counted = true;
-    l->due_us = (l->due_us > least_us ? l->due_us : least_us) + SECOND_US / HTTP_REQUESTS;
-    if (l->due_us <= now_us || sd_event_add_time(r->server->event, &r->turn, CLOCK_MONOTONIC,
-                                                 l->due_us, ACCURACY_US, on_turn, r) < 0)
+    l->due_us = clock_paid_us(l->due_us, SECOND_US / HTTP_REQUESTS);
+    if (l->due_us <= clock_monotonic_us() ||
+        sd_event_add_time(r->server->event, &r->turn, CLOCK_MONOTONIC, (uint64_t)l->due_us,
+                          ACCURACY_US, on_turn, r) < 0)
         return false;
     suspend(r);
     return true;

@@ -40,8 +40,8 @@ void http_link_set_deadline(struct http_link *l, unsigned seconds, bool reads)
 /* The clock in so long, or when the server may go on. */
 static uint64_t not_before_due(const struct http_server *s, uint64_t us)
 {
-    uint64_t then_us = (uint64_t)clock_monotonic_us() + us;
-    return s->share.waits && s->share.due_us > then_us ? s->share.due_us : then_us;
+    int64_t then_us = clock_monotonic_us() + (int64_t)us;
+    return (uint64_t)(s->share.waits && s->share.due_us > then_us ? s->share.due_us : then_us);
 }
 
 /* Does what is due, for a turn, and asks to be woken when more is. */

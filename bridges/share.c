@@ -4,7 +4,6 @@
 #include "base/clock.h"
 
 enum {
-    SAVED_US = 1000000, /* of time in which it did nothing counts */
     ACCURACY_US = 1000,
     LEAST_US = 2000, /* that is worth a timer */
 };
@@ -16,7 +15,7 @@ void share_init(struct share *s, unsigned part)
 
 void share_begin(struct share *s)
 {
-    s->begin_us = (uint64_t)clock_thread_us();
+    s->begin_us = clock_thread_us();
 }
 
 static int on_due(sd_event_source *wait, uint64_t us, void *user)
@@ -33,18 +32,15 @@ static int wait_until_due(struct share *s, sd_event_source *io)
     s->io = io;
     if (!s->wait)
         return sd_event_add_time(sd_event_source_get_event(io), &s->wait, CLOCK_MONOTONIC,
-                                 s->due_us, ACCURACY_US, on_due, s);
-    int rc = sd_event_source_set_time(s->wait, s->due_us);
+                                 (uint64_t)s->due_us, ACCURACY_US, on_due, s);
+    int rc = sd_event_source_set_time(s->wait, (uint64_t)s->due_us);
     return rc < 0 ? rc : sd_event_source_set_enabled(s->wait, SD_EVENT_ONESHOT);
 }
 
 void share_end(struct share *s, sd_event_source *io)
 {
-    uint64_t now_us = (uint64_t)clock_monotonic_us();
-    uint64_t least_us = now_us > SAVED_US ? now_us - SAVED_US : 0;
-    uint64_t taken_us = (uint64_t)clock_thread_us() - s->begin_us;
-    s->due_us = (s->due_us > least_us ? s->due_us : least_us) + s->part * taken_us;
-    if (s->due_us < now_us + LEAST_US || wait_until_due(s, io) < 0)
+    s->due_us = clock_paid_us(s->due_us, s->part * (clock_thread_us() - s->begin_us));
+    if (s->due_us < clock_monotonic_us() + LEAST_US || wait_until_due(s, io) < 0)
         return;
     s->waits = true;
     sd_event_source_set_enabled(io, SD_EVENT_OFF);

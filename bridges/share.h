@@ -14,8 +14,8 @@ enum { SHARE_OF_A_CONNECTION = 64 }; /* one of so many parts of the loop's time 
 
 struct share {
     unsigned part;         /* one of so many */
-    uint64_t begin_us;     /* the thread's time when what is done now began */
-    uint64_t due_us;       /* clock when it has paid for what was done */
+    int64_t begin_us;      /* the thread's time when what is done now began */
+    int64_t due_us;        /* clock when it has paid for what was done */
     bool waits;            /* until then, */
     sd_event_source *wait; /* and then goes on with */
     sd_event_source *io;

@@ -6,10 +6,6 @@
 
 #include <string.h>
 
-enum {
-    SAVED_US = 1000000, /* of time in which nothing came: for the audio before an utterance */
-};
-
 /* Only some of what is said is for the assistant. */
 static bool is_gated(const struct ear *ear)
 {
@@ -204,8 +200,7 @@ static void hear(struct ear *ear, const struct piece *p)
 
 void inference_count_time(struct ear *ear, int64_t us)
 {
-    int64_t least_us = clock_monotonic_us() - SAVED_US;
-    ear->due_us = (ear->due_us > least_us ? ear->due_us : least_us) + us;
+    ear->due_us = clock_paid_us(ear->due_us, us);
     ear->served_us += us;
 }
 

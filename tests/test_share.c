@@ -80,7 +80,7 @@ static void who_computes_waits_so_many_times_as_long(void **unused)
     compute(100000);
     int64_t before_us = clock_monotonic_us();
     share_end(&share, io);
-    int64_t wait_us = (int64_t)share.due_us - before_us + SAVED_US;
+    int64_t wait_us = share.due_us - before_us + SAVED_US;
     assert_true(share.waits);
     assert_in_range(wait_us, PART * 100000, PART * 150000);
     assert_false(is_looked_at());
@@ -95,7 +95,7 @@ static void who_has_waited_goes_on(void **unused)
     assert_true(share.waits);
     while (share.waits)
         sd_event_run(event, UINT64_MAX);
-    assert_true(clock_monotonic_us() >= (int64_t)share.due_us);
+    assert_true(clock_monotonic_us() >= share.due_us);
     assert_true(is_looked_at());
 }
 
