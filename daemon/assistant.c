@@ -245,8 +245,11 @@ static void bus_lost(void *user)
     }
 }
 
+/* What the end of the ear cancels is answered by assistant_destroy, which knows why it ends. */
 static void take_result(struct assistant *a, const struct engine_message *m)
 {
+    if (m->value == -ECANCELED && ear_is_aborted(a->ear))
+        return;
     for (size_t i = 0; i < ASSISTANT_PENDING; i++) {
         struct pending *p = &a->pending[i];
         if (!p->waits || p->request.number != m->number)

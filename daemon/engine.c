@@ -391,3 +391,8 @@ void ear_abort(struct ear *ear)
     stop_ear(ear);
     engine_wake(ear->engine->inference_wake);
 }
+
+bool ear_is_aborted(const struct ear *ear)
+{
+    return atomic_load(&ear->aborted);
+}

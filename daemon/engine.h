@@ -173,4 +173,7 @@ struct ear_work ear_work(const struct ear *ear);
 /* Ends it; what is open is dropped. ENGINE_CLOSED follows. */
 void ear_abort(struct ear *ear);
 
+/* Whether ear_abort or engine_abort has been called. */
+bool ear_is_aborted(const struct ear *ear);
+
 #endif
