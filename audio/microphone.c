@@ -189,10 +189,7 @@ int microphone_open(struct microphone **out, const struct microphone_choice *cho
     if (!m)
         return error_set(error, -ENOMEM, "out of memory");
     m->buffer_ms = choice->buffer_ms;
-    PaError pa = Pa_Initialize();
-    int rc = pa == paNoError ? 0 : error_set(error, -EIO, "PortAudio: %s", Pa_GetErrorText(pa));
-    if (!rc)
-        rc = open_or_fall_back(m, choice, error);
+    int rc = open_or_fall_back(m, choice, error);
     m->seen_us = clock_monotonic_us();
     if (rc) {
         ring_destroy(m->rt.ring);

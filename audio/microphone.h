@@ -26,7 +26,8 @@ struct microphone_choice {
     int buffer_ms;        /* of audio that can wait to be read */
 };
 
-/* Opens and starts. 0 or -errno. There is no way back but the end of the process. */
+/* Opens and starts, once portaudio_start has been 0. 0 or -errno. There is no way back but the end
+ * of the process. */
 int microphone_open(struct microphone **out, const struct microphone_choice *choice,
                     struct error *error);
 

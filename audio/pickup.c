@@ -2,6 +2,7 @@
 #include "audio/pickup.h"
 
 #include "audio/microphone.h"
+#include "audio/portaudio.h"
 #include "audio/quiet.h"
 #include "audio/sound_client.h"
 
@@ -45,7 +46,9 @@ int pickup_open(struct pickup **out, const char *device, int buffer_ms, struct e
         return error_set(error, -ENOMEM, "out of memory");
     sound_client_introduce(0);
     int saved = quiet_begin();
-    int rc = microphone_open(&p->microphone, &choice, error);
+    int rc = portaudio_start(PORTAUDIO_START_MS, error);
+    if (!rc)
+        rc = microphone_open(&p->microphone, &choice, error);
     quiet_end(saved);
     if (!rc)
         rc = create_resampler(p, error);

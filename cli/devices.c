@@ -1,5 +1,6 @@
 /* earshot devices: what can be captured from, without the daemon: the devices that PortAudio sees,
  * and the sources of the sound server, all of which PortAudio has as one. */
+#include "audio/portaudio.h"
 #include "audio/quiet.h"
 #include "audio/sound_server.h"
 #include "cli/client_commands.h"
@@ -89,17 +90,18 @@ static size_t print_sources(print_function *print, struct error *error)
 
 int client_devices(struct bus_client *c)
 {
-    struct error error = {"it has no source"};
+    struct error error;
     print_function *print = c->given[OPTION_JSON]   ? print_json
                             : isatty(STDOUT_FILENO) ? print_for_people
                                                     : print_plain;
     int saved = quiet_begin();
-    PaError rc = Pa_Initialize();
+    int rc = portaudio_start(PORTAUDIO_START_MS, &error);
     quiet_end(saved);
-    if (rc != paNoError) {
-        error_print("earshot %s: %s", c->command, Pa_GetErrorText(rc));
+    if (rc) {
+        error_print("earshot %s: %s", c->command, error.message);
         return EXIT_FAILED;
     }
+    error_set(&error, 0, "it has no source");
     size_t count = print_devices(print);
     Pa_Terminate();
     count += print_sources(print, &error);

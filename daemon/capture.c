@@ -1,5 +1,5 @@
-/* A child with a socket: a packet is a piece of sound or what the child found; it is killed, not
- * asked. */
+/* A child with a socket: a packet is a piece of sound or what the child found. It is killed, not
+ * asked, but while PortAudio starts, when it must not be. */
 #include "daemon/capture.h"
 
 #include "base/child.h"
@@ -8,6 +8,7 @@
 #include "daemon/capture_process.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct capture {
     char known_as[SOURCE_NAME_MAX]; /* what people call it, once it was open */
     struct source_options options;
     pid_t process;   /* 0: none */
+    bool started;    /* PortAudio has, in it */
     int64_t seen_us; /* clock at the last packet, when it opened, or at the start */
     uint64_t lost;   /* to be told */
     struct capture_block block;
@@ -38,15 +40,34 @@ static struct capture *cast(struct source *s)
     return (struct capture *)(void *)s;
 }
 
+static void *wait_for(void *process)
+{
+    waitpid((pid_t)(intptr_t)process, NULL, 0);
+    return NULL;
+}
+
+/* A process whose socket is closed ends once PortAudio has started in it, or has not for long. */
+static void leave(pid_t process)
+{
+    pthread_t waiter;
+    void *argument = (void *)(intptr_t)process;
+    if (pthread_create(&waiter, NULL, wait_for, argument))
+        wait_for(argument);
+    else
+        pthread_detach(waiter);
+}
+
 static void stop(struct source *s)
 {
     struct capture *c = cast(s);
-    if (c->process) {
-        kill(c->process, SIGKILL);
-        waitpid(c->process, NULL, 0);
-    }
     if (s->fd >= 0)
         close(s->fd);
+    if (c->process && c->started) {
+        kill(c->process, SIGKILL);
+        waitpid(c->process, NULL, 0);
+    } else if (c->process) {
+        leave(c->process);
+    }
     c->process = 0;
     s->fd = -1;
 }
@@ -92,6 +113,7 @@ static int take_opened(struct capture *c, struct error *error)
     if (n != (ssize_t)sizeof opened)
         return error_set(error, -EIO, "the capture process ended");
     opened.name[sizeof opened.name - 1] = '\0';
+    c->started = c->started || opened.code == -EINPROGRESS;
     if (opened.code)
         return error_set(error, opened.code, "%s", opened.name);
     c->source.rate_hz = opened.rate_hz;
@@ -111,6 +133,7 @@ static int start(struct source *s, struct error *error)
     if (!c->process) {
         c->seen_us = clock_monotonic_us();
         c->lost = 0;
+        c->started = false;
         rc = start_process(c, error);
     }
     if (!rc)

@@ -2,6 +2,7 @@
  * goes. */
 #include "daemon/capture_process.h"
 
+#include "audio/portaudio.h"
 #include "audio/sound_client.h"
 #include "daemon/sources.h"
 
@@ -19,6 +20,7 @@
 
 enum {
     GATHER_MS = 10,
+    LINGER_MS = 26000, /* for PortAudio to start although nobody waits any more */
 };
 
 /* False: nobody reads any more. */
@@ -75,6 +77,16 @@ static void pass_on(struct microphone *m)
     }
 }
 
+/* False: it did not, or nobody waits. */
+static bool start_portaudio(struct error *error)
+{
+    int rc = portaudio_start(PORTAUDIO_START_MS, error);
+    bool sent = send_opened(NULL, rc ? rc : -EINPROGRESS, error);
+    if (rc == -ETIMEDOUT)
+        portaudio_start(LINGER_MS, error);
+    return !rc && sent;
+}
+
 int capture_process(char **arguments)
 {
     const struct microphone_choice choice = {.device = arguments[0],
@@ -82,10 +94,12 @@ int capture_process(char **arguments)
                                              .fallback = strcmp(arguments[2], "yes") == 0,
                                              .buffer_ms = atoi(arguments[3])};
     struct microphone *m = NULL;
-    struct error error;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive the daemon */
+    struct error error = {""};
     prctl(PR_SET_NAME, "earshot-capture");
     sound_client_introduce(getppid());
+    if (!start_portaudio(&error))
+        return EXIT_FAILURE;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive the daemon */
     int code = microphone_open(&m, &choice, &error);
     if (!send_opened(m, code, &error) || code)
         return EXIT_FAILURE;

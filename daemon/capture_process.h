@@ -16,9 +16,10 @@ enum {
     CAPTURE_BLOCK_MAX = 15360, /* samples of one: 384 kHz, 2 channels */
 };
 
-/* The first packet: what was opened, or why not. */
+/* The first packets: that PortAudio has started, after which the process may be killed; then what
+ * was opened. Instead of either: why not. */
 struct capture_opened {
-    int code; /* 0 or -errno */
+    int code; /* 0, -errno, or -EINPROGRESS: it has started */
     int rate_hz, channels;
     char name[MICROPHONE_NAME_MAX]; /* of the device, or the error */
     char known_as[MICROPHONE_NAME_MAX];

@@ -143,7 +143,6 @@ int main(int argc, char **argv)
         return status;
 
     mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
-    setenv("JACK_NO_START_SERVER", "1", 0); /* looking for devices must not start one */
     struct config config;
     struct supervisor *supervisor = NULL;
     struct error error = {""};

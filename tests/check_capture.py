@@ -3,8 +3,10 @@
 the daemon in mid-sentence, with a real sound server."""
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -110,6 +112,66 @@ def takes_its_time():
     pulse.stop()
 
 
+def slow_start(ms, **more):
+    """The environment of a PortAudio that starts so slowly."""
+    return {"LD_PRELOAD": str(BUILD / "tests" / "libslow_device.so"), "SLOW_START_MS": str(ms), **more}
+
+
+def capture_processes(d):
+    """-> the processes of the daemon's that are there, also if they are only waited for."""
+    children = pathlib.Path(f"/proc/{d.process.pid}/task").glob("*/children")
+    return [int(pid) for path in children for pid in path.read_text().split()]
+
+
+def is_shut_while_it_starts():
+    """While PortAudio starts it may have JACK's database locked: who is killed then leaves it so, for all programs."""
+    pulse = Pulse()
+    d = Daemon(source="portaudio:pulse", extra=pulse.environment)
+    check("a microphone is open", wait_until(lambda: d.get("Device") == "pulse", 20), d.said())
+    for i in range(40):
+        d.set("Muted", True)
+        unmute_and_listen(d)
+        pause(0.004 * (i % 10))
+    d.call("Cancel")
+    check("that was shut forty times as it started, it opens", wait_until(lambda: d.get("Device") == "pulse" and d.get("State") == IDLE, 20), d.said())
+    check("and so it does for others", "pulse" in earshot("devices", extra=pulse.environment).stdout)
+    check("and nothing is left of them", wait_until(lambda: len(capture_processes(d)) == 1, 5), capture_processes(d))
+    d.stop()
+    if not SLOW:  # a sanitizer wants to be the first library
+        starts_slowly(pulse)
+        never_starts(pulse)
+    pulse.stop()
+
+
+def starts_slowly(pulse):
+    d = Daemon(source="portaudio:pulse", extra={**pulse.environment, **slow_start(2500)})
+    check("a capture process starts", wait_until(lambda: capture_processes(d), 20))
+    [process] = capture_processes(d)
+    begin = time.monotonic()
+    check("it is muted at once", d.set("Muted", True) == () and time.monotonic() - begin < 1)
+    check("and nobody kills the process", capture_processes(d) == [process])
+    check("which ends by itself", wait_until(lambda: not capture_processes(d), 5), capture_processes(d))
+    d.stop()
+    command = subprocess.Popen([EARSHOT, "devices"], stdout=subprocess.PIPE, text=True, env=environment() | slow_start(1500))
+    pause(0.5)
+    begin = time.monotonic()
+    command.terminate()
+    check("earshot devices ends when PortAudio has started", command.wait(10) == -signal.SIGTERM and time.monotonic() - begin > 0.6)
+
+
+def never_starts(pulse):
+    database = pathlib.Path(tempfile.mkdtemp(prefix="jack_db-check-", dir="/dev/shm"))
+    (database / "__db.001").touch()
+    locked = slow_start(60000, SLOW_START_FILE=str(database / "__db.001"))
+    said = f"PortAudio waits for JACK's database, which a program that was killed has left locked: remove {database}"
+    d = Daemon(source="portaudio:pulse", extra={**pulse.environment, **locked})
+    check("a database that is locked is named", wait_until(lambda: d.get("DeviceError") == said, 20), d.get("DeviceError"))
+    d.stop()
+    got = subprocess.run([EARSHOT, "devices"], capture_output=True, text=True, env=environment() | locked)
+    check("by earshot devices too", got.returncode == 1 and got.stderr == f"earshot devices: {said}\n", got)
+    shutil.rmtree(database)
+
+
 def ask_eight_times(d):
     """Eight long answers under way -> a list that fills with "reply" or the error's name."""
     answers = []
@@ -169,4 +231,4 @@ def cancel_in_mid_reply():
 
 if not shutil.which("pulseaudio") or not shutil.which("paplay"):
     end_without("a sound server (Debian: pulseaudio pulseaudio-utils libasound2-plugins)")
-run(moves, changes_its_format, takes_its_time, end_in_mid_reply, cancel_in_mid_reply)
+run(moves, changes_its_format, takes_its_time, is_shut_while_it_starts, end_in_mid_reply, cancel_in_mid_reply)
