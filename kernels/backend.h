@@ -100,14 +100,15 @@ struct attention {
     size_t rows;    /* queries: the last `rows` of history + rows positions */
     size_t history; /* key/value rows before the first query */
     size_t heads, head_dim;
-    size_t window;         /* a row sees itself and window - 1 rows before it */
-    size_t ahead;          /* and so many rows after it */
-    const float *q;        /* [rows, heads * head_dim] */
-    const float *k, *v;    /* [history + rows, heads * head_dim] */
-    float *y;              /* [rows, heads * head_dim] */
-    const float *relative; /* [heads, 2 span - 1], or NULL */
-    const float *gate;     /* [rows, heads], with relative */
-    size_t span;           /* positions differ by less, with relative */
+    size_t window;                   /* a row sees itself and window - 1 rows before it */
+    size_t ahead;                    /* and so many rows after it */
+    const float *q;                  /* [rows, heads * head_dim] */
+    const float *k, *v;              /* [history + rows, heads * head_dim] */
+    const uint16_t *half_k, *half_v; /* halves in the place of k and v, or NULL */
+    float *y;                        /* [rows, heads * head_dim] */
+    const float *relative;           /* [heads, 2 span - 1], or NULL */
+    const float *gate;               /* [rows, heads], with relative */
+    size_t span;                     /* positions differ by less, with relative */
     float scale;
     bool exact; /* all in float32, however many rows */
 };

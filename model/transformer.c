@@ -9,9 +9,10 @@
  *     x = ln2(x + W2 gelu(W0 x))
  *
  * Where a past is kept, the keys and values of the last rows of earlier runs stand before those of
- * n, and no row sees a later run. WavLM adds to the score of query i and key j  gate[i]
- * relative[bucket(j - i)]  per head: the table is one for all layers, the gate a function of the
- * layer's input, a, b = sigmoid(G n_head); gate = a (b scale_head - 1) + 2
+ * n, and no row sees a later run. They are kept as halves, with F32 weights as floats. WavLM adds
+ * to the score of query i and key j  gate[i] relative[bucket(j - i)]  per head: the table is one
+ * for all layers, the gate a function of the layer's input, a, b = sigmoid(G n_head); gate = a (b
+ * scale_head - 1) + 2
  */
 #include "model/transformer.h"
 
@@ -38,7 +39,7 @@ struct transformer_layer {
 };
 
 struct transformer_past {
-    struct past keys, values; /* rows of [E] */
+    struct past keys, values; /* rows of [E]; of halves, two in the place of a float */
 };
 
 int transformer_read_config(struct transformer_config *c, const struct bind *b, struct error *error)
@@ -184,6 +185,12 @@ void transformer_finish(struct transformer *t)
     *t = (struct transformer){0};
 }
 
+/* Whether keys and values are kept as halves. */
+static bool has_halves(const struct transformer *t)
+{
+    return t->config.past > 0 && !t->exact && t->config.dim % 2 == 0;
+}
+
 static size_t past_count(const struct transformer_config *c)
 {
     return c->past > 0 ? c->layers : 1;
@@ -199,9 +206,14 @@ void transformer_state_init(struct transformer_state *s, const struct transforme
 
     *s = (struct transformer_state){.transformer = t, .fork_rows = fork_rows};
     s->pasts = memory_host(m, count, sizeof(s->pasts[0]));
+    size_t width = has_halves(t) ? c->dim / 2 : c->dim;
     for (size_t i = 0; s->pasts && !is_fork && i < count; i++) {
-        past_init_to_lend(&s->pasts[i].keys, m, c->past, c->max_rows, fork_rows, c->dim);
-        past_init_to_lend(&s->pasts[i].values, m, c->past, c->max_rows, fork_rows, c->dim);
+        past_init_to_lend(&s->pasts[i].keys, m, c->past, c->max_rows, fork_rows, width);
+        past_init_to_lend(&s->pasts[i].values, m, c->past, c->max_rows, fork_rows, width);
+    }
+    if (has_halves(t)) {
+        s->key = memory_rows(m, c->max_rows, c->dim);
+        s->value = memory_rows(m, c->max_rows, c->dim);
     }
     s->norm = memory_rows(m, c->max_rows, c->dim);
     s->query = memory_rows(m, c->max_rows, c->dim);
@@ -231,6 +243,37 @@ bool transformer_lend_past(struct transformer_state *fork, struct transformer_st
     return true;
 }
 
+static void append_halves(const struct transformer *t, struct past *p, const float *x, size_t rows)
+{
+    float *place = past_append(p, t->be, rows);
+    t->be->ops->to_half(t->be, (uint16_t *)place, x, rows * t->config.dim);
+}
+
+/* What a's rows see: the past, and behind it their own keys and values, which are in it or, where
+ * it has halves, still in s. */
+static void see_past(struct transformer_state *s, struct transformer_past *past,
+                     struct attention *a)
+{
+    const struct transformer *t = s->transformer;
+    struct past *keys = &past->keys, *values = &past->values;
+    if (has_halves(t)) {
+        append_halves(t, keys, s->key, a->rows);
+        append_halves(t, values, s->value, a->rows);
+    }
+    a->window = past_rows(keys);
+    a->history = a->window - a->rows;
+    if (!has_halves(t)) {
+        a->k = past_first(keys);
+        a->v = past_first(values);
+    } else if (a->history == 0) {
+        a->k = s->key;
+        a->v = s->value;
+    } else {
+        a->half_k = (const uint16_t *)past_first(keys);
+        a->half_v = (const uint16_t *)past_first(values);
+    }
+}
+
 /* x += Wo attention(n), of layer index */
 static void attend(struct transformer_state *s, size_t index, float *x, const float *n, size_t rows,
                    size_t kept)
@@ -243,8 +286,9 @@ static void attend(struct transformer_state *s, size_t index, float *x, const fl
     size_t head_dim = dim / heads;
     struct transformer_past *past = &s->pasts[t->config.past > 0 ? index : 0];
     struct past *keys = &past->keys, *values = &past->values;
-    float *key = past_append(keys, t->be, rows);
-    float *value = past_append(values, t->be, rows);
+    bool halves = has_halves(t);
+    float *key = halves ? s->key : past_append(keys, t->be, rows);
+    float *value = halves ? s->value : past_append(values, t->be, rows);
 
     const struct product products[] = {
         {.y = s->query, .x = n, .w = l->q, .bias = l->q_b},
@@ -258,23 +302,21 @@ static void attend(struct transformer_state *s, size_t index, float *x, const fl
                    ACTIVATION_NONE);
         op->relative_gate(t->be, s->gate, s->gate_input, l->gate_scale, rows, heads);
     }
-    op->attention(t->be, &(struct attention){
-                             .rows = rows,
-                             .history = past_rows(keys) - rows,
-                             .heads = heads,
-                             .head_dim = head_dim,
-                             .window = past_rows(keys),
-                             .ahead = rows,
-                             .q = s->query,
-                             .k = past_first(keys),
-                             .v = past_first(values),
-                             .y = s->mixed,
-                             .relative = t->relative,
-                             .gate = s->gate,
-                             .span = t->config.max_rows,
-                             .scale = 1.0f / sqrtf((float)head_dim),
-                             .exact = t->exact,
-                         });
+    struct attention a = {
+        .rows = rows,
+        .heads = heads,
+        .head_dim = head_dim,
+        .ahead = rows,
+        .q = s->query,
+        .y = s->mixed,
+        .relative = t->relative,
+        .gate = s->gate,
+        .span = t->config.max_rows,
+        .scale = 1.0f / sqrtf((float)head_dim),
+        .exact = t->exact,
+    };
+    see_past(s, past, &a);
+    op->attention(t->be, &a);
     past_take_back(keys, rows - kept);
     past_take_back(values, rows - kept);
     past_keep(keys, t->config.past);

@@ -1,5 +1,5 @@
-/* The row operations of a backend, all but linear and the recurrence, against scalar C in double,
- * and one row at a time against all at once, bit for bit.
+/* The row operations of a backend, all but linear, attention and the recurrence, against scalar C
+ * in double, and one row at a time against all at once, bit for bit.
  */
 #include "tests/support/backends.h"
 
@@ -163,183 +163,6 @@ static void rope(struct backend *be)
         free(want);
     }
     report("rope", worst);
-}
-
-/* Whether queries, keys, values and weights are rounded to bf16. */
-static bool attention_rounds(const struct backend *be, const struct attention *a)
-{
-    return rounds(be, a->rows) && !a->exact && a->head_dim == 64 && a->history == 0 &&
-           a->window >= a->rows && a->ahead >= a->rows;
-}
-
-static double slow_score(const struct attention *a, size_t row, size_t head, size_t p)
-{
-    size_t dim = a->heads * a->head_dim, at = head * a->head_dim;
-    double score = 0.0;
-
-    for (size_t i = 0; i < a->head_dim; i++)
-        score += (double)a->q[row * dim + at + i] * (double)a->k[p * dim + at + i];
-    score *= (double)a->scale;
-    if (a->relative) {
-        size_t distance = a->span - 1 + p - (a->history + row);
-
-        score += (double)a->gate[row * a->heads + head] *
-                 (double)a->relative[head * (2 * a->span - 1) + distance];
-    }
-    return score;
-}
-
-static void attention_slow(double *want, const struct attention *a)
-{
-    size_t dim = a->heads * a->head_dim, positions = a->history + a->rows;
-    double *e = malloc(positions * sizeof(double));
-
-    for (size_t n = 0; n < a->rows * a->heads; n++) {
-        size_t row = n / a->heads, at = n % a->heads * a->head_dim, itself = a->history + row;
-        size_t first = itself + 1 > a->window ? itself + 1 - a->window : 0, last = itself;
-        double m = -INFINITY, z = 0.0;
-
-        while (last + 1 < positions && last - itself < a->ahead)
-            last++;
-        for (size_t p = first; p <= last; p++) {
-            e[p] = slow_score(a, row, n % a->heads, p);
-            m = fmax(m, e[p]);
-        }
-        for (size_t p = first; p <= last; p++)
-            z += e[p] = exp(e[p] - m);
-        for (size_t i = 0; i < a->head_dim; i++) {
-            want[row * dim + at + i] = 0.0;
-            for (size_t p = first; p <= last; p++)
-                want[row * dim + at + i] += e[p] / z * (double)a->v[p * dim + at + i];
-        }
-    }
-    free(e);
-}
-
-/* Only what each row may see is given, as a streaming caller would. */
-static void attention_row_by_row(struct backend *be, const struct attention *a)
-{
-    size_t dim = a->heads * a->head_dim;
-    float *one = poisoned(be, dim);
-
-    for (size_t r = 0; r < a->rows; r++) {
-        size_t there = a->history + r + 1, seen = there < a->window ? there : a->window;
-        struct attention b = *a;
-
-        b.rows = 1;
-        b.history = seen - 1;
-        b.q = a->q + r * dim;
-        b.k = a->k + (there - seen) * dim;
-        b.v = a->v + (there - seen) * dim;
-        b.y = one;
-        poison(one, dim);
-        be->ops->attention(be, &b);
-        check_same("attention row", one, a->y + r * dim, dim);
-    }
-    be->ops->free(be, one);
-}
-
-static float *rounded(struct backend *be, const float *x, size_t count)
-{
-    float *y = be->ops->alloc(be, count);
-
-    assert_non_null(y);
-    for (size_t i = 0; i < count; i++)
-        y[i] = bfloat(x[i]);
-    return y;
-}
-
-/* The reference gets rounded queries, keys and values where the backend rounds; what remains is
- * half a last place of bf16 for the weights, whose sum with |v| <= 1 is 1. */
-static double check_rounded(struct backend *be, const struct attention *a, double *want)
-{
-    size_t dim = a->heads * a->head_dim, positions = a->history + a->rows;
-    float *q = rounded(be, a->q, a->rows * dim), *k = rounded(be, a->k, positions * dim);
-    float *v = rounded(be, a->v, positions * dim);
-    struct attention b = *a;
-    double worst;
-
-    b.q = q;
-    b.k = k;
-    b.v = v;
-    attention_slow(want, &b);
-    worst = check_close("attention, rounded", a->y, want, a->rows * dim, 0x1p-9 + 1e-5);
-    be->ops->free(be, q);
-    be->ops->free(be, k);
-    be->ops->free(be, v);
-    return worst;
-}
-
-static double try_attention(struct backend *be, struct attention a, bool relative)
-{
-    size_t dim = a.heads * a.head_dim, positions = a.history + a.rows;
-    float *q = random_floats(be, a.rows * dim, 4.0f, 0.0f), *y = poisoned(be, a.rows * dim);
-    float *k = random_floats(be, positions * dim, 4.0f, 0.0f);
-    float *v = random_floats(be, positions * dim, 1.0f, 0.0f);
-    float *bias = random_floats(be, a.heads * (2 * positions + 5), 3.0f, 0.0f);
-    float *gate = random_floats(be, a.rows * a.heads, 1.0f, 1.0f);
-    double *want = malloc(a.rows * dim * sizeof(double)), worst;
-
-    a.q = q;
-    a.k = k;
-    a.v = v;
-    a.y = y;
-    a.scale = 0.125f;
-    if (relative) {
-        a.relative = bias;
-        a.gate = gate;
-        a.span = positions + 3;
-    }
-    assert_int_equal(be->ops->reserve(be, positions), 0);
-    be->ops->attention(be, &a);
-    if (attention_rounds(be, &a)) {
-        worst = check_rounded(be, &a, want);
-    } else {
-        attention_slow(want, &a);
-        worst = check_close("attention", y, want, a.rows * dim, 2e-5);
-    }
-    if (a.ahead == 0 && !relative)
-        attention_row_by_row(be, &a);
-    be->ops->free(be, q);
-    be->ops->free(be, k);
-    be->ops->free(be, v);
-    be->ops->free(be, y);
-    be->ops->free(be, bias);
-    be->ops->free(be, gate);
-    free(want);
-    return worst;
-}
-
-static void attention(struct backend *be)
-{
-    static const struct attention tries[] = {
-        {.rows = 1, .history = 0, .heads = 1, .head_dim = 8, .window = 1},
-        {.rows = 5, .history = 0, .heads = 2, .head_dim = 20, .window = 3},
-        {.rows = 40, .history = 0, .heads = 3, .head_dim = 64, .window = 16},
-        {.rows = 33, .history = 70, .heads = 3, .head_dim = 64, .window = 64},
-        {.rows = 90, .history = 200, .heads = 2, .head_dim = 48, .window = 100},
-        {.rows = 60, .history = 10, .heads = 1, .head_dim = 65, .window = 1000},
-        {.rows = 150, .heads = 2, .head_dim = 64, .window = SIZE_MAX, .ahead = SIZE_MAX},
-        {.rows = 70, .history = 9, .heads = 2, .head_dim = 24, .window = 7, .ahead = 5},
-        {.rows = 33, .heads = 3, .head_dim = 64, .window = SIZE_MAX, .ahead = SIZE_MAX},
-        {.rows = 257, .heads = 1, .head_dim = 64, .window = SIZE_MAX, .ahead = SIZE_MAX},
-        {.rows = 70,
-         .heads = 2,
-         .head_dim = 64,
-         .window = SIZE_MAX,
-         .ahead = SIZE_MAX,
-         .exact = true},
-    };
-    double worst[2] = {0.0, 0.0};
-
-    for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
-        double *w = &worst[attention_rounds(be, &tries[i])];
-
-        *w = fmax(*w, try_attention(be, tries[i], false));
-        *w = fmax(*w, try_attention(be, tries[i], true));
-    }
-    report("attention", worst[0]);
-    report("attention, rounded", worst[1]);
 }
 
 static void relative_gate(struct backend *be)
@@ -545,12 +368,6 @@ static void test_rope(void **state)
     on_every_backend(rope);
 }
 
-static void test_attention(void **state)
-{
-    (void)state;
-    on_every_backend(attention);
-}
-
 static void test_relative_gate(void **state)
 {
     (void)state;
@@ -586,9 +403,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layer_norm),     cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_conv_depthwise), cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_attention),      cmocka_unit_test(test_norm_shift),
-        cmocka_unit_test(test_argmax),         cmocka_unit_test(test_probability),
-        cmocka_unit_test(test_memory),         cmocka_unit_test(test_relative_gate),
+        cmocka_unit_test(test_norm_shift),     cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_probability),    cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_relative_gate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

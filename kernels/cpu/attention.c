@@ -1,8 +1,9 @@
 /* Attention over a window of positions. A query's positions are taken in blocks of BLOCK, oldest
  * first, with the softmax's maximum, sum and value kept as running quantities m' = max(m, block);
  * y = y e^(m - m') + sum_p e^(s_p - m') v_p;   z likewise so that nothing but the block's scores is
- * stored, and the order depends on the window alone. Where many rows all see each other (whole
- * utterances), a few queries share the way of keys and values through the registers.
+ * stored, and the order depends on the window alone. Rows that see the same (a block of a stream)
+ * go together; where many rows all see each other (whole utterances), keys and values are laid side
+ * by side first.
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"
@@ -19,32 +20,57 @@
 #define KEYS 128
 #define WIDE (VECTORS * VL)
 #define HEAD_VECTORS (HEAD_MAX / VL)
+#define TOGETHER 4 /* rows that see the same share the way of keys and values, */
+#define PAIR 2     /* and for scores two of them */
 
-/* Four scores at once, because the sums over lanes are most of the work. */
-SIMD void dot4(float *out, const float *q, const float *const k[4], size_t count)
+/* Keys or values of a head: floats or halves. */
+struct rows {
+    const void *first;
+    size_t stride; /* from one row to the next, in values */
+    bool half;
+};
+
+SIMD vf load(const struct rows *r, size_t row, size_t i, size_t n)
 {
-    vf sum[4] = {0};
+    size_t at = row * r->stride + i;
 
-    for (size_t i = 0; i < count; i += VL) {
-        vf qi = vf_load_n(q + i, count - i);
-
-        for (size_t j = 0; j < 4; j++)
-            sum[j] += qi * vf_load_n(k[j] + i, count - i);
-    }
-    vf_sum4(out, sum[0], sum[1], sum[2], sum[3]);
+    return r->half ? vf_load_half_n((const uint16_t *)r->first + at, n)
+                   : vf_load_n((const float *)r->first + at, n);
 }
 
-/* e[0 .. count - 1]: scores of the keys at k, unscaled. */
-SIMD void score(float *e, const float *q, const float *k, size_t stride, size_t count,
-                size_t head_dim)
+/* Four scores of each query at once, because the sums over lanes are most of the work; keys j ...,
+ * of `last` again past it. */
+SIMD void dot4(float *e, const float *q, size_t q_stride, size_t queries, const struct rows *keys,
+               size_t j, size_t last, size_t head_dim)
 {
-    for (size_t j = 0; j < count; j += 4) {
-        const float *keys[4];
+    vf sum[PAIR][4] = {0};
 
-        for (size_t i = 0; i < 4; i++)
-            keys[i] = k + (j + i < count ? j + i : count - 1) * stride;
-        dot4(e + j, q, keys, head_dim);
+    for (size_t i = 0; i < head_dim; i += VL) {
+        vf qi[PAIR];
+
+        for (size_t r = 0; r < queries; r++)
+            qi[r] = vf_load_n(q + r * q_stride + i, head_dim - i);
+        for (size_t n = 0; n < 4; n++) {
+            vf k = load(keys, j + n < last ? j + n : last, i, head_dim - i);
+
+            for (size_t r = 0; r < queries; r++)
+                sum[r][n] += qi[r] * k;
+        }
     }
+    for (size_t r = 0; r < queries; r++)
+        vf_sum4(e + r * BLOCK, sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
+}
+
+/* e[queries][BLOCK]: scores of the keys p .. p + count - 1, unscaled. */
+SIMD void score(float *e, const float *q, size_t q_stride, size_t queries, const struct rows *keys,
+                size_t p, size_t count, size_t head_dim)
+{
+    size_t pair = queries < PAIR ? queries : PAIR;
+
+    for (size_t r = 0; r < queries; r += pair)
+        for (size_t j = 0; j < count; j += 4)
+            dot4(e + r * BLOCK + j, q + r * q_stride, q_stride, pair, keys, p + j, p + count - 1,
+                 head_dim);
 }
 
 /* e = scale e + gate bias, bias NULL or [count]; what is past count stays below the largest. */
@@ -79,42 +105,82 @@ SIMD float weigh(float *e, size_t count, float before, vf *z)
     return m;
 }
 
-/* One query of one head over positions first .. last. */
-SIMD void attend(const struct attention *a, size_t row, size_t head, size_t first, size_t last,
-                 size_t head_dim)
+/* y[queries][HEAD_VECTORS] += weights e[queries][BLOCK] times values p .. p + count - 1; as many
+ * sums at a time as stay in registers. */
+SIMD void mix(vf (*y)[HEAD_VECTORS], const float *e, size_t queries, const struct rows *values,
+              size_t p, size_t count, size_t head_dim)
 {
-    size_t stride = a->heads * head_dim;
-    const float *q = a->q + row * stride + head * head_dim;
-    const float *k = a->k + head * head_dim;
-    const float *v = a->v + head * head_dim;
-    float *y = a->y + row * stride + head * head_dim;
-    const float *relative = a->relative ? a->relative + head * (2 * a->span - 1) : NULL;
-    float gate = a->relative ? a->gate[row * a->heads + head] : 0.0f;
-    size_t itself = a->history + row;
-    vf sum[HEAD_VECTORS], z = vf_set1(0.0f);
-    float m = LOWEST;
+    const size_t vectors = queries == 1 ? 4 : 2;
+    const bool whole = head_dim % (vectors * VL) == 0;
 
-    for (size_t i = 0; i * VL < head_dim; i++)
-        sum[i] = vf_set1(0.0f);
+    for (size_t i = 0; i < head_dim; i += vectors * VL) {
+        vf sum[TOGETHER][4];
+
+        for (size_t r = 0; r < queries; r++)
+            for (size_t n = 0; n < vectors; n++)
+                sum[r][n] = y[r][i / VL + n];
+        for (size_t j = 0; j < count; j++)
+            for (size_t n = 0; n < vectors; n++) {
+                size_t at = i + n * VL;
+
+                if (!whole && at >= head_dim)
+                    continue;
+                vf v = load(values, p + j, at, whole ? VL : head_dim - at);
+
+                for (size_t r = 0; r < queries; r++)
+                    sum[r][n] += v * e[r * BLOCK + j];
+            }
+        for (size_t r = 0; r < queries; r++)
+            for (size_t n = 0; n < vectors; n++)
+                y[r][i / VL + n] = sum[r][n];
+    }
+}
+
+/* Neighbouring queries of one head, that all see the positions first .. last: none's result depends
+ * on how many they are. */
+SIMD void attend(const struct attention *a, size_t row, size_t queries, size_t head, size_t first,
+                 size_t last, size_t head_dim, bool half)
+{
+    size_t stride = a->heads * head_dim, at = head * head_dim;
+    const float *q = a->q + row * stride + at;
+    const float *relative = a->relative ? a->relative + head * (2 * a->span - 1) : NULL;
+    struct rows keys = {half ? (const void *)(a->half_k + at) : a->k + at, stride, half};
+    struct rows values = {half ? (const void *)(a->half_v + at) : a->v + at, stride, half};
+    vf y[TOGETHER][HEAD_VECTORS], z[TOGETHER];
+    float m[TOGETHER];
+
+    for (size_t r = 0; r < queries; r++) {
+        z[r] = vf_set1(0.0f);
+        m[r] = LOWEST;
+        for (size_t i = 0; i < HEAD_VECTORS && i * VL < head_dim + 3 * VL;
+             i++) /* as mix has them */
+            y[r][i] = vf_set1(0.0f);
+    }
     for (size_t p = first; p <= last; p += BLOCK) {
         size_t count = last - p + 1 < BLOCK ? last - p + 1 : BLOCK;
-        float e[BLOCK], before = m;
+        float e[TOGETHER * BLOCK];
 
-        score(e, q, k + p * stride, stride, count, head_dim);
-        bend(e, count, a->scale, gate, relative ? relative + (a->span - 1 + p - itself) : NULL);
-        m = weigh(e, count, before, &z);
-        if (p > first) {
-            vf keep = vf_exp(vf_set1(before - m));
+        score(e, q, stride, queries, &keys, p, count, head_dim);
+        for (size_t r = 0; r < queries; r++) {
+            size_t itself = a->history + row + r;
+            float gate = relative ? a->gate[(row + r) * a->heads + head] : 0.0f, before = m[r];
 
-            for (size_t i = 0; i * VL < head_dim; i++)
-                sum[i] *= keep;
+            bend(e + r * BLOCK, count, a->scale, gate,
+                 relative ? relative + (a->span - 1 + p - itself) : NULL);
+            m[r] = weigh(e + r * BLOCK, count, before, &z[r]);
+            if (p > first) {
+                vf keep = vf_exp(vf_set1(before - m[r]));
+
+                for (size_t i = 0; i * VL < head_dim; i++)
+                    y[r][i] *= keep;
+            }
         }
-        for (size_t j = 0; j < count; j++)
-            for (size_t i = 0; i * VL < head_dim; i++)
-                sum[i] += vf_load_n(v + (p + j) * stride + i * VL, head_dim - i * VL) * e[j];
+        mix(y, e, queries, &values, p, count, head_dim);
     }
-    for (size_t i = 0; i * VL < head_dim; i++)
-        vf_store_n(y + i * VL, sum[i] / vf_sum(z), head_dim - i * VL);
+    for (size_t r = 0; r < queries; r++)
+        for (size_t i = 0; i * VL < head_dim; i++)
+            vf_store_n(a->y + (row + r) * stride + at + i * VL, y[r][i] / vf_sum(z[r]),
+                       head_dim - i * VL);
 }
 
 /* ---- Many rows that all see each other ---- */
@@ -258,21 +324,66 @@ static void attend_blocks(struct backend *be, const struct attention *a)
 
 /* ---- Rows one by one ---- */
 
+/* The positions that a row sees. */
+struct span {
+    size_t first, last;
+};
+
+static struct span seen_by(const struct attention *a, size_t row)
+{
+    size_t itself = a->history + row, after = a->rows - 1 - row;
+    size_t first = itself + 1 > a->window ? itself + 1 - a->window : 0;
+
+    return (struct span){first, itself + (a->ahead < after ? a->ahead : after)};
+}
+
+static void attend_one(const struct attention *a, size_t row, size_t head)
+{
+    struct span s = seen_by(a, row);
+
+    if (a->half_k)
+        attend(a, row, 1, head, s.first, s.last, a->head_dim, true);
+    else if (a->head_dim == HEAD)
+        attend(a, row, 1, head, s.first, s.last, HEAD, false);
+    else
+        attend(a, row, 1, head, s.first, s.last, a->head_dim, false);
+}
+
+static void attend_together(const struct attention *a, size_t row, size_t head)
+{
+    struct span s = seen_by(a, row);
+
+    if (a->half_k)
+        attend(a, row, TOGETHER, head, s.first, s.last, HEAD, true);
+    else
+        attend(a, row, TOGETHER, head, s.first, s.last, HEAD, false);
+}
+
+/* Whether TOGETHER rows from row on are there and see the same. */
+static bool see_the_same(const struct attention *a, size_t row)
+{
+    if (a->head_dim != HEAD || a->rows - row < TOGETHER)
+        return false;
+    struct span s = seen_by(a, row), t = seen_by(a, row + TOGETHER - 1);
+    return s.first == t.first && s.last == t.last;
+}
+
+/* Items: groups of TOGETHER rows, head by head. */
 static void attention_part(void *context, size_t begin, size_t end, size_t thread)
 {
     const struct attention *a = context;
+    size_t groups = (a->rows + TOGETHER - 1) / TOGETHER;
 
     (void)thread;
     for (size_t item = begin; item < end; item++) {
-        size_t head = item / a->rows, row = item % a->rows;
-        size_t itself = a->history + row, after = a->rows - 1 - row;
-        size_t first = itself + 1 > a->window ? itself + 1 - a->window : 0;
-        size_t last = itself + (a->ahead < after ? a->ahead : after);
+        size_t head = item / groups, row = item % groups * TOGETHER;
 
-        if (a->head_dim == 64)
-            attend(a, row, head, first, last, 64);
-        else
-            attend(a, row, head, first, last, a->head_dim);
+        if (see_the_same(a, row)) {
+            attend_together(a, row, head);
+            continue;
+        }
+        for (size_t n = row; n < row + TOGETHER && n < a->rows; n++)
+            attend_one(a, n, head);
     }
 }
 
@@ -286,7 +397,8 @@ void cpu_attention(struct backend *be, const struct attention *a)
         attend_blocks(be, a);
         return;
     }
-    cpu_split(be, a->heads * a->rows,
-              (positions < a->window ? positions : a->window) * a->head_dim * 2, attention_part,
-              &copy);
+    size_t seen = positions < a->window ? positions : a->window;
+    size_t together = a->rows < TOGETHER ? a->rows : TOGETHER;
+    cpu_split(be, a->heads * ((a->rows + TOGETHER - 1) / TOGETHER),
+              together * seen * a->head_dim * 2, attention_part, &copy);
 }

@@ -70,7 +70,7 @@ struct cpu_backend {
 static inline bool attention_is_dense(const struct attention *a)
 {
     return a->rows > BACKEND_FEW_ROWS && a->history == 0 && a->window >= a->rows &&
-           a->ahead >= a->rows - 1 && a->head_dim == ATTENTION_HEAD;
+           a->ahead >= a->rows - 1 && a->head_dim == ATTENTION_HEAD && !a->half_k;
 }
 
 /* In large pages, where there are any: for what is read from end to end. free() frees it; NULL when

@@ -45,6 +45,30 @@ void cpu_affine(struct backend *be, float *y, const float *x, size_t rows, size_
     cpu_split(be, rows, dim * (act == ACTIVATION_NONE ? 1 : 8), affine_part, &c);
 }
 
+struct halves {
+    uint16_t *y;
+    const float *x;
+};
+
+static void half_part(void *context, size_t begin, size_t end, size_t thread)
+{
+    const struct halves *c = context;
+    size_t i = begin;
+
+    (void)thread;
+    for (; i + VL <= end; i += VL)
+        vf_store_half(c->y + i, vf_load(c->x + i));
+    for (; i < end; i++)
+        c->y[i] = half_from_float(c->x[i]);
+}
+
+void cpu_to_half(struct backend *be, uint16_t *y, const float *x, size_t count)
+{
+    struct halves c = {.y = y, .x = x};
+
+    cpu_split(be, count, 1, half_part, &c);
+}
+
 static void add_part(void *context, size_t begin, size_t end, size_t thread)
 {
     const struct columns *c = context;

@@ -18,6 +18,7 @@
 #define cpu_layer_norm CPU_NAME(cpu_layer_norm, CPU_ISA)
 #define cpu_affine CPU_NAME(cpu_affine, CPU_ISA)
 #define cpu_add CPU_NAME(cpu_add, CPU_ISA)
+#define cpu_to_half CPU_NAME(cpu_to_half, CPU_ISA)
 #define cpu_glu CPU_NAME(cpu_glu, CPU_ISA)
 #define cpu_conv_depthwise CPU_NAME(cpu_conv_depthwise, CPU_ISA)
 #define cpu_rope CPU_NAME(cpu_rope, CPU_ISA)

@@ -1,8 +1,8 @@
 /* Vectors of floats for the operations: vf holds VL floats and takes + - * / like a float
  * (compilers' vector extension; a * b + c is fused where the processor can). What the extension
- * lacks is in one header for each instruction set: vf_set1, loads that widen, vf_sum, vf_sum4 of
- * four vectors, vf_top (the largest lane), whole numbers (whole_*.h). All but the sums of floats
- * are exact, and each sum has its own fixed order.
+ * lacks is in one header for each instruction set: vf_set1, loads that widen, vf_store_half,
+ * vf_sum, vf_sum4 of four vectors, vf_top (the largest lane), whole numbers (whole_*.h). All but
+ * the sums of floats are exact, and each sum has its own fixed order.
  */
 #ifndef EARSHOT_KERNELS_CPU_SIMD_H
 #define EARSHOT_KERNELS_CPU_SIMD_H
@@ -73,6 +73,17 @@ SIMD void vf_store_part(float *p, vf v, size_t n)
 SIMD vf vf_load_n(const float *p, size_t n)
 {
     return n >= VL ? vf_load(p) : vf_load_part(p, n);
+}
+
+/* The n next halves, at most VL. */
+SIMD vf vf_load_half_n(const uint16_t *p, size_t n)
+{
+    uint16_t lanes[VL] = {0};
+
+    if (n >= VL)
+        return vf_load_half((const uint8_t *)p);
+    memcpy(lanes, p, n * sizeof(*p));
+    return vf_load_half((const uint8_t *)lanes);
 }
 
 SIMD void vf_store_n(float *p, vf v, size_t n)

@@ -2,6 +2,8 @@
 #ifndef EARSHOT_KERNELS_CPU_SIMD_AVX2_H
 #define EARSHOT_KERNELS_CPU_SIMD_AVX2_H
 
+#include "kernels/half.h"
+
 #include <immintrin.h>
 
 #define VL 8
@@ -49,6 +51,14 @@ SIMD float vf_top(vf v)
 SIMD vf vf_load_half(const uint8_t *p)
 {
     return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
+}
+
+SIMD void vf_store_half(uint16_t *p, vf v)
+{
+    __m256 most = _mm256_set1_ps(HALF_MOST); /* first: NaN stays */
+    __m256 x = _mm256_min_ps(most, _mm256_max_ps(-most, (__m256)v));
+
+    _mm_storeu_si128((void *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
 SIMD vf vf_load_bfloat(const uint8_t *p)

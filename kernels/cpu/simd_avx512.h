@@ -2,6 +2,8 @@
 #ifndef EARSHOT_KERNELS_CPU_SIMD_AVX512_H
 #define EARSHOT_KERNELS_CPU_SIMD_AVX512_H
 
+#include "kernels/half.h"
+
 #include <immintrin.h>
 
 #define VL 16
@@ -49,6 +51,15 @@ SIMD float vf_top(vf v)
 SIMD vf vf_load_half(const uint8_t *p)
 {
     return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+}
+
+SIMD void vf_store_half(uint16_t *p, vf v)
+{
+    __m512 most = _mm512_set1_ps(HALF_MOST); /* first: NaN stays */
+    __m512 x = _mm512_min_ps(most, _mm512_max_ps(-most, (__m512)v));
+
+    _mm256_storeu_si256((void *)p,
+                        _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
 SIMD vf vf_load_bfloat(const uint8_t *p)

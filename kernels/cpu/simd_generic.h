@@ -52,10 +52,21 @@ SIMD uint16_t load_half(const uint8_t *p)
     return u;
 }
 
+/* As half_to_float, all lanes at once. */
 SIMD vf vf_load_half(const uint8_t *p)
 {
-    return (vf){half_to_float(load_half(p)), half_to_float(load_half(p + 2)),
-                half_to_float(load_half(p + 4)), half_to_float(load_half(p + 6))};
+    vi h = {load_half(p), load_half(p + 2), load_half(p + 4), load_half(p + 6)};
+    vi most = h & 0x7fff, is_small = most < 0x400, is_finite = most < 0x7c00;
+    vf small = __builtin_convertvector(most, vf) * 0x1p-24f; /* subnormal, zero */
+    vi other = (most << 13) + 0x70000000 - (is_finite & 0x38000000);
+
+    return (vf)((is_small & (vi)small) | (~is_small & other) | (h & 0x8000) << 16);
+}
+
+SIMD void vf_store_half(uint16_t *p, vf v)
+{
+    for (size_t i = 0; i < VL; i++)
+        p[i] = half_from_float(v[i]);
 }
 
 SIMD vf vf_load_bfloat(const uint8_t *p)

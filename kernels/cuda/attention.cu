@@ -5,6 +5,7 @@
  * read the values past the cache's first level.
  */
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/values.h"
 
 #define MANY_WARPS 4
 #define MANY_OWN 2
@@ -25,6 +26,16 @@ static __device__ struct span seen_by(const struct attention &a, size_t row)
     s.first = itself >= a.window ? itself - a.window + 1 : 0;
     s.last = itself + (a.ahead < after ? a.ahead : after);
     return s;
+}
+
+static __device__ float value(float x)
+{
+    return x;
+}
+
+static __device__ float value(uint16_t half)
+{
+    return half_value(half);
 }
 
 /* What a warp knows of one query. */
@@ -54,9 +65,9 @@ static __device__ float score(const struct attention &a, const struct query<HEAD
 }
 
 /* Takes a tile's scores in, one a lane, and its values from v on. */
-template <int HEAD>
+template <int HEAD, class VALUE>
 static __device__ void take(const struct attention &a, struct query<HEAD> *u, float e,
-                            const float *v, size_t count)
+                            const VALUE *v, size_t count)
 {
     unsigned lane = threadIdx.x % LANES;
     float m = fmaxf(u->m, warp_max(e)), keep = expf(u->m - m);
@@ -69,18 +80,19 @@ static __device__ void take(const struct attention &a, struct query<HEAD> *u, fl
         u->y[i] *= keep;
     for (unsigned j = 0; j < count; j++) {
         float share = __shfl_sync(ALL_LANES, e, (int)j);
-        const float *row = v + j * a.heads * a.head_dim;
+        const VALUE *row = v + j * a.heads * a.head_dim;
 
 #pragma unroll
         for (int i = 0; i < HEAD / LANES; i++)
             if (lane + i * LANES < a.head_dim)
-                u->y[i] += share * row[lane + i * LANES];
+                u->y[i] += share * value(row[lane + i * LANES]);
     }
 }
 
-template <int HEAD, int WARPS, int OWN>
+template <int HEAD, int WARPS, int OWN, class VALUE>
 static __global__ void __launch_bounds__(WARPS *LANES)
-    attention_kernel(const __grid_constant__ struct attention a)
+    attention_kernel(const __grid_constant__ struct attention a, const VALUE *all_keys,
+                     const VALUE *all_values)
 {
     constexpr unsigned QUERIES = WARPS * OWN;
     __shared__ float queries[QUERIES][HEAD], keys[KEYS][HEAD + 1]; /* + 1: a bank a lane */
@@ -89,7 +101,7 @@ static __global__ void __launch_bounds__(WARPS *LANES)
     size_t last_row = row0 + QUERIES < a.rows ? row0 + QUERIES - 1 : a.rows - 1;
     size_t last = seen_by(a, last_row).last;
     unsigned warp = threadIdx.x / LANES, lane = threadIdx.x % LANES;
-    const float *k = a.k + head * a.head_dim, *v = a.v + head * a.head_dim;
+    const VALUE *k = all_keys + head * a.head_dim, *v = all_values + head * a.head_dim;
     struct query<HEAD> own[OWN];
 
     for (int u = 0; u < OWN; u++) {
@@ -111,7 +123,7 @@ static __global__ void __launch_bounds__(WARPS *LANES)
         __syncthreads();
         for (size_t i = threadIdx.x; i < count * a.head_dim; i += WARPS * LANES)
             keys[i / a.head_dim][i % a.head_dim] =
-                k[(p + i / a.head_dim) * stride + i % a.head_dim];
+                value(k[(p + i / a.head_dim) * stride + i % a.head_dim]);
         __syncthreads();
         for (int u = 0; u < OWN; u++) {
             const float *q = queries[warp * OWN + u];
@@ -127,14 +139,25 @@ static __global__ void __launch_bounds__(WARPS *LANES)
                     own[u].y[i] / own[u].z;
 }
 
-template <int HEAD> static void launch(struct cuda_backend *cuda, const struct attention *a)
+template <int HEAD, class VALUE>
+static void launch_with(struct cuda_backend *cuda, const struct attention *a, const VALUE *k,
+                        const VALUE *v)
 {
     if (a->rows <= BACKEND_FEW_ROWS)
-        cuda_launch(cuda, "attention", attention_kernel<HEAD, 1, 1>, a->heads * a->rows, LANES, *a);
+        cuda_launch(cuda, "attention", attention_kernel<HEAD, 1, 1, VALUE>, a->heads * a->rows,
+                    LANES, *a, k, v);
     else
-        cuda_launch(cuda, "attention", attention_kernel<HEAD, MANY_WARPS, MANY_OWN>,
+        cuda_launch(cuda, "attention", attention_kernel<HEAD, MANY_WARPS, MANY_OWN, VALUE>,
                     a->heads * geometry_blocks(a->rows, MANY_WARPS * MANY_OWN), MANY_WARPS * LANES,
-                    *a);
+                    *a, k, v);
+}
+
+template <int HEAD> static void launch(struct cuda_backend *cuda, const struct attention *a)
+{
+    if (a->half_k)
+        launch_with<HEAD>(cuda, a, a->half_k, a->half_v);
+    else
+        launch_with<HEAD>(cuda, a, a->k, a->v);
 }
 
 void cuda_attention(struct backend *be, const struct attention *a)
@@ -153,5 +176,5 @@ void cuda_attention(struct backend *be, const struct attention *a)
 
 const void *cuda_attention_kernel(void)
 {
-    return (const void *)attention_kernel<64, 1, 1>;
+    return (const void *)attention_kernel<64, 1, 1, float>;
 }

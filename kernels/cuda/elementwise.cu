@@ -2,6 +2,9 @@
  * may be the same.
  */
 #include "kernels/cuda/device.h"
+#include "kernels/half.h"
+
+#include <cuda_fp16.h>
 
 /* y = act((x - shift) scale + bias) */
 static __global__ void affine_kernel(float *y, const float *x, size_t count, size_t dim,
@@ -42,6 +45,24 @@ void cuda_add(struct backend *be, float *y, const float *x, size_t count)
 {
     cuda_launch(cuda_of(be), "add", add_kernel, geometry_blocks(count, ELEMENT_THREADS),
                 ELEMENT_THREADS, y, x, count);
+}
+
+/* y[i] = x[i] as a half; NaN stays */
+static __global__ void to_half_kernel(__half *y, const float *x, size_t count)
+{
+    size_t i = thread_index();
+
+    if (i < count) {
+        float v = x[i] > HALF_MOST ? HALF_MOST : x[i] < -HALF_MOST ? -HALF_MOST : x[i];
+
+        y[i] = __float2half(v);
+    }
+}
+
+void cuda_to_half(struct backend *be, uint16_t *y, const float *x, size_t count)
+{
+    cuda_launch(cuda_of(be), "to_half", to_half_kernel, geometry_blocks(count, ELEMENT_THREADS),
+                ELEMENT_THREADS, (__half *)y, x, count);
 }
 
 /* y[r, i] = x[r, i] sigmoid(x[r, dim + i]) */

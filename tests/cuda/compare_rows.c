@@ -204,6 +204,29 @@ static void rope(struct backends *b)
     report("rope", worst);
 }
 
+/* The same of what is kept as halves; a and c: the two's. */
+static double try_halves(struct backends *b, struct attention *a, struct attention *c,
+                         const struct pair *k, const struct pair *v, const struct pair *y)
+{
+    size_t count = (a->history + a->rows) * a->heads * a->head_dim;
+    struct pair half_k = pair_poisoned(b, count / 2 + 1), half_v = pair_poisoned(b, count / 2 + 1);
+    double worst;
+
+    b->cpu->ops->to_half(b->cpu, (uint16_t *)half_k.cpu, k->cpu, count);
+    b->cpu->ops->to_half(b->cpu, (uint16_t *)half_v.cpu, v->cpu, count);
+    b->gpu->ops->to_half(b->gpu, (uint16_t *)half_k.gpu, k->gpu, count);
+    b->gpu->ops->to_half(b->gpu, (uint16_t *)half_v.gpu, v->gpu, count);
+    a->half_k = (const uint16_t *)half_k.cpu, a->half_v = (const uint16_t *)half_v.cpu;
+    c->half_k = (const uint16_t *)half_k.gpu, c->half_v = (const uint16_t *)half_v.gpu;
+    a->k = a->v = c->k = c->v = NULL;
+    b->cpu->ops->attention(b->cpu, a);
+    b->gpu->ops->attention(b->gpu, c);
+    worst = pair_compare("attention, halves", y, 1e-5);
+    pair_free(&half_k);
+    pair_free(&half_v);
+    return worst;
+}
+
 static double try_attention(struct backends *b, struct attention a, bool relative)
 {
     size_t dim = a.heads * a.head_dim, positions = a.history + a.rows;
@@ -227,6 +250,7 @@ static double try_attention(struct backends *b, struct attention a, bool relativ
     b->cpu->ops->attention(b->cpu, &a);
     b->gpu->ops->attention(b->gpu, &c);
     worst = pair_compare("attention", &y, 1e-5);
+    worst = fmax(worst, try_halves(b, &a, &c, &k, &v, &y));
     pair_free(&q);
     pair_free(&k);
     pair_free(&v);
