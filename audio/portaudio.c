@@ -20,6 +20,7 @@
 
 static pthread_t starter;
 static bool is_starting;
+static sigset_t before; /* what was blocked when it began */
 
 static void *start(void *unused)
 {
@@ -36,10 +37,12 @@ static bool find_database(char *folder, size_t size)
     while (files && !found && (entry = readdir(files))) {
         char path[PATH_MAX];
         ssize_t n = readlinkat(dirfd(files), entry->d_name, path, sizeof path - 1);
-        if (n <= 0 || strncmp(path, JACK_DATABASES, strlen(JACK_DATABASES)) != 0)
+        path[n > 0 ? n : 0] = '\0';
+        bool is_there = strncmp(path, JACK_DATABASES, strlen(JACK_DATABASES)) == 0;
+        char *file = is_there ? strchr(path + strlen(JACK_DATABASES), '/') : NULL;
+        if (!file)
             continue;
-        path[n] = '\0';
-        *strrchr(path, '/') = '\0';
+        *file = '\0';
         found = snprintf(folder, size, "%s", path) < (int)size;
     }
     if (files)
@@ -52,11 +55,10 @@ static int timed_out(struct error *error)
     char folder[64];
     if (!find_database(folder, sizeof folder))
         return error_set(error, -ETIMEDOUT, "PortAudio does not start");
-    return error_set(
-        error, -ETIMEDOUT,
-        "PortAudio waits for JACK's database, which a program that was killed has left "
-        "locked: remove %s",
-        folder);
+    return error_set(error, -ETIMEDOUT,
+                     "PortAudio does not start: a program that was killed may have left JACK's "
+                     "database locked; then remove %s",
+                     folder);
 }
 
 static int wait_for_start(int wait_ms, struct error *error)
@@ -64,7 +66,9 @@ static int wait_for_start(int wait_ms, struct error *error)
     void *result;
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += wait_ms / 1000;
+    end.tv_nsec += wait_ms % 1000 * 1000000L;
+    end.tv_sec += wait_ms / 1000 + end.tv_nsec / 1000000000L;
+    end.tv_nsec %= 1000000000L;
     int rc = -pthread_clockjoin_np(starter, &result, CLOCK_MONOTONIC, &end);
     if (rc == -ETIMEDOUT)
         return timed_out(error);
@@ -78,15 +82,17 @@ static int wait_for_start(int wait_ms, struct error *error)
 int portaudio_start(int wait_ms, struct error *error)
 {
     int rc = 0;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    setenv("JACK_NO_START_SERVER", "1", 0);
-    if (!is_starting)
+    sigset_t all;
+    if (!is_starting) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, &before);
+        setenv("JACK_NO_START_SERVER", "1", 0);
         rc = -pthread_create(&starter, NULL, start, NULL);
-    is_starting = !rc;
+        is_starting = !rc;
+    }
     rc = rc ? error_set(error, rc, "PortAudio's thread: %s", strerror(-rc))
             : wait_for_start(wait_ms, error);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!is_starting)
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }

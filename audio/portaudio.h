@@ -8,12 +8,13 @@
 #include "base/error.h"
 
 enum {
-    PORTAUDIO_START_MS = 4000, /* a tenth of a second is usual */
+    PORTAUDIO_START_MS = 10000, /* to wait at most; a tenth of a second is usual */
 };
 
-/* Until this returns no signal that can be blocked ends the calling thread. Starts no JACK server.
- * 0 or -errno. -ETIMEDOUT: it goes on, and a further call waits for it; the error says who has the
- * database. One thread of a process. */
+/* Until this returns 0, signals that can be blocked do not end a process of one thread. Starts no
+ * JACK server. 0 or -errno. -ETIMEDOUT: it goes on, signals stay blocked, and a further call waits
+ * on; the error names a database that is open meanwhile. Who ends before that may leave it locked.
+ * One thread of a process. */
 int portaudio_start(int wait_ms, struct error *error);
 
 #endif

@@ -1,5 +1,5 @@
 /* A child with a socket: a packet is a piece of sound or what the child found. It is killed, not
- * asked, but while PortAudio starts, when it must not be. */
+ * asked; but not while PortAudio starts, when it must not be. */
 #include "daemon/capture.h"
 
 #include "base/child.h"
@@ -46,7 +46,7 @@ static void *wait_for(void *process)
     return NULL;
 }
 
-/* A process whose socket is closed ends once PortAudio has started in it, or has not for long. */
+/* A process whose socket is closed ends once PortAudio has started in it, or not within 30 s. */
 static void leave(pid_t process)
 {
     pthread_t waiter;
@@ -57,12 +57,22 @@ static void leave(pid_t process)
         pthread_detach(waiter);
 }
 
+/* Whether PortAudio has started in the process, of which the packet may not be read yet. */
+static bool has_started(struct capture *c)
+{
+    struct capture_opened opened = {0};
+    if (!c->started)
+        recv(c->source.fd, &opened, sizeof opened, MSG_DONTWAIT);
+    return c->started || opened.code == -EINPROGRESS;
+}
+
 static void stop(struct source *s)
 {
     struct capture *c = cast(s);
+    bool started = c->process && has_started(c);
     if (s->fd >= 0)
         close(s->fd);
-    if (c->process && c->started) {
+    if (started) {
         kill(c->process, SIGKILL);
         waitpid(c->process, NULL, 0);
     } else if (c->process) {

@@ -20,7 +20,9 @@
 
 enum {
     GATHER_MS = 10,
-    LINGER_MS = 26000, /* for PortAudio to start although nobody waits any more */
+    START_MS = 4000,   /* for PortAudio to start, until the reader is told, */
+    LINGER_MS = 26000, /* and although it waits no more */
+    OPEN_S = 10,       /* for the device, if there is no reader any more to end this */
 };
 
 /* False: nobody reads any more. */
@@ -80,7 +82,7 @@ static void pass_on(struct microphone *m)
 /* False: it did not, or nobody waits. */
 static bool start_portaudio(struct error *error)
 {
-    int rc = portaudio_start(PORTAUDIO_START_MS, error);
+    int rc = portaudio_start(START_MS, error);
     bool sent = send_opened(NULL, rc ? rc : -EINPROGRESS, error);
     if (rc == -ETIMEDOUT)
         portaudio_start(LINGER_MS, error);
@@ -100,7 +102,9 @@ int capture_process(char **arguments)
     if (!start_portaudio(&error))
         return EXIT_FAILURE;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive the daemon */
+    alarm(OPEN_S);
     int code = microphone_open(&m, &choice, &error);
+    alarm(0);
     if (!send_opened(m, code, &error) || code)
         return EXIT_FAILURE;
     pass_on(m);

@@ -1,4 +1,4 @@
-/* Sixteen-bit floats, bit by bit: exact, scalar, for conversion outside the hot loops. */
+/* Sixteen-bit floats, bit by bit and one by one: to floats exactly, from floats rounded. */
 #ifndef EARSHOT_KERNELS_HALF_H
 #define EARSHOT_KERNELS_HALF_H
 

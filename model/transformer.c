@@ -249,8 +249,8 @@ static void append_halves(const struct transformer *t, struct past *p, const flo
     t->be->ops->to_half(t->be, (uint16_t *)place, x, rows * t->config.dim);
 }
 
-/* What a's rows see: the past, and behind it their own keys and values, which are in it or, where
- * it has halves, still in s. */
+/* What a's rows see: the past, and behind it their own keys and values. Without rows of earlier
+ * runs they are seen as s has them, not rounded to halves. */
 static void see_past(struct transformer_state *s, struct transformer_past *past,
                      struct attention *a)
 {

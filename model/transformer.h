@@ -37,10 +37,10 @@ struct transformer_state {
     size_t fork_rows;
     struct transformer_past *pasts; /* [layers], or [1] that serves all where none is kept */
     float *norm, *query, *mixed;    /* [max_rows, dim] */
-    float *key, *value; /* [max_rows, dim], of one layer's run, before they are halves */
-    float *wide;        /* [at most TRANSFORMER_WIDE_ROWS, ffn] */
-    float *gate_input;  /* [max_rows * heads, 2] */
-    float *gate;        /* [max_rows, heads] */
+    float *key, *value;             /* [max_rows, dim], of a layer's run; NULL without halves */
+    float *wide;                    /* [at most TRANSFORMER_WIDE_ROWS, ffn] */
+    float *gate_input;              /* [max_rows * heads, 2] */
+    float *gate;                    /* [max_rows, heads] */
 };
 
 /* Reads dim, layers, heads and ffn from earshot.encoder.*. */

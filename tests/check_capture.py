@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Capture that lasts: a microphone that is unplugged, changes its format, gives way to another; the end of
 the daemon in mid-sentence, with a real sound server."""
+import contextlib
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -119,8 +121,17 @@ def slow_start(ms, **more):
 
 def capture_processes(d):
     """-> the processes of the daemon's that are there, also if they are only waited for."""
-    children = pathlib.Path(f"/proc/{d.process.pid}/task").glob("*/children")
-    return [int(pid) for path in children for pid in path.read_text().split()]
+    found = []
+    for path in pathlib.Path(f"/proc/{d.process.pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that has ended
+            found += map(int, path.read_text().split())
+    return found
+
+
+def blocks(process, number):
+    """Whether a process has blocked a signal."""
+    mask = re.search(r"SigBlk:\s*(\w+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())[1]
+    return bool(int(mask, 16) >> number - 1 & 1)
 
 
 def is_shut_while_it_starts():
@@ -153,17 +164,17 @@ def starts_slowly(pulse):
     check("which ends by itself", wait_until(lambda: not capture_processes(d), 5), capture_processes(d))
     d.stop()
     command = subprocess.Popen([EARSHOT, "devices"], stdout=subprocess.PIPE, text=True, env=environment() | slow_start(1500))
-    pause(0.5)
     begin = time.monotonic()
+    check("earshot devices starts PortAudio", wait_until(lambda: blocks(command, signal.SIGTERM), 10))
     command.terminate()
-    check("earshot devices ends when PortAudio has started", command.wait(10) == -signal.SIGTERM and time.monotonic() - begin > 0.6)
+    check("and ends when that has started", command.wait(10) == -signal.SIGTERM and time.monotonic() - begin > 1)
 
 
 def never_starts(pulse):
     database = pathlib.Path(tempfile.mkdtemp(prefix="jack_db-check-", dir="/dev/shm"))
     (database / "__db.001").touch()
     locked = slow_start(60000, SLOW_START_FILE=str(database / "__db.001"))
-    said = f"PortAudio waits for JACK's database, which a program that was killed has left locked: remove {database}"
+    said = f"PortAudio does not start: a program that was killed may have left JACK's database locked; then remove {database}"
     d = Daemon(source="portaudio:pulse", extra={**pulse.environment, **locked})
     check("a database that is locked is named", wait_until(lambda: d.get("DeviceError") == said, 20), d.get("DeviceError"))
     d.stop()

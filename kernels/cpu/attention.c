@@ -1,9 +1,9 @@
 /* Attention over a window of positions. A query's positions are taken in blocks of BLOCK, oldest
  * first, with the softmax's maximum, sum and value kept as running quantities m' = max(m, block);
  * y = y e^(m - m') + sum_p e^(s_p - m') v_p;   z likewise so that nothing but the block's scores is
- * stored, and the order depends on the window alone. Rows that see the same (a block of a stream)
- * go together; where many rows all see each other (whole utterances), keys and values are laid side
- * by side first.
+ * stored, and the order depends on the window alone. With heads of 64, rows that see the same (a
+ * block of a stream) go together; where many rows all see each other (whole utterances), keys and
+ * values are laid side by side first.
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"
@@ -359,7 +359,7 @@ static void attend_together(const struct attention *a, size_t row, size_t head)
         attend(a, row, TOGETHER, head, s.first, s.last, HEAD, false);
 }
 
-/* Whether TOGETHER rows from row on are there and see the same. */
+/* Whether TOGETHER rows from row on are there and see the same, with the usual heads. */
 static bool see_the_same(const struct attention *a, size_t row)
 {
     if (a->head_dim != HEAD || a->rows - row < TOGETHER)

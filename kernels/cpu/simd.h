@@ -2,7 +2,7 @@
  * (compilers' vector extension; a * b + c is fused where the processor can). What the extension
  * lacks is in one header for each instruction set: vf_set1, loads that widen, vf_store_half,
  * vf_sum, vf_sum4 of four vectors, vf_top (the largest lane), whole numbers (whole_*.h). All but
- * the sums of floats are exact, and each sum has its own fixed order.
+ * vf_store_half and the sums of floats are exact, and each sum has its own fixed order.
  */
 #ifndef EARSHOT_KERNELS_CPU_SIMD_H
 #define EARSHOT_KERNELS_CPU_SIMD_H

@@ -204,11 +204,35 @@ static void rope(struct backends *b)
     report("rope", worst);
 }
 
-/* The same of what is kept as halves; a and c: the two's. */
-static double try_halves(struct backends *b, struct attention *a, struct attention *c,
-                         const struct pair *k, const struct pair *v, const struct pair *y)
+static void to_half(struct backends *b)
 {
-    size_t count = (a->history + a->rows) * a->heads * a->head_dim;
+    static const float values[] = {0.0f,         -0.0f,   65504.0f, 65519.9f, 65520.0f, -1e30f,
+                                   INFINITY,     NAN,     0x1p-24f, 0x1p-25f, 0x3p-26f, 1e-30f,
+                                   0x1.ffep-15f, 2049.0f, 2051.0f,  -3.14159f};
+    enum { COUNT = ARRAY_SIZE(values) };
+    struct pair x = pair_of(b, values, COUNT), y = pair_poisoned(b, COUNT / 2);
+    float got[COUNT / 2];
+
+    b->cpu->ops->to_half(b->cpu, (uint16_t *)y.cpu, x.cpu, COUNT);
+    b->gpu->ops->to_half(b->gpu, (uint16_t *)y.gpu, x.gpu, COUNT);
+    b->gpu->ops->download(b->gpu, got, y.gpu, COUNT / 2);
+    for (size_t i = 0; i < COUNT; i++) {
+        uint16_t cpu = ((const uint16_t *)y.cpu)[i], gpu = ((const uint16_t *)got)[i];
+        bool is_nan = (cpu & 0x7fff) > 0x7c00 && (gpu & 0x7fff) > 0x7c00;
+
+        expect(b, isnan(values[i]) ? is_nan : cpu == gpu, "a half");
+    }
+    pair_free(&x);
+    pair_free(&y);
+}
+
+/* The same of what is kept as halves, into y; a and c: the two's. */
+static double try_halves(struct backends *b, struct attention *a, struct attention *c,
+                         const struct pair *k, const struct pair *v)
+{
+    size_t dim = a->heads * a->head_dim;
+    struct pair y = pair_poisoned(b, a->rows * dim);
+    size_t count = (a->history + a->rows) * dim;
     struct pair half_k = pair_poisoned(b, count / 2 + 1), half_v = pair_poisoned(b, count / 2 + 1);
     double worst;
 
@@ -219,9 +243,11 @@ static double try_halves(struct backends *b, struct attention *a, struct attenti
     a->half_k = (const uint16_t *)half_k.cpu, a->half_v = (const uint16_t *)half_v.cpu;
     c->half_k = (const uint16_t *)half_k.gpu, c->half_v = (const uint16_t *)half_v.gpu;
     a->k = a->v = c->k = c->v = NULL;
+    a->y = y.cpu, c->y = y.gpu;
     b->cpu->ops->attention(b->cpu, a);
     b->gpu->ops->attention(b->gpu, c);
-    worst = pair_compare("attention, halves", y, 1e-5);
+    worst = pair_compare("attention, halves", &y, 1e-5);
+    pair_free(&y);
     pair_free(&half_k);
     pair_free(&half_v);
     return worst;
@@ -250,7 +276,7 @@ static double try_attention(struct backends *b, struct attention a, bool relativ
     b->cpu->ops->attention(b->cpu, &a);
     b->gpu->ops->attention(b->gpu, &c);
     worst = pair_compare("attention", &y, 1e-5);
-    worst = fmax(worst, try_halves(b, &a, &c, &k, &v, &y));
+    worst = fmax(worst, try_halves(b, &a, &c, &k, &v));
     pair_free(&q);
     pair_free(&k);
     pair_free(&v);
@@ -375,6 +401,7 @@ void compare_rows(struct backends *b)
     elementwise(b);
     conv_depthwise(b);
     rope(b);
+    to_half(b);
     attention(b);
     compare_rwkv7(b);
 }
