@@ -2,6 +2,8 @@
  */
 #include "audio/portaudio.h"
 
+#include "base/clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -64,11 +66,8 @@ static int timed_out(struct error *error)
 static int wait_for_start(int wait_ms, struct error *error)
 {
     void *result;
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_nsec += wait_ms % 1000 * 1000000L;
-    end.tv_sec += wait_ms / 1000 + end.tv_nsec / 1000000000L;
-    end.tv_nsec %= 1000000000L;
+    int64_t end_us = clock_monotonic_us() + (int64_t)wait_ms * 1000;
+    struct timespec end = {.tv_sec = end_us / 1000000, .tv_nsec = end_us % 1000000 * 1000};
     int rc = -pthread_clockjoin_np(starter, &result, CLOCK_MONOTONIC, &end);
     if (rc == -ETIMEDOUT)
         return timed_out(error);

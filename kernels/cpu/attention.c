@@ -136,6 +136,38 @@ SIMD void mix(vf (*y)[HEAD_VECTORS], const float *e, size_t queries, const struc
     }
 }
 
+/* What neighbouring queries have seen so far. */
+struct running {
+    vf y[TOGETHER][HEAD_VECTORS], z[TOGETHER];
+    float m[TOGETHER];
+};
+
+SIMD void begin(struct running *b, size_t queries, size_t head_dim)
+{
+    for (size_t r = 0; r < queries; r++) {
+        b->z[r] = vf_set1(0.0f);
+        b->m[r] = LOWEST;
+        /* to the end of mix's last step, which is of four vectors at most */
+        for (size_t i = 0; i < HEAD_VECTORS && i * VL < head_dim + 3 * VL; i++)
+            b->y[r][i] = vf_set1(0.0f);
+    }
+}
+
+/* The scores e of a block become query r's weights; what it has so far counts less by as much as
+ * the largest score rises. */
+SIMD void take(struct running *b, size_t r, float *e, size_t count, size_t head_dim, bool is_first)
+{
+    float before = b->m[r];
+
+    b->m[r] = weigh(e, count, before, &b->z[r]);
+    if (is_first)
+        return;
+    vf keep = vf_exp(vf_set1(before - b->m[r]));
+
+    for (size_t i = 0; i * VL < head_dim; i++)
+        b->y[r][i] *= keep;
+}
+
 /* Neighbouring queries of one head, that all see the positions first .. last: none's result depends
  * on how many they are. */
 SIMD void attend(const struct attention *a, size_t row, size_t queries, size_t head, size_t first,
@@ -146,40 +178,27 @@ SIMD void attend(const struct attention *a, size_t row, size_t queries, size_t h
     const float *relative = a->relative ? a->relative + head * (2 * a->span - 1) : NULL;
     struct rows keys = {half ? (const void *)(a->half_k + at) : a->k + at, stride, half};
     struct rows values = {half ? (const void *)(a->half_v + at) : a->v + at, stride, half};
-    vf y[TOGETHER][HEAD_VECTORS], z[TOGETHER];
-    float m[TOGETHER];
+    struct running b;
 
-    for (size_t r = 0; r < queries; r++) {
-        z[r] = vf_set1(0.0f);
-        m[r] = LOWEST;
-        for (size_t i = 0; i < HEAD_VECTORS && i * VL < head_dim + 3 * VL;
-             i++) /* as mix has them */
-            y[r][i] = vf_set1(0.0f);
-    }
+    begin(&b, queries, head_dim);
     for (size_t p = first; p <= last; p += BLOCK) {
         size_t count = last - p + 1 < BLOCK ? last - p + 1 : BLOCK;
         float e[TOGETHER * BLOCK];
 
         score(e, q, stride, queries, &keys, p, count, head_dim);
         for (size_t r = 0; r < queries; r++) {
+            float gate = relative ? a->gate[(row + r) * a->heads + head] : 0.0f;
             size_t itself = a->history + row + r;
-            float gate = relative ? a->gate[(row + r) * a->heads + head] : 0.0f, before = m[r];
 
             bend(e + r * BLOCK, count, a->scale, gate,
                  relative ? relative + (a->span - 1 + p - itself) : NULL);
-            m[r] = weigh(e + r * BLOCK, count, before, &z[r]);
-            if (p > first) {
-                vf keep = vf_exp(vf_set1(before - m[r]));
-
-                for (size_t i = 0; i * VL < head_dim; i++)
-                    y[r][i] *= keep;
-            }
+            take(&b, r, e + r * BLOCK, count, head_dim, p == first);
         }
-        mix(y, e, queries, &values, p, count, head_dim);
+        mix(b.y, e, queries, &values, p, count, head_dim);
     }
     for (size_t r = 0; r < queries; r++)
         for (size_t i = 0; i * VL < head_dim; i++)
-            vf_store_n(a->y + (row + r) * stride + at + i * VL, y[r][i] / vf_sum(z[r]),
+            vf_store_n(a->y + (row + r) * stride + at + i * VL, b.y[r][i] / vf_sum(b.z[r]),
                        head_dim - i * VL);
 }
 
