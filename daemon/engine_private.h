@@ -107,7 +107,8 @@ struct ear {
     bool replies;                              /* are wanted */
     struct keepsake kept;                      /* the conversation, where the backend may be lost */
     uint64_t heard_before, computed_before_us; /* on the backend before */
-    bool open;                                 /* an utterance is */
+    bool open;                                 /* an utterance is, and its end is not known */
+    uint32_t judged;                           /* the pause that is being judged; 0: none */
     bool is_held;                              /* and push-to-talk holds it */
     enum wake_turn turn;                       /* what it is */
     bool replied;                              /* its reply has words */
@@ -121,7 +122,8 @@ struct ear {
     int64_t due_us;       /* clock when a microphone would have given what was served */
     int64_t served_us;    /* of sound, or of time that counts as such, since it opened */
     int64_t ended_us;     /* place in the audio where its end was known */
-    int64_t wait_us;      /* from its end until the model could begin with its text */
+    int64_t wait_us;      /* of audio between its end and the decision that it is one; then from
+                             its end to its text, but for the computation */
     int64_t completed_us; /* clock when its text was there, */
     int64_t first_us;     /* and from then to the reply's first token; 0: none yet */
 };

@@ -82,6 +82,7 @@ static void leave_backend(struct inference *i)
 {
     for (size_t n = 0; n < i->count; n++) {
         struct ear *ear = i->ear = i->ears[n];
+        inference_leave_judgement(ear);
         recogniser_cancel(ear->recogniser);
         inference_end_reply(i);
         recorder_end(ear->recorder);

@@ -31,10 +31,10 @@ bool inference_is_cancelled(void *user)
            (uint32_t)atomic_load(&ear->stamp) != ear->heard_stamp;
 }
 
-static int64_t latency_us(struct ear *ear, enum event_type type)
+static int64_t latency_us(struct ear *ear, const struct event *event)
 {
     int64_t now_us = clock_monotonic_us();
-    switch (type) {
+    switch (event->type) {
     case EVENT_UTTERANCE_STARTED:
     case EVENT_UTTERANCE_CANCELLED:
         return 0;
@@ -43,7 +43,7 @@ static int64_t latency_us(struct ear *ear, enum event_type type)
     case EVENT_UTTERANCE_COMPLETED:
         ear->completed_us = now_us;
         ear->first_us = 0;
-        return ear->open ? 0 : ear->wait_us;
+        return ear->open ? 0 : ear->wait_us + now_us - ear->heard_us - (int64_t)event->compute_us;
     case EVENT_REPLY_UPDATED:
     case EVENT_REPLY_COMPLETED:
         if (!ear->first_us)
@@ -73,7 +73,7 @@ static void take_event(void *user, const struct event *event)
     if (event->type == EVENT_REPLY_COMPLETED)
         i->ear->replied = event->size > 0;
     bool update = event->type == EVENT_UTTERANCE_UPDATED || event->type == EVENT_REPLY_UPDATED;
-    i->message.latency_us = latency_us(i->ear, event->type);
+    i->message.latency_us = latency_us(i->ear, event);
     if (update && !queue_has_room(i->engine->inference_messages, INFERENCE_SPARE_MESSAGES))
         return;
     i->message.type = ENGINE_EVENT;
@@ -136,20 +136,82 @@ void inference_end_turn(struct ear *ear)
                ear->ended_us + clock_monotonic_us() - ear->heard_us);
 }
 
-/* The caption; a reply to it is begun. */
-static void complete(struct inference *i, int64_t time_us)
+static void tell_verdict(struct ear *ear, uint32_t pause, bool over)
+{
+    atomic_store(&ear->verdict, (uint64_t)pause << 1 | over);
+    engine_wake(ear->front_wake);
+}
+
+void inference_leave_judgement(struct ear *ear)
+{
+    if (ear->judged)
+        tell_verdict(ear, ear->judged, false);
+    ear->judged = 0;
+}
+
+/* The caption is there; a reply to it has begun. */
+static void end_utterance(struct inference *i)
+{
+    struct ear *ear = i->ear;
+    bool makes = recogniser_is_making(ear->recogniser);
+    inference_tell_busy(i, makes);
+    if (makes)
+        return;
+    inference_end_turn(ear);
+    recorder_end(ear->recorder);
+}
+
+void inference_work_on(struct inference *i)
+{
+    struct ear *ear = i->ear;
+    if (!ear->judged && inference_is_cancelled(i))
+        recogniser_cancel(ear->recogniser);
+    if (recogniser_work_on(ear->recogniser))
+        return;
+    if (!ear->judged) {
+        end_utterance(i);
+        return;
+    }
+    tell_verdict(ear, ear->judged, recogniser_verdict(ear->recogniser));
+    ear->judged = 0;
+}
+
+/* One ear is judged at a time: there is one fork for all. */
+static void end_other_judgement(struct inference *i)
+{
+    struct ear *ear = i->ear;
+    for (size_t n = 0; n < i->count; n++)
+        for (i->ear = i->ears[n]; i->ear->judged;)
+            inference_work_on(i);
+    i->ear = ear;
+}
+
+/* Whether what is open is over; where nothing is, it is not. */
+static void begin_judgement(struct inference *i, uint32_t pause)
+{
+    struct ear *ear = i->ear;
+    if (!ear->open) {
+        tell_verdict(ear, pause, false);
+        return;
+    }
+    end_other_judgement(i);
+    ear->judged = pause;
+    recogniser_begin_judgement(ear->recogniser);
+    if (!recogniser_is_working(ear->recogniser))
+        inference_work_on(i);
+}
+
+static void begin_end(struct inference *i)
 {
     struct ear *ear = i->ear;
     ear->open = false;
     if (inference_is_cancelled(i)) {
         recogniser_cancel(ear->recogniser);
+        recorder_end(ear->recorder);
         return;
     }
     inference_tell_busy(i, recogniser_is_hearing(ear->recogniser));
-    recogniser_end(ear->recogniser, time_us);
-    inference_tell_busy(i, recogniser_is_making(ear->recogniser));
-    if (!recogniser_is_making(ear->recogniser))
-        inference_end_turn(ear);
+    recogniser_begin_end(ear->recogniser, i->piece.time_us);
 }
 
 static void set_text(struct ear *ear, const struct config *c)
@@ -179,13 +241,6 @@ void inference_take_settings(const struct inference *i, struct ear *ear)
     if (s->sets_replies)
         inference_set_replies(ear, s->replies && i->opened.model->reply.count);
     ear_settings_destroy(s);
-}
-
-static void judge(struct ear *ear, uint32_t pause)
-{
-    bool over = ear->open && recogniser_is_over(ear->recogniser);
-    atomic_store(&ear->verdict, (uint64_t)pause << 1 | over);
-    engine_wake(ear->front_wake);
 }
 
 static void hear(struct ear *ear, const struct piece *p)
@@ -233,16 +288,14 @@ bool inference_take_piece(struct inference *i)
             hear(ear, p);
         return true;
     case PIECE_PAUSE:
-        judge(ear, p->pause);
+        begin_judgement(i, p->pause);
         return true;
     case PIECE_END:
         ear->ended_us = p->time_us + p->wait_us;
-        ear->wait_us = p->wait_us + clock_monotonic_us() - p->heard_us;
+        ear->wait_us = p->wait_us;
         if (ear->open) {
             recogniser_detect(ear->recogniser, p->speech);
-            complete(i, p->time_us);
-            if (!recogniser_is_making(ear->recogniser))
-                recorder_end(ear->recorder);
+            begin_end(i);
         }
         return true;
     case PIECE_DROP:

@@ -53,6 +53,8 @@ int64_t inference_follow_mode(struct inference *i, const struct engine_request *
 int inference_create_recogniser(struct inference *i, struct ear *ear, struct error *error);
 int inference_create_group(struct inference *i, size_t ears, struct error *error);
 bool inference_take_piece(struct inference *i); /* false: that was the last */
+void inference_work_on(struct inference *i);    /* a step of its judgement or of its end */
+void inference_leave_judgement(struct ear *ear);
 void inference_take_settings(const struct inference *i, struct ear *ear);
 void inference_set_replies(struct ear *ear, bool replies);
 bool inference_is_cancelled(void *inference); /* what is made is not wanted any more */

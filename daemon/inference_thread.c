@@ -249,6 +249,7 @@ static void let_go(struct inference *i, size_t n)
     struct ear *ear = i->ears[n];
     i->ears[n] = i->ears[--i->count];
     if (ear->recogniser) {
+        inference_leave_judgement(ear);
         recogniser_cancel(ear->recogniser);
         inference_end_reply(i);
         if (ear->config.resume)
@@ -304,12 +305,18 @@ static bool serve_piece(struct inference *i, size_t n)
 }
 
 /* One request or one piece of the ear's, in turns, or who asks without end would keep it from
- * hearing. Both wait while a reply is made. False: there was none. */
+ * hearing. Both wait while an end is heard, in a pause, too, and while a reply is made. False:
+ * there was none. */
 static bool serve(struct inference *i, size_t n)
 {
     struct ear *ear = i->ear = i->ears[n];
     if (atomic_load(&ear->aborted))
         return drop_aborted(i, n);
+    if (recogniser_is_working(ear->recogniser)) {
+        inference_work_on(i);
+        inference_count_work(ear);
+        return true;
+    }
     if (recogniser_is_making(ear->recogniser))
         return false;
     if (!ear->open)
@@ -326,6 +333,8 @@ static bool has_work(const struct ear *ear)
         return atomic_load(&ear->front_ended) || !queue_is_empty(ear->pieces);
     if (recogniser_is_making(ear->recogniser))
         return false;
+    if (recogniser_is_working(ear->recogniser))
+        return true;
     return !queue_is_empty(ear->pieces) || (!ear->open && !queue_is_empty(ear->inference_requests));
 }
 

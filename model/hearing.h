@@ -16,6 +16,7 @@ struct hearing {
     /* Of an ear that hears what would come if nothing followed; NULL where none does. Owned. */
     struct encoder_state *fork_encoder;
     struct adapter_state *fork_adapter;
+    bool forked; /* an ear hears with them now */
 };
 
 /* The model must outlive it. 0 or -ENOMEM. */

@@ -163,7 +163,7 @@ static void go_on_as_another(struct recogniser *r)
     int64_t end_us = e->start_us + length_ms * 1000;
     text_trim(&r->text);
     if (told)
-        recogniser_complete(r, end_us, true, decode_now_us());
+        recogniser_complete(r, end_us, decode_now_us());
     r->aligned.part_ms += length_ms;
     *e = (struct event){.id = e->id + (uint64_t)at_least(length_ms * 1000, 1),
                         .start_us = end_us,
@@ -424,6 +424,20 @@ static void hear_fork(struct recogniser *r, const struct features_rows *rows)
     take_encoder_rows(r, &a->fork, rows, &at, UINT64_MAX);
 }
 
+/* The silence of a pause has rows only when more of it was heard. So a fork of the hearing ends
+ * here, and the text is judged as it would be completed. */
+static bool fork_hearing(struct recogniser *r)
+{
+    struct aligned *a = &r->aligned;
+    if (!features_fork(r->features))
+        return false;
+    state_copy(r->decode.fork, r->hearing);
+    beam_copy(a->fork.beam, a->live.beam);
+    a->fork.row = a->live.row;
+    a->fork.encoder_rows = a->live.encoder_rows;
+    return true;
+}
+
 /* The text goes on as it would end if nothing followed, and the event's confidence is of all of it.
  */
 static void go_on_to_the_end(struct recogniser *r)
@@ -432,11 +446,6 @@ static void go_on_to_the_end(struct recogniser *r)
     struct beam_token token;
     double surprise = a->surprise;
     size_t pieces = a->pieces;
-    state_copy(r->decode.fork, r->hearing);
-    beam_copy(a->fork.beam, a->live.beam);
-    a->fork.row = a->live.row;
-    a->fork.encoder_rows = a->live.encoder_rows;
-    recogniser_hear_end(r, hear_fork);
     for (beam_end(a->fork.beam); beam_take(a->fork.beam, &token); pieces++) {
         size_t size;
         const char *bytes = tokenizer_bytes(r->model->tokenizer, token.id, &size);
@@ -446,14 +455,10 @@ static void go_on_to_the_end(struct recogniser *r)
     r->event.confidence = mean_probability(surprise, pieces);
 }
 
-/* The silence of a pause has rows only when more of it was heard. So a fork of the hearing ends
- * here, and the text is judged as it would be completed. */
 static bool is_over(struct recogniser *r)
 {
     struct text settled = r->text;
     float confidence = r->event.confidence;
-    if (!features_fork(r->features))
-        return false;
     go_on_to_the_end(r);
     features_rejoin(r->features);
     bool over = recogniser_sounds_finished(r) && words_end_sentence(r->text.data);
@@ -469,6 +474,8 @@ const struct captions_way captions_aligned = {
     .update = update,
     .silence = silence,
     .end = end,
+    .fork = fork_hearing,
+    .take_fork = hear_fork,
     .is_over = is_over,
     .reads = true,
 };

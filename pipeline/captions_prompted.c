@@ -114,10 +114,14 @@ static float end_probability(struct recogniser *r)
     return sum;
 }
 
+/* Decoding forks by itself. */
+static bool can_tell(struct recogniser *r)
+{
+    return r->rows > 0 && r->model->encoder->info.lookahead_ms <= JUDGED_LOOKAHEAD_MS;
+}
+
 static bool is_over(struct recogniser *r)
 {
-    if (r->rows == 0 || r->model->encoder->info.lookahead_ms > JUDGED_LOOKAHEAD_MS)
-        return false;
     if (!decode_caption(r) || decode_text_tokens(&r->decode) > DECODE_IDS_MAX ||
         !recogniser_sounds_finished(r))
         return false;
@@ -131,5 +135,6 @@ const struct captions_way captions_prompted = {
     .update = update,
     .silence = silence,
     .end = end,
+    .fork = can_tell,
     .is_over = is_over,
 };

@@ -155,12 +155,14 @@ static void exchange(struct features *f)
 
 bool features_fork(struct features *f)
 {
+    assert(!f->hearing->forked);
     if (!f->hearing->fork_encoder || !encoder_fork(f->hearing->fork_encoder, f->encoder))
         return false;
     adapter_copy(f->hearing->fork_adapter, f->adapter);
     if (f->mel)
         logmel_copy(f->fork_mel, f->mel);
     f->fork_ending = f->ending;
+    f->hearing->forked = true;
     exchange(f);
     return true;
 }
@@ -168,6 +170,7 @@ bool features_fork(struct features *f)
 void features_rejoin(struct features *f)
 {
     exchange(f);
+    f->hearing->forked = false;
     f->ending = f->fork_ending;
 }
 

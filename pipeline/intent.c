@@ -188,18 +188,23 @@ void intents_destroy(struct intents *i)
     free(i);
 }
 
-void intents_make(struct intents *i, const struct state *after, struct event *caption)
+void intents_begin(struct intents *i, const struct state *after)
 {
     static const struct sampler_config greedy = {.temperature = 0.0f, .max_tokens = TOKENS_MAX};
+    state_copy(i->decode.fork, after);
+    decode_begin(&i->decode, &i->model->intent, &greedy);
+}
+
+bool intents_go_on(struct intents *i, struct event *caption)
+{
     struct decode *d = &i->decode;
-    state_copy(d->fork, after);
-    decode_begin(d, &i->model->intent, &greedy);
-    while (decode_next(d))
-        ;
+    if (decode_next(d))
+        return true;
     bool whole = decode_end(d) && d->stopped;
     if (whole && intent_parse(i->written, caption->text, &caption->intent))
         caption->intent.confidence = odds_line_at(
             i->model->intent_odds, (double)(decode_confidence(d) * caption->confidence));
+    return false;
 }
 
 struct intents_stats intents_stats(const struct intents *i)

@@ -26,9 +26,11 @@ int intents_create(struct intents **out, struct hearing *hearing, bool (*cancell
                    void *user);
 void intents_destroy(struct intents *i);
 
-/* Of a caption that is whole, from a fork of the state after it: caption->intent, with the
- * geometric mean of its tokens' probabilities times the caption's as confidence. */
-void intents_make(struct intents *i, const struct state *after, struct event *caption);
+/* Of a caption that is whole, from a fork of the state after it; then a token a call. False: it is
+ * made, and is caption->intent, with the geometric mean of its tokens' probabilities times the
+ * caption's as confidence. */
+void intents_begin(struct intents *i, const struct state *after);
+bool intents_go_on(struct intents *i, struct event *caption);
 
 /* Of all intents. */
 struct intents_stats {

@@ -112,6 +112,7 @@ void recogniser_destroy(struct recogniser *r)
 {
     if (!r)
         return;
+    recogniser_drop_work(r);
     features_destroy(r->features);
     state_destroy(r->conversation);
     state_destroy(r->hearing);
@@ -199,7 +200,7 @@ void recogniser_count_evidence(struct recogniser *r, float phone)
         recogniser_announce(r);
 }
 
-static void take_rows(struct recogniser *r, const struct features_rows *rows)
+void recogniser_take_rows(struct recogniser *r, const struct features_rows *rows)
 {
     r->captions->take(r, rows);
     r->rows += rows->adapter_count;
@@ -213,23 +214,8 @@ static void hear(struct recogniser *r, const float *samples, size_t count)
     uint64_t begin = decode_now_us();
     r->heard += (int64_t)count;
     features_push(r->features, samples, count, &rows);
-    take_rows(r, &rows);
+    recogniser_take_rows(r, &rows);
     r->stats.samples += count;
-    r->stats.encode_us += decode_now_us() - begin;
-}
-
-void recogniser_hear_end(struct recogniser *r, recogniser_rows *take)
-{
-    static const float zeros[FEATURES_BLOCK];
-    struct features_rows rows;
-    uint64_t begin = decode_now_us();
-    for (size_t left = r->captions->silence(r), n; left > 0; left -= n) {
-        n = left < FEATURES_BLOCK ? left : FEATURES_BLOCK;
-        features_push(r->features, zeros, n, &rows);
-        take(r, &rows);
-    }
-    while (features_end(r->features, &rows))
-        take(r, &rows);
     r->stats.encode_us += decode_now_us() - begin;
 }
 
@@ -273,6 +259,7 @@ bool recogniser_is_hearing(const struct recogniser *r)
 
 void recogniser_push(struct recogniser *r, const float *samples, size_t count)
 {
+    assert(!recogniser_is_working(r));
     if (!r->open)
         return;
     while (count > 0) {
@@ -289,7 +276,7 @@ void recogniser_push(struct recogniser *r, const float *samples, size_t count)
     }
 }
 
-static bool wants_reply(const struct recogniser *r)
+bool recogniser_wants_reply(const struct recogniser *r)
 {
     const struct model *m = r->model;
     bool beside = m->caption.count || m->captions == MODEL_CAPTIONS_ALIGNED;
@@ -308,8 +295,7 @@ static void begin_text(struct recogniser *r, const struct prompt *prompt, const 
         decode_give(&r->decode, answer + 1 - space, size + space);
 }
 
-/* To the utterance that has just been captioned. */
-static void begin_reply(struct recogniser *r)
+void recogniser_begin_reply(struct recogniser *r)
 {
     if (!r->captions->reads)
         state_copy(r->decode.fork, r->hearing);
@@ -320,9 +306,7 @@ static void begin_reply(struct recogniser *r)
     r->made = MADE_REPLY;
 }
 
-/* The conversation goes on from the fork. A text that was cut at its length is ended, as all that
- * the model was trained on are. */
-static void carry_on(struct recogniser *r)
+void recogniser_carry_on(struct recogniser *r)
 {
     const struct model *m = r->model;
     if (!m->carry)
@@ -345,7 +329,7 @@ static void end_made(struct recogniser *r)
     }
     r->made = MADE_NOTHING;
     if (whole)
-        carry_on(r);
+        recogniser_carry_on(r);
 }
 
 /* A model that says the same again and again, though nobody asks it to, does so for ever. */
@@ -387,58 +371,10 @@ bool recogniser_is_making(const struct recogniser *r)
     return r->made != MADE_NOTHING;
 }
 
-/* Whether words of some confidence make it speech. */
-static bool words_suffice(const struct recogniser *r, float confidence)
-{
-    return evidence_with_words(&r->evidence, confidence) > r->config.min_evidence;
-}
-
-static void forget_text(struct recogniser *r)
+void recogniser_forget_text(struct recogniser *r)
 {
     text_clear(&r->text);
     r->event.word_count = 0;
-}
-
-void recogniser_complete(struct recogniser *r, int64_t end_us, bool whole, uint64_t begin_us)
-{
-    struct event *e = &r->event;
-    e->size = (uint32_t)r->text.size;
-    e->end_us = end_us;
-    e->stable_bytes = (uint32_t)r->text.size;
-    e->addressed = whole && e->size > 0;
-    if (e->addressed && r->config.address)
-        r->config.address(r->config.user, e);
-    if (e->addressed && r->intents && !r->open) {
-        decode_settle(&r->decode);
-        intents_make(r->intents, r->decode.fork, e);
-    }
-    e->compute_us = (uint32_t)(decode_now_us() - begin_us);
-    recogniser_emit(r, whole ? EVENT_UTTERANCE_COMPLETED : EVENT_UTTERANCE_CANCELLED);
-}
-
-void recogniser_end(struct recogniser *r, int64_t time_us)
-{
-    if (!r->open)
-        return;
-    uint64_t begin = decode_now_us();
-    struct event *e = &r->event;
-    recogniser_hear_end(r, take_rows);
-    r->open = false;
-    if (!r->told && !words_suffice(r, 1.0f))
-        return;
-    bool whole = r->captions->end(r);
-    if (!r->told && !(whole && r->text.size > 0 && words_suffice(r, e->confidence)))
-        return;
-    recogniser_announce(r);
-    if (recogniser_is_noise(r))
-        forget_text(r);
-    recogniser_complete(r, time_us, whole, begin);
-    if (!e->addressed)
-        return;
-    if (wants_reply(r))
-        begin_reply(r);
-    else
-        carry_on(r);
 }
 
 void recogniser_cancel(struct recogniser *r)
@@ -447,10 +383,11 @@ void recogniser_cancel(struct recogniser *r)
         r->decode.whole = false;
         end_made(r);
     }
-    if (!r->open)
+    bool ending = recogniser_drop_work(r);
+    if (!r->open && !ending)
         return;
     r->open = false;
-    forget_text(r);
+    recogniser_forget_text(r);
     if (r->told)
         recogniser_emit(r, EVENT_UTTERANCE_CANCELLED);
 }
@@ -460,11 +397,6 @@ bool recogniser_sounds_finished(const struct recogniser *r)
     const char *open_words = r->config.open_words ? r->config.open_words : "";
     return r->text.size > 0 && r->event.confidence >= sure_text &&
            !ending_is_open(r->event.text, open_words);
-}
-
-bool recogniser_is_over(struct recogniser *r)
-{
-    return recogniser_is_hearing(r) && r->captions->is_over(r);
 }
 
 void recogniser_take(struct recogniser *r, const struct frontend_piece *piece, uint64_t *next_id)

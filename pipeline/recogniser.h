@@ -70,6 +70,12 @@ void recogniser_push(struct recogniser *r, const float *samples, size_t count);
 void recogniser_end(struct recogniser *r, int64_t time_us);
 void recogniser_cancel(struct recogniser *r);
 
+/* The end a step a call, so that others can be heard in between; until work_on is false nothing
+ * else may be called but recogniser_cancel. */
+void recogniser_begin_end(struct recogniser *r, int64_t time_us);
+bool recogniser_work_on(struct recogniser *r);
+bool recogniser_is_working(const struct recogniser *r);
+
 /* A reply or an answer is made a token a call, so that others can be heard in between; while it is,
  * nothing else may be called but recogniser_cancel. False: none is being made any more. */
 bool recogniser_go_on(struct recogniser *r);
@@ -90,6 +96,10 @@ bool recogniser_is_hearing(const struct recogniser *r);
  * model is sure of its words, which by themselves make a whole sentence, and the last of which does
  * not call for more. False where it cannot tell: an encoder that waits for the end, or for long. */
 bool recogniser_is_over(struct recogniser *r);
+/* The same in steps of recogniser_work_on, which give the verdict; of the ears of a hearing one at
+ * a time. */
+void recogniser_begin_judgement(struct recogniser *r);
+bool recogniser_verdict(const struct recogniser *r);
 
 /* What a piece of the front end asks for, with the whole reply; an utterance that begins takes the
  * id *next_id, which is then increased. */

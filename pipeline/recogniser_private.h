@@ -1,5 +1,6 @@
-/* Shared by recogniser.c (an utterance's way, replies, answers) and the two ways to a caption,
- * captions_prompted.c and captions_aligned.c, which the model's file chooses between. */
+/* Shared by recogniser.c (an utterance's way, replies, answers), recogniser_end.c (its end) and the
+ * two ways to a caption, captions_prompted.c and captions_aligned.c, which the model's file chooses
+ * between. */
 #ifndef EARSHOT_PIPELINE_RECOGNISER_PRIVATE_H
 #define EARSHOT_PIPELINE_RECOGNISER_PRIVATE_H
 
@@ -10,6 +11,9 @@
 #include "pipeline/features.h"
 #include "pipeline/intent.h"
 #include "pipeline/recogniser.h"
+
+/* Rows of the features. */
+typedef void recogniser_rows(struct recogniser *r, const struct features_rows *rows);
 
 /* A way to a caption. The recogniser hears; the way takes the rows, sends updates, and has the text
  * at the end. */
@@ -24,8 +28,11 @@ struct captions_way {
     /* All rows are taken: text, words and confidence into the event; the fork becomes the hearing
      * with its caption. False: cancelled. */
     bool (*end)(struct recogniser *r);
-    bool (*is_over)(struct recogniser *r);
-    bool reads; /* a reply goes on from the fork, not from the hearing */
+    /* A judgement whether what is open is over. False: it cannot tell. */
+    bool (*fork)(struct recogniser *r);
+    recogniser_rows *take_fork;            /* hears the end in the fork; NULL: it is not heard */
+    bool (*is_over)(struct recogniser *r); /* and the fork is no more */
+    bool reads;                            /* a reply goes on from the fork, not from the hearing */
 };
 
 extern const struct captions_way captions_prompted;
@@ -71,6 +78,24 @@ struct aligned {
     size_t told_count;
 };
 
+enum work_kind {
+    WORK_NONE,
+    WORK_JUDGE,
+    WORK_TAIL, /* of an end: what is behind the last sample is heard, */
+    WORK_TEXT,
+    WORK_INTENT,
+};
+
+/* What is done a step at a time. */
+struct work {
+    enum work_kind kind;
+    size_t silence;   /* samples of it that are to be heard yet */
+    bool is_over;     /* what the judgement came to */
+    bool whole;       /* the text is */
+    int64_t end_us;   /* place in the audio of the end */
+    uint64_t took_us; /* the steps so far */
+};
+
 enum made {
     MADE_NOTHING,
     MADE_REPLY,
@@ -93,8 +118,9 @@ struct recogniser {
     bool open;
     bool told; /* the utterance has been announced */
     struct evidence evidence;
-    struct text text;   /* over event.text */
-    enum made made;     /* token by token */
+    struct text text; /* over event.text */
+    enum made made;   /* token by token */
+    struct work work;
     struct event event; /* the one being made */
     struct prompted prompted;
     struct aligned aligned;
@@ -105,11 +131,8 @@ struct recogniser {
 bool recogniser_has_failed(const struct recogniser *r);
 bool recogniser_is_cancelled(void *recogniser);
 
-/* Rows of the features. */
-typedef void recogniser_rows(struct recogniser *r, const struct features_rows *rows);
-
-/* Has what is open heard to its end: silence, and the rows that wait for what will not come. */
-void recogniser_hear_end(struct recogniser *r, recogniser_rows *take);
+/* Rows of the utterance. */
+void recogniser_take_rows(struct recogniser *r, const struct features_rows *rows);
 
 void recogniser_emit(struct recogniser *r, enum event_type type);
 /* An update: the text so far, without the white space at its end, which may be what the whole ends
@@ -130,9 +153,19 @@ bool recogniser_is_noise(const struct recogniser *r);
  * word does not call for more. */
 bool recogniser_sounds_finished(const struct recogniser *r);
 
-/* The text is as it stays: COMPLETED, or CANCELLED where it is not whole. Its intent comes with it
- * where nothing more is heard: what is long is no order. begin_us: clock when the end of its audio
- * was known. */
-void recogniser_complete(struct recogniser *r, int64_t end_us, bool whole, uint64_t begin_us);
+/* The text is as it stays, though more is heard: COMPLETED. What is that long is no order.
+ * begin_us: clock when the end of its audio was known. */
+void recogniser_complete(struct recogniser *r, int64_t end_us, uint64_t begin_us);
+void recogniser_forget_text(struct recogniser *r);
+
+/* Leaves a judgement or an end that is not done; true: it was an end. */
+bool recogniser_drop_work(struct recogniser *r);
+
+bool recogniser_wants_reply(const struct recogniser *r);
+/* To the utterance that has just been captioned. */
+void recogniser_begin_reply(struct recogniser *r);
+/* The conversation goes on from the fork. A text that was cut at its length is ended, as all that
+ * the model was trained on are. */
+void recogniser_carry_on(struct recogniser *r);
 
 #endif

@@ -133,7 +133,7 @@ static inline void utter(struct recogniser *r, const struct fixture *f, size_t t
     finish(r, 5000000 + (int64_t)(times * f->samples) * 1000 / 16);
 }
 
-static const struct event *find(const struct log *log, enum event_type type)
+static inline const struct event *find(const struct log *log, enum event_type type)
 {
     for (size_t i = 0; i < log->count; i++)
         if (log->events[i].type == type)
