@@ -122,8 +122,7 @@ struct ear {
     int64_t due_us;       /* clock when a microphone would have given what was served */
     int64_t served_us;    /* of sound, or of time that counts as such, since it opened */
     int64_t ended_us;     /* place in the audio where its end was known */
-    int64_t wait_us;      /* of audio between its end and the decision that it is one; then from
-                             its end to its text, but for the computation */
+    int64_t wait_us;      /* of audio, between its end and the decision that it is one */
     int64_t completed_us; /* clock when its text was there, */
     int64_t first_us;     /* and from then to the reply's first token; 0: none yet */
 };
