@@ -276,7 +276,7 @@ void recogniser_push(struct recogniser *r, const float *samples, size_t count)
     }
 }
 
-bool recogniser_wants_reply(const struct recogniser *r)
+static bool wants_reply(const struct recogniser *r)
 {
     const struct model *m = r->model;
     bool beside = m->caption.count || m->captions == MODEL_CAPTIONS_ALIGNED;
@@ -295,7 +295,8 @@ static void begin_text(struct recogniser *r, const struct prompt *prompt, const 
         decode_give(&r->decode, answer + 1 - space, size + space);
 }
 
-void recogniser_begin_reply(struct recogniser *r)
+/* To the utterance that has just been captioned. */
+static void begin_reply(struct recogniser *r)
 {
     if (!r->captions->reads)
         state_copy(r->decode.fork, r->hearing);
@@ -306,7 +307,9 @@ void recogniser_begin_reply(struct recogniser *r)
     r->made = MADE_REPLY;
 }
 
-void recogniser_carry_on(struct recogniser *r)
+/* The conversation goes on from the fork. A text that was cut at its length is ended, as all that
+ * the model was trained on are. */
+static void carry_on(struct recogniser *r)
 {
     const struct model *m = r->model;
     if (!m->carry)
@@ -316,6 +319,14 @@ void recogniser_carry_on(struct recogniser *r)
         backbone_push_tokens(r->scratch, r->decode.fork, 0, m->decoding.stop, 1, NULL);
     state_copy(r->conversation, r->decode.fork);
     r->turn++;
+}
+
+void recogniser_follow_caption(struct recogniser *r)
+{
+    if (wants_reply(r))
+        begin_reply(r);
+    else
+        carry_on(r);
 }
 
 /* The reply or the answer is as it stays. */
@@ -329,7 +340,7 @@ static void end_made(struct recogniser *r)
     }
     r->made = MADE_NOTHING;
     if (whole)
-        recogniser_carry_on(r);
+        carry_on(r);
 }
 
 /* A model that says the same again and again, though nobody asks it to, does so for ever. */

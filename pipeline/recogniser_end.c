@@ -78,9 +78,14 @@ static bool end_text(struct recogniser *r)
     return true;
 }
 
+static bool wants_intent(const struct recogniser *r)
+{
+    return r->event.addressed && r->intents;
+}
+
 static void begin_intent(struct recogniser *r)
 {
-    if (!r->event.addressed || !r->intents)
+    if (!wants_intent(r))
         return;
     decode_settle(&r->decode);
     intents_begin(r->intents, r->decode.fork);
@@ -89,19 +94,15 @@ static void begin_intent(struct recogniser *r)
 /* A token. False: the intent is made, or none is wanted. */
 static bool make_intent(struct recogniser *r)
 {
-    return r->event.addressed && r->intents && intents_go_on(r->intents, &r->event);
+    return wants_intent(r) && intents_go_on(r->intents, &r->event);
 }
 
 static void end(struct recogniser *r, uint64_t begin_us)
 {
     r->work.kind = WORK_NONE;
     tell(r, r->work.whole, begin_us);
-    if (!r->event.addressed)
-        return;
-    if (recogniser_wants_reply(r))
-        recogniser_begin_reply(r);
-    else
-        recogniser_carry_on(r);
+    if (r->event.addressed)
+        recogniser_follow_caption(r);
 }
 
 static bool judge_on(struct recogniser *r)

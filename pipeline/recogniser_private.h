@@ -161,11 +161,7 @@ void recogniser_forget_text(struct recogniser *r);
 /* Leaves a judgement or an end that is not done; true: it was an end. */
 bool recogniser_drop_work(struct recogniser *r);
 
-bool recogniser_wants_reply(const struct recogniser *r);
-/* To the utterance that has just been captioned. */
-void recogniser_begin_reply(struct recogniser *r);
-/* The conversation goes on from the fork. A text that was cut at its length is ended, as all that
- * the model was trained on are. */
-void recogniser_carry_on(struct recogniser *r);
+/* Begins the reply, if one is wanted; else the conversation goes on from the caption. */
+void recogniser_follow_caption(struct recogniser *r);
 
 #endif

@@ -49,6 +49,19 @@ static bool alone(struct fixture *f, size_t from, struct log *log)
     return over;
 }
 
+/* The other hears a row behind each step, from row `at` up to row `end`, and what is left of these
+ * behind the last. The count of steps. */
+static size_t work_beside(struct recogniser *r, struct recogniser *other, const struct fixture *f,
+                          size_t at, size_t end)
+{
+    size_t steps = 0;
+    for (; recogniser_work_on(r); steps++)
+        if (at < end)
+            hear(other, f, at++, 1);
+    hear(other, f, at, end - at);
+    return steps;
+}
+
 static void others_are_heard_between_two_steps(void **state)
 {
     struct fixture *f = *state;
@@ -59,25 +72,13 @@ static void others_are_heard_between_two_steps(void **state)
     recogniser_begin(r, 7, 0);
     recogniser_begin(other, 7, 0);
     hear(r, f, 0, HALF_ROWS / 2);
-    size_t at = HALF_ROWS;
     recogniser_begin_judgement(r);
-    assert_true(recogniser_is_working(r));
-    for (; recogniser_work_on(r); at++)
-        hear(other, f, at, at < HALF_ROWS + HALF_ROWS / 2);
-    assert_true(at > HALF_ROWS + 1);
+    assert_true(work_beside(r, other, f, HALF_ROWS, HALF_ROWS + HALF_ROWS / 2) > 1);
     assert_int_equal(recogniser_verdict(r), over);
-    for (; at < HALF_ROWS + HALF_ROWS / 2; at++)
-        hear(other, f, at, 1);
     recogniser_is_over(other);
     hear(r, f, HALF_ROWS / 2, HALF_ROWS / 2);
     recogniser_begin_end(r, 1);
-    size_t steps = 0;
-    for (at = HALF_ROWS + HALF_ROWS / 2; recogniser_work_on(r); steps++)
-        if (at < HALF_ROWS * 2)
-            hear(other, f, at++, 1);
-    assert_true(steps > 3);
-    for (; at < HALF_ROWS * 2; at++)
-        hear(other, f, at, 1);
+    assert_true(work_beside(r, other, f, HALF_ROWS + HALF_ROWS / 2, HALF_ROWS * 2) > 3);
     recogniser_end(other, 1);
     assert_same_texts(&log, &single);
     assert_same_texts(&other_log, &other_single);
@@ -85,13 +86,35 @@ static void others_are_heard_between_two_steps(void **state)
     recogniser_destroy(r);
 }
 
-/* After each number of steps of a judgement or an end: it is dropped once, and what is said
- * then is as if nothing had been. */
-static size_t leave_after(struct fixture *f, size_t steps, bool judges, const struct log *single)
+/* It was told of once, as the last event, without a text. */
+static void assert_dropped(const struct log *log)
+{
+    size_t dropped = 0;
+    for (size_t i = 0; i < log->count; i++)
+        dropped += log->events[i].type == EVENT_UTTERANCE_CANCELLED;
+    assert_int_equal(dropped, 1);
+    assert_int_equal(log->events[log->count - 1].type, EVENT_UTTERANCE_CANCELLED);
+    assert_string_equal(log->events[log->count - 1].text, "");
+}
+
+/* Of another utterance, which is heard whole. */
+static const char *text_after(struct recogniser *r, const struct fixture *f, struct log *log)
+{
+    recogniser_reset(r);
+    log->count = 0;
+    recogniser_begin(r, 7, 0);
+    hear(r, f, 0, HALF_ROWS);
+    recogniser_is_over(r);
+    recogniser_end(r, 1);
+    return log->events[log->count - 1].text;
+}
+
+/* Leaves a judgement or an end after some steps: the utterance is dropped, and what is said next is
+ * as if it had not been. False: it had so few steps. */
+static bool leave_after(struct fixture *f, size_t steps, bool judges, const char *text)
 {
     static struct log log;
     struct recogniser *r = create_logged(f, &log);
-    size_t done = 0;
     log.count = 0;
     recogniser_begin(r, 7, 0);
     hear(r, f, HALF_ROWS / 2, HALF_ROWS);
@@ -99,24 +122,13 @@ static size_t leave_after(struct fixture *f, size_t steps, bool judges, const st
         recogniser_begin_judgement(r);
     else
         recogniser_begin_end(r, 1);
-    while (done < steps && recogniser_work_on(r))
+    for (size_t done = 0; done < steps && recogniser_work_on(r);)
         done++;
     bool left = recogniser_is_working(r);
     recogniser_cancel(r);
     if (left) {
-        size_t dropped = 0;
-        for (size_t i = 0; i < log.count; i++)
-            dropped += log.events[i].type == EVENT_UTTERANCE_CANCELLED;
-        assert_int_equal(dropped, 1);
-        assert_int_equal(log.events[log.count - 1].type, EVENT_UTTERANCE_CANCELLED);
-        assert_string_equal(log.events[log.count - 1].text, "");
-        recogniser_reset(r);
-        log.count = 0;
-        recogniser_begin(r, 7, 0);
-        hear(r, f, 0, HALF_ROWS);
-        recogniser_is_over(r);
-        recogniser_end(r, 1);
-        assert_string_equal(log.events[log.count - 1].text, single->events[single->count - 1].text);
+        assert_dropped(&log);
+        assert_string_equal(text_after(r, f, &log), text);
     }
     recogniser_destroy(r);
     return left;
@@ -129,7 +141,7 @@ static void what_is_left_in_the_middle_leaves_nothing(void **state)
     alone(f, 0, &single);
     for (int judges = 0; judges < 2; judges++) {
         size_t steps = 0;
-        while (leave_after(f, steps, judges, &single))
+        while (leave_after(f, steps, judges, single.events[single.count - 1].text))
             steps++;
         assert_true(steps > 3);
     }
